@@ -1,1 +1,90 @@
-//! x
+//! The files of `RPM_HOME`.
+
+use std::path::{Path, PathBuf};
+
+/// The home folder of one supervisor: every path that the two programs share comes from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The home at an absolute path.
+    pub fn new(root: PathBuf) -> Home {
+        Home(root)
+    }
+
+    /// The folder itself, mode 0700.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The control socket, mode 0600.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("rpmd.sock")
+    }
+
+    /// The supervisor's pid; locked for as long as it lives.
+    pub fn pid_file(&self) -> PathBuf {
+        self.0.join("rpmd.pid")
+    }
+
+    /// The daemons' own log.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.0.join("rpmd.log")
+    }
+
+    /// Where the log files of programs go that name none.
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// Where the pid files of programs go that name none.
+    pub fn pids(&self) -> PathBuf {
+        self.0.join("pids")
+    }
+
+    /// The records of all programs, a folder each.
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    /// The records of one program.
+    pub fn records(&self, id: u32) -> Records {
+        Records(self.run().join(id.to_string()))
+    }
+}
+
+/// The folder `run/ID`: all that it takes to find a program again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records(PathBuf);
+
+impl Records {
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the program is: one line of the protocol.
+    pub fn spec(&self) -> PathBuf {
+        self.0.join("spec")
+    }
+
+    /// What is wanted and what was last so: one padded line, written in place.
+    pub fn status(&self) -> PathBuf {
+        self.0.join("status")
+    }
+
+    /// The pid and kernel start time, written by the program's own process before it executes.
+    pub fn pid(&self) -> PathBuf {
+        self.0.join("pid")
+    }
+
+    /// The FIFO that is the program's standard output.
+    pub fn out(&self) -> PathBuf {
+        self.0.join("out")
+    }
+
+    /// The FIFO that is the program's standard error.
+    pub fn err(&self) -> PathBuf {
+        self.0.join("err")
+    }
+}

@@ -1,1 +1,216 @@
-//! x
+//! Sizes, times and signal names, as people write and read them.
+
+/// Parses a size: bytes, or a number with `K`, `M` or `G` (1024-based, an optional `B` behind it).
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let bare = text.strip_suffix(['b', 'B']).unwrap_or(text);
+    let (digits, factor) = match bare.char_indices().last()? {
+        (at, 'k' | 'K') => (bare.get(..at)?, 1 << 10),
+        (at, 'm' | 'M') => (bare.get(..at)?, 1 << 20),
+        (at, 'g' | 'G') => (bare.get(..at)?, 1 << 30),
+        _ => (bare, 1),
+    };
+    scaled(digits, factor)
+}
+
+/// Parses a duration into milliseconds: `1500`, `1500ms`, `30s`, `5m`, `2h` or `1d`.
+pub fn parse_millis(text: &str) -> Option<u64> {
+    let text = text.trim();
+    for (suffix, factor) in [
+        ("ms", 1),
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ] {
+        if let Some(digits) = text.strip_suffix(suffix) {
+            return scaled(digits, factor);
+        }
+    }
+    scaled(text, 1)
+}
+
+/// A non-negative decimal number, a fraction allowed, times `factor`.
+fn scaled(digits: &str, factor: u64) -> Option<u64> {
+    let digits = digits.trim();
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if !whole
+        .bytes()
+        .chain(fraction.bytes())
+        .all(|b| b.is_ascii_digit())
+    {
+        return None;
+    }
+    let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+    if fraction.is_empty() {
+        return Some(whole);
+    }
+    let fraction = fraction.get(..fraction.len().min(9))?;
+    let scale = 10u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let part = fraction.parse::<u64>().ok()?.checked_mul(factor)? / scale;
+    whole.checked_add(part)
+}
+
+/// A size for a table: `0b`, `812.0kb`, `32.4mb`, `1.2gb`, as pm2 prints it.
+pub fn format_bytes(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10)];
+    for (unit, size) in UNITS {
+        if bytes >= size {
+            let tenths = bytes.saturating_mul(10) / size;
+            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes}b")
+}
+
+/// An age for a table: the largest whole unit, `45s`, `3m`, `2h`, `4D`, as pm2 prints it.
+pub fn format_age(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}D", seconds / 86_400),
+    }
+}
+
+/// Signal names without `SIG` and their Linux numbers, signal(7).
+const SIGNALS: [(&str, i32); 31] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("PWR", 30),
+    ("SYS", 31),
+];
+
+/// The number of a signal given as `SIGTERM`, `term` or `15`.
+pub fn parse_signal(text: &str) -> Option<i32> {
+    let upper = text.trim().to_ascii_uppercase();
+    if let Ok(number) = upper.parse::<i32>() {
+        return (1..=64).contains(&number).then_some(number);
+    }
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    SIGNALS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, number)| *number)
+}
+
+/// The name of a signal, `SIGTERM`; a real-time one as `SIG40`.
+pub fn signal_name(number: i32) -> String {
+    match SIGNALS.iter().find(|(_, n)| *n == number) {
+        Some((name, _)) => format!("SIG{name}"),
+        None => format!("SIG{number}"),
+    }
+}
+
+/// Of `known`, the word nearest to `word`, where one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1) + 1;
+    known
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.len().max(2))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and substitutions that turn one word into the other (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, cb) in row.iter_mut().skip(1).zip(&b) {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = *cell;
+            left = substituted.min(diagonal + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(parse_bytes("300K"), Some(300 << 10));
+        assert_eq!(parse_bytes("20M"), Some(20 << 20));
+        assert_eq!(parse_bytes("1.5gb"), Some(3 << 29));
+        assert_eq!(parse_bytes("17"), Some(17));
+        for wrong in ["", "M", "-1", "1T", "99999999999G", "1.2.3"] {
+            assert_eq!(parse_bytes(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(parse_millis("1500"), Some(1500));
+        assert_eq!(parse_millis("1500ms"), Some(1500));
+        assert_eq!(parse_millis("30s"), Some(30_000));
+        assert_eq!(parse_millis("1.5h"), Some(5_400_000));
+        assert_eq!(parse_millis("s"), None);
+        assert_eq!(parse_millis("-5"), None);
+    }
+
+    #[test]
+    fn ages_and_sizes_are_short() {
+        assert_eq!(format_age(59_999), "59s");
+        assert_eq!(format_age(86_400_000 * 3), "3D");
+        assert_eq!(format_bytes(1 << 20), "1.0mb");
+        assert_eq!(format_bytes(0), "0b");
+    }
+
+    #[test]
+    fn signals_have_one_name_and_one_number() {
+        assert_eq!(parse_signal("sigterm"), Some(15));
+        assert_eq!(parse_signal("INT"), Some(2));
+        assert_eq!(parse_signal("9"), Some(9));
+        assert_eq!(parse_signal("0"), None);
+        assert_eq!(parse_signal("NOPE"), None);
+        for (_, number) in SIGNALS {
+            assert_eq!(parse_signal(&signal_name(number)), Some(number));
+        }
+    }
+
+    #[test]
+    fn the_nearest_word_is_what_was_meant() {
+        let known = ["start", "stop", "restart", "list", "logs"];
+        assert_eq!(nearest("strat", known), Some("start"));
+        assert_eq!(nearest("lst", known), Some("list"));
+        assert_eq!(nearest("xyzzy", known), None);
+    }
+}

@@ -1,1 +1,9 @@
-//! app
+//! The pure part: no clock, no file, no socket. What a program is, how it lives, how people name it.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod field;
+pub mod life;
+pub mod selector;
+pub mod spec;
+pub mod value;

@@ -1,0 +1,173 @@
+//! What is executed: the interpreter by a script's ending, and where a command is looked for.
+
+use super::spec::Spec;
+use super::value::Bytes;
+
+/// Interpreters by the ending of a script, the first that is installed counts.
+const INTERPRETERS: &[(&str, &[&str])] = &[
+    ("js", &["node"]),
+    ("cjs", &["node"]),
+    ("mjs", &["node"]),
+    ("ts", &["tsx", "ts-node", "bun", "node"]),
+    ("py", &["python3", "python"]),
+    ("sh", &["bash", "sh"]),
+    ("rb", &["ruby"]),
+    ("pl", &["perl"]),
+    ("php", &["php"]),
+    ("lua", &["lua"]),
+];
+
+/// Where commands are looked for when the program's environment has no PATH (as `execvp(3)` has a default).
+pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What to execute: the files to try in order, and the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Absolute or relative to the working folder; the first that can be executed counts.
+    pub programs: Vec<Bytes>,
+    /// The argument vector, its zeroth included.
+    pub argv: Vec<Bytes>,
+}
+
+/// The interpreters that suit a script by its ending: none where it is executed as it is.
+pub fn interpreters_for(script: &[u8]) -> &'static [&'static str] {
+    let file = script.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let Some(dot) = file.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) else {
+        return &[];
+    };
+    let ending = file.get(dot + 1..).unwrap_or_default();
+    let row = INTERPRETERS.iter().find(|(e, _)| e.as_bytes() == ending);
+    row.map_or(&[], |(_, interpreters)| interpreters)
+}
+
+impl Command {
+    /// The command of a program.
+    pub fn of(spec: &Spec) -> Command {
+        let by_ending = interpreters_for(&spec.script);
+        let interpreters: Vec<&[u8]> = match spec.interpreter.as_str() {
+            "none" => Vec::new(),
+            "" => by_ending.iter().map(|i| i.as_bytes()).collect(),
+            named => vec![named.as_bytes()],
+        };
+        let path = spec.env.get(b"PATH").unwrap_or(DEFAULT_PATH);
+        let mut argv = Vec::new();
+        let mut programs = Vec::new();
+        if let Some(first) = interpreters.first() {
+            argv.push(first.to_vec());
+            argv.extend(spec.interpreter_args.iter().cloned());
+        }
+        argv.push(spec.script.clone());
+        argv.extend(spec.args.iter().cloned());
+        if interpreters.is_empty() {
+            lookup(&spec.script, path, &mut programs);
+        }
+        for interpreter in interpreters {
+            lookup(interpreter, path, &mut programs);
+        }
+        Command { programs, argv }
+    }
+}
+
+/// The interpreter that `describe` and `jlist` show: its name, or "none".
+pub fn interpreter_shown(spec: &Spec) -> &str {
+    match spec.interpreter.as_str() {
+        "" => interpreters_for(&spec.script)
+            .first()
+            .copied()
+            .unwrap_or("none"),
+        named => named,
+    }
+}
+
+/// Appends the files that `command` may mean: itself where it has a slash, else one in each folder of `path`.
+fn lookup(command: &[u8], path: &[u8], programs: &mut Vec<Bytes>) {
+    if command.contains(&b'/') {
+        programs.push(command.to_vec());
+        return;
+    }
+    for folder in path.split(|b| *b == b':') {
+        let mut file = folder.to_vec();
+        if !file.is_empty() {
+            file.push(b'/');
+        }
+        file.extend_from_slice(command);
+        programs.push(file);
+    }
+}
+
+/// How many instances `-i TEXT` asks for on a machine with `processors`: a number, `max` or 0 for one a
+/// processor, a negative number for so many less; nonsense means one.
+pub fn instances(text: &str, processors: u32) -> u32 {
+    let processors = processors.max(1);
+    if text == "max" {
+        return processors;
+    }
+    match text.parse::<i64>() {
+        Ok(0) => processors,
+        Ok(n) if n < 0 => {
+            let less = u32::try_from(n.unsigned_abs()).unwrap_or(u32::MAX);
+            processors.saturating_sub(less).max(1)
+        }
+        Ok(n) => u32::try_from(n).unwrap_or(1),
+        Err(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(script: &str) -> Spec {
+        let mut spec = Spec {
+            script: script.into(),
+            ..Spec::default()
+        };
+        spec.set("env.PATH", b"/a:/b").unwrap();
+        spec
+    }
+
+    fn texts(words: &[Bytes]) -> Vec<&str> {
+        words
+            .iter()
+            .map(|w| std::str::from_utf8(w).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_ending_chooses_the_interpreter() {
+        let command = Command::of(&spec("/srv/app.py"));
+        assert_eq!(
+            texts(&command.programs),
+            ["/a/python3", "/b/python3", "/a/python", "/b/python"]
+        );
+        assert_eq!(texts(&command.argv), ["python3", "/srv/app.py"]);
+    }
+
+    #[test]
+    fn no_known_ending_is_executed_as_it_is() {
+        let command = Command::of(&spec("/srv/.sh"));
+        assert_eq!(texts(&command.programs), ["/srv/.sh"]);
+        let mut named = spec("sleep");
+        named.args = vec![b"1000".to_vec()];
+        let command = Command::of(&named);
+        assert_eq!(texts(&command.programs), ["/a/sleep", "/b/sleep"]);
+        assert_eq!(texts(&command.argv), ["sleep", "1000"]);
+        let mut none = spec("/srv/app.js");
+        none.interpreter = "none".into();
+        assert_eq!(texts(&Command::of(&none).programs), ["/srv/app.js"]);
+    }
+
+    #[test]
+    fn instances_are_counted_as_pm2_does() {
+        for (text, count) in [
+            ("max", 4),
+            ("0", 4),
+            ("-1", 3),
+            ("-9", 1),
+            ("2", 2),
+            ("x", 1),
+        ] {
+            assert_eq!(instances(text, 4), count, "{text}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The table of fields: what a program can be told. Configuration, protocol, command line, `describe` and
+//! the manual are all made from these rows.
+
+use super::spec::Spec;
+use super::value::{Bytes, Codes, Millis, Octal, SignalNumber, Value};
+
+/// One row.
+pub struct Field {
+    /// The name in files, in the protocol and in `describe`.
+    pub name: &'static str,
+    /// Other names that are accepted for it.
+    pub aliases: &'static [&'static str],
+    /// The one-letter flag.
+    pub short: Option<char>,
+    /// Whether it is a flag of the command line at all; what is not is said in another way there.
+    pub flag: bool,
+    /// What stands for the value in a usage line; empty for a switch.
+    pub placeholder: &'static str,
+    /// One line that says what it does.
+    pub meaning: &'static str,
+    /// Takes a value.
+    pub read: fn(&mut Spec, &[u8]) -> Result<(), String>,
+    /// Gives the value back.
+    pub write: fn(&Spec) -> Vec<Vec<u8>>,
+    /// Forgets the items of a list.
+    pub clear: fn(&mut Spec),
+}
+
+impl Field {
+    /// Whether the value is true or false: on the command line `--name` and `--no-name`.
+    pub fn is_switch(&self) -> bool {
+        self.placeholder.is_empty()
+    }
+
+    /// Every name: its own, then the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The default, as text: empty where there is none.
+    pub fn default_text(&self) -> String {
+        let values = (self.write)(&Spec::default());
+        let texts: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v)).collect();
+        texts.join(" ")
+    }
+}
+
+macro_rules! field {
+    ($name:ident: $type:ty, $aliases:expr, $short:expr, $flag:expr, $meaning:expr) => {
+        Field {
+            name: stringify!($name),
+            aliases: &$aliases,
+            short: $short,
+            flag: $flag,
+            placeholder: <$type as Value>::PLACEHOLDER,
+            meaning: $meaning,
+            read: |spec, text| spec.$name.read(text),
+            write: |spec| spec.$name.write(),
+            clear: |spec| Value::clear(&mut spec.$name),
+        }
+    };
+}
+
+/// Every field of a program but its environment.
+#[rustfmt::skip]
+pub const FIELDS: &[Field] = &[
+    field!(name: String, [], Some('n'), true, "what the program is called; by default its script without folder and ending"),
+    field!(namespace: String, [], None, true, "the group it belongs to"),
+    field!(script: Bytes, ["exec"], None, false, "the program or script"),
+    field!(args: Vec<Bytes>, [], None, false, "its arguments: what follows --"),
+    field!(cwd: Bytes, [], None, true, "the folder it runs in; by default the present one"),
+    field!(umask: Octal, [], None, true, "its file creation mask; by default that of whoever starts it"),
+    field!(interpreter: String, ["exec_interpreter"], None, true, "what runs the script; by default chosen by its ending, 'none' to execute it as it is"),
+    field!(interpreter_args: Vec<Bytes>, ["node_args"], None, true, "arguments of the interpreter, before the script"),
+    field!(instances: u32, [], Some('i'), true, "how many to start: a number, 'max' for one a processor, -1 for one less"),
+    field!(out_file: Bytes, ["out", "output", "out_log"], Some('o'), true, "where its standard output goes"),
+    field!(error_file: Bytes, ["error", "err", "err_file", "err_log"], Some('e'), true, "where its standard error goes"),
+    field!(merge_logs: bool, ["combine_logs"], None, true, "several instances share one pair of log files"),
+    field!(pid_file: Bytes, ["pid"], Some('p'), true, "where its pid is written"),
+    field!(autorestart: bool, [], None, true, "start it again when it has ended"),
+    field!(max_restarts: u32, [], None, true, "after so many restarts in a row that did not last min_uptime: errored"),
+    field!(min_uptime: Millis, [], None, true, "a run shorter than this is unstable"),
+    field!(restart_delay: Millis, [], None, true, "wait so long before each restart"),
+    field!(exp_backoff_restart_delay: Millis, [], None, true, "wait so long before the first restart, then 1.5 times longer each time, at most 15s"),
+    field!(stop_exit_codes: Codes, [], None, true, "exit codes after which it is not started again"),
+    field!(kill_signal: SignalNumber, [], None, true, "the signal that asks it to end"),
+    field!(kill_timeout: Millis, [], Some('k'), true, "how long it may take to end before SIGKILL"),
+    field!(treekill: bool, [], None, true, "signals go to all its descendants too, not to the program alone"),
+];
+
+/// The row of a field by its name, an alias, or either in camelCase.
+pub fn find(key: &str) -> Option<&'static Field> {
+    let mut snake = String::with_capacity(key.len() + 4);
+    for c in key.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    FIELDS
+        .iter()
+        .find(|field| field.names().any(|name| name == snake))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_name_and_no_letter_is_taken_twice() {
+        let mut names = BTreeSet::new();
+        let mut letters = BTreeSet::new();
+        for field in FIELDS {
+            for name in field.names() {
+                assert!(names.insert(name), "{name} stands twice");
+                let plain = |b: u8| b.is_ascii_lowercase() || b == b'_';
+                assert!(name.bytes().all(plain), "{name} is not snake_case");
+            }
+            if let Some(letter) = field.short {
+                assert!(letters.insert(letter), "-{letter} stands twice");
+            }
+            assert!(!field.meaning.is_empty() && !field.meaning.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn every_default_is_read_back_as_itself() {
+        for field in FIELDS {
+            let mut spec = Spec::default();
+            (field.clear)(&mut spec);
+            for value in (field.write)(&Spec::default()) {
+                (field.read)(&mut spec, &value).unwrap();
+            }
+            assert_eq!(spec, Spec::default(), "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_every_spelling() {
+        for key in ["kill_timeout", "killTimeout"] {
+            assert_eq!(find(key).unwrap().name, "kill_timeout");
+        }
+        assert_eq!(find("errLog").unwrap().name, "error_file");
+        assert!(find("nonsense").is_none());
+    }
+}

@@ -1,0 +1,449 @@
+//! The life of one program. What is wanted and what is so are two things:
+//!
+//! ```text
+//! want   up | down
+//! state  stopped · launching · online · stopping · waiting · errored
+//!
+//! stopped → launching → online → stopping → stopped      stopping/up is a restart, stopping/down a stop
+//!              ↑           ↓         ↓
+//!              └─ waiting ←┴─────────┘   an end, by the restart policy; too many unstable ones: errored
+//! ```
+//!
+//! Every cell, event against state. "–" changes nothing but the want. `[S]` asks for a process, `[T]` for the
+//! kill signal, `[K]` for SIGKILL; "end" is the restart policy, below.
+//!
+//! ```text
+//!             stopped       launching, no pid  launching, pid   online           stopping             waiting       errored
+//! Start       launching[S]  –                  –                –                – (want up)          launching[S]  launching[S]
+//! Restart     launching[S]  –                  stopping[T]      stopping[T]      – (want up)          launching[S]  launching[S]
+//! Stop        –             stopped            stopping[T]      stopping[T]      – (want down)        stopped       stopped
+//! Spawned     ×             launching, pid     ×                ×                ×                    ×             ×
+//! NotSpawned  ×             waiting            ×                ×                ×                    ×             ×
+//! Executed    ×             ×                  online           ×                –                    ×             ×
+//! Exited      ×             ×                  end, or          end, or          end, or              ×             ×
+//!                                              stopping[T]      stopping[T]      stopping, no leader
+//!                                              if some remain   if some remain   if some remain
+//! Gone        ×             ×                  ×                ×                end, if no leader    ×             ×
+//! Deadline    ×             ×                  ×                ×                – [K], again later   launching[S]  ×
+//! ```
+//!
+//! "×" is ignored: the driver never sends it there, and a late one must do no harm. The driver delivers what the
+//! exec pipe says of a pid before it delivers the pid's exit.
+//!
+//! End, when nothing is left of a program: wanted down, it is stopped. A restart that was asked for launches at once.
+//! A program that may not be started again (`autorestart`, `stop_exit_codes`) is stopped, and wanted down from then on.
+//! Otherwise it is launched after a delay, or errored once more than `max_restarts` runs in a row were shorter than
+//! `min_uptime`.
+//!
+//! Time is `now`, in milliseconds of a clock that never steps. At most one timer: `deadline`, kept only in the states
+//! that have a Deadline cell.
+
+#[cfg(test)]
+mod tests;
+
+use super::spec::Spec;
+
+/// What is wanted of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// It shall run.
+    Up,
+    /// It shall not.
+    Down,
+}
+
+/// What is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// At rest.
+    Stopped,
+    /// A process was asked for (pid 0), or forked and has not executed the program yet.
+    Launching,
+    /// The program runs.
+    Online,
+    /// Its end was asked for; with pid 0 the leader has ended and others of it have not.
+    Stopping,
+    /// It will be launched at the deadline.
+    Waiting,
+    /// At rest: it failed too often.
+    Errored,
+}
+
+/// All states, for tables and tests.
+pub const STATES: [State; 6] = [
+    State::Stopped,
+    State::Launching,
+    State::Online,
+    State::Stopping,
+    State::Waiting,
+    State::Errored,
+];
+
+impl State {
+    /// The word that users see.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Stopped => "stopped",
+            State::Launching => "launching",
+            State::Online => "online",
+            State::Stopping => "stopping",
+            State::Waiting => "waiting restart",
+            State::Errored => "errored",
+        }
+    }
+
+    /// The state of a word.
+    pub fn from_word(word: &str) -> Option<State> {
+        STATES.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Nobody could tell: it was not our child.
+    Unknown,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It is wanted up.
+    Start,
+    /// It is wanted up, in a new process.
+    Restart,
+    /// It is wanted down.
+    Stop,
+    /// The process that was asked for exists.
+    Spawned(i32),
+    /// The process that was asked for could not be made.
+    NotSpawned,
+    /// The process executes the program.
+    Executed,
+    /// The process has ended; whether others of its tree have not.
+    Exited(Exit, bool),
+    /// The last of the tree has ended.
+    Gone,
+    /// The deadline has come.
+    Deadline,
+}
+
+/// What the driver must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Make a process, and report `Spawned` or `NotSpawned`.
+    Spawn,
+    /// Send the kill signal to all of the program.
+    Terminate,
+    /// Send SIGKILL to all of the program.
+    Kill,
+}
+
+/// How a program is ended and started again; the fields have the names of [`Spec`]. Milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Policy {
+    pub autorestart: bool,
+    pub max_restarts: u32,
+    pub min_uptime: u64,
+    pub restart_delay: u64,
+    pub exp_backoff_restart_delay: u64,
+    pub stop_exit_codes: Vec<i32>,
+    pub kill_timeout: u64,
+}
+
+impl Policy {
+    /// The policy that a spec asks for.
+    pub fn of(spec: &Spec) -> Policy {
+        Policy {
+            autorestart: spec.autorestart,
+            max_restarts: spec.max_restarts,
+            min_uptime: spec.min_uptime.0,
+            restart_delay: spec.restart_delay.0,
+            exp_backoff_restart_delay: spec.exp_backoff_restart_delay.0,
+            stop_exit_codes: spec.stop_exit_codes.0.clone(),
+            kill_timeout: spec.kill_timeout.0,
+        }
+    }
+
+    /// How long to wait before the next launch, after `unstable` short runs in a row.
+    pub fn delay(&self, unstable: u32) -> u64 {
+        if self.restart_delay > 0 {
+            return self.restart_delay;
+        }
+        if self.exp_backoff_restart_delay > 0 {
+            let mut delay = self.exp_backoff_restart_delay;
+            for _ in 1..unstable.min(64) {
+                delay = delay.saturating_mul(3) / 2;
+            }
+            return delay.min(EXP_BACKOFF_MAX.max(self.exp_backoff_restart_delay));
+        }
+        match unstable {
+            0 | 1 => 0,
+            more => (BACKOFF_FIRST << (more - 2).min(16)).min(BACKOFF_MAX),
+        }
+    }
+}
+
+/// The first wait of the back-off that applies where none is configured; it doubles. ms
+const BACKOFF_FIRST: u64 = 50;
+/// The longest wait of that back-off. ms
+const BACKOFF_MAX: u64 = 5_000;
+/// The longest wait of `exp_backoff_restart_delay`, as in pm2. ms
+const EXP_BACKOFF_MAX: u64 = 15_000;
+/// After SIGKILL, and while something survives it (a process in an uninterruptible wait), how long until the next. ms
+const KILL_AGAIN: u64 = 500;
+/// The first wait after the kernel refused a process, doubled up to `BACKOFF_MAX`. ms
+const NO_PROCESS: u64 = 100;
+
+/// One program's life. The fields may be read by anybody; only [`Life::step`] and [`Life::adopted`] write them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// What is wanted.
+    pub want: Want,
+    /// What is so.
+    pub state: State,
+    /// The leader's pid; 0 when there is none.
+    pub pid: i32,
+    /// When the program went online. ms
+    pub since: u64,
+    /// When [`Event::Deadline`] is due. ms
+    pub deadline: Option<u64>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Runs in a row that did not last `min_uptime`.
+    pub unstable: u32,
+    /// How the last process ended.
+    pub exit: Option<Exit>,
+    /// The end that is under way is a restart that somebody asked for.
+    restarting: bool,
+    /// How often in a row the kernel refused a process.
+    refused: u32,
+}
+
+impl Default for Life {
+    fn default() -> Life {
+        Life {
+            want: Want::Down,
+            state: State::Stopped,
+            pid: 0,
+            since: 0,
+            deadline: None,
+            restarts: 0,
+            unstable: 0,
+            exit: None,
+            restarting: false,
+            refused: 0,
+        }
+    }
+}
+
+impl Life {
+    /// A life whose process runs already: found again, not started.
+    #[must_use]
+    pub fn adopted(self, pid: i32, since: u64) -> Life {
+        Life {
+            state: State::Online,
+            pid,
+            since,
+            deadline: None,
+            ..self
+        }
+    }
+
+    /// Whether nothing runs and nothing will by itself.
+    pub fn at_rest(&self) -> bool {
+        matches!(self.state, State::Stopped | State::Errored)
+    }
+
+    /// Takes one event at the time `now` and says what must be done.
+    pub fn step(&mut self, event: Event, policy: &Policy, now: u64) -> Option<Action> {
+        match event {
+            Event::Start => self.start(false),
+            Event::Restart if self.pid != 0 => self.restart(policy, now),
+            Event::Restart => self.start(true),
+            Event::Stop => self.stop(policy, now),
+            Event::Spawned(pid) => self.spawned(pid),
+            Event::NotSpawned => self.not_spawned(now),
+            Event::Executed => self.executed(now),
+            Event::Exited(exit, remain) => self.exited(exit, remain, policy, now),
+            Event::Gone if self.state == State::Stopping && self.pid == 0 => self.end(policy, now),
+            Event::Gone => None,
+            Event::Deadline => self.deadline_came(now),
+        }
+    }
+
+    fn start(&mut self, asked_anew: bool) -> Option<Action> {
+        self.want = Want::Up;
+        self.restarting |= asked_anew && self.state == State::Stopping;
+        match self.state {
+            State::Stopped | State::Errored => {
+                self.unstable = 0;
+                self.launch()
+            }
+            State::Waiting => {
+                self.restarts = self.restarts.saturating_add(1);
+                self.launch()
+            }
+            State::Stopping => {
+                self.restarting = true;
+                None
+            }
+            State::Launching | State::Online => None,
+        }
+    }
+
+    fn restart(&mut self, policy: &Policy, now: u64) -> Option<Action> {
+        self.want = Want::Up;
+        self.unstable = 0;
+        self.restarting = true;
+        match self.state {
+            State::Stopping => None,
+            _ => self.terminate(policy, now),
+        }
+    }
+
+    fn stop(&mut self, policy: &Policy, now: u64) -> Option<Action> {
+        self.want = Want::Down;
+        self.restarting = false;
+        match self.state {
+            State::Stopping => None,
+            _ if self.pid != 0 => self.terminate(policy, now),
+            _ => {
+                self.rest(State::Stopped);
+                None
+            }
+        }
+    }
+
+    fn spawned(&mut self, pid: i32) -> Option<Action> {
+        if self.state == State::Launching && self.pid == 0 {
+            self.pid = pid;
+            self.refused = 0;
+        }
+        None
+    }
+
+    fn not_spawned(&mut self, now: u64) -> Option<Action> {
+        if self.state == State::Launching && self.pid == 0 {
+            let wait = (NO_PROCESS << self.refused.min(16)).min(BACKOFF_MAX);
+            self.refused = self.refused.saturating_add(1);
+            self.wait(wait, now);
+        }
+        None
+    }
+
+    fn executed(&mut self, now: u64) -> Option<Action> {
+        if self.state == State::Launching && self.pid != 0 {
+            self.state = State::Online;
+            self.since = now;
+        }
+        None
+    }
+
+    fn exited(&mut self, exit: Exit, remain: bool, policy: &Policy, now: u64) -> Option<Action> {
+        if self.pid == 0 {
+            return None;
+        }
+        self.pid = 0;
+        self.exit = Some(exit);
+        let lasted = match self.state {
+            State::Online | State::Stopping => now.saturating_sub(self.since),
+            _ => 0,
+        };
+        match lasted >= policy.min_uptime {
+            true => self.unstable = 0,
+            false => self.unstable = self.unstable.saturating_add(1),
+        }
+        match (remain, self.state) {
+            (false, _) => self.end(policy, now),
+            (true, State::Stopping) => None,
+            (true, _) => self.terminate(policy, now),
+        }
+    }
+
+    fn deadline_came(&mut self, now: u64) -> Option<Action> {
+        if self.deadline.is_none_or(|at| at > now) {
+            return None;
+        }
+        match self.state {
+            State::Stopping => {
+                self.deadline = Some(now.saturating_add(KILL_AGAIN));
+                Some(Action::Kill)
+            }
+            State::Waiting => {
+                self.restarts = self.restarts.saturating_add(1);
+                self.launch()
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing is left of the last run: what comes now is the restart policy's to say.
+    fn end(&mut self, policy: &Policy, now: u64) -> Option<Action> {
+        self.pid = 0;
+        if self.want == Want::Down {
+            self.rest(State::Stopped);
+            return None;
+        }
+        if self.restarting {
+            self.restarts = self.restarts.saturating_add(1);
+            self.unstable = 0;
+            return self.launch();
+        }
+        let finished = match self.exit {
+            Some(Exit::Code(code)) => policy.stop_exit_codes.contains(&code),
+            _ => false,
+        };
+        if finished || !policy.autorestart {
+            self.want = Want::Down;
+            self.rest(State::Stopped);
+            return None;
+        }
+        if self.unstable > policy.max_restarts {
+            self.rest(State::Errored);
+            return None;
+        }
+        match policy.delay(self.unstable) {
+            0 => {
+                self.restarts = self.restarts.saturating_add(1);
+                self.launch()
+            }
+            delay => {
+                self.wait(delay, now);
+                None
+            }
+        }
+    }
+
+    fn launch(&mut self) -> Option<Action> {
+        self.rest(State::Launching);
+        Some(Action::Spawn)
+    }
+
+    fn terminate(&mut self, policy: &Policy, now: u64) -> Option<Action> {
+        self.state = State::Stopping;
+        if policy.kill_timeout == 0 {
+            self.deadline = Some(now.saturating_add(KILL_AGAIN));
+            return Some(Action::Kill);
+        }
+        self.deadline = Some(now.saturating_add(policy.kill_timeout));
+        Some(Action::Terminate)
+    }
+
+    fn wait(&mut self, delay: u64, now: u64) {
+        self.rest(State::Waiting);
+        self.deadline = Some(now.saturating_add(delay));
+    }
+
+    fn rest(&mut self, state: State) {
+        self.state = state;
+        self.pid = 0;
+        self.deadline = None;
+        self.restarting = false;
+    }
+}

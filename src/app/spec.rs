@@ -1,0 +1,240 @@
+//! What a program is: everything that is needed to start it, and nothing about how it fares.
+
+use std::rc::Rc;
+
+use super::field::FIELDS;
+use super::value::{Bytes, Codes, Millis, Octal, SignalNumber};
+
+/// A program as it was asked for. The fields are described in [`FIELDS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Spec {
+    pub name: String,
+    pub namespace: String,
+    pub script: Bytes,
+    pub args: Vec<Bytes>,
+    pub interpreter: String,
+    pub interpreter_args: Vec<Bytes>,
+    pub cwd: Bytes,
+    pub umask: Octal,
+    pub instances: u32,
+    pub out_file: Bytes,
+    pub error_file: Bytes,
+    pub merge_logs: bool,
+    pub pid_file: Bytes,
+    pub autorestart: bool,
+    pub max_restarts: u32,
+    pub min_uptime: Millis,
+    pub restart_delay: Millis,
+    pub exp_backoff_restart_delay: Millis,
+    pub stop_exit_codes: Codes,
+    pub kill_signal: SignalNumber,
+    pub kill_timeout: Millis,
+    pub treekill: bool,
+    /// Shared by all programs that were started from the same environment.
+    pub env: Rc<Environment>,
+}
+
+impl Default for Spec {
+    fn default() -> Spec {
+        Spec {
+            name: String::new(),
+            namespace: "default".to_owned(),
+            script: Bytes::new(),
+            args: Vec::new(),
+            interpreter: String::new(),
+            interpreter_args: Vec::new(),
+            cwd: b"/".to_vec(),
+            umask: Octal(0o022),
+            instances: 1,
+            out_file: Bytes::new(),
+            error_file: Bytes::new(),
+            merge_logs: false,
+            pid_file: Bytes::new(),
+            autorestart: true,
+            max_restarts: 16,
+            min_uptime: Millis(1000),
+            restart_delay: Millis(0),
+            exp_backoff_restart_delay: Millis(0),
+            stop_exit_codes: Codes::default(),
+            kill_signal: SignalNumber(2),
+            kill_timeout: Millis(1600),
+            treekill: true,
+            env: Rc::new(Environment::default()),
+        }
+    }
+}
+
+impl Spec {
+    /// Takes a field by its name or an alias of it. `Ok(false)`: there is no such field.
+    pub fn set(&mut self, key: &str, value: &[u8]) -> Result<bool, String> {
+        if let Some(name) = key.strip_prefix("env.") {
+            Rc::make_mut(&mut self.env).set(name.as_bytes(), value)?;
+            return Ok(true);
+        }
+        if key == "env" {
+            Rc::make_mut(&mut self.env).set_assignment(value)?;
+            return Ok(true);
+        }
+        let Some(field) = super::field::find(key) else {
+            return Ok(false);
+        };
+        (field.read)(self, value).map_err(|why| format!("{key}: {why}"))?;
+        Ok(true)
+    }
+
+    /// Every field that differs from its default, and every variable of the environment, as key and value.
+    pub fn pairs(&self) -> Vec<(String, Vec<u8>)> {
+        let default = Spec::default();
+        let mut pairs = Vec::new();
+        for field in FIELDS {
+            let values = (field.write)(self);
+            if values != (field.write)(&default) {
+                pairs.extend(values.into_iter().map(|v| (field.name.to_owned(), v)));
+            }
+        }
+        pairs.extend(
+            self.env
+                .assignments()
+                .map(|v| ("env".to_owned(), v.to_vec())),
+        );
+        pairs
+    }
+
+    /// The name where log and pid files are concerned: no slash, no space, nothing that a shell would expand.
+    pub fn file_name(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let mapped = self.name.chars().map(|c| if plain(c) { c } else { '-' });
+        let mut name: String = mapped.take(100).collect();
+        if name.starts_with('.') {
+            name.insert(0, '-');
+        }
+        name
+    }
+}
+
+/// An environment: `NAME=value` blocks, each ended by NUL, in the order they were set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Environment(Box<[u8]>);
+
+impl Environment {
+    /// Sets one variable, replacing what it was.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), String> {
+        if name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
+            return Err("env: a variable has a name without '=' and no NUL byte".to_owned());
+        }
+        let mut block: Vec<u8> = Vec::with_capacity(self.0.len() + name.len() + value.len() + 2);
+        let others = self.assignments().filter(|a| name_of(a) != name);
+        for assignment in others {
+            block.extend_from_slice(assignment);
+            block.push(0);
+        }
+        block.extend_from_slice(name);
+        block.push(b'=');
+        block.extend_from_slice(value);
+        block.push(0);
+        self.0 = block.into_boxed_slice();
+        Ok(())
+    }
+
+    /// Sets one variable given as `NAME=value`.
+    pub fn set_assignment(&mut self, assignment: &[u8]) -> Result<(), String> {
+        let at = assignment.iter().position(|b| *b == b'=');
+        let parts = at.and_then(|at| Some((assignment.get(..at)?, assignment.get(at + 1..)?)));
+        let (name, value) = parts.ok_or("env: a variable is NAME=VALUE")?;
+        self.set(name, value)
+    }
+
+    /// An environment of many assignments at once; malformed ones are left out, of doubles the last counts.
+    pub fn from_assignments<'a>(all: impl IntoIterator<Item = &'a [u8]>) -> Environment {
+        let mut seen: Vec<&[u8]> = Vec::new();
+        let mut index = std::collections::BTreeMap::new();
+        for assignment in all {
+            if assignment.contains(&0)
+                || name_of(assignment).is_empty()
+                || !assignment.contains(&b'=')
+            {
+                continue;
+            }
+            match index
+                .get(name_of(assignment))
+                .and_then(|at: &usize| seen.get_mut(*at))
+            {
+                Some(slot) => *slot = assignment,
+                None => {
+                    index.insert(name_of(assignment), seen.len());
+                    seen.push(assignment);
+                }
+            }
+        }
+        let mut block = Vec::with_capacity(seen.iter().map(|a| a.len() + 1).sum());
+        for assignment in seen {
+            block.extend_from_slice(assignment);
+            block.push(0);
+        }
+        Environment(block.into_boxed_slice())
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let found = self.assignments().find(|a| name_of(a) == name)?;
+        found.get(name.len() + 1..)
+    }
+
+    /// Each variable as `NAME=value`.
+    pub fn assignments(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|b| *b == 0).filter(|a| !a.is_empty())
+    }
+}
+
+/// The part of `NAME=value` before the first '='.
+pub fn name_of(assignment: &[u8]) -> &[u8] {
+    assignment.split(|b| *b == b'=').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_comes_back_from_its_pairs() {
+        let mut spec = Spec {
+            name: "my app".into(),
+            script: b"/srv/\xff.js".to_vec(),
+            args: vec![b"".to_vec(), b"--x=1".to_vec()],
+            autorestart: false,
+            kill_signal: SignalNumber(15),
+            stop_exit_codes: Codes(vec![0, 3]),
+            umask: Octal(0o077),
+            ..Spec::default()
+        };
+        spec.set("env.PORT", b"1").unwrap();
+        spec.set("env", b"BASH_FUNC_x%%=() { :; }").unwrap();
+        let mut back = Spec::default();
+        for (key, value) in spec.pairs() {
+            assert!(back.set(&key, &value).unwrap());
+        }
+        assert_eq!(back, spec);
+    }
+
+    #[test]
+    fn an_environment_keeps_the_last_of_doubles() {
+        let env = Environment::from_assignments([&b"A=1"[..], b"B=2", b"A=3", b"=x", b"C"]);
+        assert_eq!(env.assignments().collect::<Vec<_>>(), [b"A=3", b"B=2"]);
+        assert_eq!(env.get(b"A"), Some(&b"3"[..]));
+        assert_eq!(env.get(b"C"), None);
+    }
+
+    #[test]
+    fn a_name_is_safe_as_a_file() {
+        let named = |name: &str| {
+            Spec {
+                name: name.into(),
+                ..Spec::default()
+            }
+            .file_name()
+        };
+        assert_eq!(named("../etc/x y"), "-..-etc-x-y");
+        assert_eq!(named("api_2"), "api_2");
+    }
+}
