@@ -9,8 +9,6 @@
 //! The reader takes lower-case hex too, several spaces where one would do, and a CR before the LF, because
 //! people type these lines by hand.
 
-use std::fmt::Write as _;
-
 /// The longest line in bytes, its LF included.
 pub const MAX_LINE: usize = 1 << 20;
 
@@ -62,9 +60,7 @@ impl Line {
 
     /// Adds a field whose value is a number.
     pub fn push_number(&mut self, key: &str, value: impl Into<i64>) {
-        let mut text = String::new();
-        let _ = write!(text, "{}", value.into());
-        self.push(key, text);
+        self.push(key, value.into().to_string());
     }
 
     /// The last value of `key`.
@@ -91,14 +87,11 @@ impl Line {
 
     /// Appends the line, its LF included, to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.tag.as_bytes());
+        let mut writer = LineWriter::begin(out, &self.tag);
         for (key, value) in &self.fields {
-            out.push(b' ');
-            out.extend_from_slice(key.as_bytes());
-            out.push(b'=');
-            encode_value(value, out);
+            writer.field(key, value);
         }
-        out.push(b'\n');
+        writer.end();
     }
 
     /// The line as bytes, its LF included.
@@ -130,9 +123,43 @@ impl Line {
                 return Err(Malformed(format!("'{}' cannot be a key", printable(key))));
             }
             let value = decode_value(value)?;
-            line.fields.push((String::from_utf8_lossy(key).into_owned(), value));
+            line.fields
+                .push((String::from_utf8_lossy(key).into_owned(), value));
         }
         Ok(line)
+    }
+}
+
+/// Writes a line straight into a buffer: what answers of many lines are made with.
+pub struct LineWriter<'a>(&'a mut Vec<u8>);
+
+impl<'a> LineWriter<'a> {
+    /// Begins a line.
+    pub fn begin(out: &'a mut Vec<u8>, tag: &str) -> LineWriter<'a> {
+        out.extend_from_slice(tag.as_bytes());
+        LineWriter(out)
+    }
+
+    /// Adds a field.
+    pub fn field(&mut self, key: &str, value: &[u8]) {
+        self.0.push(b' ');
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.push(b'=');
+        encode_value(value, self.0);
+    }
+
+    /// Adds a field whose value is a number.
+    pub fn number(&mut self, key: &str, value: i64) {
+        use std::io::Write as _;
+        self.0.push(b' ');
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.push(b'=');
+        let _ = write!(self.0, "{value}");
+    }
+
+    /// Ends the line.
+    pub fn end(self) {
+        self.0.push(b'\n');
     }
 }
 
@@ -212,7 +239,20 @@ mod tests {
 
     #[test]
     fn malformed_lines_are_refused() {
-        for wrong in [&b""[..], b" ", b"LIST", b"x a", b"x =1", b"x a=%", b"x a=%2", b"x a=%zz", b"x a=\x01", b"x a b=1", b"x \xff=1", b"\xff"] {
+        for wrong in [
+            &b""[..],
+            b" ",
+            b"LIST",
+            b"x a",
+            b"x =1",
+            b"x a=%",
+            b"x a=%2",
+            b"x a=%zz",
+            b"x a=\x01",
+            b"x a b=1",
+            b"x \xff=1",
+            b"\xff",
+        ] {
             assert!(Line::decode(wrong).is_err(), "{wrong:?}");
         }
     }

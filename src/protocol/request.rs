@@ -1,0 +1,339 @@
+//! Requests, and the table of verbs that they are made of.
+
+use super::line::{Line, Malformed};
+use super::reply::{Code, Failure};
+use crate::app::field::{self, FIELDS};
+use crate::app::spec::Spec;
+use crate::units;
+
+/// One verb of the protocol.
+pub struct Verb {
+    /// The tag of the request line.
+    pub name: &'static str,
+    /// Its fields, as they are written.
+    pub fields: &'static str,
+    /// One line that says what it does.
+    pub meaning: &'static str,
+}
+
+/// Every verb.
+#[rustfmt::skip]
+pub const VERBS: &[Verb] = &[
+    Verb { name: "hello", fields: "protocol=N", meaning: "agree on the protocol; refused, and the connection closed, when the version is not served" },
+    Verb { name: "ping", fields: "", meaning: "answer with the supervisor's pid and version" },
+    Verb { name: "start", fields: "script=PATH [FIELD=VALUE]… [env.NAME=VALUE]… [force=true]", meaning: "start a program; answers when it runs, with a process line for each instance" },
+    Verb { name: "stop", fields: "target=WORD…", meaning: "stop programs; answers when nothing of them is left and their output is in the files" },
+    Verb { name: "restart", fields: "target=WORD… [env.NAME=VALUE]…", meaning: "stop and start programs, with an environment where one is given; answers when they run again" },
+    Verb { name: "delete", fields: "target=WORD…", meaning: "stop programs and forget them" },
+    Verb { name: "list", fields: "[target=WORD]…", meaning: "a process line for each program" },
+    Verb { name: "describe", fields: "[target=WORD]…", meaning: "a process line with every field for each program" },
+    Verb { name: "events", fields: "", meaning: "from now on an event line whenever the state of a program changes, until the client closes" },
+    Verb { name: "kill", fields: "", meaning: "stop and forget all programs, then end both daemons" },
+];
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Request {
+    Hello {
+        protocol: u32,
+    },
+    Ping,
+    Start {
+        spec: Box<Spec>,
+        force: bool,
+    },
+    Stop {
+        targets: Vec<String>,
+    },
+    Restart {
+        targets: Vec<String>,
+        env: Option<Box<Spec>>,
+    },
+    Delete {
+        targets: Vec<String>,
+    },
+    List {
+        targets: Vec<String>,
+    },
+    Describe {
+        targets: Vec<String>,
+    },
+    Events,
+    Kill,
+}
+
+impl Request {
+    /// The verb.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Request::Hello { .. } => "hello",
+            Request::Ping => "ping",
+            Request::Start { .. } => "start",
+            Request::Stop { .. } => "stop",
+            Request::Restart { .. } => "restart",
+            Request::Delete { .. } => "delete",
+            Request::List { .. } => "list",
+            Request::Describe { .. } => "describe",
+            Request::Events => "events",
+            Request::Kill => "kill",
+        }
+    }
+
+    /// The request as a line.
+    pub fn to_line(&self) -> Line {
+        let mut line = Line::new(self.verb());
+        match self {
+            Request::Hello { protocol } => line.push_number("protocol", *protocol),
+            Request::Start { spec, force } => {
+                push_pairs(&mut line, spec);
+                if *force {
+                    line.push("force", "true");
+                }
+            }
+            Request::Restart { targets, env } => {
+                push_targets(&mut line, targets);
+                if let Some(spec) = env {
+                    push_pairs(&mut line, spec);
+                }
+            }
+            Request::Stop { targets }
+            | Request::Delete { targets }
+            | Request::List { targets }
+            | Request::Describe { targets } => push_targets(&mut line, targets),
+            Request::Ping | Request::Events | Request::Kill => {}
+        }
+        line
+    }
+
+    /// The request that a line asks for.
+    pub fn from_line(line: &Line) -> Result<Request, Failure> {
+        match line.tag.as_str() {
+            "hello" => {
+                only(line, &["protocol"])?;
+                let protocol = line.number("protocol");
+                let protocol = protocol.ok_or_else(|| bad("hello: protocol is a number"))?;
+                Ok(Request::Hello { protocol })
+            }
+            "ping" => only(line, &[]).map(|()| Request::Ping),
+            "start" => start(line),
+            "stop" => some_targets(line).map(|targets| Request::Stop { targets }),
+            "restart" => restart(line),
+            "delete" => some_targets(line).map(|targets| Request::Delete { targets }),
+            "list" => targets(line, &[]).map(|targets| Request::List { targets }),
+            "describe" => targets(line, &[]).map(|targets| Request::Describe { targets }),
+            "events" => only(line, &[]).map(|()| Request::Events),
+            "kill" => only(line, &[]).map(|()| Request::Kill),
+            other => {
+                let known = units::nearest(other, VERBS.iter().map(|v| v.name));
+                let hint = known
+                    .map(|k| format!(" (did you mean {k}?)"))
+                    .unwrap_or_default();
+                Err(bad(format!("no verb {other}{hint}")))
+            }
+        }
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Failure {
+        bad(malformed.0)
+    }
+}
+
+fn bad(message: impl Into<String>) -> Failure {
+    Failure::new(Code::BadRequest, message)
+}
+
+fn push_targets(line: &mut Line, targets: &[String]) {
+    for target in targets {
+        line.push("target", target);
+    }
+}
+
+fn push_pairs(line: &mut Line, spec: &Spec) {
+    line.fields.extend(spec.pairs());
+}
+
+/// Refuses every key but those of `allowed`.
+fn only(line: &Line, allowed: &[&str]) -> Result<(), Failure> {
+    match line
+        .fields
+        .iter()
+        .find(|(key, _)| !allowed.contains(&key.as_str()))
+    {
+        Some((key, _)) => Err(bad(format!("{}: no field {key}", line.tag))),
+        None => Ok(()),
+    }
+}
+
+fn is_env(key: &str) -> bool {
+    key == "env" || key.starts_with("env.")
+}
+
+/// The targets of a line that has no other keys but those of `also`.
+fn targets(line: &Line, also: &[&str]) -> Result<Vec<String>, Failure> {
+    let mut targets = Vec::new();
+    for (key, value) in &line.fields {
+        match key.as_str() {
+            "target" => targets.push(utf8(&line.tag, key, value)?.to_owned()),
+            key if also.contains(&"env") && is_env(key) => {}
+            key => return Err(bad(format!("{}: no field {key}", line.tag))),
+        }
+    }
+    Ok(targets)
+}
+
+fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
+    let targets = targets(line, &[])?;
+    match targets.is_empty() {
+        true => Err(bad(format!(
+            "{}: which program? target=all means every one",
+            line.tag
+        ))),
+        false => Ok(targets),
+    }
+}
+
+fn utf8<'a>(verb: &str, key: &str, value: &'a [u8]) -> Result<&'a str, Failure> {
+    std::str::from_utf8(value).map_err(|_| bad(format!("{verb}: {key} is not UTF-8")))
+}
+
+fn restart(line: &Line) -> Result<Request, Failure> {
+    let targets = targets(line, &["env"])?;
+    if targets.is_empty() {
+        return Err(bad("restart: which program? target=all means every one"));
+    }
+    let mut spec = Spec::default();
+    let variables = line.fields.iter().filter(|(key, _)| is_env(key));
+    let mut given = false;
+    for (key, value) in variables {
+        given = true;
+        spec.set(key, value)
+            .map_err(|why| bad(format!("restart: {why}")))?;
+    }
+    Ok(Request::Restart {
+        targets,
+        env: given.then(|| Box::new(spec)),
+    })
+}
+
+fn start(line: &Line) -> Result<Request, Failure> {
+    let mut spec = Spec::default();
+    let mut force = false;
+    let mut assignments: Vec<Vec<u8>> = Vec::new();
+    for (key, value) in &line.fields {
+        if key == "force" {
+            force = utf8("start", key, value)? == "true";
+        } else if let Some(name) = key.strip_prefix("env.") {
+            assignments.push([name.as_bytes(), b"=", value].concat());
+        } else if key == "env" {
+            assignments.push(value.clone());
+        } else if !spec
+            .set(key, value)
+            .map_err(|why| bad(format!("start: {why}")))?
+        {
+            let names = FIELDS.iter().flat_map(field::Field::names);
+            let hint = units::nearest(key, names);
+            let hint = hint
+                .map(|k| format!(" (did you mean {k}?)"))
+                .unwrap_or_default();
+            return Err(bad(format!("start: no field {key}{hint}")));
+        }
+    }
+    if spec.script.is_empty() {
+        return Err(bad("start: which program? script=PATH says it"));
+    }
+    let all = assignments.iter().map(Vec::as_slice);
+    spec.env = std::rc::Rc::new(crate::app::spec::Environment::from_assignments(all));
+    Ok(Request::Start {
+        spec: Box::new(spec),
+        force,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_requests() -> Vec<Request> {
+        let mut spec = Spec {
+            name: "api server".into(),
+            script: b"/srv/api.js".to_vec(),
+            args: vec![b"--port".to_vec(), b"30 00".to_vec()],
+            ..Spec::default()
+        };
+        spec.set("env.PORT", b"3000").unwrap();
+        let mut env = Spec::default();
+        env.set("env.A", b"b\nc").unwrap();
+        let targets = vec!["all".to_owned(), "a b".to_owned()];
+        vec![
+            Request::Hello { protocol: 1 },
+            Request::Ping,
+            Request::Start {
+                spec: Box::new(spec),
+                force: true,
+            },
+            Request::Stop {
+                targets: targets.clone(),
+            },
+            Request::Restart {
+                targets: targets.clone(),
+                env: None,
+            },
+            Request::Restart {
+                targets: targets.clone(),
+                env: Some(Box::new(env)),
+            },
+            Request::Delete {
+                targets: targets.clone(),
+            },
+            Request::List {
+                targets: Vec::new(),
+            },
+            Request::Describe { targets },
+            Request::Events,
+            Request::Kill,
+        ]
+    }
+
+    #[test]
+    fn every_request_comes_back_as_it_went() {
+        for request in all_requests() {
+            let line = Line::decode(&request.to_line().to_bytes()).unwrap();
+            assert_eq!(Request::from_line(&line), Ok(request));
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_verb_and_no_other() {
+        let mut used: Vec<_> = all_requests().iter().map(Request::verb).collect();
+        used.dedup();
+        let listed: Vec<_> = VERBS.iter().map(|verb| verb.name).collect();
+        assert_eq!(used, listed);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, part) in [
+            ("strat", "did you mean start?"),
+            ("start", "script=PATH"),
+            ("start script=x kill_timeot=1", "did you mean kill_timeout?"),
+            ("start script=x kill_timeout=soon", "'soon' is not a time"),
+            ("start script=x%00", "NUL"),
+            ("stop", "which program"),
+            ("stop target=%ff", "UTF-8"),
+            ("ping x=1", "no field x"),
+            ("hello protocol=new", "number"),
+            ("restart target=a name=b", "no field name"),
+        ] {
+            let failure = Request::from_line(&Line::decode(line.as_bytes()).unwrap()).unwrap_err();
+            assert_eq!(failure.code, Code::BadRequest);
+            assert!(
+                failure.message.contains(part),
+                "{line}: {}",
+                failure.message
+            );
+        }
+    }
+}
