@@ -7,10 +7,10 @@
 //! RPM_BIN_DIR=/usr/local/bin cargo bench               other binaries than those in target/release
 //! ```
 //!
-//! A limit is a bare loop, in C or of the shell, that does the same work and nothing else (`programs/`). Ours and the limit
-//! take turns, A B A B, so that a machine that grows slower or faster in the meantime does so for both, and
-//! each number is the median. A row that misses its target is marked; the exit status is 0 all the same: a
-//! benchmark is no test.
+//! A limit is a bare loop, in C or of the shell, that does the same work and nothing else: see `programs/`.
+//! Ours and the limit take turns, A B A B, so that a machine that grows slower or faster in the meantime
+//! does so for both, and each number is the median. A row that misses its target is marked; the exit status
+//! is 0 all the same: a benchmark is no test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,7 +44,10 @@ fn main() {
         return;
     }
     let quick = arguments.iter().any(|a| a == "--quick");
-    let filters = arguments.into_iter().filter(|a| !a.starts_with('-')).collect();
+    let filters = arguments
+        .into_iter()
+        .filter(|a| !a.starts_with('-'))
+        .collect();
     let mut table = Table::new(filters);
     match Workshop::open(quick) {
         Ok(workshop) => measure_all(&workshop, &mut table),
@@ -61,23 +64,58 @@ struct Group {
 
 /// All rows, in the order in which they disturb each other least: those that fill the disk come last.
 const GROUPS: &[Group] = &[
-    Group { rows: &["size of rpm", "size of rpmd"], measure: sizes },
-    Group { rows: &[client::FIRST_LIST], measure: client::first_list },
-    Group { rows: &[client::LIST_10, client::LIST_500], measure: client::list },
-    Group { rows: &[memory::OF_0, memory::OF_100, memory::OF_500], measure: memory::measure },
-    Group { rows: &[restart::RESTART], measure: restart::measure },
-    Group { rows: &[fleet::START_ON_TMPFS], measure: |w, t| fleet::measure(w, t, Place::Memory) },
-    Group { rows: &[fleet::START_ON_DISK, fleet::STOP], measure: |w, t| fleet::measure(w, t, Place::Disk) },
-    Group { rows: &[logs::LARGE_WRITES], measure: logs::large_writes },
-    Group { rows: &[logs::SMALL_WRITES], measure: logs::small_writes },
-    Group { rows: &[peers::NAME], measure: peers::measure },
+    Group {
+        rows: &["size of rpm", "size of rpmd"],
+        measure: sizes,
+    },
+    Group {
+        rows: &[client::FIRST_LIST],
+        measure: client::first_list,
+    },
+    Group {
+        rows: &[client::LIST_10, client::LIST_500],
+        measure: client::list,
+    },
+    Group {
+        rows: &[memory::OF_0, memory::OF_100, memory::OF_500],
+        measure: memory::measure,
+    },
+    Group {
+        rows: &[restart::RESTART],
+        measure: restart::measure,
+    },
+    Group {
+        rows: &[fleet::START_ON_TMPFS],
+        measure: |w, t| fleet::measure(w, t, Place::Memory),
+    },
+    Group {
+        rows: &[fleet::START_ON_DISK, fleet::STOP],
+        measure: |w, t| fleet::measure(w, t, Place::Disk),
+    },
+    Group {
+        rows: &[logs::LARGE_WRITES],
+        measure: logs::large_writes,
+    },
+    Group {
+        rows: &[logs::SMALL_WRITES],
+        measure: logs::small_writes,
+    },
+    Group {
+        rows: peers::ROWS,
+        measure: peers::measure,
+    },
 ];
 
 fn measure_all(workshop: &Workshop, table: &mut Table) {
     println!("{}", workshop.describe());
     table.begin();
     for group in GROUPS {
-        let wanted: Vec<&str> = group.rows.iter().copied().filter(|row| table.wants(row)).collect();
+        let wanted: Vec<&str> = group
+            .rows
+            .iter()
+            .copied()
+            .filter(|row| table.wants(row))
+            .collect();
         if wanted.is_empty() {
             continue;
         }
@@ -91,7 +129,12 @@ fn measure_all(workshop: &Workshop, table: &mut Table) {
 fn sizes(workshop: &Workshop, table: &mut Table) -> Result<()> {
     for name in ["rpm", "rpmd"] {
         let size = Quantity::Bytes(workshop.size(name)? as f64);
-        table.row(&format!("size of {name}"), size, None, Bound::AtMostBytes(1.5 * table::MIB));
+        table.row(
+            &format!("size of {name}"),
+            size,
+            None,
+            Bound::AtMostBytes(1.5 * table::MIB),
+        );
     }
     Ok(())
 }

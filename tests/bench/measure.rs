@@ -11,7 +11,11 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty(), "there is no median of nothing");
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
 }
 
 /// Ours and the limit in turn, after one of each that does not count; gives the median of each.
@@ -36,7 +40,10 @@ pub fn wall(command: &mut Command) -> Result<f64> {
     let begin = Instant::now();
     let status = command.status();
     let seconds = begin.elapsed().as_secs_f64();
-    succeeded(command, &status.doing(|| format!("running {:?}", command.get_program()))?)?;
+    succeeded(
+        command,
+        &status.doing(|| format!("running {:?}", command.get_program()))?,
+    )?;
     Ok(seconds)
 }
 
@@ -45,9 +52,15 @@ pub fn succeeded(command: &Command, status: &ExitStatus) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect();
     let program = command.get_program().to_string_lossy();
-    Err(Error::new(format!("`{program} {}` failed with {status}", words.join(" "))))
+    Err(Error::new(format!(
+        "`{program} {}` failed with {status}",
+        words.join(" ")
+    )))
 }
 
 /// Looks every `pause` until `done`, and says what did not happen if that takes longer than `limit`.
@@ -60,7 +73,10 @@ pub fn wait_until(
     let begin = Instant::now();
     while !done() {
         if begin.elapsed() > limit {
-            return Err(Error::new(format!("waited {} s in vain for {what}", limit.as_secs())));
+            return Err(Error::new(format!(
+                "waited {} s in vain for {what}",
+                limit.as_secs()
+            )));
         }
         thread::sleep(pause);
     }

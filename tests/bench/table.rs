@@ -60,12 +60,20 @@ pub struct Table {
 impl Table {
     /// A table of the rows whose name holds one of the `filters`: of all rows, if there is none.
     pub fn new(filters: Vec<String>) -> Table {
-        Table { filters, rows: 0, missed: 0 }
+        Table {
+            filters,
+            rows: 0,
+            missed: 0,
+        }
     }
 
     /// Whether this row was asked for.
     pub fn wants(&self, what: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| what.contains(filter.as_str()))
+        self.filters.is_empty()
+            || self
+                .filters
+                .iter()
+                .any(|filter| what.contains(filter.as_str()))
     }
 
     /// Prints the head.
@@ -83,9 +91,10 @@ impl Table {
             Bound::Free => ("-".to_string(), None),
             Bound::AtMost(n) => (format!("<= {n:.1} x"), ratio.map(|r| r <= n)),
             Bound::AtLeast(n) => (format!(">= {n:.1} x"), ratio.map(|r| r >= n)),
-            Bound::AtMostBytes(n) => {
-                (format!("<= {}", Quantity::Bytes(n)), Some(ours.number() <= n))
-            }
+            Bound::AtMostBytes(n) => (
+                format!("<= {}", Quantity::Bytes(n)),
+                Some(ours.number() <= n),
+            ),
         };
         let mark = match kept {
             None => "",
@@ -112,6 +121,6 @@ impl Table {
 
 fn print_line(cells: [&str; 6]) {
     let [what, ours, limit, ratio, target, mark] = cells;
-    let line = format!("{what:<44} {ours:>11} {limit:>11} {ratio:>8} {target:>12}  {mark}");
+    let line = format!("{what:<43} {ours:>11} {limit:>11} {ratio:>8} {target:>12}  {mark}");
     println!("{}", line.trim_end());
 }

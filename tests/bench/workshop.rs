@@ -5,8 +5,8 @@ use crate::measure::succeeded;
 use rpm::error::{Context, Error, Result};
 use std::cell::Cell;
 use std::env;
-use std::fs::{self, File};
-use std::io::Write;
+use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
@@ -57,16 +57,27 @@ impl Workshop {
         let shm = Path::new("/dev/shm");
         let disk = env::temp_dir().join(&name);
         // Without a /dev/shm the disk must do: the heading shows it.
-        let memory = if shm.is_dir() { shm.join(&name) } else { disk.join("m") };
+        let memory = if shm.is_dir() {
+            shm.join(&name)
+        } else {
+            disk.join("m")
+        };
         let since = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
         let mark = format!("{name}.{since}");
         for folder in [&disk, &memory, &disk.join("bin")] {
             fs::create_dir(folder).doing(|| format!("making the folder {}", folder.display()))?;
         }
         // From here on everything is swept up, even when the benchmark is killed.
-        let sweeper = sweeper(&mark, &[&disk, &memory])?;
-        let workshop =
-            Workshop { quick, binaries, disk, memory, mark, made: Cell::new(0), sweeper };
+        let sweeper = sweeper(&mark, &disk.join("bin/rpm"), &[&disk, &memory])?;
+        let workshop = Workshop {
+            quick,
+            binaries,
+            disk,
+            memory,
+            mark,
+            made: Cell::new(0),
+            sweeper,
+        };
         // Copies: nobody can rebuild them under our hands, and no other daemon shares their memory.
         for name in ["rpm", "rpmd"] {
             let from = workshop.binaries.join(name);
@@ -94,7 +105,9 @@ impl Workshop {
     /// The bytes of a binary.
     pub fn size(&self, name: &str) -> Result<u64> {
         let path = self.binaries.join(name);
-        Ok(fs::metadata(&path).doing(|| format!("looking at {}", path.display()))?.len())
+        Ok(fs::metadata(&path)
+            .doing(|| format!("looking at {}", path.display()))?
+            .len())
     }
 
     /// `full` runs, or `quick` ones if that was asked for.
@@ -118,7 +131,7 @@ impl Workshop {
     }
 
     /// A command with nothing on stdin, its output thrown away, and our mark.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         let mut path = self.disk.join("bin").into_os_string();
         if let Some(rest) = env::var_os("PATH") {
@@ -126,14 +139,19 @@ impl Workshop {
             path.push(rest);
         }
         command.env(MARK, &self.mark).env("PATH", path);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         command
     }
 
     /// Whether the environment of a process, as the kernel shows it, says that it belongs to this run.
     pub fn owns(&self, environment: &[u8]) -> bool {
         let entry = format!("{MARK}={}", self.mark);
-        environment.split(|byte| *byte == 0).any(|found| found == entry.as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|found| found == entry.as_bytes())
     }
 
     /// Waits until ext4 may use inodes again that were freed a moment ago: for 5 s it looks for others
@@ -145,17 +163,21 @@ impl Workshop {
     }
 
     /// Kills every process of this run.
-    pub fn kill_all(&self) -> Result<()> {
-        let mut sweeper = sweeper(&self.mark, &[])?;
-        finish(&mut sweeper);
-        Ok(())
+    pub fn kill_all(&self) {
+        match sweeper(&self.mark, &self.program("rpm"), &[]) {
+            Ok(mut sweeper) => finish(&mut sweeper),
+            Err(error) => eprintln!("{error}"),
+        }
     }
 
     fn compile(&self, name: &str) -> Result<()> {
         let source = Path::new(PROGRAMS).join(format!("{name}.c"));
         let mut cc = Command::new("cc");
-        cc.args(["-O2", "-static", "-o"]).arg(self.program(name)).arg(&source);
-        succeeded(&cc.status().doing(|| "running the C compiler, cc").map(|s| (cc, s))?)
+        cc.args(["-O2", "-static", "-o"])
+            .arg(self.program(name))
+            .arg(&source);
+        let status = cc.status().doing(|| "running the C compiler, cc")?;
+        succeeded(&cc, &status)
     }
 }
 
@@ -166,10 +188,11 @@ impl Drop for Workshop {
 }
 
 /// A shell that waits for our end, in a process group that the terminal's Ctrl-C does not reach.
-fn sweeper(mark: &str, folders: &[&Path]) -> Result<Child> {
+fn sweeper(mark: &str, client: &Path, folders: &[&Path]) -> Result<Child> {
     Command::new("sh")
         .arg(Path::new(PROGRAMS).join("sweep.sh"))
         .arg(format!("{MARK}={mark}"))
+        .arg(client)
         .args(folders)
         .stdin(Stdio::piped())
         .process_group(0)
@@ -180,4 +203,16 @@ fn sweeper(mark: &str, folders: &[&Path]) -> Result<Child> {
 fn finish(sweeper: &mut Child) {
     drop(sweeper.stdin.take());
     let _ = sweeper.wait();
+}
+
+/// The type of the file system that a path lies on, as in `ext4`.
+fn filesystem(path: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let fields = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    fields
+        .filter(|mount| mount.len() > 2 && path.starts_with(mount[1]))
+        .max_by_key(|mount| mount[1].len())
+        .map_or("unknown".to_string(), |mount| mount[2].to_string())
 }

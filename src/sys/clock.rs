@@ -1,0 +1,144 @@
+//! Clocks.
+
+use std::io;
+
+use super::check;
+use super::pid::Pid;
+
+fn read(clock: libc::clockid_t) -> io::Result<libc::timespec> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel writes one timespec.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(time)
+}
+
+fn millis(time: libc::timespec) -> u64 {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(nanos / 1_000_000)
+}
+
+/// Milliseconds of a clock that never steps, for timers. `clock_gettime(2)` CLOCK_MONOTONIC
+pub fn monotonic_ms() -> u64 {
+    read(libc::CLOCK_MONOTONIC).map_or(0, millis)
+}
+
+/// Milliseconds since the machine was started, time asleep included. `clock_gettime(2)` CLOCK_BOOTTIME
+pub fn boottime_ms() -> u64 {
+    read(libc::CLOCK_BOOTTIME).map_or(0, millis)
+}
+
+/// Milliseconds since the epoch.
+pub fn wall_ms() -> u64 {
+    read(libc::CLOCK_REALTIME).map_or(0, millis)
+}
+
+/// The processor time that all threads of a process have used, in nanoseconds. One call, where reading `/proc`
+/// takes three. `clock_getcpuclockid(3)`
+pub fn process_cpu_ns(pid: Pid) -> io::Result<u64> {
+    // The number of a process's clock, as the C library computes it: CPUCLOCK_SCHED is 2.
+    let time = read((!pid.get()) << 3 | 2)?;
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    Ok(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// Clock ticks in a second, the unit of times in `/proc`. `sysconf(3)`
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: sysconf takes a number.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).unwrap_or(100).max(1)
+}
+
+/// A moment on the wall, in the time zone of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct LocalTime {
+    pub year: i32,
+    pub month: i32,
+    pub day: i32,
+    pub hour: i32,
+    pub minute: i32,
+    pub second: i32,
+    pub milli: u32,
+    /// East of Greenwich.
+    pub offset_minutes: i64,
+}
+
+/// The local time of a moment in ms since the epoch. `localtime_r(3)`
+pub fn local_time(wall_ms: u64) -> LocalTime {
+    let seconds = libc::time_t::try_from(wall_ms / 1000).unwrap_or(0);
+    // SAFETY: a tm is plain data; localtime_r writes it and keeps no pointer.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&raw const seconds, &raw mut tm);
+        tm
+    };
+    LocalTime {
+        year: tm.tm_year + 1900,
+        month: tm.tm_mon + 1,
+        day: tm.tm_mday,
+        hour: tm.tm_hour,
+        minute: tm.tm_min,
+        second: tm.tm_sec,
+        milli: u32::try_from(wall_ms % 1000).unwrap_or(0),
+        offset_minutes: tm.tm_gmtoff / 60,
+    }
+}
+
+impl std::fmt::Display for LocalTime {
+    /// ISO 8601: `2026-11-23T09:30:00.250+01:00`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let LocalTime {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            milli,
+            ..
+        } = self;
+        let (sign, offset) = match self.offset_minutes {
+            west if west < 0 => ('-', -west),
+            east => ('+', east),
+        };
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{sign}{:02}:{:02}",
+            offset / 60,
+            offset % 60
+        )
+    }
+}
+
+/// The identity of this boot of the machine, from `/proc/sys/kernel/random/boot_id`; empty where there is none.
+pub fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_go_forward_and_processes_use_time() {
+        assert!(monotonic_ms() > 0 && wall_ms() > 1_600_000_000_000);
+        assert!(boottime_ms() + 1000 >= monotonic_ms());
+        let own = Pid::new(Pid::own()).unwrap();
+        assert!(process_cpu_ns(own).unwrap() > 0);
+        assert!(process_cpu_ns(Pid::new(4_194_303).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_moment_is_written_as_iso() {
+        let text = local_time(1_700_000_000_123).to_string();
+        assert_eq!((text.len(), &text[19..23]), (29, ".123"));
+    }
+}

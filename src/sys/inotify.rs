@@ -1,0 +1,102 @@
+//! Hearing of changes to files. `inotify(7)`
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{check, fd};
+
+/// An inotify instance that does not block.
+#[derive(Debug)]
+pub struct Watcher(OwnedFd);
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The watch, as [`Watcher::add`] returned it; -1 when changes were lost because nobody read them in time.
+    pub watch: i32,
+    /// The file in the watched folder; empty when the watched thing itself changed.
+    pub name: OsString,
+}
+
+/// Writing, making, moving and removing of files: what a follower of log files wants to hear of.
+const CHANGES: u32 = libc::IN_MODIFY
+    | libc::IN_CREATE
+    | libc::IN_MOVED_TO
+    | libc::IN_MOVED_FROM
+    | libc::IN_DELETE
+    | libc::IN_ATTRIB;
+
+impl Watcher {
+    /// A new instance.
+    pub fn new() -> io::Result<Watcher> {
+        // SAFETY: takes flags; the new descriptor is ours alone.
+        unsafe {
+            let fd = check(libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK))?;
+            Ok(Watcher(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    /// Watches a file or the files of a folder.
+    pub fn add(&self, path: &Path) -> io::Result<i32> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: the path ends in NUL and lives during the call.
+        check(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), CHANGES) })
+    }
+
+    /// What to poll for reading.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The changes since the last call; none when there are none.
+    pub fn read(&self) -> io::Result<Vec<Change>> {
+        let mut buffer = [0u8; 4096];
+        let n = match fd::read(self.0.as_fd(), &mut buffer) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(e) => return Err(e),
+        };
+        let mut rest = buffer.get(..n).unwrap_or_default();
+        let mut changes = Vec::new();
+        // struct inotify_event: int wd, u32 mask, u32 cookie, u32 len, then len bytes of name padded with NUL.
+        while let Some((head, tail)) = rest.split_at_checked(16) {
+            let word = |at: usize| {
+                let bytes = head.get(at..at + 4).and_then(|b| b.try_into().ok());
+                bytes.map_or(0, i32::from_ne_bytes)
+            };
+            let length = usize::try_from(word(12)).unwrap_or(0).min(tail.len());
+            let (name, next) = tail.split_at(length);
+            let name = name.split(|b| *b == 0).next().unwrap_or_default();
+            changes.push(Change {
+                watch: word(0),
+                name: OsStr::from_bytes(name).to_owned(),
+            });
+            rest = next;
+        }
+        Ok(changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_in_a_folder_is_heard_of() {
+        let folder = std::env::temp_dir().join(format!("rpm-inotify-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let watcher = Watcher::new().unwrap();
+        let watch = watcher.add(&folder).unwrap();
+        assert_eq!(watcher.read().unwrap(), []);
+        std::fs::write(folder.join("file"), "x").unwrap();
+        let change = Change {
+            watch,
+            name: "file".into(),
+        };
+        assert!(watcher.read().unwrap().contains(&change));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

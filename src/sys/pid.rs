@@ -1,0 +1,42 @@
+//! Process numbers that can be signalled.
+
+/// A process number above 1. 0, -1 and 1 mean "my group", "everybody" and init to `kill(2)`: they cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(i32);
+
+impl Pid {
+    /// The process number, where it is one that may be signalled.
+    pub fn new(number: i32) -> Option<Pid> {
+        (number > 1).then_some(Pid(number))
+    }
+
+    /// The number.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+
+    /// The number of this process, `getpid(2)`; 1 in a container.
+    pub fn own() -> i32 {
+        // SAFETY: getpid has no arguments and cannot fail.
+        unsafe { libc::getpid() }
+    }
+}
+
+impl std::fmt::Display for Pid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pid;
+
+    #[test]
+    fn groups_everybody_and_init_cannot_be_named() {
+        for wrong in [1, 0, -1, -4711] {
+            assert_eq!(Pid::new(wrong), None);
+        }
+        assert_eq!(Pid::new(2).map(Pid::get), Some(2));
+    }
+}

@@ -1,0 +1,104 @@
+//! Processes that are not our children, held by a descriptor that no other process can come to be. `pidfd_open(2)`
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::pid::Pid;
+use super::signal::Signal;
+use super::wait;
+use crate::app::life::Exit;
+
+/// A process that may be anybody's. Readable in `poll(2)` once it has ended.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+/// `struct pidfd_info` of <linux/pidfd.h>, as far as PIDFD_INFO_SIZE_VER0.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// Whether `exit_code` is asked for, and was filled in; Linux 6.15.
+const INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(0xFF, 11, struct pidfd_info)` with its first size of 64 bytes.
+const GET_INFO: libc::c_ulong = 0xC040_FF0B;
+
+impl PidFd {
+    /// Holds the process that has this number now.
+    pub fn open(pid: Pid) -> io::Result<PidFd> {
+        // SAFETY: the call takes numbers; the new descriptor, CLOEXEC by itself, is ours alone.
+        unsafe {
+            let fd = libc::syscall(libc::SYS_pidfd_open, pid.get(), 0);
+            let fd = i32::try_from(fd).map_err(io::Error::other)?;
+            Ok(PidFd(OwnedFd::from_raw_fd(super::check(fd)?)))
+        }
+    }
+
+    /// What to poll for reading.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Signals the process, never one that took its number. `pidfd_send_signal(2)`
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: a null siginfo means the same as in kill(2).
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal.get(),
+                info,
+                0,
+            )
+        };
+        match result {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// How the process has ended, where the kernel tells those who are not its parent.
+    pub fn exit(&self) -> Exit {
+        let mut info = Info {
+            mask: INFO_EXIT,
+            ..Info::default()
+        };
+        // SAFETY: the struct has the 64 bytes that the request number names.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), GET_INFO, &raw mut info) };
+        match result == 0 && info.mask & INFO_EXIT != 0 {
+            true => wait::exit_of(info.exit_code),
+            false => Exit::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::poll::{Interest, PollSet};
+
+    #[test]
+    fn the_end_of_a_process_is_seen_and_its_status_known_or_unknown() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let held = PidFd::open(Pid::new(child.id() as i32).unwrap()).unwrap();
+        held.signal(Signal::TERM).unwrap();
+        let mut set = PollSet::default();
+        set.push(held.fd(), Interest::READ, ());
+        set.wait(None).unwrap();
+        assert!(set.ready().next().unwrap().1.readable);
+        child.wait().unwrap();
+        assert!(matches!(
+            held.exit(),
+            Exit::Signal(libc::SIGTERM) | Exit::Unknown
+        ));
+        assert!(held.signal(Signal::TERM).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! Waiting for many descriptors at once.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// What of a descriptor is waited for. Its hang-up and its errors are always reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Interest {
+    /// There is something to read.
+    pub read: bool,
+    /// There is room to write.
+    pub write: bool,
+}
+
+impl Interest {
+    /// Reading only.
+    pub const READ: Interest = Interest {
+        read: true,
+        write: false,
+    };
+}
+
+/// What a descriptor is ready for. End of file on a pipe is a hang-up without `readable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready {
+    /// Reading will not block.
+    pub readable: bool,
+    /// Writing will not block.
+    pub writable: bool,
+    /// The other side has gone.
+    pub hangup: bool,
+    /// The descriptor is in an error state or no descriptor at all.
+    pub error: bool,
+}
+
+/// The descriptors of one turn, each with the token that its events come back with. Filled anew each turn, so
+/// that no entry outlives what it stands for.
+#[derive(Debug)]
+pub struct PollSet<T> {
+    fds: Vec<libc::pollfd>,
+    tokens: Vec<T>,
+}
+
+impl<T: Copy> Default for PollSet<T> {
+    fn default() -> Self {
+        PollSet {
+            fds: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy> PollSet<T> {
+    /// Empties the set and keeps its memory.
+    pub fn clear(&mut self) {
+        self.fds.clear();
+        self.tokens.clear();
+    }
+
+    /// Adds a descriptor. It must stay open until [`PollSet::wait`] has returned.
+    pub fn push(&mut self, fd: BorrowedFd, interest: Interest, token: T) {
+        let mut events = 0;
+        if interest.read {
+            events |= libc::POLLIN;
+        }
+        if interest.write {
+            events |= libc::POLLOUT;
+        }
+        self.fds.push(libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events,
+            revents: 0,
+        });
+        self.tokens.push(token);
+    }
+
+    /// Waits until something is ready or the time is over; `None` waits for ever. A signal ends the wait with
+    /// nothing ready. `ppoll(2)`
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let limit = timeout.map(|t| libc::timespec {
+            tv_sec: libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: libc::c_long::from(t.subsec_nanos()),
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let count = libc::nfds_t::try_from(self.fds.len()).unwrap_or(0);
+        // SAFETY: the array has `count` entries, the timespec outlives the call or is null, no mask is given.
+        // A number that was closed since it was pushed is answered with POLLNVAL.
+        let ready = unsafe { libc::ppoll(self.fds.as_mut_ptr(), count, limit, std::ptr::null()) };
+        if ready >= 0 {
+            return Ok(());
+        }
+        for fd in &mut self.fds {
+            fd.revents = 0;
+        }
+        match io::Error::last_os_error() {
+            e if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            e => Err(e),
+        }
+    }
+
+    /// What is ready.
+    pub fn ready(&self) -> impl Iterator<Item = (T, Ready)> {
+        let pairs = self.fds.iter().zip(&self.tokens);
+        pairs.filter(|(fd, _)| fd.revents != 0).map(|(fd, token)| {
+            let has = |bits| fd.revents & bits != 0;
+            let ready = Ready {
+                readable: has(libc::POLLIN),
+                writable: has(libc::POLLOUT),
+                hangup: has(libc::POLLHUP),
+                error: has(libc::POLLERR | libc::POLLNVAL),
+            };
+            (*token, ready)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn data_end_of_file_and_nothing_are_told_apart() {
+        let (out, into) = crate::sys::fd::pipe().unwrap();
+        let mut set = PollSet::default();
+        let mut look = || {
+            set.clear();
+            set.push(out.as_fd(), Interest::READ, 7);
+            set.wait(Some(Duration::ZERO)).unwrap();
+            set.ready().next()
+        };
+        assert_eq!(look(), None);
+        crate::sys::fd::write(into.as_fd(), b"x").unwrap();
+        assert_eq!(
+            look().unwrap(),
+            (
+                7,
+                Ready {
+                    readable: true,
+                    ..Ready::default()
+                }
+            )
+        );
+        crate::sys::fd::read(out.as_fd(), &mut [0; 4]).unwrap();
+        drop(into);
+        assert_eq!(
+            look().unwrap().1,
+            Ready {
+                hangup: true,
+                ..Ready::default()
+            }
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Signals: sending them, and hearing of them through a pipe that `poll(2)` can wait for.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use super::check;
+use super::fd;
+use super::pid::Pid;
+
+/// A signal number, `signal(7)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal(i32);
+
+#[allow(missing_docs)]
+impl Signal {
+    pub const HUP: Signal = Signal(libc::SIGHUP);
+    pub const INT: Signal = Signal(libc::SIGINT);
+    pub const QUIT: Signal = Signal(libc::SIGQUIT);
+    pub const KILL: Signal = Signal(libc::SIGKILL);
+    pub const USR1: Signal = Signal(libc::SIGUSR1);
+    pub const USR2: Signal = Signal(libc::SIGUSR2);
+    pub const PIPE: Signal = Signal(libc::SIGPIPE);
+    pub const TERM: Signal = Signal(libc::SIGTERM);
+    pub const CHLD: Signal = Signal(libc::SIGCHLD);
+    pub const CONT: Signal = Signal(libc::SIGCONT);
+}
+
+/// One more than the highest signal number of Linux.
+const COUNT: usize = 65;
+
+impl Signal {
+    /// The signal of this number.
+    pub fn new(number: i32) -> Option<Signal> {
+        (1..65).contains(&number).then_some(Signal(number))
+    }
+
+    /// The number.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// Signals one process. `kill(2)`
+pub fn kill(pid: Pid, signal: Signal) -> io::Result<()> {
+    // SAFETY: kill takes numbers only; a Pid is never 0, 1 or negative.
+    check(unsafe { libc::kill(pid.get(), signal.0) }).map(drop)
+}
+
+/// Signals every process of a group. `kill(2)`
+pub fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
+    // SAFETY: as above; the negative number names the group, and is below -1.
+    check(unsafe { libc::kill(-leader.get(), signal.0) }).map(drop)
+}
+
+/// Whether a process group has a member. The number of a group is not given to another process as long as it has.
+pub fn group_exists(leader: Pid) -> bool {
+    // SAFETY: signal 0 is delivered to nobody.
+    let found = check(unsafe { libc::kill(-leader.get(), 0) });
+    !found.is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH))
+}
+
+/// Restores the default action. `signal(2)`
+pub fn set_default(signal: Signal) {
+    // SAFETY: SIG_DFL is a valid disposition; no handler code of ours is involved.
+    unsafe { libc::signal(signal.0, libc::SIG_DFL) };
+}
+
+/// Ignores a signal from now on. `signal(2)`
+pub fn ignore(signal: Signal) {
+    // SAFETY: SIG_IGN is a valid disposition.
+    unsafe { libc::signal(signal.0, libc::SIG_IGN) };
+}
+
+/// All signals blocked for as long as this lives; then the mask is as before. Around a fork, so that no handler
+/// runs in a child that still has the parent's.
+pub(super) struct AllBlocked(libc::sigset_t);
+
+impl AllBlocked {
+    pub(super) fn new() -> AllBlocked {
+        // SAFETY: a sigset_t is plain bits; both sets live on this stack during the calls.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            AllBlocked(before)
+        }
+    }
+}
+
+impl Drop for AllBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled in by the kernel.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
+}
+
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+static CAUGHT: [AtomicBool; COUNT] = [const { AtomicBool::new(false) }; COUNT];
+
+extern "C" fn on_signal(number: libc::c_int) {
+    // SAFETY: only async-signal-safe calls (signal-safety(7)): errno is saved and put back, write on a
+    // non-blocking pipe; the atomics are lock-free.
+    unsafe {
+        let errno = libc::__errno_location();
+        let saved = *errno;
+        if let Some(flag) = usize::try_from(number).ok().and_then(|n| CAUGHT.get(n)) {
+            flag.store(true, Ordering::SeqCst);
+        }
+        let fd = PIPE.load(Ordering::SeqCst);
+        libc::write(fd, (&raw const number).cast(), 1);
+        *errno = saved;
+    }
+}
+
+/// The pipe that signals arrive by. There is one in a process.
+#[derive(Debug)]
+pub struct SelfPipe {
+    out: OwnedFd,
+    _into: OwnedFd,
+}
+
+impl SelfPipe {
+    /// Catches these signals from now on. `sigaction(2)`
+    pub fn install(signals: &[Signal]) -> io::Result<SelfPipe> {
+        let (out, into) = fd::pipe()?;
+        fd::set_nonblocking(out.as_fd())?;
+        fd::set_nonblocking(into.as_fd())?;
+        PIPE.store(into.as_raw_fd(), Ordering::SeqCst);
+        for signal in signals {
+            // SAFETY: the action is zeroed plain data with a handler of the right signature.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                let handler: extern "C" fn(libc::c_int) = on_signal;
+                action.sa_sigaction = handler as usize;
+                action.sa_flags = libc::SA_RESTART | libc::SA_NOCLDSTOP;
+                check(libc::sigaction(
+                    signal.0,
+                    &raw const action,
+                    std::ptr::null_mut(),
+                ))?;
+            }
+        }
+        Ok(SelfPipe { out, _into: into })
+    }
+
+    /// What to poll for reading.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.out.as_fd()
+    }
+
+    /// Empties the pipe. Afterwards take the flags, then act: a signal that comes later writes again.
+    pub fn drain(&self) {
+        let mut buffer = [0; 256];
+        while fd::read(self.out.as_fd(), &mut buffer).is_ok_and(|n| n == buffer.len()) {}
+    }
+
+    /// Whether the signal has come since it was last taken.
+    pub fn take(&self, signal: Signal) -> bool {
+        let flag = usize::try_from(signal.0).ok().and_then(|n| CAUGHT.get(n));
+        flag.is_some_and(|flag| flag.swap(false, Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_arrives_by_the_pipe_once() {
+        let pipe = SelfPipe::install(&[Signal::USR2]).unwrap();
+        kill(Pid::new(Pid::own()).unwrap(), Signal::USR2).unwrap();
+        let mut set = crate::sys::poll::PollSet::default();
+        while !pipe.take(Signal::USR2) {
+            set.clear();
+            set.push(pipe.fd(), crate::sys::poll::Interest::READ, ());
+            set.wait(None).unwrap();
+        }
+        pipe.drain();
+        assert!(!pipe.take(Signal::USR2));
+    }
+}

@@ -1,0 +1,79 @@
+//! Users and what is personal to a process.
+
+use std::path::PathBuf;
+
+use super::check;
+
+/// Who this process acts as. `geteuid(2)`
+pub fn effective_uid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// A row of `/etc/passwd`. Read by hand: the C library would load its name-service modules, which a static
+/// binary cannot.
+struct Entry {
+    name: String,
+    home: PathBuf,
+}
+
+fn entry(uid: u32) -> Option<Entry> {
+    let table = std::fs::read_to_string("/etc/passwd").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse::<u32>().ok()? == uid).then_some(())?;
+        let home = fields.nth(2)?;
+        Some(Entry {
+            name: name.to_owned(),
+            home: home.into(),
+        })
+    })
+}
+
+/// The name of a user. `passwd(5)`
+pub fn user_name(uid: u32) -> Option<String> {
+    entry(uid).map(|e| e.name)
+}
+
+/// The home folder of a user. `passwd(5)`
+pub fn home_dir(uid: u32) -> Option<PathBuf> {
+    entry(uid).map(|e| e.home)
+}
+
+/// The file creation mask. It can only be read by setting it, which is safe as there is one thread. `umask(2)`
+pub fn umask() -> u32 {
+    let mask = set_umask(0o077);
+    set_umask(mask);
+    mask
+}
+
+/// Sets the file creation mask and returns what it was. `umask(2)`
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: takes a number, cannot fail.
+    unsafe { libc::umask(mask & 0o777) }
+}
+
+/// The name of this machine. `gethostname(2)`
+pub fn host_name() -> String {
+    let mut buffer = [0u8; 256];
+    // SAFETY: the length given is one less than the buffer's, so a NUL always ends it.
+    let done = check(unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) });
+    let name = buffer.split(|b| *b == 0).next().unwrap_or_default();
+    match done {
+        Ok(_) => String::from_utf8_lossy(name).into_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_in_the_table_and_nobody_knows_a_high_number() {
+        assert_eq!(user_name(0).as_deref(), Some("root"));
+        assert!(home_dir(0).is_some_and(|home| home.is_absolute()));
+        assert_eq!(user_name(u32::MAX - 7), None);
+    }
+}
