@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::{Context, Error, Result};
+use crate::sys::user;
+
 /// The home folder of one supervisor: every path that the two programs share comes from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -10,6 +13,25 @@ impl Home {
     /// The home at an absolute path.
     pub fn new(root: PathBuf) -> Home {
         Home(root)
+    }
+
+    /// The home that the environment names: `RPM_HOME`, else `.rpm` in the user's home folder.
+    pub fn from_environment() -> Result<Home> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(named) = set("RPM_HOME") {
+            let root = std::path::absolute(named);
+            return root
+                .map(Home)
+                .doing(|| "finding RPM_HOME from the present folder");
+        }
+        let users = set("HOME").map(PathBuf::from);
+        let users = users.or_else(|| user::home_dir(user::effective_uid()));
+        match users {
+            Some(folder) if folder.is_absolute() => Ok(Home(folder.join(".rpm"))),
+            _ => Err(Error::new(
+                "neither RPM_HOME nor HOME names a folder; set RPM_HOME",
+            )),
+        }
     }
 
     /// The folder itself, mode 0700.

@@ -27,6 +27,8 @@ pub struct Command {
     pub programs: Vec<Bytes>,
     /// The argument vector, its zeroth included.
     pub argv: Vec<Bytes>,
+    /// Whether an interpreter is executed, and the script is a file that it reads.
+    pub interpreted: bool,
 }
 
 /// The interpreters that suit a script by its ending: none where it is executed as it is.
@@ -58,13 +60,18 @@ impl Command {
         }
         argv.push(spec.script.clone());
         argv.extend(spec.args.iter().cloned());
-        if interpreters.is_empty() {
+        let interpreted = !interpreters.is_empty();
+        if !interpreted {
             lookup(&spec.script, path, &mut programs);
         }
         for interpreter in interpreters {
             lookup(interpreter, path, &mut programs);
         }
-        Command { programs, argv }
+        Command {
+            programs,
+            argv,
+            interpreted,
+        }
     }
 }
 

@@ -20,10 +20,10 @@ pub enum Order {
         /// The program.
         id: u32,
     },
-    /// Write all that a program has printed so far to its files, then answer with the token.
+    /// Write all that these programs have printed so far to their files, then answer with the token.
     Drain {
-        /// The program.
-        id: u32,
+        /// The programs.
+        ids: Vec<u32>,
         /// What the answer carries.
         token: u64,
     },
@@ -60,10 +60,12 @@ impl Order {
                 line.push_number("id", *id);
                 line
             }
-            Order::Drain { id, token } => {
-                let mut line = Line::new("drain");
-                line.push_number("id", *id);
-                line.with("token", token.to_string())
+            Order::Drain { ids, token } => {
+                let mut line = Line::new("drain").with("token", token.to_string());
+                for id in ids {
+                    line.push_number("id", *id);
+                }
+                line
             }
             Order::Bye => Line::new("bye"),
         }
@@ -79,10 +81,13 @@ impl Order {
                 err: line.get("err")?.to_vec(),
             }),
             "close" => Some(Order::Close { id: id? }),
-            "drain" => Some(Order::Drain {
-                id: id?,
-                token: line.number("token")?,
-            }),
+            "drain" => {
+                let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+                Some(Order::Drain {
+                    ids: line.all("id").filter_map(id).collect(),
+                    token: line.number("token")?,
+                })
+            }
             "bye" => Some(Order::Bye),
             _ => None,
         }
@@ -127,7 +132,7 @@ mod tests {
             },
             Order::Close { id: 3 },
             Order::Drain {
-                id: 3,
+                ids: vec![3, 5],
                 token: u64::MAX,
             },
             Order::Bye,

@@ -1,5 +1,4 @@
-//! The `process` line: how a program fares. The same fields, under the tag `event`, tell followers of a change;
-//! under the tag `status` they are the record of the program on disk.
+//! The `process` line: how a program fares. The same fields, under the tag `event`, tell followers of a change.
 
 use super::line::{Line, LineWriter};
 use crate::app::life::{Exit, State, Want};
@@ -35,13 +34,21 @@ pub struct Process {
     pub uid: u32,
 }
 
-/// `exited` when it is a status, `signal` when one ended it.
-fn exit_pair(exit: Exit) -> (&'static str, i64) {
+/// The field that says how a run ended.
+pub fn exit_pair(exit: Exit) -> (&'static str, i64) {
     match exit {
         Exit::Code(code) => ("exit_code", i64::from(code)),
         Exit::Signal(signal) => ("exit_signal", i64::from(signal)),
         Exit::Unknown => ("exit_unknown", 1),
     }
+}
+
+/// How a run ended, by the field that says so.
+pub fn read_exit(line: &Line) -> Option<Exit> {
+    let code = line.number("exit_code").map(Exit::Code);
+    let signal = || line.number("exit_signal").map(Exit::Signal);
+    let unknown = || line.get("exit_unknown").map(|_| Exit::Unknown);
+    code.or_else(signal).or_else(unknown)
 }
 
 /// The word of what is wanted.
@@ -75,13 +82,6 @@ impl Process {
 
     /// Reads the fields of a line; others are passed over. `None` when one that must be there is not.
     pub fn from_line(line: &Line) -> Option<Process> {
-        let exit = if let Some(code) = line.number("exit_code") {
-            Some(Exit::Code(code))
-        } else if let Some(signal) = line.number("exit_signal") {
-            Some(Exit::Signal(signal))
-        } else {
-            line.get("exit_unknown").map(|_| Exit::Unknown)
-        };
         Some(Process {
             id: line.number("id")?,
             name: line.text("name")?.to_owned(),
@@ -96,7 +96,7 @@ impl Process {
             created: line.number("created")?,
             restarts: line.number("restarts")?,
             unstable: line.number("unstable")?,
-            exit,
+            exit: read_exit(line),
             instance: line.number("instance").unwrap_or(0),
             uid: line.number("uid").unwrap_or(0),
         })

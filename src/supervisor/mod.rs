@@ -1,1 +1,87 @@
-//! supervisor
+//! `rpmd`, the supervisor: control socket, a life for each program, the reaping of the dead.
+
+mod answer;
+mod connection;
+mod journal;
+mod lifecycle;
+mod log_link;
+mod program;
+mod records;
+mod requests;
+mod server;
+mod setup;
+mod timers;
+
+use std::process::ExitCode;
+
+use crate::error::{Error, Result};
+use crate::paths::Home;
+use crate::protocol::RELEASE;
+
+/// The options of `rpmd`, for its help and its manual: spelling and meaning.
+pub const OPTIONS: &[(&str, &str)] = &[
+    (
+        "--foreground",
+        "stay in the foreground and write the log to stderr too: for init and containers",
+    ),
+    ("-h, --help", "say this"),
+    ("-V, --version", "say the version"),
+];
+
+enum Task {
+    Serve { foreground: bool },
+    Say(String),
+}
+
+/// The program `rpmd`.
+pub fn main() -> ExitCode {
+    let task = match parse() {
+        Ok(task) => task,
+        Err(e) => {
+            eprintln!("rpmd: {e}; see rpmd --help");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match task {
+        Task::Say(text) => {
+            println!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Task::Serve { foreground } => {
+            Home::from_environment().and_then(|home| setup::run(home, foreground))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("rpmd: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Task> {
+    use lexopt::Arg::{Long, Short};
+    let mut parser = lexopt::Parser::from_env();
+    let mut foreground = false;
+    while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
+        match arg {
+            Long("foreground") => foreground = true,
+            Long("help") | Short('h') => return Ok(Task::Say(help())),
+            Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
+            other => return Err(Error::new(other.unexpected().to_string())),
+        }
+    }
+    Ok(Task::Serve { foreground })
+}
+
+fn help() -> String {
+    let mut text =
+        "usage: rpmd [--foreground]\n\nKeeps programs running; rpm tells it what to do. \
+                    It serves the folder RPM_HOME, by default ~/.rpm.\n"
+            .to_owned();
+    for (option, meaning) in OPTIONS {
+        text.push_str(&format!("\n  {option:<16}{meaning}"));
+    }
+    text
+}

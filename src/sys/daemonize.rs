@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::pid::Pid;
 use super::signal::AllBlocked;
-use super::{check, fd, user};
+use super::{check, fd, user, wait};
 
 /// Which side of a fork this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,10 @@ impl Readiness {
 /// files, and has `/dev/null` for 0, 1 and 2. `daemon(7)`
 pub fn daemonize() -> io::Result<Readiness> {
     let (out, into) = fd::pipe()?;
-    if let Fork::Parent(_) = fork()? {
+    if let Fork::Parent(middle) = fork()? {
         drop(into);
+        // Ends at once: see below. Waited for, so that nobody else has to.
+        wait::wait_for(middle);
         report(File::from(out));
     }
     drop(out);

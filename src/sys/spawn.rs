@@ -22,6 +22,8 @@ pub struct Plan {
     pub argv: Vec<CString>,
     /// The environment, `NAME=value` each.
     pub env: Vec<CString>,
+    /// The script, where it is an interpreter that is executed: it must be a file that can be read.
+    pub script: Option<CString>,
     /// The working folder.
     pub cwd: CString,
     /// The file creation mask.
@@ -50,12 +52,13 @@ pub enum Stage {
     PidFile,
     Limits,
     Directory,
+    Script,
     Program,
     /// The file to execute is there; what it needs to run, a `#!` interpreter or a loader, is not.
     Interpreter,
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     Stage::Session,
     Stage::Stdin,
     Stage::Stdout,
@@ -64,6 +67,7 @@ const STAGES: [Stage; 10] = [
     Stage::PidFile,
     Stage::Limits,
     Stage::Directory,
+    Stage::Script,
     Stage::Program,
     Stage::Interpreter,
 ];
@@ -207,6 +211,14 @@ impl Child<'_> {
             )?;
             libc::umask(plan.umask);
             step(Stage::Directory, libc::chdir(plan.cwd.as_ptr()))?;
+            if let Some(script) = &plan.script {
+                let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+                let file = step(Stage::Script, libc::open(script.as_ptr(), flags))?;
+                if kind(script) == Some(libc::S_IFDIR) {
+                    return Err((Stage::Script, 0, libc::EISDIR));
+                }
+                libc::close(file);
+            }
         }
         Ok(())
     }
@@ -387,6 +399,7 @@ mod tests {
                 programs: vec![CString::new(words[0]).unwrap()],
                 argv: words.iter().map(|w| CString::new(*w).unwrap()).collect(),
                 env: vec![c"A=1".to_owned()],
+                script: None,
                 cwd: c_path(Path::new("/usr")),
                 umask: 0o027,
                 stdout: self.path("out"),
@@ -489,6 +502,16 @@ mod tests {
         assert_eq!(
             case(&["/bin/true"], &nowhere),
             (Stage::Directory, libc::ENOENT)
+        );
+        let script =
+            |path: &'static CStr| move |plan: &mut Plan| plan.script = Some(path.to_owned());
+        assert_eq!(
+            case(&["/bin/sh"], &script(c"/nothere.sh")),
+            (Stage::Script, libc::ENOENT)
+        );
+        assert_eq!(
+            case(&["/bin/sh"], &script(c"/tmp")),
+            (Stage::Script, libc::EISDIR)
         );
         let no_fifo = |plan: &mut Plan| plan.stdout = c"/nothere/out".to_owned();
         assert_eq!(

@@ -200,7 +200,7 @@ const KILL_AGAIN: u64 = 500;
 /// The first wait after the kernel refused a process, doubled up to `BACKOFF_MAX`. ms
 const NO_PROCESS: u64 = 100;
 
-/// One program's life. The fields may be read by anybody; only [`Life::step`] and [`Life::adopted`] write them.
+/// One program's life. The fields may be read by anybody; events change them, through [`Life::step`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Life {
     /// What is wanted.
@@ -243,6 +243,22 @@ impl Default for Life {
 }
 
 impl Life {
+    /// A life at rest, as its record has it.
+    pub fn recalled(want: Want, errored: bool, counted: (u32, u32), exit: Option<Exit>) -> Life {
+        let (restarts, unstable) = counted;
+        Life {
+            want,
+            state: match errored {
+                true => State::Errored,
+                false => State::Stopped,
+            },
+            restarts,
+            unstable,
+            exit,
+            ..Life::default()
+        }
+    }
+
     /// A life whose process runs already: found again, not started.
     #[must_use]
     pub fn adopted(self, pid: i32, since: u64) -> Life {
@@ -351,13 +367,16 @@ impl Life {
         }
         self.pid = 0;
         self.exit = Some(exit);
-        let lasted = match self.state {
-            State::Online | State::Stopping => now.saturating_sub(self.since),
-            _ => 0,
-        };
-        match lasted >= policy.min_uptime {
-            true => self.unstable = 0,
-            false => self.unstable = self.unstable.saturating_add(1),
+        // An end that was asked for says nothing about how long the run would have lasted.
+        if self.state != State::Stopping {
+            let lasted = match self.state {
+                State::Online => now.saturating_sub(self.since),
+                _ => 0,
+            };
+            match lasted >= policy.min_uptime && self.state == State::Online {
+                true => self.unstable = 0,
+                false => self.unstable = self.unstable.saturating_add(1),
+            }
         }
         match (remain, self.state) {
             (false, _) => self.end(policy, now),

@@ -1,0 +1,318 @@
+//! Answers that are given when they have become true. While one is pending, no other client waits for it.
+
+use super::requests::nothing_matches;
+use super::server::{Ending, Supervisor};
+use crate::app::life::{Event, State, Want};
+use crate::app::spec::Spec;
+use crate::protocol::line::Line;
+use crate::protocol::reply::{Code, Failure};
+use std::rc::Rc;
+
+/// What a client waits for.
+#[derive(Debug)]
+pub enum Pending {
+    /// A start, until every instance executes, or none is left because one could not.
+    Start(Start),
+    /// A restart, until every program runs anew.
+    Restart(Turn),
+    /// A stop, until nothing of any program is left; then perhaps they are forgotten.
+    Stop(Turn, Then),
+    /// A listing that goes out as the client reads it.
+    Rows(Rows),
+    /// The end of the daemons.
+    Kill,
+}
+
+/// What follows a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The programs stay in the list.
+    Keep,
+    /// They leave it.
+    Forget,
+}
+
+/// A start under way.
+#[derive(Debug)]
+pub struct Start {
+    /// What is started.
+    pub spec: Rc<Spec>,
+    /// The instances that were made.
+    pub ids: Vec<u32>,
+    /// Why it is being undone.
+    pub failure: Option<Failure>,
+}
+
+/// Some programs on their way to where they were asked to be.
+#[derive(Debug)]
+pub struct Turn {
+    /// All of them.
+    pub ids: Vec<u32>,
+    /// Those that are not there yet.
+    pub open: Vec<u32>,
+    /// The log writer's token, once it was asked to write all that they have printed.
+    pub drain: Option<u64>,
+    /// The first that failed.
+    pub failure: Option<Failure>,
+}
+
+impl Turn {
+    /// A turn that has just begun.
+    pub fn of(ids: Vec<u32>) -> Turn {
+        Turn {
+            open: ids.clone(),
+            ids,
+            drain: None,
+            failure: None,
+        }
+    }
+}
+
+/// A listing under way.
+#[derive(Debug)]
+pub struct Rows {
+    /// What is listed.
+    pub ids: Vec<u32>,
+    /// How many of them have been.
+    pub done: usize,
+    /// With every field of each.
+    pub full: bool,
+}
+
+/// How many instances one start makes in one turn of the loop.
+const INSTANCES_A_TURN: usize = 8;
+
+/// The last line of an answer about `count` programs.
+pub fn ok_count(count: usize) -> Line {
+    Line::new("ok").with("count", count.to_string())
+}
+
+impl Supervisor {
+    /// Looks at every pending answer and gives those that have become true. Returns whether there is more to do at
+    /// once.
+    pub(super) fn settle_answers(&mut self) -> bool {
+        let mut more = false;
+        let waiting = self.connections.iter().filter(|(_, c)| c.pending.is_some());
+        let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
+        for token in tokens {
+            let connection = self.connections.get_mut(&token);
+            let Some(pending) = connection.and_then(|c| c.pending.take()) else {
+                continue;
+            };
+            let (left, busy) = match pending {
+                Pending::Start(start) => self.settle_start(token, start),
+                Pending::Restart(turn) => (self.settle_restart(token, turn), false),
+                Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Rows(rows) => (self.settle_rows(token, rows), false),
+                Pending::Kill => (self.settle_kill(token), false),
+            };
+            more |= busy;
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.pending = left;
+            }
+        }
+        more
+    }
+
+    fn settle_start(&mut self, token: u64, mut start: Start) -> (Option<Pending>, bool) {
+        let wanted = usize::try_from(start.spec.instances).unwrap_or(1).max(1);
+        let mut made = 0;
+        while start.failure.is_none() && start.ids.len() < wanted && made < INSTANCES_A_TURN {
+            made += 1;
+            match self.add(&start.spec, u32::try_from(start.ids.len()).unwrap_or(0)) {
+                Ok(id) => start.ids.push(id),
+                Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
+            }
+        }
+        if start.failure.is_none() {
+            let failed = start
+                .ids
+                .iter()
+                .find_map(|id| self.programs.get(id)?.failure.clone());
+            start.failure = failed.map(|why| Failure::new(Code::ExecFailed, why));
+        }
+        if let Some(failure) = start.failure.take() {
+            for id in &start.ids {
+                self.feed(*id, Event::Stop);
+            }
+            if start.ids.iter().all(|id| self.rests(*id)) {
+                for id in &start.ids {
+                    self.forget(*id);
+                }
+                self.take_ids_back(&start.ids);
+                self.reply(token, |c| c.refuse(&failure));
+                return (None, false);
+            }
+            start.failure = Some(failure);
+            return (Some(Pending::Start(start)), false);
+        }
+        let runs = |id: &u32| {
+            self.programs.get(id).is_none_or(|p| {
+                // One that has run and ended already is the restart policy's business.
+                p.life.state != State::Launching || p.life.exit.is_some()
+            })
+        };
+        if start.ids.len() == wanted && start.ids.iter().all(runs) {
+            self.reply_rows(token, &start.ids);
+            return (None, false);
+        }
+        let more = start.ids.len() < wanted;
+        (Some(Pending::Start(start)), more)
+    }
+
+    /// Nobody has seen the numbers of programs that never ran: they are free, where no later one is taken.
+    fn take_ids_back(&mut self, ids: &[u32]) {
+        let (first, last) = (ids.iter().min(), ids.iter().max());
+        if let (Some(first), Some(last)) = (first, last) {
+            if last.saturating_add(1) == self.next_id {
+                self.next_id = *first;
+            }
+        }
+    }
+
+    fn settle_restart(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {
+        let mut failure = turn.failure.take();
+        turn.open.retain(|id| {
+            let Some(program) = self.programs.get(id) else {
+                return false;
+            };
+            if let Some(why) = &program.failure {
+                let sentence = format!("{}: {why}", program.spec.name);
+                failure.get_or_insert(Failure::new(Code::ExecFailed, sentence));
+                return false;
+            }
+            matches!(program.life.state, State::Launching | State::Stopping)
+        });
+        turn.failure = failure;
+        if !self.written(&mut turn) {
+            return Some(Pending::Restart(turn));
+        }
+        match &turn.failure {
+            Some(failure) => self.reply(token, |c| c.refuse(failure)),
+            None => self.reply_rows(token, &turn.ids),
+        }
+        None
+    }
+
+    fn settle_stop(&mut self, token: u64, mut turn: Turn, then: Then) -> Option<Pending> {
+        if then == Then::Forget {
+            // Somebody else may have started one meanwhile: it was to be deleted all the same.
+            for id in &turn.open {
+                if self
+                    .programs
+                    .get(id)
+                    .is_some_and(|p| p.life.want == Want::Up)
+                {
+                    self.feed(*id, Event::Stop);
+                }
+            }
+        }
+        turn.open.retain(|id| {
+            self.programs
+                .get(id)
+                .is_some_and(|p| p.life.want == Want::Down && !p.life.at_rest())
+        });
+        if !self.written(&mut turn) {
+            return Some(Pending::Stop(turn, then));
+        }
+        self.reply_rows_before(token, &turn.ids);
+        if then == Then::Forget {
+            for id in &turn.ids {
+                self.forget(*id);
+            }
+        }
+        self.reply(token, |c| c.say(&ok_count(turn.ids.len())));
+        None
+    }
+
+    /// Once all programs of a turn are where they should be: whether all that they have printed is in their files.
+    fn written(&mut self, turn: &mut Turn) -> bool {
+        if !turn.open.is_empty() {
+            return false;
+        }
+        let token = match turn.drain {
+            Some(token) => token,
+            None => {
+                let token = self.log.drain(turn.ids.clone());
+                turn.drain = Some(token);
+                token
+            }
+        };
+        self.log.drained(token)
+    }
+
+    fn settle_rows(&mut self, token: u64, mut rows: Rows) -> Option<Pending> {
+        while let Some(id) = rows.ids.get(rows.done) {
+            let connection = self.connections.get_mut(&token)?;
+            if !connection.comfortable() {
+                return Some(Pending::Rows(rows));
+            }
+            if let Some(program) = self.programs.get(id) {
+                connection.say_with("process", |line| match rows.full {
+                    true => program.describe(&self.home, line),
+                    false => program.process().write(line),
+                });
+            }
+            rows.done += 1;
+        }
+        self.reply(token, |c| c.say(&ok_count(rows.ids.len())));
+        None
+    }
+
+    fn settle_kill(&mut self, token: u64) -> Option<Pending> {
+        if self.ending != Some(Ending::Farewell) {
+            return Some(Pending::Kill);
+        }
+        self.reply(token, |c| {
+            c.say(&Line::new("ok"));
+            c.close();
+        });
+        None
+    }
+
+    fn reply(&mut self, token: u64, say: impl FnOnce(&mut super::connection::Connection)) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            say(connection);
+        }
+    }
+
+    /// A row for each program, without the last line.
+    fn reply_rows_before(&mut self, token: u64, ids: &[u32]) {
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return;
+        };
+        for program in ids.iter().filter_map(|id| self.programs.get(id)) {
+            connection.say_with("process", |line| program.process().write(line));
+        }
+    }
+
+    fn reply_rows(&mut self, token: u64, ids: &[u32]) {
+        self.reply_rows_before(token, ids);
+        self.reply(token, |c| c.say(&ok_count(ids.len())));
+    }
+
+    fn rests(&self, id: u32) -> bool {
+        self.programs.get(&id).is_none_or(|p| p.life.at_rest())
+    }
+
+    /// The ids that targets mean. A target that means nothing fails them all.
+    pub(super) fn select(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
+        use crate::app::selector::{Selector, Subject};
+        let mut ids = Vec::new();
+        for target in targets {
+            let subjects = self.programs.values().map(|p| Subject {
+                id: p.id,
+                name: &p.spec.name,
+                namespace: &p.spec.namespace,
+            });
+            let found = Selector::parse(target).select(subjects);
+            if found.is_empty() {
+                return Err(nothing_matches(target));
+            }
+            ids.extend(found);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+}

@@ -1,0 +1,466 @@
+//! Carrying out what the life of a program asks for: processes, signals, deaths. Only [`Supervisor::feed`] changes
+//! the state of a program, and only what is here declares one dead.
+
+use std::os::fd::AsFd;
+
+use super::program::{Program, Stream};
+use super::records;
+use super::server::{Ending, Supervisor};
+use super::timers::Timer;
+use crate::app::life::{Action, Event, Exit, Life, State, Want};
+use crate::app::value::Bytes;
+use crate::error::Reason;
+use crate::protocol::link::Order;
+use crate::sys::pid::Pid;
+use crate::sys::pidfd::PidFd;
+use crate::sys::procfs::ProcDir;
+use crate::sys::signal::{self, Signal};
+use crate::sys::spawn::{self, Report, Stage};
+use crate::sys::{clock, wait};
+use crate::units;
+use std::os::unix::ffi::OsStrExt;
+
+/// How many processes are made in one turn of the loop.
+const LAUNCHES_A_TURN: usize = 16;
+
+impl Supervisor {
+    /// Gives an event to a program's life and carries out what it asks for.
+    pub(super) fn feed(&mut self, id: u32, event: Event) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let before = program.life.clone();
+        let policy = program.policy();
+        let action = program.life.step(event, &policy, self.now);
+        let after = program.life.clone();
+        self.timers.set(Timer::Program(id), after.deadline);
+        self.changed |= before != after;
+        if before.state != after.state {
+            self.publish(id);
+        }
+        if recorded(&before) != recorded(&after) && self.ending != Some(Ending::Keep) {
+            self.record(id);
+        }
+        match action {
+            Some(Action::Spawn) => self.launches.push_back(id),
+            Some(Action::Terminate) => self.signal_with(id, None),
+            Some(Action::Kill) => {
+                self.note(id, "did not end in time: killing it");
+                self.signal_with(id, Some(Signal::KILL));
+            }
+            None => {}
+        }
+        if after.state == State::Errored && before.state != State::Errored {
+            self.note(
+                id,
+                format_args!("failed {} times in a row: giving up", after.unstable),
+            );
+        }
+        if after.at_rest() && !before.at_rest() {
+            self.remove_pid_file(id);
+        }
+    }
+
+    fn publish(&mut self, id: u32) {
+        if self.connections.values().any(|c| c.follows) {
+            if let Some(program) = self.programs.remove(&id) {
+                self.tell_followers("state", &program);
+                self.programs.insert(id, program);
+            }
+        }
+    }
+
+    fn record(&mut self, id: u32) {
+        if let Some(program) = self.programs.get(&id) {
+            if let Err(e) = records::rewrite_status(&self.home, program) {
+                self.note(id, format_args!("cannot be recorded: {}", Reason(&e)));
+            }
+        }
+    }
+
+    fn remove_pid_file(&mut self, id: u32) {
+        if let Some(program) = self.programs.get(&id) {
+            let _ = std::fs::remove_file(program.pid_file(&self.home));
+        }
+    }
+
+    /// Makes some of the processes that are due. Returns whether there are more.
+    pub(super) fn launch_some(&mut self) -> bool {
+        for _ in 0..LAUNCHES_A_TURN {
+            let Some(id) = self.launches.pop_front() else {
+                return false;
+            };
+            self.launch(id);
+        }
+        !self.launches.is_empty()
+    }
+
+    fn launch(&mut self, id: u32) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        if program.life.state != State::Launching || program.life.pid != 0 {
+            return;
+        }
+        program.failure = None;
+        program.strays.clear();
+        program.group = None;
+        let plan = program.plan(&self.home, self.nofile);
+        let spawned = match &plan {
+            Ok(plan) => spawn::spawn(plan, self.null.as_fd()),
+            Err(nul) => Err(std::io::Error::other(nul.to_string())),
+        };
+        match spawned {
+            Ok(spawned) => {
+                program.report = Some(spawned.report);
+                program.group = Some(spawned.pid);
+                program.since = clock::wall_ms();
+                self.by_pid.insert(spawned.pid, id);
+                self.feed(id, Event::Spawned(spawned.pid.get()));
+            }
+            Err(e) => {
+                let why = format!("making a process: {}", Reason(&e));
+                self.note(id, &why);
+                program_failed(self.programs.get_mut(&id), why);
+                self.feed(id, Event::NotSpawned);
+            }
+        }
+    }
+
+    /// Reads what the child between fork and exec has to say.
+    pub(super) fn hear_report(&mut self, id: u32) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let Some(report) = &program.report else {
+            return;
+        };
+        match spawn::read_report(report.as_fd()) {
+            Report::Pending => {}
+            Report::Executed => {
+                program.report = None;
+                self.open_logs(id);
+                self.feed(id, Event::Executed);
+            }
+            Report::Failed {
+                stage,
+                program: which,
+                reason,
+            } => {
+                program.report = None;
+                let why = sentence(program, &self.home, stage, which, &reason);
+                self.note(id, format_args!("cannot run: {why}"));
+                program_failed(self.programs.get_mut(&id), why);
+            }
+        }
+    }
+
+    /// Takes every death that there is. All are reaped before any is acted upon: so whoever remains of a program
+    /// lives.
+    pub(super) fn reap(&mut self) {
+        let mut dead: Vec<(u32, Exit)> = Vec::new();
+        while let Some(pid) = wait::next_dead() {
+            if let Some(id) = self.by_pid.get(&pid).copied() {
+                // After a death the pipe is decisive: what it says comes first.
+                self.hear_report(id);
+                self.by_pid.remove(&pid);
+                dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
+            } else {
+                // The log writer is missed by the end of its pair; orphans of programs are nobody's.
+                wait::reap(pid);
+            }
+        }
+        for (id, exit) in dead {
+            self.ended(id, exit);
+        }
+        self.look_at_remains();
+    }
+
+    /// An adopted process has ended.
+    pub(super) fn adopted_ended(&mut self, id: u32) {
+        let held = self.programs.get_mut(&id).and_then(|p| p.adopted.take());
+        if let Some(held) = held {
+            self.ended(id, held.exit());
+        }
+    }
+
+    fn ended(&mut self, id: u32, exit: Exit) {
+        let remain = self.remains(id);
+        if let Some(program) = self.programs.get(&id) {
+            if program.life.state == State::Online {
+                self.note(id, describe_exit(exit));
+            }
+        }
+        self.feed(id, Event::Exited(exit, remain));
+        self.look_again_at_remains();
+    }
+
+    /// Whether anything of the last run lives, its leader apart.
+    fn remains(&self, id: u32) -> bool {
+        self.programs.get(&id).is_some_and(|program| {
+            let strays = || {
+                let mut all = program.strays.iter();
+                self.proc
+                    .as_ref()
+                    .is_some_and(|proc| all.any(|(pid, start)| proc.is(*pid, *start)))
+            };
+            program.spec.treekill && (program.group.is_some_and(signal::group_exists) || strays())
+        })
+    }
+
+    /// Looks whether programs that their leader has left have come to their end.
+    pub(super) fn look_at_remains(&mut self) {
+        for id in self.leaderless() {
+            if !self.remains(id) {
+                self.feed(id, Event::Gone);
+            }
+        }
+        self.look_again_at_remains();
+    }
+
+    fn look_again_at_remains(&mut self) {
+        let again =
+            (!self.leaderless().is_empty()).then(|| self.now + super::server::REMAINS_AGAIN);
+        self.timers.set(Timer::Remains, again);
+    }
+
+    fn leaderless(&self) -> Vec<u32> {
+        let all = self.programs.values();
+        all.filter(|p| p.life.state == State::Stopping && p.life.pid == 0)
+            .map(|p| p.id)
+            .collect()
+    }
+
+    /// Sends a signal, the program's kill signal by default, to all of it.
+    fn signal_with(&mut self, id: u32, signal: Option<Signal>) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let signal = signal
+            .or(Signal::new(program.spec.kill_signal.0))
+            .unwrap_or(Signal::TERM);
+        let leader = Pid::new(program.life.pid);
+        let send = |signal| match program.spec.treekill {
+            false => signal_leader(program, leader, signal),
+            true => signal_tree(program, leader, signal),
+        };
+        if let (true, Some(proc)) = (program.spec.treekill, &self.proc) {
+            let strays = leader.map(|pid| strays_of(proc, pid)).unwrap_or_default();
+            for (pid, start) in &strays {
+                if proc.is(*pid, *start) {
+                    let _ = signal::kill(*pid, signal);
+                }
+            }
+            send(signal);
+            for (pid, start) in &program.strays {
+                if !strays.contains(&(*pid, *start)) && proc.is(*pid, *start) {
+                    let _ = signal::kill(*pid, signal);
+                }
+            }
+            // A stopped program does not see its signal before it goes on.
+            send(Signal::CONT);
+            for stray in strays {
+                if !program.strays.contains(&stray) {
+                    program.strays.push(stray);
+                }
+            }
+        } else {
+            send(signal);
+            send(Signal::CONT);
+        }
+    }
+
+    /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
+    fn open_logs(&mut self, id: u32) {
+        if let Some(program) = self.programs.get_mut(&id).filter(|p| !p.logged) {
+            program.logged = true;
+            let order = self.programs.get(&id).map(|p| self.open_order(p));
+            if let Some(order) = order {
+                self.log.order(&order);
+            }
+        }
+    }
+
+    /// What the log writer is told of a program.
+    pub(super) fn open_order(&self, program: &Program) -> Order {
+        let path = |stream| -> Bytes {
+            program
+                .log_file(&self.home, stream)
+                .into_os_string()
+                .as_bytes()
+                .to_vec()
+        };
+        Order::Open {
+            id: program.id,
+            out: path(Stream::Out),
+            err: path(Stream::Err),
+        }
+    }
+
+    /// Takes over the programs that the records know: those that live are adopted, those that should are started.
+    pub(super) fn take_over(&mut self) {
+        for id in self.recorded_ids() {
+            self.next_id = self.next_id.max(id.saturating_add(1));
+            match records::load(&self.home, id) {
+                Ok(Some(found)) => self.take_over_one(found),
+                Ok(None) => {
+                    let _ = std::fs::remove_dir_all(self.home.records(id).folder());
+                }
+                Err(e) => {
+                    let aside = records::set_aside(&self.home, id);
+                    let aside = aside.map_or_else(|e| e.to_string(), |p| p.display().to_string());
+                    self.journal.note(format_args!(
+                        "program {id} is left out: {e}; set aside: {aside}"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn recorded_ids(&self) -> Vec<u32> {
+        let entries = std::fs::read_dir(self.home.run())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut ids: Vec<u32> = entries
+            .filter_map(|entry| super::program::id_of(&entry.file_name()))
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn take_over_one(&mut self, found: records::Found) {
+        let mut program = found.program;
+        let id = program.id;
+        // Whatever its FIFOs hold is to be saved.
+        program.logged = true;
+        let spec = std::rc::Rc::make_mut(&mut program.spec);
+        spec.env = self.share_environment(std::rc::Rc::clone(&spec.env));
+        let held = found.last.and_then(|(pid, start)| {
+            let held = PidFd::open(pid).ok()?;
+            // Looked at after it is held: the number cannot be another's any more.
+            self.proc
+                .as_ref()
+                .is_some_and(|proc| proc.is(pid, start))
+                .then_some((pid, start, held))
+        });
+        let want = program.life.want;
+        let errored = program.life.state == State::Errored;
+        if let Some((pid, start, held)) = held {
+            let started = start.saturating_mul(1000) / clock::ticks_per_second();
+            let age = clock::boottime_ms().saturating_sub(started);
+            program.since = clock::wall_ms().saturating_sub(age);
+            let life = std::mem::take(&mut program.life);
+            program.life = Life::adopted(life, pid.get(), self.now.saturating_sub(age));
+            program.group = Some(pid);
+            program.adopted = Some(held);
+        }
+        let lives = program.adopted.is_some();
+        self.programs.insert(id, program);
+        match (want, lives) {
+            (Want::Down, true) => self.feed(id, Event::Stop),
+            (Want::Up, false) if !errored => self.feed(id, Event::Start),
+            _ => {}
+        }
+    }
+}
+
+fn program_failed(program: Option<&mut Program>, why: String) {
+    if let Some(program) = program {
+        program.failure = Some(why);
+    }
+}
+
+/// What of a life is on disk.
+fn recorded(life: &Life) -> (Want, bool, bool, u32, u32, Option<Exit>) {
+    let errored = life.state == State::Errored;
+    (
+        life.want,
+        life.at_rest(),
+        errored,
+        life.restarts,
+        life.unstable,
+        life.exit,
+    )
+}
+
+fn describe_exit(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(number) => format!("was ended by {}", units::signal_name(number)),
+        Exit::Unknown => "has ended".to_owned(),
+    }
+}
+
+fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
+    // A signal that finds nobody is no failure: the death will be heard of.
+    let _ = match (&program.adopted, leader) {
+        (Some(held), _) => held.signal(signal),
+        (None, Some(pid)) => signal::kill(pid, signal),
+        (None, None) => Ok(()),
+    };
+}
+
+fn signal_tree(program: &Program, leader: Option<Pid>, signal: Signal) {
+    let grouped = program
+        .group
+        .is_some_and(|group| signal::kill_group(group, signal).is_ok());
+    if !grouped {
+        // A child that was just forked has no group yet.
+        signal_leader(program, leader, signal);
+    }
+}
+
+/// Those below a process that have left its group, with their start times.
+fn strays_of(proc: &ProcDir, leader: Pid) -> Vec<(Pid, u64)> {
+    let below = proc.descendants(leader).into_iter();
+    let known = below.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
+    let outside = known.filter(|(_, stat)| stat.group != leader.get());
+    outside.map(|(pid, stat)| (pid, stat.start)).collect()
+}
+
+/// Why a program could not be executed: the step, the path and the reason.
+fn sentence(
+    program: &Program,
+    home: &crate::paths::Home,
+    stage: Stage,
+    which: usize,
+    reason: &std::io::Error,
+) -> String {
+    let records = home.records(program.id);
+    let command = crate::app::command::Command::of(&program.spec);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let name = command
+        .argv
+        .first()
+        .map(|word| text(word))
+        .unwrap_or_default();
+    let file = command
+        .programs
+        .get(which)
+        .map(|file| text(file))
+        .unwrap_or_default();
+    let doing = match stage {
+        Stage::Session => "starting a session".to_owned(),
+        Stage::Stdin => "opening /dev/null".to_owned(),
+        Stage::Stdout => format!("opening {}", records.out().display()),
+        Stage::Stderr => format!("opening {}", records.err().display()),
+        Stage::Record => format!("recording its pid in {}", records.pid().display()),
+        Stage::PidFile => format!("writing {}", program.pid_file(home).display()),
+        Stage::Limits => "setting the limit of open files".to_owned(),
+        Stage::Directory => format!("entering {}", text(&program.spec.cwd)),
+        Stage::Script => format!("opening {}", text(&program.spec.script)),
+        Stage::Program if command.programs.len() > 1 && not_found(reason) => {
+            return format!("executing {name}: not found in PATH");
+        }
+        Stage::Program => format!("executing {file}"),
+        Stage::Interpreter => {
+            format!("executing {file}: its interpreter, named in its first line, is missing")
+        }
+    };
+    format!("{doing}: {}", Reason(reason))
+}
+
+fn not_found(reason: &std::io::Error) -> bool {
+    reason.kind() == std::io::ErrorKind::NotFound
+}

@@ -1,0 +1,328 @@
+//! One managed program: what it is, how it fares, and what the supervisor holds for it.
+
+use std::ffi::{CString, NulError};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::app::command::{Command, DEFAULT_PATH};
+use crate::app::life::{Life, Policy};
+use crate::app::spec::{Spec, name_of};
+use crate::paths::{Home, Records};
+use crate::protocol::line::LineWriter;
+use crate::protocol::process::Process;
+use crate::sys::pid::Pid;
+use crate::sys::pidfd::PidFd;
+use crate::sys::spawn::Plan;
+use crate::sys::user;
+
+/// One entry of the list.
+#[derive(Debug)]
+pub struct Program {
+    /// Its number.
+    pub id: u32,
+    /// Which of its instances it is, from 0.
+    pub instance: u32,
+    /// What it is; shared by its instances.
+    pub spec: Rc<Spec>,
+    /// How it fares.
+    pub life: Life,
+    /// When it was added to the list, ms since the epoch.
+    pub created: u64,
+    /// When the present run began, ms since the epoch.
+    pub since: u64,
+    /// What the child between fork and exec reports by.
+    pub report: Option<OwnedFd>,
+    /// Why the last launch did not come to the program.
+    pub failure: Option<String>,
+    /// The process group of the last run.
+    pub group: Option<Pid>,
+    /// Members of the last run's tree outside its group, with their start times.
+    pub strays: Vec<(Pid, u64)>,
+    /// The process, where it is not our child.
+    pub adopted: Option<PidFd>,
+    /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
+    pub fifos: Option<(OwnedFd, OwnedFd)>,
+    /// The log writer drains it.
+    pub logged: bool,
+}
+
+/// A stream of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Program {
+    /// A program that nothing has been done for yet.
+    pub fn new(id: u32, instance: u32, spec: Rc<Spec>, created: u64) -> Program {
+        Program {
+            id,
+            instance,
+            spec,
+            life: Life::default(),
+            created,
+            since: 0,
+            report: None,
+            failure: None,
+            group: None,
+            strays: Vec::new(),
+            adopted: None,
+            fifos: None,
+            logged: false,
+        }
+    }
+
+    /// The restart policy.
+    pub fn policy(&self) -> Policy {
+        Policy::of(&self.spec)
+    }
+
+    /// How it fares, for the protocol.
+    pub fn process(&self) -> Process {
+        Process {
+            id: self.id,
+            name: self.spec.name.clone(),
+            namespace: self.spec.namespace.clone(),
+            state: self.life.state,
+            want: self.life.want,
+            pid: self.life.pid,
+            since: match self.life.pid {
+                0 => 0,
+                _ => self.since,
+            },
+            created: self.created,
+            restarts: self.life.restarts,
+            unstable: self.life.unstable,
+            exit: self.life.exit,
+            instance: self.instance,
+            uid: user::effective_uid(),
+        }
+    }
+
+    /// Every field, for `describe`.
+    pub fn describe(&self, home: &Home, line: &mut LineWriter) {
+        self.process().write(line);
+        for (key, value) in self.spec.pairs() {
+            if key != "name" && key != "namespace" {
+                line.field(&key, &value);
+            }
+        }
+        line.field("mode", b"fork");
+        for (key, path) in [
+            ("out_path", self.log_file(home, Stream::Out)),
+            ("error_path", self.log_file(home, Stream::Err)),
+            ("pid_path", self.pid_file(home)),
+        ] {
+            line.field(key, path.as_os_str().as_bytes());
+        }
+        if let Some(failure) = &self.failure {
+            line.field("failure", failure.as_bytes());
+        }
+    }
+
+    /// Where a stream goes; empty when it goes nowhere. Instances that do not share their files have their number
+    /// in the name.
+    pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {
+        let (given, word) = match stream {
+            Stream::Out => (&self.spec.out_file, "out"),
+            Stream::Err => (&self.spec.error_file, "error"),
+        };
+        let apart = self.spec.instances > 1 && !self.spec.merge_logs;
+        let number = if apart {
+            format!("-{}", self.id)
+        } else {
+            String::new()
+        };
+        if matches!(given.as_slice(), b"NULL" | b"null" | b"/dev/null") {
+            return PathBuf::new();
+        }
+        if given.is_empty() {
+            let name = format!("{}-{word}{number}.log", self.spec.file_name());
+            return home.logs().join(name);
+        }
+        let path = self.absolute(given);
+        match (apart, path.file_stem(), path.extension()) {
+            (true, Some(stem), ending) => {
+                let mut name = stem.to_owned();
+                name.push(&number);
+                if let Some(ending) = ending {
+                    name.push(".");
+                    name.push(ending);
+                }
+                path.with_file_name(name)
+            }
+            _ => path,
+        }
+    }
+
+    /// Where its pid is written.
+    pub fn pid_file(&self, home: &Home) -> PathBuf {
+        match self.spec.pid_file.is_empty() {
+            true => home
+                .pids()
+                .join(format!("{}-{}.pid", self.spec.file_name(), self.id)),
+            false => self.absolute(&self.spec.pid_file),
+        }
+    }
+
+    fn absolute(&self, path: &[u8]) -> PathBuf {
+        let folder = PathBuf::from(std::ffi::OsString::from_vec(self.spec.cwd.clone()));
+        folder.join(std::ffi::OsStr::from_bytes(path))
+    }
+
+    /// What the child must do.
+    pub fn plan(&self, home: &Home, nofile: (u64, u64)) -> Result<Plan, NulError> {
+        let records = home.records(self.id);
+        let command = Command::of(&self.spec);
+        let c_strings = |all: Vec<Vec<u8>>| -> Result<Vec<CString>, NulError> {
+            all.into_iter().map(CString::new).collect()
+        };
+        Ok(Plan {
+            programs: c_strings(command.programs)?,
+            argv: c_strings(command.argv)?,
+            env: self.environment(home)?,
+            script: match command.interpreted {
+                true => Some(CString::new(self.spec.script.as_slice())?),
+                false => None,
+            },
+            cwd: CString::new(self.spec.cwd.as_slice())?,
+            umask: self.spec.umask.0,
+            stdout: c_path(&records.out())?,
+            stderr: c_path(&records.err())?,
+            record: c_path(&records.pid())?,
+            pid_file: Some(c_path(&self.pid_file(home))?),
+            nofile,
+        })
+    }
+
+    /// The environment it was started with, and what tells it about itself.
+    fn environment(&self, home: &Home) -> Result<Vec<CString>, NulError> {
+        let own: [(&str, Vec<u8>); 5] = [
+            ("RPM_ID", self.id.to_string().into_bytes()),
+            ("RPM_NAME", self.spec.name.clone().into_bytes()),
+            ("RPM_HOME", home.root().as_os_str().as_bytes().to_vec()),
+            ("NODE_APP_INSTANCE", self.instance.to_string().into_bytes()),
+            ("PWD", self.spec.cwd.clone()),
+        ];
+        let mut env = Vec::new();
+        for assignment in self.spec.env.assignments() {
+            if !own
+                .iter()
+                .any(|(name, _)| name.as_bytes() == name_of(assignment))
+            {
+                env.push(CString::new(assignment)?);
+            }
+        }
+        for (name, value) in own {
+            env.push(CString::new([name.as_bytes(), b"=", &value].concat())?);
+        }
+        // A request that was typed by hand has no environment: then what every program counts on.
+        for (name, value) in [
+            ("PATH", Some(DEFAULT_PATH.to_vec())),
+            ("HOME", home_of_user()),
+        ] {
+            if let (None, Some(value)) = (self.spec.env.get(name.as_bytes()), value) {
+                env.push(CString::new([name.as_bytes(), b"=", &value].concat())?);
+            }
+        }
+        Ok(env)
+    }
+}
+
+fn home_of_user() -> Option<Vec<u8>> {
+    let home = user::home_dir(user::effective_uid())?;
+    Some(home.into_os_string().into_vec())
+}
+
+fn c_path(path: &Path) -> Result<CString, NulError> {
+    CString::new(path.as_os_str().as_bytes())
+}
+
+/// Whether the folder of a program's records belongs to it: anything else in `run` is left alone.
+pub fn id_of(folder: &std::ffi::OsStr) -> Option<u32> {
+    let id: u32 = folder.to_str()?.parse().ok()?;
+    let plain = Records::folder(&Home::new(PathBuf::new()).records(id)).file_name() == Some(folder);
+    plain.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(change: impl FnOnce(&mut Spec)) -> Program {
+        let mut spec = Spec {
+            name: "api".into(),
+            cwd: b"/srv".to_vec(),
+            ..Spec::default()
+        };
+        change(&mut spec);
+        Program::new(7, 0, Rc::new(spec), 0)
+    }
+
+    #[test]
+    fn log_files_are_named_after_the_program() {
+        let home = Home::new("/h".into());
+        let path = |change: &dyn Fn(&mut Spec), stream| {
+            program(|s| change(s))
+                .log_file(&home, stream)
+                .display()
+                .to_string()
+        };
+        assert_eq!(path(&|_| (), Stream::Out), "/h/logs/api-out.log");
+        assert_eq!(
+            path(&|s| s.instances = 2, Stream::Err),
+            "/h/logs/api-error-7.log"
+        );
+        let merged = |s: &mut Spec| (s.instances, s.merge_logs) = (2, true);
+        assert_eq!(path(&merged, Stream::Err), "/h/logs/api-error.log");
+        let given = |s: &mut Spec| (s.instances, s.out_file) = (2, b"x/a.b.log".to_vec());
+        assert_eq!(path(&given, Stream::Out), "/srv/x/a.b-7.log");
+        assert_eq!(
+            path(&|s| s.out_file = b"/dev/null".to_vec(), Stream::Out),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_program_is_told_about_itself() {
+        let made = program(|s| {
+            s.set("env", b"RPM_ID=99").unwrap();
+            s.set("env", b"A=b").unwrap();
+        });
+        let env = made.environment(&Home::new("/h".into())).unwrap();
+        let has = |text: &str| {
+            env.iter()
+                .filter(|a| a.to_bytes() == text.as_bytes())
+                .count()
+        };
+        for text in [
+            "A=b",
+            "RPM_ID=7",
+            "RPM_NAME=api",
+            "RPM_HOME=/h",
+            "NODE_APP_INSTANCE=0",
+            "PWD=/srv",
+        ] {
+            assert_eq!(has(text), 1, "{text}");
+        }
+        assert_eq!(has("RPM_ID=99"), 0);
+    }
+
+    #[test]
+    fn only_plain_numbers_are_ids() {
+        for (name, id) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("017", None),
+            ("+1", None),
+            ("x", None),
+        ] {
+            assert_eq!(id_of(name.as_ref()), id, "{name}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The records of a program in `run/ID`: all that it takes to find it again.
+//!
+//! `spec` is written before `status`, and a folder without `status` was never a program: so a supervisor that is
+//! killed in between leaves nothing half done. `status` has a fixed size and is written in place by one `pwrite(2)`,
+//! which no kill can tear. `pid` is the child's to write, see [`crate::sys::spawn`].
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::program::Program;
+use crate::app::life::{Life, State, Want};
+use crate::app::spec::Spec;
+use crate::error::{Context, Error, Result};
+use crate::paths::{Home, Records};
+use crate::protocol::line::Line;
+use crate::protocol::process::{exit_pair, read_exit, want_word};
+use crate::sys::pid::Pid;
+use crate::sys::{fifo, spawn};
+
+/// The bytes of a status record, its LF included: the longest one that can be written, rounded up.
+const STATUS_SIZE: usize = 192;
+
+/// Makes a private folder.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Makes the records of a new program. On failure nothing is left of them.
+pub fn create(home: &Home, program: &mut Program) -> Result<()> {
+    let records = home.records(program.id);
+    let made = make_all(&records, program);
+    if made.is_err() {
+        let _ = fs::remove_dir_all(records.folder());
+    }
+    made
+}
+
+fn make_all(records: &Records, program: &mut Program) -> Result<()> {
+    // What a supervisor that was killed has left half done.
+    if records.folder().exists() && !records.status().exists() {
+        let _ = fs::remove_dir_all(records.folder());
+    }
+    make_folder(records.folder()).doing(|| making(records.folder()))?;
+    for path in [records.out(), records.err()] {
+        fifo::make(&path).doing(|| making(&path))?;
+    }
+    program.fifos = Some(open_fifos(records)?);
+    let mut line = Line::new("spec");
+    line.push_number("instance", program.instance);
+    line.fields.extend(program.spec.pairs());
+    write_new(&records.spec(), &line.to_bytes()).doing(|| making(&records.spec()))?;
+    write_new(&records.status(), &status(program)).doing(|| making(&records.status()))
+}
+
+fn making(path: &Path) -> String {
+    format!("making {}", path.display())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(bytes)
+}
+
+fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+    let open = |path: &Path| fifo::open(path).doing(|| format!("opening {}", path.display()));
+    Ok((open(&records.out())?, open(&records.err())?))
+}
+
+/// Replaces what is recorded of the program itself.
+pub fn rewrite_spec(home: &Home, program: &Program) -> io::Result<()> {
+    let records = home.records(program.id);
+    let mut line = Line::new("spec");
+    line.push_number("instance", program.instance);
+    line.fields.extend(program.spec.pairs());
+    let new = records.folder().join("spec.new");
+    let _ = fs::remove_file(&new);
+    write_new(&new, &line.to_bytes())?;
+    fs::rename(&new, records.spec())
+}
+
+/// Replaces the status record.
+pub fn rewrite_status(home: &Home, program: &Program) -> io::Result<()> {
+    let file = File::options()
+        .write(true)
+        .open(home.records(program.id).status())?;
+    file.write_all_at(&status(program), 0)
+}
+
+/// Removes the records. The status goes first: then the rest is a program no more.
+pub fn remove(home: &Home, id: u32) -> io::Result<()> {
+    let records = home.records(id);
+    fs::remove_file(records.status())?;
+    fs::remove_dir_all(records.folder())
+}
+
+/// The status record: what is wanted, how it rests, and what is counted. Whether it runs is not written, as only
+/// the process itself can say so.
+fn status(program: &Program) -> Vec<u8> {
+    let life = &program.life;
+    let rest = match life.state {
+        State::Errored => "errored",
+        State::Stopped => "stopped",
+        _ => "none",
+    };
+    let mut line = Line::new("status")
+        .with("want", want_word(life.want))
+        .with("rest", rest)
+        .with("restarts", life.restarts.to_string())
+        .with("unstable", life.unstable.to_string())
+        .with("created", program.created.to_string());
+    if let Some(exit) = life.exit {
+        let (key, value) = exit_pair(exit);
+        line.push_number(key, value);
+    }
+    let mut bytes = line.to_bytes();
+    bytes.pop();
+    bytes.resize(STATUS_SIZE - 1, b' ');
+    bytes.push(b'\n');
+    bytes
+}
+
+/// What was found of a program.
+#[derive(Debug)]
+pub struct Found {
+    /// The program, at rest or about to be launched again; its process is not looked for yet.
+    pub program: Program,
+    /// The last process that it had, and when that started.
+    pub last: Option<(Pid, u64)>,
+}
+
+/// Reads the records of a program. `Ok(None)`: it never came to be one.
+pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
+    let records = home.records(id);
+    if !records.status().exists() {
+        return Ok(None);
+    }
+    let status = read_line(&records.status(), "status")?;
+    let mut spec_line = read_line(&records.spec(), "spec")?;
+    let instance = spec_line.number("instance").unwrap_or(0);
+    spec_line.fields.retain(|(key, _)| key != "instance");
+    let mut spec = Spec::default();
+    for (key, value) in &spec_line.fields {
+        let set = spec.set(key, value).map_err(Error::new);
+        set.map_err(|e| e.while_doing(format!("reading {}", records.spec().display())))?;
+    }
+    let damaged = || Error::new(format!("{} is damaged", records.status().display()));
+    let created = status.number("created").ok_or_else(damaged)?;
+    let mut program = Program::new(id, instance, Rc::new(spec), created);
+    let want = match status.text("want").ok_or_else(damaged)? {
+        "up" => Want::Up,
+        _ => Want::Down,
+    };
+    let restarts = status.number("restarts").ok_or_else(damaged)?;
+    let unstable = status.number("unstable").ok_or_else(damaged)?;
+    let errored = status.text("rest") == Some("errored");
+    program.life = Life::recalled(want, errored, (restarts, unstable), read_exit(&status));
+    program.fifos = Some(open_fifos(&records)?);
+    let last = fs::read(records.pid())
+        .ok()
+        .and_then(|record| spawn::parse_record(&record));
+    Ok(Some(Found { program, last }))
+}
+
+fn read_line(path: &Path, tag: &str) -> Result<Line> {
+    let bytes = fs::read(path).doing(|| format!("reading {}", path.display()))?;
+    let whole = bytes.ends_with(b"\n");
+    let line = Line::decode(&bytes)
+        .ok()
+        .filter(|line| whole && line.tag == tag);
+    line.ok_or_else(|| Error::new(format!("{} is damaged", path.display())))
+}
+
+/// Sets the records of a program aside that cannot be read, so that they cost nobody else; where to.
+pub fn set_aside(home: &Home, id: u32) -> io::Result<std::path::PathBuf> {
+    let folder = home.records(id).folder().to_owned();
+    let mut aside = home.run().join(format!("{id}.damaged"));
+    let mut number = 1;
+    while aside.exists() {
+        number += 1;
+        aside = home.run().join(format!("{id}.damaged.{number}"));
+    }
+    fs::rename(folder, &aside)?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::life::Exit;
+
+    fn scene(name: &str) -> Home {
+        let root = std::env::temp_dir().join(format!("rpm-records-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("run")).unwrap();
+        Home::new(root)
+    }
+
+    fn program() -> Program {
+        let mut spec = Spec {
+            name: "a b".into(),
+            script: b"/bin/x".to_vec(),
+            ..Spec::default()
+        };
+        spec.set("env.A", b"1 2").unwrap();
+        let mut program = Program::new(3, 1, Rc::new(spec), 1_700_000_000_000);
+        program.life.want = Want::Up;
+        program.life.restarts = u32::MAX;
+        program.life.unstable = u32::MAX;
+        program.life.exit = Some(Exit::Signal(-9));
+        program
+    }
+
+    #[test]
+    fn what_is_recorded_is_found_again() {
+        let home = scene("found");
+        let mut made = program();
+        create(&home, &mut made).unwrap();
+        made.life.restarts = 5;
+        rewrite_status(&home, &made).unwrap();
+        assert_eq!(
+            fs::metadata(home.records(3).status()).unwrap().len(),
+            STATUS_SIZE as u64
+        );
+        let found = load(&home, 3).unwrap().unwrap();
+        assert_eq!(
+            (&found.program.spec, found.program.instance),
+            (&made.spec, 1)
+        );
+        assert_eq!(found.program.life, made.life);
+        assert_eq!((found.program.created, found.last), (made.created, None));
+        remove(&home, 3).unwrap();
+        assert!(load(&home, 3).unwrap().is_none());
+        fs::remove_dir_all(home.root()).unwrap();
+    }
+
+    #[test]
+    fn what_was_never_finished_is_no_program() {
+        let home = scene("half");
+        create(&home, &mut program()).unwrap();
+        fs::remove_file(home.records(3).status()).unwrap();
+        assert!(load(&home, 3).unwrap().is_none());
+        create(&home, &mut program()).unwrap();
+        assert!(load(&home, 3).unwrap().is_some());
+        fs::remove_dir_all(home.root()).unwrap();
+    }
+
+    #[test]
+    fn damaged_records_are_named_and_set_aside() {
+        let home = scene("damaged");
+        create(&home, &mut program()).unwrap();
+        for wrong in ["", "status want=up", "nonsense\n", "spec name=\x01\n"] {
+            fs::write(home.records(3).spec(), wrong).unwrap();
+            let text = load(&home, 3).unwrap_err().to_string();
+            assert!(text.contains("run/3/spec"), "{text}");
+        }
+        assert!(set_aside(&home, 3).unwrap().ends_with("3.damaged"));
+        assert!(load(&home, 3).unwrap().is_none());
+        fs::remove_dir_all(home.root()).unwrap();
+    }
+}

@@ -1,0 +1,436 @@
+//! The loop: one thread, one `poll(2)`, nothing that waits.
+//!
+//! One turn: give the answers that have become true, make the processes that are due, look at requests that were
+//! held up, flush what is to be said → fill the poll set → sleep to the next deadline → read the clock once →
+//! deaths, timers, exec reports, the log writer, clients, new connections.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::journal::Journal;
+use super::log_link::LogLink;
+use super::program::Program;
+use super::timers::{Timer, Timers};
+use crate::app::life::Event;
+use crate::paths::Home;
+use crate::protocol::link::Order;
+use crate::protocol::reply::{Code, Failure};
+use crate::sys::pid::Pid;
+use crate::sys::poll::{Interest, PollSet, Ready};
+use crate::sys::procfs::ProcDir;
+use crate::sys::signal::{SelfPipe, Signal};
+use crate::sys::{clock, fd, socket, user};
+
+/// How many clients may be connected at a time.
+const MAX_CONNECTIONS: usize = 256;
+/// How many connections are accepted in one turn.
+const ACCEPTS_A_TURN: usize = 16;
+/// How long nothing is accepted after descriptors ran out. ms
+const ACCEPT_AGAIN: u64 = 1000;
+/// A log writer that did not live so long is not replaced at once. ms
+const LOGGER_AGAIN: u64 = 500;
+/// How often programs that were left by their leader are looked at, besides at every death. ms
+pub(super) const REMAINS_AGAIN: u64 = 50;
+/// How long the end waits for clients to take their answers. ms
+const FAREWELL: u64 = 1000;
+
+/// Why and how far the daemon is ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All programs are stopped and forgotten.
+    Forget,
+    /// All programs are stopped; the next supervisor starts those that were wanted up.
+    Keep,
+    /// Nothing runs any more: the log writer and the clients are taken leave of.
+    Farewell,
+}
+
+/// What a poll entry stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Signals,
+    Listener,
+    Logger,
+    Report(u32),
+    Adopted(u32),
+    Client(u64),
+}
+
+/// Everything that the supervisor knows.
+#[derive(Debug)]
+pub struct Supervisor {
+    pub(super) home: Home,
+    pub(super) journal: Journal,
+    pub(super) programs: BTreeMap<u32, Program>,
+    /// Programs by the pid of their leader, where it is our child.
+    pub(super) by_pid: BTreeMap<Pid, u32>,
+    pub(super) next_id: u32,
+    /// Programs whose process is to be made.
+    pub(super) launches: VecDeque<u32>,
+    pub(super) connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    pub(super) log: LogLink,
+    log_started: u64,
+    pub(super) timers: Timers,
+    pub(super) proc: Option<ProcDir>,
+    pub(super) null: OwnedFd,
+    /// Given up for a moment when there are no descriptors left, to refuse a client politely.
+    spare: Option<OwnedFd>,
+    /// The limits of open descriptors that programs get.
+    pub(super) nofile: (u64, u64),
+    pub(super) now: u64,
+    /// Something has changed that a pending answer may wait for.
+    pub(super) changed: bool,
+    pub(super) ending: Option<Ending>,
+    /// What the end waits for the log writer to write.
+    last_drain: Option<u64>,
+    listener: UnixListener,
+    signals: SelfPipe,
+}
+
+impl Supervisor {
+    /// A supervisor of no programs.
+    pub fn new(
+        home: Home,
+        journal: Journal,
+        listener: UnixListener,
+        signals: SelfPipe,
+        nofile: (u64, u64),
+    ) -> io::Result<Supervisor> {
+        Ok(Supervisor {
+            home,
+            journal,
+            programs: BTreeMap::new(),
+            by_pid: BTreeMap::new(),
+            next_id: 0,
+            launches: VecDeque::new(),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            log: LogLink::default(),
+            log_started: 0,
+            timers: Timers::default(),
+            proc: ProcDir::open().ok(),
+            null: fd::open_null()?,
+            spare: fd::open_null().ok(),
+            nofile,
+            now: clock::monotonic_ms(),
+            changed: true,
+            ending: None,
+            last_drain: None,
+            listener,
+            signals,
+        })
+    }
+
+    /// Serves until the end is asked for and has come.
+    pub fn run(&mut self) {
+        let mut set = PollSet::default();
+        let mut ready: Vec<(Token, Ready)> = Vec::new();
+        loop {
+            let busy = self.settle();
+            if self.finished() {
+                return;
+            }
+            self.fill(&mut set);
+            let sleep = match busy {
+                true => Some(Duration::ZERO),
+                false => self.timers.next().map(|at| {
+                    // Rounded up by the millisecond that `now` may be old: too early would be a turn for nothing.
+                    Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
+                }),
+            };
+            if let Err(e) = set.wait(sleep) {
+                self.journal.note(format_args!("waiting for events: {e}"));
+            }
+            self.now = clock::monotonic_ms();
+            ready.clear();
+            ready.extend(set.ready());
+            self.take_turn(&ready);
+        }
+    }
+
+    /// What is done before the poll. Returns whether there is more of it.
+    fn settle(&mut self) -> bool {
+        let mut busy = false;
+        if std::mem::take(&mut self.changed) || self.rows_wait() {
+            busy |= self.settle_answers();
+        }
+        self.settle_end();
+        busy |= self.launch_some();
+        let tokens: Vec<u64> = self.connections.keys().copied().collect();
+        for token in tokens {
+            busy |= self.serve(token);
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.flush();
+                if connection.finished() {
+                    self.connections.remove(&token);
+                }
+            }
+        }
+        self.log.flush();
+        busy | self.changed | self.rows_wait()
+    }
+
+    /// Whether a listing can go on.
+    fn rows_wait(&self) -> bool {
+        use super::answer::Pending;
+        let mut all = self.connections.values();
+        all.any(|c| matches!(c.pending, Some(Pending::Rows(_))) && c.comfortable())
+    }
+
+    fn fill(&mut self, set: &mut PollSet<Token>) {
+        set.clear();
+        set.push(self.signals.fd(), Interest::READ, Token::Signals);
+        if let Some(stream) = self.log.stream() {
+            set.push(stream.as_fd(), self.log.interest(), Token::Logger);
+        }
+        if !self.timers.is_set(Timer::Accept) {
+            set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
+        }
+        for program in self.programs.values() {
+            if let Some(report) = &program.report {
+                set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
+            }
+            if let Some(held) = &program.adopted {
+                set.push(held.fd(), Interest::READ, Token::Adopted(program.id));
+            }
+        }
+        for (token, connection) in &self.connections {
+            if let Some(interest) = connection.interest() {
+                set.push(connection.stream().as_fd(), interest, Token::Client(*token));
+            }
+        }
+    }
+
+    fn take_turn(&mut self, ready: &[(Token, Ready)]) {
+        if ready.iter().any(|(token, _)| *token == Token::Signals) {
+            self.signals.drain();
+            if self.signals.take(Signal::TERM) | self.signals.take(Signal::INT) {
+                self.journal
+                    .note("asked to end by a signal: stopping all programs");
+                self.end(Ending::Keep);
+            }
+            if self.signals.take(Signal::CHLD) {
+                self.reap();
+            }
+        }
+        for (token, _) in ready {
+            if let Token::Adopted(id) = token {
+                self.adopted_ended(*id);
+            }
+        }
+        while let Some(timer) = self.timers.pop(self.now) {
+            match timer {
+                Timer::Program(id) => self.feed(id, Event::Deadline),
+                Timer::Remains => self.look_at_remains(),
+                Timer::Logger => self.start_logger(),
+                Timer::Accept | Timer::Farewell => self.changed = true,
+            }
+        }
+        for (token, ready) in ready {
+            match token {
+                Token::Report(id) => self.hear_report(*id),
+                Token::Logger => self.hear_logger(),
+                Token::Client(client) => self.hear_client(*client, *ready),
+                Token::Listener => self.accept(),
+                Token::Signals | Token::Adopted(_) => {}
+            }
+        }
+    }
+
+    fn hear_client(&mut self, token: u64, ready: Ready) {
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return;
+        };
+        if ready.readable {
+            let mut buffer = [0; 64 << 10];
+            connection.receive(&mut buffer);
+        } else if ready.hangup || ready.error {
+            connection.hang_up();
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_A_TURN {
+            match socket::accept(&self.listener) {
+                Ok(stream) => {
+                    let refusal = self.admit(&stream);
+                    let mut connection = Connection::new(stream);
+                    if let Some(failure) = refusal {
+                        connection.refuse(&failure);
+                        connection.flush();
+                        continue;
+                    }
+                    self.next_connection += 1;
+                    self.connections.insert(self.next_connection, connection);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if out_of_descriptors(&e) => {
+                    self.refuse_for_want_of_descriptors(&e);
+                    return;
+                }
+                // The client has given up meanwhile.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Why a client is not served, where it is not.
+    fn admit(&self, stream: &std::os::unix::net::UnixStream) -> Option<Failure> {
+        let uid = socket::peer_uid(stream).unwrap_or(u32::MAX);
+        if uid != 0 && uid != user::effective_uid() {
+            return Some(Failure::new(
+                Code::Denied,
+                "this supervisor serves its own user and root",
+            ));
+        }
+        let full = self.connections.len() >= MAX_CONNECTIONS;
+        full.then(|| {
+            Failure::new(
+                Code::Busy,
+                format!("{MAX_CONNECTIONS} clients are connected already"),
+            )
+        })
+    }
+
+    fn refuse_for_want_of_descriptors(&mut self, why: &io::Error) {
+        self.journal.note(format_args!("accepting a client: {why}"));
+        self.spare = None;
+        if let Ok(stream) = socket::accept(&self.listener) {
+            let mut connection = Connection::new(stream);
+            connection.refuse(&Failure::new(
+                Code::Busy,
+                "the daemon has no descriptors left",
+            ));
+            connection.flush();
+        }
+        self.spare = fd::open_null().ok();
+        self.timers
+            .set(Timer::Accept, Some(self.now + ACCEPT_AGAIN));
+    }
+
+    /// Forks a log writer and tells it of every program.
+    pub(super) fn start_logger(&mut self) {
+        self.log_started = self.now;
+        match self.log.start(&self.home) {
+            Ok(()) => {
+                let logged = self.programs.values().filter(|p| p.logged);
+                let orders: Vec<Order> = logged.map(|p| self.open_order(p)).collect();
+                for order in orders {
+                    self.log.order(&order);
+                }
+                self.log.repeat_drains();
+            }
+            Err(e) => {
+                self.journal
+                    .note(format_args!("starting the log writer: {e}; trying again"));
+                self.timers
+                    .set(Timer::Logger, Some(self.now + LOGGER_AGAIN));
+            }
+        }
+    }
+
+    fn hear_logger(&mut self) {
+        match self.log.receive() {
+            Ok(notes) => {
+                for note in notes {
+                    self.journal.note(note);
+                }
+                self.changed = true;
+            }
+            Err(()) => self.logger_lost(),
+        }
+    }
+
+    fn logger_lost(&mut self) {
+        self.log.lost();
+        if self.ending == Some(Ending::Farewell) {
+            self.changed = true;
+            return;
+        }
+        self.journal
+            .note("the log writer has ended; starting another");
+        match self.now.saturating_sub(self.log_started) < LOGGER_AGAIN {
+            true => self
+                .timers
+                .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
+            false => self.start_logger(),
+        }
+    }
+
+    /// Tells everybody who follows the events.
+    pub(super) fn tell_followers(&mut self, what: &str, program: &Program) {
+        for connection in self.connections.values_mut().filter(|c| c.follows) {
+            connection.say_with("event", |line| {
+                line.field("what", what.as_bytes());
+                program.process().write(line);
+            });
+        }
+    }
+
+    /// Begins the end.
+    pub(super) fn end(&mut self, ending: Ending) {
+        match self.ending {
+            None | Some(Ending::Keep) => self.ending = Some(ending),
+            Some(Ending::Forget | Ending::Farewell) => return,
+        }
+        let ids: Vec<u32> = self.programs.keys().copied().collect();
+        for id in ids {
+            self.feed(id, Event::Stop);
+        }
+        self.changed = true;
+    }
+
+    /// Goes on with the end as far as it is possible now.
+    fn settle_end(&mut self) {
+        let (Some(Ending::Forget | Ending::Keep), true) = (
+            self.ending,
+            self.programs.values().all(|p| p.life.at_rest()),
+        ) else {
+            return;
+        };
+        let token = match self.last_drain {
+            Some(token) => token,
+            None => self.log.drain(self.programs.keys().copied().collect()),
+        };
+        self.last_drain = Some(token);
+        if !self.log.drained(token) {
+            return;
+        }
+        if self.ending == Some(Ending::Forget) {
+            let ids: Vec<u32> = self.programs.keys().copied().collect();
+            for id in ids {
+                self.forget(id);
+            }
+        }
+        self.log.order(&Order::Bye);
+        self.ending = Some(Ending::Farewell);
+        self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));
+        self.changed = true;
+    }
+
+    /// Whether the end has come: nothing runs, and everybody has heard what was to be said.
+    fn finished(&self) -> bool {
+        self.ending == Some(Ending::Farewell)
+            && (!self.timers.is_set(Timer::Farewell)
+                || self.log.stream().is_none()
+                    && self.connections.values().all(Connection::flushed))
+    }
+
+    /// A line for the journal about a program.
+    pub(super) fn note(&mut self, id: u32, text: impl std::fmt::Display) {
+        let name = self.programs.get(&id).map_or("", |p| p.spec.name.as_str());
+        self.journal.note(format_args!("{name} ({id}) {text}"));
+    }
+}
+
+fn out_of_descriptors(e: &io::Error) -> bool {
+    matches!(
+        e.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

@@ -1,0 +1,122 @@
+//! From the start of the process to the loop.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+
+use super::journal::Journal;
+use super::server::Supervisor;
+use crate::error::{Context, Error, Result};
+use crate::paths::Home;
+use crate::sys::daemonize::{self, Readiness};
+use crate::sys::lock::LockFile;
+use crate::sys::pid::Pid;
+use crate::sys::signal::{self, SelfPipe, Signal};
+use crate::sys::{fd, socket, user, wait};
+
+/// Becomes the supervisor of a home, in the background or the foreground, and serves to the end.
+pub fn run(home: Home, foreground: bool) -> Result<()> {
+    fd::sweep_cloexec();
+    let readiness = match foreground {
+        true => Readiness::nobody(),
+        false => daemonize::daemonize().doing(|| "becoming a daemon")?,
+    };
+    user::set_umask(0o077);
+    match prepare(home, foreground) {
+        Ok((mut supervisor, _lock)) => {
+            readiness.ready();
+            supervisor.run();
+            let _ = fs::remove_file(supervisor.home.socket());
+            supervisor.journal.note("ended");
+            Ok(())
+        }
+        Err(e) => {
+            readiness.failed(&e.to_string());
+            Err(e)
+        }
+    }
+}
+
+fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
+    make_home(&home)?;
+    let lock = lock(&home)?;
+    let mut journal = Journal::open(&home, foreground);
+    let listener = listen(&home)?;
+    signal::ignore(Signal::HUP);
+    signal::ignore(Signal::PIPE);
+    let signals = SelfPipe::install(&[Signal::CHLD, Signal::TERM, Signal::INT]);
+    let signals = signals.doing(|| "catching signals")?;
+    wait::become_subreaper();
+    let nofile = fd::raise_nofile()
+        .or_else(|_| fd::nofile_limit())
+        .doing(|| "reading the limit of open files")?;
+    journal.note(format_args!(
+        "rpmd {} serves {}",
+        crate::protocol::RELEASE,
+        home.root().display()
+    ));
+    let supervisor = Supervisor::new(home, journal, listener, signals, nofile);
+    let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
+    supervisor.take_over();
+    supervisor.start_logger();
+    Ok((supervisor, lock))
+}
+
+/// Makes the home and its folders, private. A home that is somebody else's is refused.
+fn make_home(home: &Home) -> Result<()> {
+    let root = home.root();
+    let mut builder = fs::DirBuilder::new();
+    builder.mode(0o700).recursive(true);
+    for folder in [root.to_owned(), home.logs(), home.pids(), home.run()] {
+        builder
+            .create(&folder)
+            .doing(|| format!("making {}", folder.display()))?;
+    }
+    let meta = fs::metadata(root).doing(|| format!("looking at {}", root.display()))?;
+    if meta.uid() != user::effective_uid() {
+        let whose = user::user_name(meta.uid()).unwrap_or_else(|| meta.uid().to_string());
+        let sentence = format!(
+            "{} belongs to {whose}; set RPM_HOME to a folder of your own",
+            root.display()
+        );
+        return Err(Error::new(sentence));
+    }
+    if meta.mode() & 0o077 != 0 {
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(root, private)
+            .doing(|| format!("making {} private", root.display()))?;
+    }
+    Ok(())
+}
+
+/// The lock decides who is the supervisor: only its holder may touch the socket.
+fn lock(home: &Home) -> Result<LockFile> {
+    let path = home.pid_file();
+    let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
+    let Some(mut lock) = held else {
+        let pid = LockFile::read(&path).unwrap_or_default();
+        let sentence = format!(
+            "a supervisor serves {} already (pid {pid})",
+            home.root().display()
+        );
+        return Err(Error::new(sentence));
+    };
+    lock.write(&format!("{}\n", Pid::own()))
+        .doing(|| format!("writing {}", path.display()))?;
+    Ok(lock)
+}
+
+fn listen(home: &Home) -> Result<std::os::unix::net::UnixListener> {
+    let path = home.socket();
+    match fs::symlink_metadata(&path) {
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(Error::new(format!(
+                "{} is in the way: it is no socket; move it",
+                path.display()
+            )));
+        }
+        // Left by a supervisor that was killed; the lock is ours, so nobody listens there.
+        Ok(_) => fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?,
+        Err(_) => {}
+    }
+    socket::listen(&path).doing(|| format!("listening at {}", path.display()))
+}

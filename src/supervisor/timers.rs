@@ -1,0 +1,89 @@
+//! Deadlines, in one heap. No timer, no wake-up.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The life of a program.
+    Program(u32),
+    /// Looking again at programs whose leader has ended and others of them have not.
+    Remains,
+    /// Accepting connections again after descriptors ran out.
+    Accept,
+    /// Starting another log writer.
+    Logger,
+    /// Giving up waiting for clients at the end.
+    Farewell,
+}
+
+/// At most one deadline for each [`Timer`], in ms of the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Timers {
+    /// May hold entries that were replaced or cancelled: `armed` decides.
+    heap: BinaryHeap<Reverse<(u64, Timer)>>,
+    armed: BTreeMap<Timer, u64>,
+}
+
+impl Timers {
+    /// Sets, moves or cancels a deadline.
+    pub fn set(&mut self, timer: Timer, at: Option<u64>) {
+        match at {
+            None => {
+                self.armed.remove(&timer);
+            }
+            Some(at) => {
+                if self.armed.insert(timer, at) != Some(at) {
+                    self.heap.push(Reverse((at, timer)));
+                }
+            }
+        }
+    }
+
+    /// Whether the deadline is set.
+    pub fn is_set(&self, timer: Timer) -> bool {
+        self.armed.contains_key(&timer)
+    }
+
+    /// The earliest deadline.
+    pub fn next(&mut self) -> Option<u64> {
+        while let Some(Reverse((at, timer))) = self.heap.peek() {
+            if self.armed.get(timer) == Some(at) {
+                return Some(*at);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Takes one deadline that has come.
+    pub fn pop(&mut self, now: u64) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        let Reverse((_, timer)) = self.heap.pop()?;
+        self.armed.remove(&timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_comes_first_and_only_the_last_word_counts() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Program(1), Some(30));
+        timers.set(Timer::Program(2), Some(10));
+        timers.set(Timer::Program(1), Some(20));
+        timers.set(Timer::Remains, Some(15));
+        timers.set(Timer::Remains, None);
+        assert_eq!(timers.next(), Some(10));
+        assert_eq!(timers.pop(9), None);
+        assert_eq!(timers.pop(25), Some(Timer::Program(2)));
+        assert_eq!(timers.pop(25), Some(Timer::Program(1)));
+        assert_eq!((timers.pop(99), timers.next()), (None, None));
+    }
+}
