@@ -1,1 +1,4 @@
-fn main() {}
+//! The client; see the crate.
+fn main() -> std::process::ExitCode {
+    rpm::client::main()
+}

@@ -1,0 +1,198 @@
+//! The table of commands: parsing, help, the manual and completions are made from it.
+
+use super::session::Session;
+use super::{completion, control, daemon, describe, help, jlist, list, logs, start};
+use crate::error::Result;
+
+/// What a command does: gives the exit status.
+pub type Run = fn(&mut Session) -> Result<u8>;
+
+/// One row.
+pub struct Command {
+    /// The name.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// Its words, as a usage line shows them.
+    pub arguments: &'static str,
+    /// How many words it needs.
+    pub at_least: usize,
+    /// How many words it takes.
+    pub at_most: usize,
+    /// One line that says what it does.
+    pub meaning: &'static str,
+    /// What else there is to know.
+    pub help: &'static str,
+    /// The names of the flags it takes besides the global ones.
+    pub flags: &'static [&'static str],
+    /// Whether it takes every field of a program as a flag, and arguments of the program after `--`.
+    pub fields: bool,
+    /// Whether it launches the daemon where none runs.
+    pub launches: bool,
+    /// What it does.
+    pub run: Run,
+}
+
+impl Command {
+    /// Every name: its own, then the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+/// The command of this name or alias.
+pub fn find(word: &str) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|command| command.names().any(|name| name == word))
+}
+
+const ANY: usize = usize::MAX;
+const TARGETS: &str = "<id|name|namespace|all>…";
+
+/// Every command.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command { name: "start", aliases: &[], arguments: "<script|command|id|name>…", at_least: 1, at_most: ANY,
+        meaning: "start programs",
+        help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
+               A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
+               is no file is a shell command. The name or id of a program that is managed already starts or \
+               restarts that program. What follows -- goes to each program as its arguments. A program has \
+               the present environment and folder.",
+        flags: &["force"], fields: true, launches: true, run: start::run },
+    Command { name: "stop", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+        meaning: "stop programs",
+        help: "Done when nothing of them is left. They stay in the list.",
+        flags: &[], fields: false, launches: true, run: control::stop },
+    Command { name: "restart", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+        meaning: "stop programs and start them again",
+        help: "A program that does not run is started. Programs keep the environment that they were started \
+               with, unless --update-env gives them the present one.",
+        flags: &["update-env"], fields: false, launches: true, run: control::restart },
+    Command { name: "delete", aliases: &["del"], arguments: TARGETS, at_least: 1, at_most: ANY,
+        meaning: "stop programs and forget them",
+        help: "Their log files stay.",
+        flags: &[], fields: false, launches: true, run: control::delete },
+    Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "show how programs fare",
+        help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
+               processor time is that of a program's first process, as a share of the time that it has run.",
+        flags: &["json"], fields: false, launches: true, run: list::run },
+    Command { name: "jlist", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "the list as JSON, for programs",
+        help: "An array with an object for each program, as pm2 prints it. Times are milliseconds, sizes bytes.",
+        flags: &[], fields: false, launches: true, run: jlist::compact },
+    Command { name: "prettylist", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "the list as JSON, for people",
+        help: "The same as jlist, indented.",
+        flags: &[], fields: false, launches: true, run: jlist::indented },
+    Command { name: "describe", aliases: &["desc", "info", "show"], arguments: TARGETS, at_least: 1, at_most: ANY,
+        meaning: "show all that is known of programs",
+        help: "Settings that have their default value are left out.",
+        flags: &[], fields: false, launches: true, run: describe::run },
+    Command { name: "pid", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "print the pids of programs that run, one a line",
+        help: "It fails when a word is given and none of those programs runs.",
+        flags: &[], fields: false, launches: true, run: daemon::pid },
+    Command { name: "id", aliases: &[], arguments: "<name>", at_least: 1, at_most: 1,
+        meaning: "print the ids of the programs of this name, one a line",
+        help: "It fails when no program has the name.",
+        flags: &[], fields: false, launches: true, run: daemon::id },
+    Command { name: "env", aliases: &[], arguments: "<id|name>", at_least: 1, at_most: 1,
+        meaning: "print the environment that a program is started with",
+        help: "Lines of NAME=value, sorted.",
+        flags: &[], fields: false, launches: true, run: describe::environment },
+    Command { name: "logs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "print the last lines of log files, then each new one",
+        help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
+               created later are followed too.",
+        flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "events", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print a line whenever the state of a program changes",
+        help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
+        flags: &[], fields: false, launches: true, run: daemon::events },
+    Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print pong when the daemon answers",
+        help: "The daemon is launched where none runs.",
+        flags: &[], fields: false, launches: true, run: daemon::ping },
+    Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "stop and forget all programs, then end the daemon",
+        help: "Done when nothing of them is left. Log files stay.",
+        flags: &[], fields: false, launches: false, run: daemon::kill },
+    Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
+        meaning: "print what makes a shell complete commands and flags",
+        help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",
+        flags: &[], fields: false, launches: false, run: completion::run },
+    Command { name: "help", aliases: &[], arguments: "[command]", at_least: 0, at_most: 1,
+        meaning: "explain rpm, or one command",
+        help: "rpm COMMAND --help is the same.",
+        flags: &["man"], fields: false, launches: false, run: help::run },
+    Command { name: "version", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print the version",
+        help: "rpm --version is the same.",
+        flags: &[], fields: false, launches: false, run: daemon::version },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::flag;
+    use crate::units;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_name_stands_twice_and_each_command_is_explained() {
+        let mut names = BTreeSet::new();
+        for command in COMMANDS {
+            for name in command.names() {
+                assert!(names.insert(name), "{name} stands twice");
+            }
+            assert!(!command.meaning.is_empty() && !command.meaning.ends_with('.'));
+            assert!(command.help.ends_with('.'), "{}", command.name);
+            assert!(command.at_least <= command.at_most, "{}", command.name);
+            assert_eq!(
+                command.arguments.is_empty(),
+                command.at_most == 0,
+                "{}",
+                command.name
+            );
+            assert_eq!(
+                command.arguments.starts_with('<'),
+                command.at_least > 0,
+                "{}",
+                command.name
+            );
+        }
+    }
+
+    #[test]
+    fn each_flag_that_a_command_takes_exists_and_hides_no_other() {
+        for command in COMMANDS {
+            for name in command.flags {
+                assert!(
+                    flag::by_name(name, command.flags, false).is_some(),
+                    "--{name}"
+                );
+                if command.fields {
+                    assert!(
+                        flag::by_name(name, &[], true).is_none(),
+                        "--{name} is a field"
+                    );
+                }
+            }
+        }
+        let used: BTreeSet<_> = COMMANDS.iter().flat_map(|c| c.flags).collect();
+        let listed: BTreeSet<_> = flag::FLAGS.iter().map(|f| &f.name).collect();
+        assert_eq!(used, listed);
+    }
+
+    #[test]
+    fn every_name_is_near_to_itself_misspelt() {
+        for command in COMMANDS.iter().filter(|command| command.name.len() > 3) {
+            let misspelt = format!("{}x", command.name);
+            let names = COMMANDS.iter().map(|command| command.name);
+            assert_eq!(units::nearest(&misspelt, names), Some(command.name));
+        }
+    }
+}

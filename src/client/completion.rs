@@ -1,0 +1,108 @@
+//! What makes a shell complete the commands, their flags, and the names of programs.
+
+use std::fmt::Write as _;
+
+use super::command::{COMMANDS, Command};
+use super::flag;
+use super::output;
+use super::session::{DONE, Session};
+use crate::error::{Error, Result};
+
+/// `rpm completion`
+pub fn run(session: &mut Session) -> Result<u8> {
+    let words = session.targets()?;
+    let text = match words.first().map_or("", String::as_str) {
+        "bash" => bash(),
+        "zsh" => format!("autoload -U +X bashcompinit && bashcompinit\n{}", bash()),
+        "fish" => fish(),
+        other => {
+            return Err(Error::new(format!(
+                "no completion for {other}; there is one for bash, zsh and fish"
+            )));
+        }
+    };
+    output::print(text.as_bytes())?;
+    Ok(DONE)
+}
+
+fn flags(command: &Command) -> String {
+    let names = flag::known(command.flags, command.fields);
+    let names: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+    names.join(" ")
+}
+
+/// Whether the words of a command name programs.
+fn takes_names(command: &Command) -> bool {
+    command.arguments.contains("name")
+}
+
+/// Names of programs, without launching a daemon just to complete a word.
+const NAMES: &str = "[ -S \"${RPM_HOME:-$HOME/.rpm}/rpmd.sock\" ] && rpm list 2>/dev/null | awk 'NR > 1 { print $2 }'";
+
+fn bash() -> String {
+    let all: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let mut out = String::from("_rpm() {\n  local word=${COMP_WORDS[COMP_CWORD]} flags= names=\n");
+    let _ = writeln!(
+        out,
+        "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n    return\n  fi\n  \
+         case ${{COMP_WORDS[1]}} in",
+        all.join(" ")
+    );
+    for command in COMMANDS {
+        let names: Vec<&str> = command.names().collect();
+        let known = if takes_names(command) {
+            " names=yes"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "    {}) flags='{}'{known} ;;",
+            names.join("|"),
+            flags(command)
+        );
+    }
+    let _ = write!(
+        out,
+        "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n    \
+         *) [ -z \"$names\" ] || COMPREPLY=($(compgen -W \"$({NAMES})\" -- \"$word\")) ;;\n  esac\n}}\n\
+         complete -o default -F _rpm rpm\n"
+    );
+    out
+}
+
+fn fish() -> String {
+    let mut out = String::from("complete -c rpm -n __fish_use_subcommand -f\n");
+    for command in COMMANDS {
+        let Command { name, meaning, .. } = command;
+        let _ = writeln!(
+            out,
+            "complete -c rpm -n __fish_use_subcommand -a {name} -d '{meaning}'"
+        );
+        let names: Vec<&str> = command.names().collect();
+        for flag in flag::known(command.flags, command.fields) {
+            let names = names.join(" ");
+            let _ = writeln!(
+                out,
+                "complete -c rpm -n '__fish_seen_subcommand_from {names}' -l {flag}"
+            );
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_completed() {
+        let (bash, fish) = (bash(), fish());
+        for command in COMMANDS {
+            assert!(bash.contains(&format!("{})", command.names().last().unwrap())));
+            assert!(fish.contains(&format!("-a {} ", command.name)));
+            assert!(!command.meaning.contains('\''));
+        }
+        assert!(bash.contains("--kill-timeout") && fish.contains("-l kill-timeout"));
+    }
+}

@@ -1,0 +1,117 @@
+//! Finding the daemon, and launching it where none runs.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::exchange::Daemon;
+use super::output;
+use crate::error::{Context, Error, Result};
+use crate::paths::Home;
+use crate::sys::{socket, user};
+
+/// The home that the environment names: `RPM_HOME`, else `.rpm` in the user's home folder.
+pub fn home() -> Result<Home> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(named) = set("RPM_HOME") {
+        let root = std::path::absolute(named);
+        return Ok(Home::new(
+            root.doing(|| "finding RPM_HOME from the present folder")?,
+        ));
+    }
+    let users = set("HOME").map(PathBuf::from);
+    let users = users.or_else(|| user::home_dir(user::effective_uid()));
+    match users {
+        Some(folder) if folder.is_absolute() => Ok(Home::new(folder.join(".rpm"))),
+        _ => Err(Error::new(
+            "neither RPM_HOME nor HOME names a folder; set RPM_HOME",
+        )),
+    }
+}
+
+/// The daemon of a home; none where none runs.
+pub fn connect(home: &Home) -> Result<Option<Daemon>> {
+    let path = home.socket();
+    let error = match socket::connect(&path) {
+        Ok(stream) => return Ok(Some(Daemon::new(home.clone(), stream))),
+        Err(error) => error,
+    };
+    let connecting = || format!("connecting to {}", path.display());
+    match error.kind() {
+        ErrorKind::NotFound => Ok(None),
+        // A daemon that was killed leaves its socket behind. A file of another kind is none of ours to remove.
+        ErrorKind::ConnectionRefused => match path.symlink_metadata() {
+            Ok(found) if !found.file_type().is_socket() => Err(Error::new(format!(
+                "{}: it is not a socket; move it away",
+                connecting()
+            ))),
+            _ => Ok(None),
+        },
+        ErrorKind::PermissionDenied => Err(hint(
+            &Error::io(connecting(), &error),
+            "the daemon belongs to another user; set RPM_HOME to a folder of your own",
+        )),
+        ErrorKind::NotADirectory => Err(hint(
+            &Error::io(connecting(), &error),
+            "RPM_HOME must be a folder, or a place where one can be made",
+        )),
+        _ => Err(Error::io(connecting(), &error)),
+    }
+}
+
+fn hint(error: &Error, what_to_do: &str) -> Error {
+    Error::new(format!("{error}; {what_to_do}"))
+}
+
+/// The daemon of a home, launched where none runs.
+pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
+    if let Some(daemon) = connect(&home)? {
+        return Ok(daemon);
+    }
+    if !silent {
+        output::complain(format!("starting the daemon in {}", home.root().display()));
+    }
+    let launched = launch(&home);
+    // Where the launch failed, another client may have been faster, and its daemon serves as well.
+    match (connect(&home)?, launched) {
+        (Some(daemon), _) => Ok(daemon),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => Err(Error::new(format!(
+            "the daemon in {0} ended at once; see {1}",
+            home.root().display(),
+            home.daemon_log().display()
+        ))),
+    }
+}
+
+/// Runs `rpmd` and waits for its first process: that ends when the socket is ready, or after saying why not.
+fn launch(home: &Home) -> Result<()> {
+    let program = daemon_program();
+    let mut command = Command::new(&program);
+    command.env("RPM_HOME", home.root());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.status().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::new(
+            "starting the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder",
+        ),
+        _ => Error::io(format!("starting the daemon {}", program.display()), &error),
+    })?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::new(format!(
+            "the daemon in {} did not start ({status}); what it said stands above",
+            home.root().display()
+        ))),
+    }
+}
+
+/// The `rpmd` that belongs to this client: the one beside it, else the one in `PATH`.
+fn daemon_program() -> PathBuf {
+    let own = std::env::current_exe().and_then(|own| own.canonicalize());
+    let beside = own.ok().map(|own| own.with_file_name("rpmd"));
+    match beside.filter(|program| program.is_file()) {
+        Some(program) => program,
+        None => "rpmd".into(),
+    }
+}

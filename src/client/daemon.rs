@@ -1,0 +1,81 @@
+//! The commands that concern the daemon itself, and those that print a number a line for scripts.
+
+use std::fmt::Write as _;
+
+use super::connect;
+use super::output;
+use super::session::{DONE, FAILED, Session, no_daemon};
+use crate::error::{Error, Result};
+use crate::protocol::RELEASE;
+use crate::protocol::request::Request;
+
+/// `rpm ping`
+pub fn ping(session: &mut Session) -> Result<u8> {
+    session.daemon()?.request(&Request::Ping, &mut |_| Ok(()))?;
+    output::print(b"pong\n")?;
+    Ok(DONE)
+}
+
+/// `rpm kill`
+pub fn kill(session: &mut Session) -> Result<u8> {
+    let home = session.home()?;
+    let Some(mut daemon) = connect::connect(&home)? else {
+        output::complain(no_daemon(&home));
+        return Ok(DONE);
+    };
+    daemon.request(&Request::Kill, &mut |_| Ok(()))?;
+    // The next command must not meet a daemon that is about to end.
+    daemon.follow(&mut |_| Ok(()))?;
+    session.say("rpm: the daemon has ended\n")?;
+    Ok(DONE)
+}
+
+/// `rpm events`
+pub fn events(session: &mut Session) -> Result<u8> {
+    let mut daemon = session.daemon()?;
+    daemon.request(&Request::Events, &mut |_| Ok(()))?;
+    daemon.follow(&mut |line| output::print(line))?;
+    let home = daemon.home().root().display();
+    Err(Error::new(format!("the daemon in {home} has ended")))
+}
+
+/// `rpm version`
+pub fn version(_: &mut Session) -> Result<u8> {
+    output::print(format!("rpm {RELEASE}\n").as_bytes())?;
+    Ok(DONE)
+}
+
+/// `rpm pid`
+pub fn pid(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    let processes = session.daemon()?.processes(&Request::List { targets })?;
+    let running = processes.iter().filter(|process| process.pid > 0);
+    let code = print_numbers(running.map(|process| i64::from(process.pid)))?;
+    if code == FAILED && !session.invocation.words.is_empty() {
+        let words = session.targets()?.join(", ");
+        return Err(Error::new(format!("{words} is not running")));
+    }
+    Ok(DONE)
+}
+
+/// `rpm id`
+pub fn id(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    let name = targets.join(" ");
+    let processes = session.daemon()?.processes(&Request::List { targets })?;
+    let called = processes.iter().filter(|process| process.name == name);
+    match print_numbers(called.map(|process| i64::from(process.id)))? {
+        DONE => Ok(DONE),
+        _ => Err(Error::new(format!("no program is called {name}"))),
+    }
+}
+
+/// Prints one number a line; it failed when there is none.
+fn print_numbers(numbers: impl Iterator<Item = i64>) -> Result<u8> {
+    let mut text = String::new();
+    for number in numbers {
+        let _ = writeln!(text, "{number}");
+    }
+    output::print(text.as_bytes())?;
+    Ok(if text.is_empty() { FAILED } else { DONE })
+}

@@ -1,0 +1,171 @@
+//! All that is known of some programs, for people.
+
+use super::list::{Users, percent, tint};
+use super::output::{self, Look, Tint, harmless};
+use super::record::Record;
+use super::session::{DONE, Session};
+use super::usage::Meter;
+use crate::app::command;
+use crate::app::field::FIELDS;
+use crate::app::life::Exit;
+use crate::app::spec::Spec;
+use crate::app::value::Bytes;
+use crate::error::{Error, Result};
+use crate::units;
+
+/// `rpm describe`
+pub fn run(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    let records = Record::of(&mut session.daemon()?, targets)?;
+    let mut meter = Meter::new();
+    let blocks = records
+        .iter()
+        .map(|record| block(record, &mut meter, session.look));
+    output::print(blocks.collect::<Vec<_>>().join("\n").as_bytes())?;
+    Ok(DONE)
+}
+
+/// `rpm env`
+pub fn environment(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    let word = targets.join(" ");
+    let records = Record::of(&mut session.daemon()?, targets)?;
+    let [record] = records.as_slice() else {
+        let count = records.len();
+        return Err(Error::new(format!(
+            "{word} means {count} programs; name one by its id"
+        )));
+    };
+    let mut lines: Vec<&[u8]> = record.spec.env.assignments().collect();
+    lines.sort_unstable();
+    let mut out = lines.join(&b'\n');
+    if !out.is_empty() {
+        out.push(b'\n');
+    }
+    output::print(&out)?;
+    Ok(DONE)
+}
+
+/// The fields that a block shows by itself, before those that differ from their default.
+const SHOWN: [&str; 8] = [
+    "name",
+    "namespace",
+    "script",
+    "args",
+    "cwd",
+    "interpreter",
+    "out_file",
+    "error_file",
+];
+
+fn block(record: &Record, meter: &mut Meter, look: Look) -> String {
+    let rows = rows(record, meter);
+    let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (key, value) in rows {
+        let tint = match key.as_str() {
+            "status" => look.tint(tint(record.process.state)),
+            _ => "",
+        };
+        let end = if tint.is_empty() { "" } else { look.plain() };
+        let (heading, plain) = (look.tint(Tint::Heading), look.plain());
+        let value = harmless(&value);
+        out.push_str(&format!(
+            "{heading}{key:<width$}{plain}  {tint}{value}{end}\n"
+        ));
+    }
+    out
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn words(words: &[Bytes]) -> String {
+    words
+        .iter()
+        .map(|word| quoted(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The word as a shell would need it.
+fn quoted(word: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(b);
+    match !word.is_empty() && word.iter().all(plain) {
+        true => lossy(word),
+        false => format!("'{}'", lossy(word).replace('\'', "'\\''")),
+    }
+}
+
+fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
+    let (process, spec) = (&record.process, &record.spec);
+    let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
+    let exit = process.exit.map(|exit| match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => units::signal_name(signal),
+        Exit::Unknown => "unknown: the daemon was not its parent".to_owned(),
+    });
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (key, value) in [
+        ("id", Some(process.id.to_string())),
+        ("name", Some(process.name.clone())),
+        ("namespace", Some(process.namespace.clone())),
+        ("status", Some(process.state.word().to_owned())),
+        ("pid", (process.pid > 0).then(|| process.pid.to_string())),
+        ("uptime", meter.uptime(process).map(units::format_age)),
+        ("cpu", meter.cpu(process).map(percent)),
+        ("memory", meter.memory(process).map(units::format_bytes)),
+        ("restarts", Some(process.restarts.to_string())),
+        ("unstable restarts", Some(process.unstable.to_string())),
+        ("last end", exit),
+        ("created", ago(meter.age(process.created))),
+        ("user", Some(Users::default().name(process.uid).to_owned())),
+        ("mode", Some(record.mode.clone())),
+        ("script", Some(lossy(&spec.script))),
+        ("args", some(words(&spec.args))),
+        (
+            "interpreter",
+            Some(command::interpreter_shown(spec).to_owned()),
+        ),
+        ("cwd", Some(lossy(&spec.cwd))),
+        ("out log", some(lossy(&record.out_path))),
+        ("error log", some(lossy(&record.error_path))),
+        ("pid file", some(lossy(&record.pid_path))),
+    ] {
+        rows.push((key.to_owned(), value.unwrap_or_else(|| "-".to_owned())));
+    }
+    let default = Spec::default();
+    for field in FIELDS.iter().filter(|field| !SHOWN.contains(&field.name)) {
+        let values = (field.write)(spec);
+        if values != (field.write)(&default) {
+            rows.push((field.name.replace('_', " "), words(&values)));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::record;
+
+    #[test]
+    fn a_block_shows_what_differs_from_the_default() {
+        let text = block(&record::sample(), &mut Meter::new(), Look::default());
+        let row = |key: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("{key}  ")));
+            line.map(|line| line[key.len()..].trim().to_owned())
+        };
+        assert_eq!(row("status").as_deref(), Some("online"));
+        assert_eq!(row("last end").as_deref(), Some("SIGKILL"));
+        assert_eq!(row("args").as_deref(), Some("--port '30 00'"));
+        assert_eq!(row("autorestart").as_deref(), Some("false"));
+        assert_eq!(row("kill timeout").as_deref(), Some("3000"));
+        assert_eq!(row("min uptime"), None);
+        assert!(text.starts_with("id "));
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests to the daemon, and its answers.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use super::row;
+use crate::error::{Error, Result};
+use crate::paths::Home;
+use crate::protocol::buffer::{LineBuffer, TooLong};
+use crate::protocol::line::{Line, MAX_LINE, Malformed};
+use crate::protocol::process::Process;
+use crate::protocol::reply::{Failure, Reply};
+use crate::protocol::request::Request;
+use crate::protocol::{self, RELEASE};
+
+/// How much is read at once: an answer about hundreds of programs comes in a few calls.
+const CHUNK: usize = 64 << 10;
+
+/// A daemon that was connected to.
+pub struct Daemon {
+    home: Home,
+    stream: UnixStream,
+    input: LineBuffer,
+    chunk: Vec<u8>,
+    greeted: bool,
+}
+
+/// Why a request was not carried out.
+pub enum Trouble {
+    /// The daemon said no.
+    Refused(Failure),
+    /// There was no answer.
+    Broken(Error),
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::Refused(failure) => Error::new(failure.message),
+            Trouble::Broken(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Broken(error)
+    }
+}
+
+impl Daemon {
+    /// The daemon at the other end of a stream.
+    pub fn new(home: Home, stream: UnixStream) -> Daemon {
+        Daemon {
+            home,
+            stream,
+            input: LineBuffer::default(),
+            chunk: vec![0; CHUNK],
+            greeted: false,
+        }
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Sends a request, hands each row of the answer to `row` and gives the line that ends it.
+    pub fn request(
+        &mut self,
+        request: &Request,
+        row: &mut dyn FnMut(Line) -> Result<()>,
+    ) -> std::result::Result<Line, Trouble> {
+        self.send(request)?;
+        self.answer(&mut |bytes| row(decoded(bytes)?))
+    }
+
+    /// The programs that an answer tells of.
+    pub fn processes(&mut self, request: &Request) -> std::result::Result<Vec<Process>, Trouble> {
+        let mut processes = Vec::new();
+        self.each_process(request, &mut |process| processes.push(process))?;
+        Ok(processes)
+    }
+
+    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others.
+    pub fn each_process(
+        &mut self,
+        request: &Request,
+        each: &mut dyn FnMut(Process),
+    ) -> std::result::Result<(), Trouble> {
+        self.send(request)?;
+        self.answer(&mut |bytes| {
+            each(row::process(bytes)?);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Reads one answer.
+    fn answer(
+        &mut self,
+        row: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> std::result::Result<Line, Trouble> {
+        loop {
+            match self.input.next_line() {
+                Ok(Some(bytes)) if is_last(bytes) => match Reply::from_line(decoded(bytes)?) {
+                    Reply::Failed(failure) => return Err(Trouble::Refused(failure)),
+                    Reply::Done(line) | Reply::Row(line) => return Ok(line),
+                },
+                Ok(Some(bytes)) => row(bytes)?,
+                Ok(None) => self.fill()?,
+                Err(TooLong) => return Err(too_long().into()),
+            }
+        }
+    }
+
+    /// Sends a request, after the greeting where there was none yet.
+    fn send(&mut self, request: &Request) -> Result<()> {
+        let mut bytes = Vec::with_capacity(256);
+        if !self.greeted {
+            // In one write with the request: the answer to the greeting is waited for with the other.
+            let hello = Request::Hello {
+                protocol: protocol::VERSION,
+            };
+            hello.to_line().encode(&mut bytes);
+        }
+        let greeting = bytes.len();
+        request.to_line().encode(&mut bytes);
+        let length = bytes.len() - greeting;
+        if length > MAX_LINE {
+            return Err(Error::new(format!(
+                "the request has {length} bytes and the daemon takes {MAX_LINE}; the environment or the arguments are too large"
+            )));
+        }
+        if let Err(error) = self.stream.write_all(&bytes) {
+            return Err(match error.kind() {
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => self.ended(),
+                _ => Error::io(
+                    format!("asking the daemon in {}", self.home.root().display()),
+                    &error,
+                ),
+            });
+        }
+        if self.greeted {
+            return Ok(());
+        }
+        self.greeted = true;
+        let greeted = self.answer(&mut |_| Ok(()));
+        greeted.map(drop).map_err(|trouble| match trouble {
+            Trouble::Broken(error) => error,
+            Trouble::Refused(failure) => Error::new(format!(
+                "the daemon in {} does not serve rpm {RELEASE}: {}",
+                self.home.root().display(),
+                failure.message
+            )),
+        })
+    }
+
+    /// Hands every line that comes to `row` until the daemon has closed the connection.
+    pub fn follow(&mut self, row: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        loop {
+            while let Some(line) = self.input.next_line().map_err(|TooLong| too_long())? {
+                row(line)?;
+            }
+            match self.read()? {
+                0 => return Ok(()),
+                n => self.input.push(self.chunk.get(..n).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Reads what has come. That the daemon has gone is an error here.
+    fn fill(&mut self) -> Result<()> {
+        match self.read()? {
+            0 => Err(self.ended()),
+            n => {
+                self.input.push(self.chunk.get(..n).unwrap_or_default());
+                Ok(())
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<usize> {
+        loop {
+            let error = match self.stream.read(&mut self.chunk) {
+                Ok(n) => return Ok(n),
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::ConnectionReset => return Ok(0),
+                _ => {
+                    let home = self.home.root().display();
+                    return Err(Error::io(
+                        format!("hearing from the daemon in {home}"),
+                        &error,
+                    ));
+                }
+            }
+        }
+    }
+
+    fn ended(&self) -> Error {
+        Error::new(format!(
+            "the daemon in {} ended before it had answered; see {}",
+            self.home.root().display(),
+            self.home.daemon_log().display()
+        ))
+    }
+}
+
+/// Whether a line ends an answer.
+fn is_last(line: &[u8]) -> bool {
+    let tag = line
+        .split(u8::is_ascii_whitespace)
+        .next()
+        .unwrap_or_default();
+    tag == b"ok" || tag == b"error"
+}
+
+fn too_long() -> Error {
+    Error::new("the daemon's answer has a line without end")
+}
+
+/// The line of these bytes.
+pub fn decoded(bytes: &[u8]) -> Result<Line> {
+    Line::decode(bytes)
+        .map_err(|Malformed(why)| Error::new(format!("the daemon's answer is not readable: {why}")))
+}
+
+/// The program that a row tells of.
+pub fn process(line: &Line) -> Result<Process> {
+    Process::from_line(line).ok_or_else(|| {
+        Error::new("the daemon's answer lacks a field; are rpm and rpmd of one version?")
+    })
+}

@@ -1,0 +1,227 @@
+//! The table of flags. What a program can be told has flags too: they are the rows of [`field::FIELDS`].
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::app::field::{self, FIELDS, Field};
+
+/// What the command line said besides words and fields.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Options {
+    pub help: bool,
+    pub version: bool,
+    pub silent: bool,
+    pub no_color: bool,
+    pub mini_list: bool,
+    pub force: bool,
+    pub update_env: bool,
+    pub json: bool,
+    pub lines: Option<usize>,
+    pub nostream: bool,
+    pub out: bool,
+    pub err: bool,
+    pub raw: bool,
+    pub man: bool,
+}
+
+/// One row.
+pub struct Flag {
+    /// The long name, without `--`.
+    pub name: &'static str,
+    /// The one-letter name.
+    pub short: Option<char>,
+    /// What stands for the value in a usage line; empty for a switch.
+    pub placeholder: &'static str,
+    /// One line that says what it does.
+    pub meaning: &'static str,
+    /// Whether help and manual leave it out.
+    pub hidden: bool,
+    /// Takes the value, which is empty for a switch. The error completes "--NAME: …".
+    pub set: fn(&mut Options, &str) -> Result<(), String>,
+}
+
+macro_rules! switch {
+    ($name:expr, $short:expr, $field:ident, $meaning:expr) => {
+        Flag {
+            name: $name,
+            short: $short,
+            placeholder: "",
+            meaning: $meaning,
+            hidden: false,
+            set: |options, _| {
+                options.$field = true;
+                Ok(())
+            },
+        }
+    };
+}
+
+/// The flags that every command takes.
+#[rustfmt::skip]
+pub const GLOBAL: &[Flag] = &[
+    switch!("help", Some('h'), help, "explain the command and do nothing"),
+    switch!("version", Some('v'), version, "print the version and do nothing"),
+    switch!("silent", Some('s'), silent, "print no table and no news, only errors"),
+    switch!("no-color", None, no_color, "no colour, as with NO_COLOR in the environment"),
+    switch!("mini-list", Some('m'), mini_list, "tables as short blocks of text"),
+];
+
+/// The flags of some commands.
+#[rustfmt::skip]
+pub const FLAGS: &[Flag] = &[
+    switch!("force", Some('f'), force, "start it even if the same script is managed already"),
+    switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
+    switch!("json", None, json, "print JSON, as jlist does"),
+    Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,
+        meaning: "how many of the last lines of each file to print; by default 15" },
+    switch!("nostream", None, nostream, "do not follow the files"),
+    switch!("out", None, out, "only standard output"),
+    switch!("err", None, err, "only standard error"),
+    switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    Flag { name: "man", short: None, placeholder: "", hidden: true,
+        set: |options, _| { options.man = true; Ok(()) },
+        meaning: "print the manual page rpm or rpmd, as roff" },
+];
+
+fn lines(options: &mut Options, text: &str) -> Result<(), String> {
+    let count = text.parse();
+    options.lines = Some(count.map_err(|_| format!("'{text}' is not a whole number"))?);
+    Ok(())
+}
+
+/// A flag that a command takes.
+#[derive(Clone, Copy)]
+pub enum Taken {
+    /// One of the tables here.
+    Flag(&'static Flag),
+    /// A field, given.
+    Field(&'static Field),
+    /// A switch among the fields, taken away.
+    Negated(&'static Field),
+}
+
+/// The name of a field as a flag: `kill_timeout` is `kill-timeout`.
+pub fn kebab(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// Whether help shows `--no-NAME`: what is on already can only be taken away.
+pub fn is_on_by_default(field: &Field) -> bool {
+    field.is_switch() && field.default_text() == "true"
+}
+
+/// The fields that have a flag.
+pub fn fields() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.flag)
+}
+
+fn field_named(name: &str) -> Option<&'static Field> {
+    field::find(&name.replace('-', "_")).filter(|field| field.flag)
+}
+
+/// The flags among `own`, where fields count if `fields`, and the global ones, by their long name.
+pub fn by_name(name: &str, own: &[&str], fields: bool) -> Option<Taken> {
+    let among = |rows: &'static [Flag]| rows.iter().find(|flag| flag.name == name);
+    if let Some(flag) = among(FLAGS).filter(|flag| own.contains(&flag.name)) {
+        return Some(Taken::Flag(flag));
+    }
+    if fields {
+        if let Some(field) = field_named(name) {
+            return Some(Taken::Field(field));
+        }
+        let switch = name.strip_prefix("no-").and_then(field_named);
+        if let Some(field) = switch.filter(|field| field.is_switch()) {
+            return Some(Taken::Negated(field));
+        }
+    }
+    among(GLOBAL).map(Taken::Flag)
+}
+
+/// The same by the letter.
+pub fn by_letter(letter: char, own: &[&str], with_fields: bool) -> Option<Taken> {
+    let among = |rows: &'static [Flag]| rows.iter().find(|flag| flag.short == Some(letter));
+    if let Some(flag) = among(FLAGS).filter(|flag| own.contains(&flag.name)) {
+        return Some(Taken::Flag(flag));
+    }
+    if with_fields {
+        if let Some(field) = fields().find(|field| field.short == Some(letter)) {
+            return Some(Taken::Field(field));
+        }
+    }
+    among(GLOBAL).map(Taken::Flag)
+}
+
+/// Every long name that [`by_name`] knows, to find the one that was meant.
+pub fn known(own: &[&str], with_fields: bool) -> Vec<String> {
+    let flags = FLAGS.iter().filter(|flag| own.contains(&flag.name));
+    let mut names: Vec<String> = flags.chain(GLOBAL).map(|f| f.name.to_owned()).collect();
+    for field in fields().filter(|_| with_fields) {
+        names.extend(field.names().map(kebab));
+        if field.is_switch() {
+            names.push(format!("no-{}", kebab(field.name)));
+        }
+    }
+    names
+}
+
+/// The value as text; what is not UTF-8 is refused.
+pub fn text(value: &OsStr) -> Result<&str, String> {
+    std::str::from_utf8(value.as_bytes()).map_err(|_| "the value is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_flag_and_no_letter_stands_twice() {
+        let mut names = BTreeSet::new();
+        for flag in GLOBAL.iter().chain(FLAGS) {
+            assert!(names.insert(flag.name), "--{} stands twice", flag.name);
+            assert!(!flag.meaning.is_empty() && !flag.meaning.ends_with('.'));
+        }
+        let mut letters = BTreeSet::new();
+        let of_flags = GLOBAL.iter().chain(FLAGS).filter_map(|flag| flag.short);
+        for letter in of_flags.chain(fields().filter_map(|field| field.short)) {
+            assert!(letters.insert(letter), "-{letter} stands twice");
+        }
+    }
+
+    #[test]
+    fn a_field_is_a_flag_under_each_of_its_names() {
+        for name in [
+            "kill-timeout",
+            "out",
+            "output",
+            "out-file",
+            "node-args",
+            "kill_timeout",
+        ] {
+            assert!(
+                matches!(by_name(name, &[], true), Some(Taken::Field(_))),
+                "{name}"
+            );
+            assert!(by_name(name, &[], false).is_none(), "{name}");
+        }
+        assert!(matches!(
+            by_name("no-autorestart", &[], true),
+            Some(Taken::Negated(_))
+        ));
+        assert!(by_name("no-kill-timeout", &[], true).is_none());
+        assert!(by_name("script", &[], true).is_none());
+    }
+
+    #[test]
+    fn a_flag_belongs_to_the_commands_that_list_it() {
+        assert!(matches!(
+            by_name("out", &["out"], false),
+            Some(Taken::Flag(_))
+        ));
+        assert!(by_name("lines", &["out"], false).is_none());
+        assert!(by_name("silent", &[], false).is_some());
+        assert!(by_letter('f', &["force"], true).is_some());
+        assert!(by_letter('k', &[], false).is_none());
+    }
+}

@@ -1,0 +1,158 @@
+//! The list as JSON, with the names that pm2 gives things.
+
+use super::json::Json;
+use super::list::Users;
+use super::output;
+use super::record::Record;
+use super::session::{DONE, Session};
+use super::usage::Meter;
+use crate::app::command;
+use crate::app::field::{FIELDS, Field};
+use crate::app::life::Exit;
+use crate::app::spec::name_of;
+use crate::app::value::Bytes;
+use crate::error::Result;
+use crate::units;
+
+/// `rpm jlist`
+pub fn compact(session: &mut Session) -> Result<u8> {
+    print(session, false)
+}
+
+/// `rpm prettylist`
+pub fn indented(session: &mut Session) -> Result<u8> {
+    print(session, true)
+}
+
+fn print(session: &mut Session, indented: bool) -> Result<u8> {
+    let targets = session.targets()?;
+    let records = Record::of(&mut session.daemon()?, targets)?;
+    output::print(text(&records, indented).as_bytes())?;
+    Ok(DONE)
+}
+
+fn text(records: &[Record], indented: bool) -> String {
+    let mut json = Json::new(indented);
+    let mut meter = Meter::new();
+    let mut users = Users::default();
+    json.array(|json| {
+        for record in records {
+            json.object(|json| program(json, record, &mut meter, &mut users));
+        }
+    });
+    json.finish()
+}
+
+fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut Users) {
+    let process = &record.process;
+    json.key(b"pid").bare(process.pid);
+    json.key(b"name").string(process.name.as_bytes());
+    json.key(b"pm_id").bare(process.id);
+    json.key(b"monit").object(|json| {
+        json.key(b"memory").bare(meter.memory(process).unwrap_or(0));
+        let cpu = meter.cpu(process).unwrap_or(0);
+        json.key(b"cpu")
+            .bare(format_args!("{}.{}", cpu / 10, cpu % 10));
+    });
+    json.key(b"pm2_env").object(|json| {
+        json.key(b"pm_id").bare(process.id);
+        how_it_fares(json, record, users);
+        for field in FIELDS {
+            json.key(field.name.as_bytes());
+            value(json, field, &(field.write)(&record.spec));
+        }
+        what_it_is(json, record);
+    });
+}
+
+fn how_it_fares(json: &mut Json, record: &Record, users: &mut Users) {
+    let process = &record.process;
+    json.key(b"status").string(process.state.word().as_bytes());
+    json.key(b"restart_time").bare(process.restarts);
+    json.key(b"unstable_restarts").bare(process.unstable);
+    json.key(b"pm_uptime").bare(process.since);
+    json.key(b"created_at").bare(process.created);
+    json.key(b"username")
+        .string(users.name(process.uid).as_bytes());
+    json.key(b"instance").bare(process.instance);
+    match process.exit {
+        Some(Exit::Code(code)) => json.key(b"exit_code").bare(code),
+        _ => json.key(b"exit_code").bare("null"),
+    }
+    if let Some(Exit::Signal(signal)) = process.exit {
+        json.key(b"exit_signal")
+            .string(units::signal_name(signal).as_bytes());
+    }
+}
+
+/// What pm2 calls by names of its own.
+fn what_it_is(json: &mut Json, record: &Record) {
+    let spec = &record.spec;
+    let strings = |json: &mut Json, words: &[Bytes]| {
+        json.array(|json| words.iter().for_each(|word| json.string(word)));
+    };
+    json.key(b"exec_mode")
+        .string(format!("{}_mode", record.mode).as_bytes());
+    json.key(b"exec_interpreter")
+        .string(command::interpreter_shown(spec).as_bytes());
+    json.key(b"pm_exec_path").string(&spec.script);
+    json.key(b"pm_cwd").string(&spec.cwd);
+    json.key(b"pm_out_log_path").string(&record.out_path);
+    json.key(b"pm_err_log_path").string(&record.error_path);
+    json.key(b"pm_pid_path").string(&record.pid_path);
+    strings(json.key(b"node_args"), &spec.interpreter_args);
+    json.key(b"watch").bare(false);
+    json.key(b"max_memory_restart").bare("null");
+    json.key(b"version").string(b"N/A");
+    json.key(b"env").object(|json| {
+        for assignment in spec.env.assignments() {
+            let name = name_of(assignment);
+            let value = assignment.get(name.len() + 1..).unwrap_or_default();
+            json.key(name).string(value);
+        }
+    });
+}
+
+/// The value of a field in the JSON type that suits it.
+fn value(json: &mut Json, field: &Field, values: &[Bytes]) {
+    match field.placeholder {
+        "WORD" => json.array(|json| values.iter().for_each(|word| json.string(word))),
+        "CODE,…" => json.array(|json| {
+            let codes = values.iter().flat_map(|codes| codes.split(|b| *b == b','));
+            codes.for_each(|code| json.bare(String::from_utf8_lossy(code)));
+        }),
+        "" | "N" | "TIME" => {
+            let text = values.first().map(|text| String::from_utf8_lossy(text));
+            json.bare(text.unwrap_or("null".into()));
+        }
+        _ => json.string(values.first().map(Vec::as_slice).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::record;
+
+    #[test]
+    fn a_program_has_pm2s_keys() {
+        let text = text(&[record::sample()], false);
+        for part in [
+            r#"[{"pid":0,"name":"api","pm_id":3,"monit":{"memory":0,"cpu":0.0},"pm2_env":{"#,
+            r#""status":"online","restart_time":2,"unstable_restarts":1,"pm_uptime":5,"created_at":4"#,
+            r#""exit_code":null,"exit_signal":"SIGKILL""#,
+            r#""exec_mode":"fork_mode","exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
+            r#""args":["--port","30 00"]"#,
+            r#""autorestart":false"#,
+            r#""kill_timeout":3000"#,
+            r#""kill_signal":"SIGINT""#,
+            r#""stop_exit_codes":[]"#,
+            r#""namespace":"web""#,
+            r#""pm_out_log_path":"/l/api-out.log""#,
+            r#""env":{"B":"2","A":"1\n","RPM_ID":"3","RPM_NAME":"api","RPM_HOME":"/h","NODE_APP_INSTANCE":"1","PWD":"/"}"#,
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+}

@@ -1,0 +1,146 @@
+//! A writer of JSON.
+
+use std::fmt::{Display, Write as _};
+
+/// JSON text that is being written.
+pub struct Json {
+    out: String,
+    /// Whether each open array or object has an item yet.
+    open: Vec<bool>,
+    /// A key has been written and its value has not.
+    keyed: bool,
+    indented: bool,
+}
+
+impl Json {
+    /// Nothing yet; `indented` for people.
+    pub fn new(indented: bool) -> Json {
+        Json {
+            out: String::new(),
+            open: Vec::new(),
+            keyed: false,
+            indented,
+        }
+    }
+
+    /// The text, a LF at its end.
+    pub fn finish(mut self) -> String {
+        self.out.push('\n');
+        self.out
+    }
+
+    /// An array of what `items` writes.
+    pub fn array(&mut self, items: impl FnOnce(&mut Json)) {
+        self.nested('[', ']', items);
+    }
+
+    /// An object of what `members` writes, a key before each value.
+    pub fn object(&mut self, members: impl FnOnce(&mut Json)) {
+        self.nested('{', '}', members);
+    }
+
+    /// The key of the next value.
+    pub fn key(&mut self, name: &[u8]) -> &mut Json {
+        self.string(name);
+        self.out.push(':');
+        if self.indented {
+            self.out.push(' ');
+        }
+        self.keyed = true;
+        self
+    }
+
+    /// A string; what is not UTF-8 becomes U+FFFD.
+    pub fn string(&mut self, bytes: &[u8]) {
+        self.separate();
+        self.out.push('"');
+        for c in String::from_utf8_lossy(bytes).chars() {
+            match c {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                '\n' => self.out.push_str("\\n"),
+                '\r' => self.out.push_str("\\r"),
+                '\t' => self.out.push_str("\\t"),
+                c if c.is_control() => {
+                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
+                }
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
+    /// A number, `true`, `false` or `null`: what is JSON as it stands.
+    pub fn bare(&mut self, value: impl Display) {
+        self.separate();
+        let _ = write!(self.out, "{value}");
+    }
+
+    fn nested(&mut self, left: char, right: char, inner: impl FnOnce(&mut Json)) {
+        self.separate();
+        self.out.push(left);
+        self.open.push(false);
+        inner(self);
+        if self.open.pop() == Some(true) {
+            self.new_line();
+        }
+        self.out.push(right);
+    }
+
+    /// What stands between the value before and the next one.
+    fn separate(&mut self) {
+        if std::mem::take(&mut self.keyed) {
+            return;
+        }
+        let Some(filled) = self.open.last_mut() else {
+            return;
+        };
+        if std::mem::replace(filled, true) {
+            self.out.push(',');
+        }
+        self.new_line();
+    }
+
+    fn new_line(&mut self) {
+        if self.indented {
+            self.out.push('\n');
+            self.out.extend(std::iter::repeat_n("  ", self.open.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(indented: bool) -> String {
+        let mut json = Json::new(indented);
+        json.array(|json| {
+            json.object(|json| {
+                json.key(b"a").bare(1);
+                json.key(b"b").array(|json| {
+                    json.string(b"x");
+                    json.bare("null");
+                });
+            });
+            json.object(|_| {});
+        });
+        json.finish()
+    }
+
+    #[test]
+    fn values_are_separated() {
+        assert_eq!(sample(false), "[{\"a\":1,\"b\":[\"x\",null]},{}]\n");
+        let expected =
+            "[\n  {\n    \"a\": 1,\n    \"b\": [\n      \"x\",\n      null\n    ]\n  },\n  {}\n]\n";
+        assert_eq!(sample(true), expected);
+    }
+
+    #[test]
+    fn strings_hold_anything() {
+        let mut json = Json::new(false);
+        json.string(b"\"\\\n\r\t\0\x1b\x7f\xff \xc3\xa9");
+        let expected = "\"\\\"\\\\\\n\\r\\t\\u0000\\u001b\\u007f\u{fffd} é\"\n";
+        assert_eq!(json.finish(), expected);
+    }
+}

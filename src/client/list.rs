@@ -1,0 +1,275 @@
+//! The table of programs.
+
+use std::fmt::Write as _;
+
+use super::exchange::Daemon;
+use super::jlist;
+use super::output::{self, Look, Tint, harmless};
+use super::session::{DONE, NOT_ONLINE, Session};
+use super::table::{Column, Narrow, Table};
+use super::usage::Meter;
+use crate::app::life::State;
+use crate::error::Result;
+use crate::protocol::process::Process;
+use crate::protocol::request::Request;
+use crate::sys::user;
+use crate::units;
+
+const fn column(title: &'static str, right: bool, narrow: Narrow) -> Column {
+    Column {
+        title,
+        plain_title: title,
+        right,
+        narrow,
+    }
+}
+
+const ID: Column = column("id", true, Narrow::Keep);
+const NAME: Column = column("name", false, Narrow::Cut(3));
+const NAMESPACE: Column = column("namespace", false, Narrow::Drop(0));
+const MODE: Column = column("mode", false, Narrow::Drop(2));
+const PID: Column = column("pid", true, Narrow::Drop(8));
+const UPTIME: Column = column("uptime", true, Narrow::Drop(7));
+const RESTARTS: Column = Column {
+    title: "↺",
+    plain_title: "restarts",
+    right: true,
+    narrow: Narrow::Drop(6),
+};
+const STATUS: Column = column("status", false, Narrow::Keep);
+const CPU: Column = column("cpu", true, Narrow::Drop(4));
+const MEMORY: Column = column("mem", true, Narrow::Drop(5));
+const USER: Column = column("user", false, Narrow::Drop(1));
+
+/// The mode of every program.
+pub const MODE_WORD: &str = "fork";
+
+/// On a terminal narrower than this, names of users are not even looked up.
+const ROOM_FOR_USERS: usize = 90;
+
+/// `rpm list`
+pub fn run(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    if session.invocation.options.json {
+        return jlist::compact(session);
+    }
+    let asked = !targets.is_empty();
+    let mut listing = Listing::new(session.look);
+    let request = Request::List { targets };
+    let mut daemon = session.daemon()?;
+    daemon.each_process(&request, &mut |process| listing.add(&process))?;
+    let down = listing.down;
+    session.say(&listing.finish())?;
+    Ok(if asked && down { NOT_ONLINE } else { DONE })
+}
+
+/// The table of all programs, where it is wanted after news.
+pub fn after_news(session: &Session, daemon: &mut Daemon) -> Result<()> {
+    if !session.wants_table() {
+        return Ok(());
+    }
+    let all = Request::List {
+        targets: Vec::new(),
+    };
+    let mut listing = Listing::new(session.look);
+    daemon.each_process(&all, &mut |process| listing.add(&process))?;
+    output::print(listing.finish().as_bytes())
+}
+
+/// The colour of a state.
+pub fn tint(state: State) -> Tint {
+    match state {
+        State::Online => Tint::Good,
+        State::Launching | State::Stopping | State::Waiting => Tint::Changing,
+        State::Stopped | State::Errored => Tint::Bad,
+    }
+}
+
+/// Tenths of a percent as people read them.
+pub fn percent(tenths: u64) -> String {
+    format!("{}.{}%", tenths / 10, tenths % 10)
+}
+
+/// The list while it is being made, program by program.
+struct Listing {
+    look: Look,
+    table: Table,
+    /// What stands in the place of the table where blocks are wanted.
+    blocks: String,
+    with_users: bool,
+    meter: Meter,
+    users: Users,
+    /// Whether one of the programs is not online.
+    down: bool,
+}
+
+impl Listing {
+    fn new(look: Look) -> Listing {
+        let mut columns = vec![
+            &ID, &NAME, &NAMESPACE, &MODE, &PID, &UPTIME, &RESTARTS, &STATUS, &CPU, &MEMORY,
+        ];
+        let with_users = !look.terminal || look.columns >= ROOM_FOR_USERS;
+        if with_users {
+            columns.push(&USER);
+        }
+        Listing {
+            look,
+            table: Table::new(columns),
+            blocks: String::new(),
+            with_users,
+            meter: Meter::new(),
+            users: Users::default(),
+            down: false,
+        }
+    }
+
+    fn add(&mut self, process: &Process) {
+        self.down |= process.state != State::Online;
+        match self.look.mini {
+            true => self.add_block(process),
+            false => self.add_row(process),
+        }
+    }
+
+    fn finish(self) -> String {
+        match self.look.mini {
+            true => self.blocks,
+            false => self.table.render(self.look),
+        }
+    }
+
+    fn add_row(&mut self, process: &Process) {
+        let (table, meter) = (&mut self.table, &mut self.meter);
+        table.cell(process.id);
+        table.cell(harmless(&process.name));
+        table.cell(harmless(&process.namespace));
+        table.cell(MODE_WORD);
+        table.optional((process.pid > 0).then_some(process.pid));
+        table.optional(meter.uptime(process).map(units::format_age));
+        table.cell(process.restarts);
+        table.tinted(process.state.word(), Some(tint(process.state)));
+        table.optional(meter.cpu(process).map(percent));
+        table.optional(meter.memory(process).map(units::format_bytes));
+        if self.with_users {
+            table.cell(self.users.name(process.uid));
+        }
+    }
+
+    /// A block of lines, as in pm2's mini list.
+    fn add_block(&mut self, process: &Process) {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let _ = write!(
+            self.blocks,
+            "+--- {}\nnamespace : {}\npid : {}\nrpm id : {}\nstatus : {}\nmode : {MODE_WORD}\nrestarted : {}\n\
+             uptime : {}\ncpu : {}\nmemory usage : {}\n",
+            harmless(&process.name),
+            harmless(&process.namespace),
+            or_none((process.pid > 0).then(|| process.pid.to_string())),
+            process.id,
+            process.state.word(),
+            process.restarts,
+            or_none(self.meter.uptime(process).map(units::format_age)),
+            or_none(self.meter.cpu(process).map(percent)),
+            or_none(self.meter.memory(process).map(units::format_bytes)),
+        );
+    }
+}
+
+/// Names of users, each looked up once.
+#[derive(Default)]
+pub struct Users(Vec<(u32, String)>);
+
+impl Users {
+    /// The name of a user, or the number where there is none.
+    pub fn name(&mut self, uid: u32) -> &str {
+        let known = self.0.iter().position(|(known, _)| *known == uid);
+        let at = known.unwrap_or_else(|| {
+            let name = user::user_name(uid).unwrap_or_else(|| uid.to_string());
+            self.0.push((uid, name));
+            self.0.len() - 1
+        });
+        self.0.get(at).map_or("", |(_, name)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::life::{STATES, Want};
+
+    fn process(id: u32, name: &str, state: State) -> Process {
+        Process {
+            id,
+            name: name.into(),
+            namespace: "default".into(),
+            state,
+            want: Want::Up,
+            pid: 0,
+            since: 0,
+            created: 1,
+            restarts: id,
+            unstable: 0,
+            exit: None,
+            instance: 0,
+            uid: 0,
+        }
+    }
+
+    fn text(processes: &[Process], look: Look) -> String {
+        let mut listing = Listing::new(look);
+        processes.iter().for_each(|process| listing.add(process));
+        listing.finish()
+    }
+
+    fn all_states() -> Vec<Process> {
+        let named = |(id, state)| process(id, "a-name-that-is-longer-than-any-column", state);
+        (1234..).zip(STATES).map(named).collect()
+    }
+
+    #[test]
+    fn the_table_fits_every_terminal() {
+        for columns in 40..200 {
+            let look = Look {
+                terminal: true,
+                columns,
+                ..Look::default()
+            };
+            let text = text(&all_states(), look);
+            for line in text.lines() {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+            assert!(text.contains("waiting restart") && text.contains("1234"));
+        }
+    }
+
+    #[test]
+    fn eighty_columns_show_what_matters() {
+        let look = Look {
+            terminal: true,
+            columns: 80,
+            ..Look::default()
+        };
+        let text = text(&[process(0, "api", State::Online)], look);
+        let heading = text.lines().nth(1).unwrap();
+        for title in ["id", "name", "pid", "uptime", "↺", "status", "cpu", "mem"] {
+            assert!(heading.contains(&format!(" {title} ")), "{heading}");
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_it_is_plain_ascii() {
+        let text = text(&all_states(), Look::default());
+        assert!(text.is_ascii() && text.contains("restarts") && !text.contains('|'));
+        assert!(text.contains("a-name-that-is-longer-than-any-column"));
+    }
+
+    #[test]
+    fn the_mini_list_is_made_of_blocks() {
+        let look = Look {
+            mini: true,
+            ..Look::default()
+        };
+        let text = text(&[process(3, "a\x1b[2J", State::Errored)], look);
+        assert!(text.starts_with("+--- a?[2J\n") && text.contains("status : errored\n"));
+    }
+}

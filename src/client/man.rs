@@ -1,0 +1,265 @@
+//! The manual pages rpm(1) and rpmd(8), made from the tables of commands, flags, fields and verbs.
+
+use super::command::{COMMANDS, Command};
+use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
+use super::help::{capital, default_of};
+use super::roff::Page;
+use crate::app::field::{FIELDS, Field};
+use crate::protocol::RELEASE;
+use crate::protocol::line::MAX_LINE;
+use crate::protocol::reply::CODES;
+use crate::protocol::request::VERBS;
+
+/// When the pages last changed.
+const DATE: &str = "2026-11-23";
+
+const HOMES: &str = "the folder with the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
+
+/// The flags of `rpmd`, as its own table has them: client and supervisor do not see each other.
+const DAEMON_FLAGS: &[(&str, &str)] = &[
+    (
+        "--foreground",
+        "stay in the foreground and write the log to standard error too: for init and containers",
+    ),
+    ("-h, --help", "say what the flags are"),
+    ("-V, --version", "print the version"),
+];
+
+/// rpm(1)
+pub fn client() -> String {
+    let mut page = Page::new("rpm", 1, DATE, RELEASE, "keep programs running");
+    page.section("SYNOPSIS");
+    page.first("rpm [flags] command [arguments]");
+    page.section("DESCRIPTION");
+    page.first(
+        "rpm tells the daemon rpmd what to do and shows what it says. The first command launches the daemon. \
+         It is no relative of the package manager of the same name.",
+    );
+    page.section("COMMANDS");
+    COMMANDS
+        .iter()
+        .for_each(|command| one_command(&mut page, command));
+    page.section("FLAGS OF EVERY COMMAND");
+    GLOBAL.iter().for_each(|flag| one_flag(&mut page, flag, ""));
+    page.section("SETTINGS OF PROGRAMS");
+    page.first(
+        "Each is a flag of start. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME takes a \
+         switch away.",
+    );
+    for field in flag::fields() {
+        let (name, with) = flag_name(field.short, &kebab(field.name), field.placeholder);
+        page.item(
+            &name,
+            &with,
+            &meaning(field, |name| format!("--{}", kebab(name))),
+        );
+    }
+    exit_status(&mut page);
+    page.section("ENVIRONMENT");
+    page.item("RPM_HOME", "", HOMES);
+    page.item("NO_COLOR", "", "no colours.");
+    page.paragraph(
+        "A program finds RPM_ID, RPM_NAME, RPM_HOME and NODE_APP_INSTANCE, the number of its instance, in its \
+         environment.",
+    );
+    files(&mut page);
+    page.section("EXAMPLES");
+    page.first("Start a server under a name and follow its logs:");
+    page.verbatim(&[
+        "rpm start ./server.js --name api -- --port 3000",
+        "rpm logs api",
+    ]);
+    page.paragraph("Four instances, and a command of the shell:");
+    page.verbatim(&[
+        "rpm start worker.py -i 4",
+        "rpm start \"while :; do date; sleep 60; done\" --name clock",
+    ]);
+    page.paragraph("In a script:");
+    page.verbatim(&["rpm status api || rpm restart api"]);
+    page.section("SEE ALSO");
+    page.first("rpmd(8)");
+    page.finish()
+}
+
+/// rpmd(8)
+pub fn daemon() -> String {
+    let mut page = Page::new(
+        "rpmd",
+        8,
+        DATE,
+        RELEASE,
+        "the daemon that keeps programs running",
+    );
+    page.section("SYNOPSIS");
+    page.first("rpmd [flags]");
+    page.section("DESCRIPTION");
+    page.first(
+        "rpmd starts programs, starts them again when they end, and writes their output into log files. It goes \
+         into the background by itself; its first process ends when the socket is ready, or after saying why it \
+         is not. rpm(1) launches it.",
+    );
+    page.section("FLAGS");
+    for (spelling, meaning) in DAEMON_FLAGS {
+        page.item(spelling, "", &format!("{}.", capital(meaning)));
+    }
+    page.section("PROTOCOL");
+    page.first(
+        "A request is one line of text, its answer is lines of text. Anyone who may open the socket can speak it:",
+    );
+    page.verbatim(&["printf 'list\\n' | nc -U ~/.rpm/rpmd.sock"]);
+    page.paragraph(&format!(
+        "A line is a word, then KEY=VALUE pairs with one blank between. In a value each blank, %, control byte \
+         and DEL is written %XX, in hexadecimal. The last line of an answer begins with ok or error; an error has a \
+         code and a message. Requests may be sent before earlier ones are answered; answers come in order. A line \
+         has at most {MAX_LINE} bytes."
+    ));
+    page.part("Requests");
+    for verb in VERBS {
+        page.item(verb.name, verb.fields, verb.meaning);
+    }
+    page.part("Fields of start");
+    for field in FIELDS {
+        page.item(
+            field.name,
+            field.placeholder,
+            &meaning(field, str::to_owned),
+        );
+    }
+    page.part("Codes of errors");
+    let words: Vec<&str> = CODES.iter().map(|(_, word)| *word).collect();
+    page.first(&words.join(", "));
+    page.section("EXIT STATUS");
+    page.item("0", "", "the socket is ready.");
+    page.item(
+        "1",
+        "",
+        "it could not start; the reason is on standard error.",
+    );
+    page.section("ENVIRONMENT");
+    page.item("RPM_HOME", "", HOMES);
+    files(&mut page);
+    page.section("SEE ALSO");
+    page.first("rpm(1)");
+    page.finish()
+}
+
+fn one_command(page: &mut Page, command: &Command) {
+    let names: Vec<&str> = command.names().collect();
+    let explanation = format!("{}. {}", capital(command.meaning), command.help);
+    page.item(&names.join(", "), command.arguments, &explanation);
+    let own = FLAGS
+        .iter()
+        .filter(|flag| command.flags.contains(&flag.name));
+    for flag in own.filter(|flag| !flag.hidden) {
+        one_flag(page, flag, &format!("{} ", command.name));
+    }
+}
+
+/// A flag, with the command that it is of before it.
+fn one_flag(page: &mut Page, flag: &Flag, of: &str) {
+    let (name, with) = flag_name(flag.short, flag.name, flag.placeholder);
+    page.item(
+        &format!("{of}{name}"),
+        &with,
+        &format!("{}.", capital(flag.meaning)),
+    );
+}
+
+fn flag_name(short: Option<char>, name: &str, placeholder: &str) -> (String, String) {
+    let name = match short {
+        Some(letter) => format!("-{letter}, --{name}"),
+        None => format!("--{name}"),
+    };
+    (name, placeholder.to_owned())
+}
+
+/// What a field does, its default, and its other names as `spell` writes them.
+fn meaning(field: &Field, spell: impl Fn(&str) -> String) -> String {
+    let mut out = format!("{}.", capital(field.meaning));
+    match default_of(field) {
+        Some(default) => out.push_str(&format!(" By default {default}.")),
+        None if field.is_switch() => {
+            out.push_str(&format!(" By default {}.", field.default_text()))
+        }
+        None => {}
+    }
+    if !field.aliases.is_empty() {
+        let names: Vec<String> = field.aliases.iter().map(|name| spell(name)).collect();
+        out.push_str(&format!(" Also {}.", names.join(", ")));
+    }
+    out
+}
+
+fn exit_status(page: &mut Page) {
+    page.section("EXIT STATUS");
+    page.item("0", "", "done.");
+    page.item("1", "", "something failed, or nothing matched.");
+    page.item("2", "", "the command line was wrong.");
+    page.item(
+        "3",
+        "",
+        "list and its aliases: the programs are known, and not all of them are online.",
+    );
+}
+
+fn files(page: &mut Page) {
+    page.section("FILES");
+    for (name, meaning) in [
+        (
+            "rpmd.sock",
+            "the socket; only its owner and root may open it.",
+        ),
+        (
+            "rpmd.pid",
+            "the pid of the daemon, locked as long as it lives.",
+        ),
+        ("rpmd.log", "what the daemon has to say."),
+        (
+            "logs/NAME-out.log, logs/NAME-error.log",
+            "the output of programs; with -ID before .log where there are several instances.",
+        ),
+        ("pids/NAME-ID.pid", "the pids of programs."),
+        ("run/ID", "what it takes to find a program again."),
+    ] {
+        page.item(&format!("~/.rpm/{name}"), "", meaning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_have_every_row_of_the_tables() {
+        let roff = |name: &str| name.replace('-', "\\-");
+        let (client, daemon) = (client(), daemon());
+        for command in COMMANDS {
+            assert!(
+                client.contains(&format!("\\fB{}", command.name)),
+                "{}",
+                command.name
+            );
+        }
+        for flag in FLAGS.iter().filter(|flag| !flag.hidden) {
+            assert!(
+                client.contains(&roff(&format!("--{}", flag.name))),
+                "{}",
+                flag.name
+            );
+        }
+        for field in FIELDS {
+            assert!(
+                daemon.contains(&format!("\\fB{}\\fR", field.name)),
+                "{}",
+                field.name
+            );
+        }
+        for verb in VERBS {
+            assert!(
+                daemon.contains(&format!("\\fB{}\\fR", verb.name)),
+                "{}",
+                verb.name
+            );
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Standard output and standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use super::flag::Options;
+use crate::error::{Context, Result};
+use crate::sys::terminal;
+
+/// How what is printed looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Standard output is a terminal: frames, and only so many columns.
+    pub terminal: bool,
+    /// Colours.
+    pub colour: bool,
+    /// The width of the terminal.
+    pub columns: usize,
+    /// Blocks of text in the place of tables.
+    pub mini: bool,
+}
+
+/// The width of a terminal that does not tell.
+const COLUMNS: usize = 80;
+
+impl Look {
+    /// What suits standard output and the flags.
+    pub fn of_stdout(options: &Options) -> Look {
+        let stdout = io::stdout();
+        let mut look = Look {
+            mini: options.mini_list,
+            ..Look::default()
+        };
+        if terminal::is_terminal(stdout.as_fd()) {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+            look.terminal = true;
+            look.colour = !options.no_color && !plain && !dumb;
+            look.columns = terminal::columns(stdout.as_fd()).unwrap_or(COLUMNS);
+        }
+        look
+    }
+
+    /// The tint, where there are colours.
+    pub fn tint(self, tint: Tint) -> &'static str {
+        match self.colour {
+            true => tint.start(),
+            false => "",
+        }
+    }
+
+    /// What ends a tint.
+    pub fn plain(self) -> &'static str {
+        match self.colour {
+            true => "\x1b[0m",
+            false => "",
+        }
+    }
+}
+
+/// A colour with a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tint {
+    /// It runs.
+    Good,
+    /// It is about to change.
+    Changing,
+    /// It does not run.
+    Bad,
+    /// A heading.
+    Heading,
+    /// A frame.
+    Faint,
+}
+
+impl Tint {
+    fn start(self) -> &'static str {
+        match self {
+            Tint::Good => "\x1b[32m",
+            Tint::Changing => "\x1b[33m",
+            Tint::Bad => "\x1b[31m",
+            Tint::Heading => "\x1b[1;36m",
+            Tint::Faint => "\x1b[90m",
+        }
+    }
+}
+
+/// Prints to standard output. What ends with a LF goes out in one write.
+pub fn print(bytes: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let done = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    done.doing(|| "writing to standard output")
+}
+
+/// Prints a sentence to standard error.
+pub fn complain(sentence: impl Display) {
+    let line = format!("rpm: {sentence}\n");
+    // Where standard error is closed there is nobody to tell.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// The text with control characters made harmless: a name must not move the cursor.
+pub fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
+    // The common case is one look at each byte.
+    match text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        true => text.into(),
+        false => text.replace(char::is_control, "?").into(),
+    }
+}

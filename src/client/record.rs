@@ -1,0 +1,117 @@
+//! What the daemon tells of one program when it is asked to describe it.
+
+use std::os::unix::ffi::OsStrExt;
+
+use crate::app::field::FIELDS;
+use crate::app::spec::{Environment, Spec};
+use crate::app::value::Bytes;
+use crate::error::Result;
+use crate::paths::Home;
+use crate::protocol::line::Line;
+use crate::protocol::process::Process;
+use crate::protocol::request::Request;
+
+use super::exchange::{self, Daemon};
+use super::list::MODE_WORD;
+
+/// One program.
+pub struct Record {
+    /// How it fares.
+    pub process: Process,
+    /// What it is.
+    pub spec: Spec,
+    /// The file of its standard output.
+    pub out_path: Bytes,
+    /// The file of its standard error.
+    pub error_path: Bytes,
+    /// The file of its pid.
+    pub pid_path: Bytes,
+    /// How it is run.
+    pub mode: String,
+}
+
+impl Record {
+    /// The program of a row.
+    pub fn from_line(line: &Line, home: &Home) -> Result<Record> {
+        let process = exchange::process(line)?;
+        let mut spec = Spec::default();
+        for (key, value) in &line.fields {
+            // Only a field's own name: `pid`, an alias of a field, is the number of the process here.
+            if let Some(field) = FIELDS.iter().find(|field| field.name == key) {
+                // A newer daemon may know values that this client does not: what it shows is the default then.
+                let _ = (field.read)(&mut spec, value);
+            }
+        }
+        spec.env = environment(line, &process, &spec, home).into();
+        let path = |key| line.get(key).unwrap_or_default().to_vec();
+        Ok(Record {
+            process,
+            spec,
+            out_path: path("out_path"),
+            error_path: path("error_path"),
+            pid_path: path("pid_path"),
+            mode: line.text("mode").unwrap_or(MODE_WORD).to_owned(),
+        })
+    }
+
+    /// The programs that are meant, all where `targets` is empty.
+    pub fn of(daemon: &mut Daemon, targets: Vec<String>) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let home = daemon.home().clone();
+        daemon.request(&Request::Describe { targets }, &mut |line| {
+            records.push(Record::from_line(&line, &home)?);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+}
+
+/// The environment of a program: the one it was started with, and what the daemon tells it about itself.
+fn environment(line: &Line, process: &Process, spec: &Spec, home: &Home) -> Environment {
+    let own = [
+        ("RPM_ID", process.id.to_string().into_bytes()),
+        ("RPM_NAME", process.name.clone().into_bytes()),
+        ("RPM_HOME", home.root().as_os_str().as_bytes().to_vec()),
+        (
+            "NODE_APP_INSTANCE",
+            process.instance.to_string().into_bytes(),
+        ),
+        ("PWD", spec.cwd.clone()),
+    ];
+    let own = own.map(|(name, value)| [name.as_bytes(), &value].join(&b'='));
+    Environment::from_assignments(line.all("env").chain(own.iter().map(Vec::as_slice)))
+}
+
+/// A program that runs nowhere, for tests.
+#[cfg(test)]
+pub fn sample() -> Record {
+    let line = "process id=3 name=api namespace=web status=online want=up pid=0 since=5 created=4 restarts=2 \
+                unstable=1 exit_signal=9 instance=1 uid=0 script=/srv/api.js args=--port args=30%2000 \
+                autorestart=false kill_timeout=3000 env=B=2 env=A=1%0A out_path=/l/api-out.log \
+                error_path=/l/api-error.log pid_path=/p/api-3.pid mode=fork";
+    Record::from_line(
+        &Line::decode(line.as_bytes()).unwrap(),
+        &Home::new("/h".into()),
+    )
+    .unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_both_what_it_is_and_how_it_fares() {
+        let record = sample();
+        assert_eq!((record.process.id, record.process.restarts), (3, 2));
+        assert_eq!(
+            (record.spec.name.as_str(), record.spec.namespace.as_str()),
+            ("api", "web")
+        );
+        assert_eq!(record.spec.args, [b"--port".to_vec(), b"30 00".to_vec()]);
+        assert!(record.spec.pid_file.is_empty() && !record.spec.autorestart);
+        assert_eq!(record.spec.env.get(b"A"), Some(&b"1\n"[..]));
+        assert_eq!(record.spec.env.get(b"NODE_APP_INSTANCE"), Some(&b"1"[..]));
+        assert_eq!(record.out_path, b"/l/api-out.log");
+    }
+}

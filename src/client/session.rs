@@ -1,0 +1,97 @@
+//! One run of the client: what was asked for, and how the answer shall look.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::arguments::Invocation;
+use super::connect;
+use super::exchange::Daemon;
+use super::output::{self, Look};
+use crate::error::{Error, Result};
+use crate::paths::Home;
+
+/// The exit status of a command that did what it was asked to.
+pub const DONE: u8 = 0;
+/// Something failed, or nothing matched.
+pub const FAILED: u8 = 1;
+/// The command line was wrong.
+pub const MISUSED: u8 = 2;
+/// The programs are known, and not all of them are online.
+pub const NOT_ONLINE: u8 = 3;
+
+/// What the functions of the commands work with.
+pub struct Session {
+    /// What was asked for.
+    pub invocation: Invocation,
+    /// How tables look.
+    pub look: Look,
+}
+
+impl Session {
+    /// A session for what was asked for.
+    pub fn new(invocation: Invocation) -> Session {
+        let look = Look::of_stdout(&invocation.options);
+        Session { invocation, look }
+    }
+
+    /// The daemon's home.
+    pub fn home(&self) -> Result<Home> {
+        connect::home()
+    }
+
+    /// The daemon, launched where none runs.
+    pub fn daemon(&self) -> Result<Daemon> {
+        let home = self.home()?;
+        let launches = self
+            .invocation
+            .command
+            .is_none_or(|command| command.launches);
+        match launches {
+            true => connect::connect_or_launch(home, self.invocation.options.silent),
+            false => match connect::connect(&home)? {
+                Some(daemon) => Ok(daemon),
+                None => Err(Error::new(no_daemon(&home))),
+            },
+        }
+    }
+
+    /// The words, each of which names programs.
+    pub fn targets(&self) -> Result<Vec<String>> {
+        self.invocation
+            .words
+            .iter()
+            .map(|word| target(word))
+            .collect()
+    }
+
+    /// News for people: nothing where silence was asked for.
+    pub fn say(&self, news: &str) -> Result<()> {
+        match self.invocation.options.silent {
+            true => Ok(()),
+            false => output::print(news.as_bytes()),
+        }
+    }
+
+    /// Whether news is followed by the table: people want it, scripts do not.
+    pub fn wants_table(&self) -> bool {
+        self.look.terminal && !self.invocation.options.silent
+    }
+}
+
+/// A word that names programs.
+pub fn target(word: &OsStr) -> Result<String> {
+    match std::str::from_utf8(word.as_bytes()) {
+        Ok(word) => Ok(word.to_owned()),
+        Err(_) => {
+            let shown = crate::protocol::line::printable(word.as_bytes());
+            Err(Error::new(format!(
+                "no program is called '{shown}': names are UTF-8"
+            )))
+        }
+    }
+}
+
+/// The sentence for a home without daemon.
+pub fn no_daemon(home: &Home) -> String {
+    format!("no daemon runs in {}", home.root().display())
+}
