@@ -101,6 +101,17 @@ impl Spec {
         pairs
     }
 
+    /// What a program is told about itself, beside its environment.
+    pub fn told(&self, id: u32, instance: u32, home: &[u8]) -> [(&'static str, Vec<u8>); 5] {
+        [
+            ("RPM_ID", id.to_string().into_bytes()),
+            ("RPM_NAME", self.name.clone().into_bytes()),
+            ("RPM_HOME", home.to_vec()),
+            ("NODE_APP_INSTANCE", instance.to_string().into_bytes()),
+            ("PWD", self.cwd.clone()),
+        ]
+    }
+
     /// The name where log and pid files are concerned: no slash, no space, nothing that a shell would expand.
     pub fn file_name(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use super::row;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, TooLong};
@@ -90,7 +89,7 @@ impl Daemon {
     ) -> std::result::Result<(), Trouble> {
         self.send(request)?;
         self.answer(&mut |bytes| {
-            each(row::process(bytes)?);
+            each(program(bytes)?);
             Ok(())
         })?;
         Ok(())
@@ -226,6 +225,14 @@ fn too_long() -> Error {
 pub fn decoded(bytes: &[u8]) -> Result<Line> {
     Line::decode(bytes)
         .map_err(|Malformed(why)| Error::new(format!("the daemon's answer is not readable: {why}")))
+}
+
+/// The program of a `process` line.
+fn program(bytes: &[u8]) -> Result<Process> {
+    match Process::from_plain_line(bytes) {
+        Some(process) => Ok(process),
+        None => process(&decoded(bytes)?),
+    }
 }
 
 /// The program that a row tells of.

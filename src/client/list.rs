@@ -212,6 +212,8 @@ mod tests {
             exit: None,
             instance: 0,
             uid: 0,
+            cpu: 0,
+            memory: 0,
         }
     }
 

@@ -5,25 +5,15 @@ use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
 use super::help::{capital, default_of};
 use super::roff::Page;
 use crate::app::field::{FIELDS, Field};
-use crate::protocol::RELEASE;
 use crate::protocol::line::MAX_LINE;
 use crate::protocol::reply::CODES;
 use crate::protocol::request::VERBS;
+use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 /// When the pages last changed.
 const DATE: &str = "2026-11-23";
 
 const HOMES: &str = "the folder with the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
-
-/// The flags of `rpmd`, as its own table has them: client and supervisor do not see each other.
-const DAEMON_FLAGS: &[(&str, &str)] = &[
-    (
-        "--foreground",
-        "stay in the foreground and write the log to standard error too: for init and containers",
-    ),
-    ("-h, --help", "say what the flags are"),
-    ("-V, --version", "print the version"),
-];
 
 /// rpm(1)
 pub fn client() -> String {
@@ -99,7 +89,7 @@ pub fn daemon() -> String {
          is not. rpm(1) launches it.",
     );
     page.section("FLAGS");
-    for (spelling, meaning) in DAEMON_FLAGS {
+    for (spelling, meaning) in DAEMON_OPTIONS {
         page.item(spelling, "", &format!("{}.", capital(meaning)));
     }
     page.section("PROTOCOL");

@@ -20,7 +20,6 @@ mod man;
 mod output;
 mod record;
 mod roff;
-mod row;
 mod session;
 mod start;
 mod table;

@@ -68,16 +68,13 @@ impl Record {
 
 /// The environment of a program: the one it was started with, and what the daemon tells it about itself.
 fn environment(line: &Line, process: &Process, spec: &Spec, home: &Home) -> Environment {
-    let own = [
-        ("RPM_ID", process.id.to_string().into_bytes()),
-        ("RPM_NAME", process.name.clone().into_bytes()),
-        ("RPM_HOME", home.root().as_os_str().as_bytes().to_vec()),
-        (
-            "NODE_APP_INSTANCE",
-            process.instance.to_string().into_bytes(),
-        ),
-        ("PWD", spec.cwd.clone()),
-    ];
+    let mut named = spec.clone();
+    named.name.clone_from(&process.name);
+    let own = named.told(
+        process.id,
+        process.instance,
+        home.root().as_os_str().as_bytes(),
+    );
     let own = own.map(|(name, value)| [name.as_bytes(), &value].join(&b'='));
     Environment::from_assignments(line.all("env").chain(own.iter().map(Vec::as_slice)))
 }

@@ -1,22 +1,18 @@
-//! What a program uses of the machine, read by the client: the daemon does not spend its time on it.
+//! Ages and shares, all seen from one moment.
 
 use crate::protocol::process::Process;
 use crate::sys::clock;
-use crate::sys::pid::Pid;
-use crate::sys::procfs::ProcDir;
 
-/// Looks at running programs, all at one moment.
+/// The moment that a listing is made at.
 pub struct Meter {
     now: u64,
-    proc: Option<ProcDir>,
 }
 
 impl Meter {
-    /// A look at this moment.
+    /// This moment.
     pub fn new() -> Meter {
         Meter {
             now: clock::wall_ms(),
-            proc: None,
         }
     }
 
@@ -27,29 +23,24 @@ impl Meter {
 
     /// How long the present run of a program has lasted, in ms.
     pub fn uptime(&self, process: &Process) -> Option<u64> {
-        Pid::new(process.pid)?;
-        self.age(process.since)
+        self.age(process.since).filter(|_| process.pid > 0)
     }
 
     /// The processor time of a program's process as a share of its uptime, in tenths of a percent, as ps shows it.
     pub fn cpu(&self, process: &Process) -> Option<u64> {
-        let used = clock::process_cpu_ns(Pid::new(process.pid)?).ok()?;
-        Some(share(used, self.uptime(process)?))
+        Some(share(process.cpu, self.uptime(process)?))
     }
 
     /// The resident memory of a program's process, in bytes.
-    pub fn memory(&mut self, process: &Process) -> Option<u64> {
-        let pid = Pid::new(process.pid)?;
-        if self.proc.is_none() {
-            self.proc = ProcDir::open().ok();
-        }
-        self.proc.as_ref()?.rss_bytes(pid).ok()
+    pub fn memory(&self, process: &Process) -> Option<u64> {
+        (process.memory > 0).then_some(process.memory)
     }
 }
 
-fn share(used_ns: u64, uptime_ms: u64) -> u64 {
-    used_ns
-        .checked_div(uptime_ms.saturating_mul(1000))
+fn share(used_ms: u64, uptime_ms: u64) -> u64 {
+    used_ms
+        .saturating_mul(1000)
+        .checked_div(uptime_ms)
         .unwrap_or(0)
 }
 
@@ -59,9 +50,9 @@ mod tests {
 
     #[test]
     fn a_share_is_in_tenths_of_a_percent() {
-        assert_eq!(share(500_000_000, 1000), 500);
-        assert_eq!(share(2_000_000_000, 1000), 2000);
+        assert_eq!(share(500, 1000), 500);
+        assert_eq!(share(2000, 1000), 2000);
         assert_eq!(share(7, 0), 0);
-        assert_eq!(share(1_000_000, 3_600_000), 0);
+        assert_eq!(share(1, 3_600_000), 0);
     }
 }

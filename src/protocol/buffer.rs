@@ -52,6 +52,12 @@ impl LineBuffer {
         }
     }
 
+    /// Whether a whole line is there.
+    pub fn has_line(&self) -> bool {
+        let from = self.searched.max(self.start);
+        self.bytes.get(from..).unwrap_or_default().contains(&b'\n')
+    }
+
     /// What is left without a LF when the stream has ended: a last line, if it is not empty.
     pub fn take_rest(&mut self) -> Vec<u8> {
         let rest = self.bytes.split_off(self.start.min(self.bytes.len()));

@@ -13,5 +13,15 @@ pub mod request;
 /// The version of the protocol; a client that asks for another one in `hello` is refused.
 pub const VERSION: u32 = 1;
 
+/// The options of `rpmd`, spelling and meaning: what the daemon takes is what its help and manual say.
+pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
+    (
+        "--foreground",
+        "stay in the foreground and write the log to standard error too: for init and containers",
+    ),
+    ("-h, --help", "say what the options are"),
+    ("-V, --version", "print the version"),
+];
+
 /// The version of the programs.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");

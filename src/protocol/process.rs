@@ -32,6 +32,10 @@ pub struct Process {
     pub instance: u32,
     /// Whose it is.
     pub uid: u32,
+    /// The processor time that its leader has used, in ms; 0 where it was not looked at.
+    pub cpu: u64,
+    /// The resident memory of its leader, in bytes; 0 where it was not looked at.
+    pub memory: u64,
 }
 
 /// The field that says how a run ended.
@@ -78,6 +82,11 @@ impl Process {
         }
         line.number("instance", i64::from(self.instance));
         line.number("uid", i64::from(self.uid));
+        for (key, value) in [("cpu", self.cpu), ("memory", self.memory)] {
+            if value > 0 {
+                line.number(key, i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     /// Reads the fields of a line; others are passed over. `None` when one that must be there is not.
@@ -99,7 +108,54 @@ impl Process {
             exit: read_exit(line),
             instance: line.number("instance").unwrap_or(0),
             uid: line.number("uid").unwrap_or(0),
+            cpu: line.number("cpu").unwrap_or(0),
+            memory: line.number("memory").unwrap_or(0),
         })
+    }
+
+    /// Reads a line in which nothing is escaped and whose fields come as they are written: the codec would need
+    /// dozens of allocations for each of hundreds of programs. `None` where it is not so: then the codec has to look.
+    pub fn from_plain_line(bytes: &[u8]) -> Option<Process> {
+        let text = std::str::from_utf8(bytes.strip_suffix(b"\n")?).ok()?;
+        if text.contains('%') {
+            return None;
+        }
+        let mut words = text.strip_prefix("process ")?.split(' ');
+        let mut next = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
+        let mut process = Process {
+            id: next("id")?.parse().ok()?,
+            name: next("name")?.to_owned(),
+            namespace: next("namespace")?.to_owned(),
+            state: State::from_word(next("status")?)?,
+            want: match next("want")? {
+                "up" => Want::Up,
+                _ => Want::Down,
+            },
+            pid: next("pid")?.parse().ok()?,
+            since: next("since")?.parse().ok()?,
+            created: next("created")?.parse().ok()?,
+            restarts: next("restarts")?.parse().ok()?,
+            unstable: next("unstable")?.parse().ok()?,
+            exit: None,
+            instance: 0,
+            uid: 0,
+            cpu: 0,
+            memory: 0,
+        };
+        for word in words {
+            let (key, value) = word.split_once('=')?;
+            match key {
+                "exit_code" => process.exit = Some(Exit::Code(value.parse().ok()?)),
+                "exit_signal" => process.exit = Some(Exit::Signal(value.parse().ok()?)),
+                "exit_unknown" => process.exit = Some(Exit::Unknown),
+                "instance" => process.instance = value.parse().ok()?,
+                "uid" => process.uid = value.parse().ok()?,
+                "cpu" => process.cpu = value.parse().ok()?,
+                "memory" => process.memory = value.parse().ok()?,
+                _ => return None,
+            }
+        }
+        Some(process)
     }
 }
 
@@ -108,8 +164,36 @@ mod tests {
     use super::*;
     use crate::app::life::STATES;
 
+    fn process() -> Process {
+        Process {
+            id: 7,
+            name: "api".into(),
+            namespace: "default".into(),
+            state: State::Online,
+            want: Want::Up,
+            pid: 4711,
+            since: 1_700_000_000_000,
+            created: 1_600_000_000_000,
+            restarts: 3,
+            unstable: 1,
+            exit: None,
+            instance: 2,
+            uid: 1000,
+            cpu: 12,
+            memory: 1 << 20,
+        }
+    }
+
+    fn written(process: &Process) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut line = LineWriter::begin(&mut bytes, "process");
+        process.write(&mut line);
+        line.end();
+        bytes
+    }
+
     #[test]
-    fn every_state_and_exit_comes_back() {
+    fn every_state_and_exit_comes_back_whichever_way_it_is_read() {
         let exits = [
             None,
             Some(Exit::Code(3)),
@@ -118,28 +202,38 @@ mod tests {
         ];
         for state in STATES {
             for exit in exits {
-                let process = Process {
-                    id: 7,
-                    name: "a b".into(),
-                    namespace: "default".into(),
-                    state,
-                    want: Want::Up,
-                    pid: 4711,
-                    since: 1_700_000_000_000,
-                    created: 1_600_000_000_000,
-                    restarts: 3,
-                    unstable: 1,
-                    exit,
-                    instance: 2,
-                    uid: 1000,
-                };
-                let mut bytes = Vec::new();
-                let mut line = LineWriter::begin(&mut bytes, "process");
-                process.write(&mut line);
-                line.end();
-                let line = Line::decode(&bytes).unwrap();
-                assert_eq!(Process::from_line(&line), Some(process));
+                for name in ["api", "a b%", "ü", ""] {
+                    let process = Process {
+                        state,
+                        exit,
+                        name: name.into(),
+                        ..process()
+                    };
+                    let bytes = written(&process);
+                    let line = Line::decode(&bytes).unwrap();
+                    assert_eq!(Process::from_line(&line).as_ref(), Some(&process));
+                    if let Some(read) = Process::from_plain_line(&bytes) {
+                        assert_eq!(read, process);
+                    }
+                }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_read_the_plain_way() {
+        assert_eq!(
+            Process::from_plain_line(&written(&process())),
+            Some(process())
+        );
+        for other in [
+            &b"process id=x\n"[..],
+            b"process\n",
+            b"event id=1\n",
+            b"process id=1",
+            b"\xff\n",
+        ] {
+            assert_eq!(Process::from_plain_line(other), None);
         }
     }
 }

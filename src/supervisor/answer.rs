@@ -247,10 +247,11 @@ impl Supervisor {
             if !connection.comfortable() {
                 return Some(Pending::Rows(rows));
             }
-            if let Some(program) = self.programs.get(id) {
+            if let Some(program) = self.programs.get_mut(id) {
+                let process = program.measured(self.proc.as_ref());
                 connection.say_with("process", |line| match rows.full {
-                    true => program.describe(&self.home, line),
-                    false => program.process().write(line),
+                    true => program.describe(&process, &self.home, line),
+                    false => process.write(line),
                 });
             }
             rows.done += 1;
@@ -263,10 +264,8 @@ impl Supervisor {
         if self.ending != Some(Ending::Farewell) {
             return Some(Pending::Kill);
         }
-        self.reply(token, |c| {
-            c.say(&Line::new("ok"));
-            c.close();
-        });
+        // The connection ends with the process: so the client sees when the next daemon may come.
+        self.reply(token, |c| c.say(&Line::new("ok")));
         None
     }
 

@@ -109,6 +109,11 @@ impl Connection {
         }
     }
 
+    /// Whether a whole request waits to be looked at.
+    pub fn holds_request(&self) -> bool {
+        self.pending.is_none() && !self.closing && self.comfortable() && self.input.has_line()
+    }
+
     /// The next request line, unless an answer is pending.
     pub fn next_request(&mut self) -> Option<Result<Line, Failure>> {
         if self.pending.is_some() || self.closing || self.gone || !self.comfortable() {

@@ -186,7 +186,8 @@ impl Supervisor {
 
     fn ended(&mut self, id: u32, exit: Exit) {
         let remain = self.remains(id);
-        if let Some(program) = self.programs.get(&id) {
+        if let Some(program) = self.programs.get_mut(&id) {
+            program.gauge = None;
             if program.life.state == State::Online {
                 self.note(id, describe_exit(exit));
             }

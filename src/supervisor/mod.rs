@@ -16,17 +16,7 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Result};
 use crate::paths::Home;
-use crate::protocol::RELEASE;
-
-/// The options of `rpmd`, for its help and its manual: spelling and meaning.
-pub const OPTIONS: &[(&str, &str)] = &[
-    (
-        "--foreground",
-        "stay in the foreground and write the log to stderr too: for init and containers",
-    ),
-    ("-h, --help", "say this"),
-    ("-V, --version", "say the version"),
-];
+use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
     Serve { foreground: bool },
@@ -80,8 +70,8 @@ fn help() -> String {
         "usage: rpmd [--foreground]\n\nKeeps programs running; rpm tells it what to do. \
                     It serves the folder RPM_HOME, by default ~/.rpm.\n"
             .to_owned();
-    for (option, meaning) in OPTIONS {
-        text.push_str(&format!("\n  {option:<16}{meaning}"));
+    for (option, meaning) in DAEMON_OPTIONS {
+        text.push_str(&format!("\n  {option:<15}{meaning}"));
     }
     text
 }

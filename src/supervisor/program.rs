@@ -12,8 +12,10 @@ use crate::app::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
 use crate::protocol::process::Process;
+use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
+use crate::sys::procfs::{Gauge, ProcDir};
 use crate::sys::spawn::Plan;
 use crate::sys::user;
 
@@ -46,6 +48,8 @@ pub struct Program {
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// The log writer drains it.
     pub logged: bool,
+    /// The record of the memory of the process that was last looked at.
+    pub gauge: Option<(Pid, Gauge)>,
 }
 
 /// A stream of output.
@@ -74,6 +78,7 @@ impl Program {
             adopted: None,
             fifos: None,
             logged: false,
+            gauge: None,
         }
     }
 
@@ -101,12 +106,29 @@ impl Program {
             exit: self.life.exit,
             instance: self.instance,
             uid: user::effective_uid(),
+            cpu: 0,
+            memory: 0,
         }
     }
 
+    /// How it fares, with what its leader uses. The first look at a process opens its record, later ones are one
+    /// read of memory each: `list` asks it of hundreds.
+    pub fn measured(&mut self, proc: Option<&ProcDir>) -> Process {
+        let mut process = self.process();
+        if let Some(pid) = Pid::new(self.life.pid) {
+            if self.gauge.as_ref().is_none_or(|(of, _)| *of != pid) {
+                self.gauge = proc.and_then(|proc| Some((pid, proc.gauge(pid).ok()?)));
+            }
+            let gauge = self.gauge.as_ref().map(|(_, gauge)| gauge);
+            process.memory = gauge.and_then(|gauge| gauge.rss_bytes().ok()).unwrap_or(0);
+            process.cpu = clock::process_cpu_ns(pid).unwrap_or(0) / 1_000_000;
+        }
+        process
+    }
+
     /// Every field, for `describe`.
-    pub fn describe(&self, home: &Home, line: &mut LineWriter) {
-        self.process().write(line);
+    pub fn describe(&self, process: &Process, home: &Home, line: &mut LineWriter) {
+        process.write(line);
         for (key, value) in self.spec.pairs() {
             if key != "name" && key != "namespace" {
                 line.field(&key, &value);
@@ -202,13 +224,8 @@ impl Program {
 
     /// The environment it was started with, and what tells it about itself.
     fn environment(&self, home: &Home) -> Result<Vec<CString>, NulError> {
-        let own: [(&str, Vec<u8>); 5] = [
-            ("RPM_ID", self.id.to_string().into_bytes()),
-            ("RPM_NAME", self.spec.name.clone().into_bytes()),
-            ("RPM_HOME", home.root().as_os_str().as_bytes().to_vec()),
-            ("NODE_APP_INSTANCE", self.instance.to_string().into_bytes()),
-            ("PWD", self.spec.cwd.clone()),
-        ];
+        let home = home.root().as_os_str().as_bytes();
+        let own = self.spec.told(self.id, self.instance, home);
         let mut env = Vec::new();
         for assignment in self.spec.env.assignments() {
             if !own

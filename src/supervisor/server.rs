@@ -155,24 +155,31 @@ impl Supervisor {
 
     /// What is done before the poll. Returns whether there is more of it.
     fn settle(&mut self) -> bool {
+        let tokens: Vec<u64> = self.connections.keys().copied().collect();
         let mut busy = false;
+        for token in &tokens {
+            busy |= self.serve(*token);
+        }
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
+            // An answer that was given frees the request behind it.
+            busy |= tokens.iter().any(|token| self.holds_request(*token));
         }
         self.settle_end();
         busy |= self.launch_some();
-        let tokens: Vec<u64> = self.connections.keys().copied().collect();
-        for token in tokens {
-            busy |= self.serve(token);
-            if let Some(connection) = self.connections.get_mut(&token) {
-                connection.flush();
-                if connection.finished() {
-                    self.connections.remove(&token);
-                }
-            }
+        for connection in self.connections.values_mut() {
+            connection.flush();
         }
+        self.connections
+            .retain(|_, connection| !connection.finished());
         self.log.flush();
         busy | self.changed | self.rows_wait()
+    }
+
+    fn holds_request(&self, token: u64) -> bool {
+        self.connections
+            .get(&token)
+            .is_some_and(Connection::holds_request)
     }
 
     /// Whether a listing can go on.
@@ -407,6 +414,7 @@ impl Supervisor {
                 self.forget(id);
             }
         }
+        let _ = std::fs::remove_file(self.home.socket());
         self.log.order(&Order::Bye);
         self.ending = Some(Ending::Farewell);
         self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));

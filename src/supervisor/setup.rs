@@ -25,7 +25,6 @@ pub fn run(home: Home, foreground: bool) -> Result<()> {
         Ok((mut supervisor, _lock)) => {
             readiness.ready();
             supervisor.run();
-            let _ = fs::remove_file(supervisor.home.socket());
             supervisor.journal.note("ended");
             Ok(())
         }

@@ -43,6 +43,20 @@ pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Reads once from a place in the file. `pread(2)`
+pub fn read_at(fd: BorrowedFd, buffer: &mut [u8], offset: i64) -> io::Result<usize> {
+    // SAFETY: the pointer and length describe a buffer that is ours to write.
+    let n = unsafe {
+        libc::pread(
+            fd.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            offset,
+        )
+    };
+    check_size(n)
+}
+
 /// Writes once, perhaps not all; a signal in between is no failure. `write(2)`
 pub fn write(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
     loop {

@@ -29,6 +29,26 @@ pub struct Stat {
     pub start: u64,
 }
 
+/// The open record of a process's memory, a quarter of the price of opening it each time.
+#[derive(Debug)]
+pub struct Gauge {
+    statm: OwnedFd,
+    page: u64,
+}
+
+impl Gauge {
+    /// The resident memory in bytes, from `statm`; fails when the process has ended.
+    pub fn rss_bytes(&self) -> io::Result<u64> {
+        let mut buffer = [0; 128];
+        let n = fd::read_at(self.statm.as_fd(), &mut buffer, 0)?;
+        let mut words = buffer.get(..n).unwrap_or_default().split(|b| *b == b' ');
+        let pages = words.nth(1).and_then(number);
+        pages
+            .map(|p| p.saturating_mul(self.page))
+            .ok_or_else(unreadable)
+    }
+}
+
 /// How deep and wide the tree of one program is followed.
 const MOST_DESCENDANTS: usize = 10_000;
 
@@ -43,37 +63,33 @@ impl ProcDir {
         })
     }
 
-    /// Reads a file below `/proc` whose name is `PID/NAME`, into `buffer`.
-    fn read<'b>(&self, pid: Pid, name: &str, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    /// Opens a file below `/proc` whose name is `PID/NAME`.
+    fn open_file(&self, pid: Pid, name: &str) -> io::Result<OwnedFd> {
         let mut path = [0u8; 64];
-        let (_, tail) = path.split_at_mut(0);
-        write!(&mut *tail, "{}/{name}\0", pid.get())?;
+        write!(path.as_mut_slice(), "{}/{name}\0", pid.get())?;
         let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
         // SAFETY: the path ends in NUL and lives during the call; the new descriptor is ours alone.
-        let file = unsafe {
+        unsafe {
             let file = check(libc::openat(self.folder.as_raw_fd(), path.as_ptr(), flags))?;
-            OwnedFd::from_raw_fd(file)
-        };
-        let n = fd::read(file.as_fd(), buffer)?;
-        Ok(buffer.get(..n).unwrap_or_default())
+            Ok(OwnedFd::from_raw_fd(file))
+        }
     }
 
-    /// The resident memory of a process in bytes, from `statm`.
-    pub fn rss_bytes(&self, pid: Pid) -> io::Result<u64> {
-        let mut buffer = [0; 256];
-        let text = self.read(pid, "statm", &mut buffer)?;
-        let mut words = text.split(|b| *b == b' ');
-        let pages = words.nth(1).and_then(number);
-        pages
-            .map(|p| p.saturating_mul(self.page))
-            .ok_or_else(unreadable)
+    /// What the memory of a process can be read from, time and again.
+    pub fn gauge(&self, pid: Pid) -> io::Result<Gauge> {
+        Ok(Gauge {
+            statm: self.open_file(pid, "statm")?,
+            page: self.page,
+        })
     }
 
     /// The fields of `stat`.
     pub fn stat(&self, pid: Pid) -> io::Result<Stat> {
+        let file = self.open_file(pid, "stat")?;
         let mut buffer = [0; 1024];
-        parse_stat(self.read(pid, "stat", &mut buffer)?).ok_or_else(unreadable)
+        let n = fd::read(file.as_fd(), &mut buffer)?;
+        parse_stat(buffer.get(..n).unwrap_or_default()).ok_or_else(unreadable)
     }
 
     /// Whether the process of this number is the one that started then, and has not ended.
@@ -176,7 +192,7 @@ mod tests {
         let own = Pid::new(Pid::own()).unwrap();
         let stat = proc.stat(own).unwrap();
         assert!(proc.is(own, stat.start) && !proc.is(own, stat.start + 1));
-        assert!(proc.rss_bytes(own).unwrap() > 4096);
+        assert!(proc.gauge(own).unwrap().rss_bytes().unwrap() > 4096);
         assert_eq!(proc.uid(own).unwrap(), crate::sys::user::effective_uid());
         assert!(proc.stat(Pid::new(i32::MAX).unwrap()).is_err());
         let mut child = std::process::Command::new("sleep")
