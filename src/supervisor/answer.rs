@@ -37,6 +37,8 @@ pub enum Then {
 pub struct Start {
     /// What is started.
     pub spec: Rc<Spec>,
+    /// That as it is recorded.
+    pub spec_text: Vec<u8>,
     /// The instances that were made.
     pub ids: Vec<u32>,
     /// Why it is being undone.
@@ -119,7 +121,8 @@ impl Supervisor {
         let mut made = 0;
         while start.failure.is_none() && start.ids.len() < wanted && made < INSTANCES_A_TURN {
             made += 1;
-            match self.add(&start.spec, u32::try_from(start.ids.len()).unwrap_or(0)) {
+            let instance = u32::try_from(start.ids.len()).unwrap_or(0);
+            match self.add(&start.spec, &start.spec_text, instance) {
                 Ok(id) => start.ids.push(id),
                 Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
             }

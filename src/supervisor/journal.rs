@@ -1,7 +1,8 @@
 //! The daemons' own log: one line an event, with an ISO time.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::paths::Home;
@@ -13,6 +14,8 @@ use crate::sys::pid::Pid;
 pub struct Journal {
     file: Option<File>,
     foreground: bool,
+    /// Lines that are written at the end of a turn: nothing that is urgent waits for the disk.
+    lines: String,
 }
 
 impl Journal {
@@ -28,19 +31,28 @@ impl Journal {
         Journal {
             file: options.open(home.daemon_log()).ok(),
             foreground,
+            lines: String::new(),
         }
     }
 
-    /// Writes one line.
+    /// Notes one line.
     pub fn note(&mut self, text: impl std::fmt::Display) {
         let now = clock::local_time(clock::wall_ms());
-        let line = format!("{now} rpmd[{}]: {text}\n", Pid::own());
+        let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
+    }
+
+    /// Writes what was noted.
+    pub fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut self.lines);
         if let Some(file) = &mut self.file {
             // A full disk must not end the supervision.
-            let _ = file.write_all(line.as_bytes());
+            let _ = file.write_all(lines.as_bytes());
         }
         if self.foreground {
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let _ = std::io::stderr().write_all(lines.as_bytes());
         }
     }
 }

@@ -38,8 +38,13 @@ impl Supervisor {
         if before.state != after.state {
             self.publish(id);
         }
-        if recorded(&before) != recorded(&after) && self.ending != Some(Ending::Keep) {
-            self.record(id);
+        if self.ending != Some(Ending::Keep) {
+            if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
+                // What is wanted is on disk before anything is done about it.
+                self.record(id);
+            } else if counted(&before) != counted(&after) {
+                self.unrecorded.push(id);
+            }
         }
         match action {
             Some(Action::Spawn) => self.launches.push_back(id),
@@ -67,6 +72,13 @@ impl Supervisor {
                 self.tell_followers("state", &program);
                 self.programs.insert(id, program);
             }
+        }
+    }
+
+    /// Records what can wait until the processes that are due have been made.
+    pub(super) fn record_changes(&mut self) {
+        for id in std::mem::take(&mut self.unrecorded) {
+            self.record(id);
         }
     }
 
@@ -372,17 +384,9 @@ fn program_failed(program: Option<&mut Program>, why: String) {
     }
 }
 
-/// What of a life is on disk.
-fn recorded(life: &Life) -> (Want, bool, bool, u32, u32, Option<Exit>) {
-    let errored = life.state == State::Errored;
-    (
-        life.want,
-        life.at_rest(),
-        errored,
-        life.restarts,
-        life.unstable,
-        life.exit,
-    )
+/// What of a life is on disk beside what is wanted.
+fn counted(life: &Life) -> (u32, u32, Option<Exit>) {
+    (life.restarts, life.unstable, life.exit)
 }
 
 fn describe_exit(exit: Exit) -> String {

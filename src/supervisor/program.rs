@@ -239,21 +239,17 @@ impl Program {
             env.push(CString::new([name.as_bytes(), b"=", &value].concat())?);
         }
         // A request that was typed by hand has no environment: then what every program counts on.
-        for (name, value) in [
-            ("PATH", Some(DEFAULT_PATH.to_vec())),
-            ("HOME", home_of_user()),
-        ] {
-            if let (None, Some(value)) = (self.spec.env.get(name.as_bytes()), value) {
-                env.push(CString::new([name.as_bytes(), b"=", &value].concat())?);
-            }
+        if self.spec.env.get(b"PATH").is_none() {
+            env.push(CString::new([b"PATH=", DEFAULT_PATH].concat())?);
+        }
+        if self.spec.env.get(b"HOME").is_none() {
+            let home = user::home_dir(user::effective_uid()).unwrap_or_else(|| "/".into());
+            env.push(CString::new(
+                [b"HOME=", home.as_os_str().as_bytes()].concat(),
+            )?);
         }
         Ok(env)
     }
-}
-
-fn home_of_user() -> Option<Vec<u8>> {
-    let home = user::home_dir(user::effective_uid())?;
-    Some(home.into_os_string().into_vec())
 }
 
 fn c_path(path: &Path) -> Result<CString, NulError> {

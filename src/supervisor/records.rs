@@ -28,30 +28,36 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
+/// What is recorded of a program itself: the same text for all of its instances.
+pub fn spec_text(spec: &Spec) -> Vec<u8> {
+    let mut line = Line::new("spec");
+    line.fields = spec.pairs();
+    line.to_bytes()
+}
+
 /// Makes the records of a new program. On failure nothing is left of them.
-pub fn create(home: &Home, program: &mut Program) -> Result<()> {
+pub fn create(home: &Home, program: &mut Program, spec_text: &[u8]) -> Result<()> {
     let records = home.records(program.id);
-    let made = make_all(&records, program);
+    let made = make_all(&records, program, spec_text);
     if made.is_err() {
         let _ = fs::remove_dir_all(records.folder());
     }
     made
 }
 
-fn make_all(records: &Records, program: &mut Program) -> Result<()> {
-    // What a supervisor that was killed has left half done.
-    if records.folder().exists() && !records.status().exists() {
+fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Result<()> {
+    let mut made = make_folder(records.folder());
+    if made.is_err() && !records.status().exists() {
+        // What a supervisor that was killed has left half done.
         let _ = fs::remove_dir_all(records.folder());
+        made = make_folder(records.folder());
     }
-    make_folder(records.folder()).doing(|| making(records.folder()))?;
+    made.doing(|| making(records.folder()))?;
     for path in [records.out(), records.err()] {
         fifo::make(&path).doing(|| making(&path))?;
     }
     program.fifos = Some(open_fifos(records)?);
-    let mut line = Line::new("spec");
-    line.push_number("instance", program.instance);
-    line.fields.extend(program.spec.pairs());
-    write_new(&records.spec(), &line.to_bytes()).doing(|| making(&records.spec()))?;
+    write_new(&records.spec(), spec_text).doing(|| making(&records.spec()))?;
     write_new(&records.status(), &status(program)).doing(|| making(&records.status()))
 }
 
@@ -77,12 +83,9 @@ fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::O
 /// Replaces what is recorded of the program itself.
 pub fn rewrite_spec(home: &Home, program: &Program) -> io::Result<()> {
     let records = home.records(program.id);
-    let mut line = Line::new("spec");
-    line.push_number("instance", program.instance);
-    line.fields.extend(program.spec.pairs());
     let new = records.folder().join("spec.new");
     let _ = fs::remove_file(&new);
-    write_new(&new, &line.to_bytes())?;
+    write_new(&new, &spec_text(&program.spec))?;
     fs::rename(&new, records.spec())
 }
 
@@ -111,6 +114,7 @@ fn status(program: &Program) -> Vec<u8> {
         _ => "none",
     };
     let mut line = Line::new("status")
+        .with("instance", program.instance.to_string())
         .with("want", want_word(life.want))
         .with("rest", rest)
         .with("restarts", life.restarts.to_string())
@@ -143,9 +147,8 @@ pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
         return Ok(None);
     }
     let status = read_line(&records.status(), "status")?;
-    let mut spec_line = read_line(&records.spec(), "spec")?;
-    let instance = spec_line.number("instance").unwrap_or(0);
-    spec_line.fields.retain(|(key, _)| key != "instance");
+    let spec_line = read_line(&records.spec(), "spec")?;
+    let instance = status.number("instance").unwrap_or(0);
     let mut spec = Spec::default();
     for (key, value) in &spec_line.fields {
         let set = spec.set(key, value).map_err(Error::new);
@@ -222,7 +225,8 @@ mod tests {
     fn what_is_recorded_is_found_again() {
         let home = scene("found");
         let mut made = program();
-        create(&home, &mut made).unwrap();
+        let text = spec_text(&made.spec);
+        create(&home, &mut made, &text).unwrap();
         made.life.restarts = 5;
         rewrite_status(&home, &made).unwrap();
         assert_eq!(
@@ -244,10 +248,10 @@ mod tests {
     #[test]
     fn what_was_never_finished_is_no_program() {
         let home = scene("half");
-        create(&home, &mut program()).unwrap();
+        create(&home, &mut program(), &spec_text(&program().spec)).unwrap();
         fs::remove_file(home.records(3).status()).unwrap();
         assert!(load(&home, 3).unwrap().is_none());
-        create(&home, &mut program()).unwrap();
+        create(&home, &mut program(), &spec_text(&program().spec)).unwrap();
         assert!(load(&home, 3).unwrap().is_some());
         fs::remove_dir_all(home.root()).unwrap();
     }
@@ -255,7 +259,7 @@ mod tests {
     #[test]
     fn damaged_records_are_named_and_set_aside() {
         let home = scene("damaged");
-        create(&home, &mut program()).unwrap();
+        create(&home, &mut program(), &spec_text(&program().spec)).unwrap();
         for wrong in ["", "status want=up", "nonsense\n", "spec name=\x01\n"] {
             fs::write(home.records(3).spec(), wrong).unwrap();
             let text = load(&home, 3).unwrap_err().to_string();

@@ -120,6 +120,7 @@ impl Supervisor {
         }
         spec.env = self.share_environment(spec.env);
         Ok(Answer::Later(Pending::Start(Start {
+            spec_text: records::spec_text(&spec),
             spec: Rc::new(spec),
             ids: Vec::new(),
             failure: None,
@@ -171,7 +172,12 @@ impl Supervisor {
     }
 
     /// Adds a program to the list and asks for its first process.
-    pub(super) fn add(&mut self, spec: &Rc<Spec>, instance: u32) -> crate::error::Result<u32> {
+    pub(super) fn add(
+        &mut self,
+        spec: &Rc<Spec>,
+        spec_text: &[u8],
+        instance: u32,
+    ) -> crate::error::Result<u32> {
         let id = self.next_id;
         let created = crate::sys::clock::wall_ms();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
@@ -179,7 +185,7 @@ impl Supervisor {
         if !spec.pid_file.is_empty() {
             make_parent(&program.pid_file(&self.home))?;
         }
-        records::create(&self.home, &mut program)?;
+        records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
         self.feed(id, Event::Start);

@@ -69,6 +69,8 @@ pub struct Supervisor {
     /// Programs by the pid of their leader, where it is our child.
     pub(super) by_pid: BTreeMap<Pid, u32>,
     pub(super) next_id: u32,
+    /// Programs whose counts are to be recorded.
+    pub(super) unrecorded: Vec<u32>,
     /// Programs whose process is to be made.
     pub(super) launches: VecDeque<u32>,
     pub(super) connections: BTreeMap<u64, Connection>,
@@ -107,6 +109,7 @@ impl Supervisor {
             programs: BTreeMap::new(),
             by_pid: BTreeMap::new(),
             next_id: 0,
+            unrecorded: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
@@ -167,6 +170,8 @@ impl Supervisor {
         }
         self.settle_end();
         busy |= self.launch_some();
+        self.record_changes();
+        self.journal.flush();
         for connection in self.connections.values_mut() {
             connection.flush();
         }

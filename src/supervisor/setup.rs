@@ -26,6 +26,7 @@ pub fn run(home: Home, foreground: bool) -> Result<()> {
             readiness.ready();
             supervisor.run();
             supervisor.journal.note("ended");
+            supervisor.journal.flush();
             Ok(())
         }
         Err(e) => {
@@ -40,6 +41,7 @@ fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
     let lock = lock(&home)?;
     let mut journal = Journal::open(&home, foreground);
     let listener = listen(&home)?;
+    signal::reset_all();
     signal::ignore(Signal::HUP);
     signal::ignore(Signal::PIPE);
     let signals = SelfPipe::install(&[Signal::CHLD, Signal::TERM, Signal::INT]);

@@ -98,22 +98,36 @@ impl ProcDir {
             .is_ok_and(|stat| stat.start == start && !matches!(stat.state, b'Z' | b'X'))
     }
 
-    /// The children of all threads of a process.
+    /// The children of all threads of a process. A kernel without CONFIG_PROC_CHILDREN tells of none: then the
+    /// process group has to do.
     fn children(&self, pid: Pid) -> Vec<Pid> {
         let mut found = Vec::new();
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        let tasks = format!("/proc/{pid}/task");
+        // A folder has two links and one for each folder in it: most programs have one thread, and no listing.
+        let threads = std::fs::metadata(&tasks).map_or(0, |meta| meta.nlink());
+        if threads == 3 {
+            self.children_of_thread(pid, &format!("task/{pid}/children"), &mut found);
             return found;
-        };
-        for thread in threads.flatten() {
-            // A kernel without CONFIG_PROC_CHILDREN has no such file: then the group has to do.
-            let list = std::fs::read_to_string(thread.path().join("children"));
-            let list = list.unwrap_or_default();
-            found.extend(
-                list.split(' ')
-                    .filter_map(|word| Pid::new(word.trim().parse().ok()?)),
-            );
+        }
+        for thread in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
+            let name = thread.file_name();
+            let file = format!("task/{}/children", name.to_string_lossy());
+            self.children_of_thread(pid, &file, &mut found);
         }
         found
+    }
+
+    fn children_of_thread(&self, pid: Pid, file: &str, found: &mut Vec<Pid>) {
+        let Ok(file) = self.open_file(pid, file) else {
+            return;
+        };
+        let mut list = Vec::new();
+        let mut buffer = [0; 1024];
+        while let Ok(n @ 1..) = fd::read(file.as_fd(), &mut buffer) {
+            list.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        }
+        let words = list.split(|b| *b == b' ');
+        found.extend(words.filter_map(|word| Pid::new(i32::try_from(number(word)?).ok()?)));
     }
 
     /// Everything below a process, nearest first.

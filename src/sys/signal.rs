@@ -72,6 +72,30 @@ pub fn ignore(signal: Signal) {
     unsafe { libc::signal(signal.0, libc::SIG_IGN) };
 }
 
+/// The signals whose action the daemons change: what a program must get back as it was.
+pub(super) const CHANGED: [Signal; 5] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::PIPE,
+    Signal::TERM,
+    Signal::CHLD,
+];
+
+/// Gives every signal its default action: whoever started the daemon may have had some ignored, and a program
+/// inherits that. Asked of the kernel itself, as the C library refuses to touch 32 and 33, which it keeps for its
+/// threads. `sigaction(2)`
+pub fn reset_all() {
+    // Large enough for the kernel's structure on every architecture; all zero is the default action.
+    let default = [0u64; 4];
+    for signal in 1..COUNT {
+        // SAFETY: the kernel reads one structure; 8 is the size of its signal set.
+        unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8);
+        }
+    }
+}
+
 /// All signals blocked for as long as this lives; then the mask is as before. Around a fork, so that no handler
 /// runs in a child that still has the parent's.
 pub(super) struct AllBlocked(libc::sigset_t);

@@ -11,7 +11,7 @@ use std::ptr;
 use super::check;
 use super::fd;
 use super::pid::Pid;
-use super::signal::AllBlocked;
+use super::signal::{self, AllBlocked};
 
 /// All that the child needs, prepared before the fork: afterwards it must not allocate.
 #[derive(Debug)]
@@ -188,12 +188,10 @@ impl Child<'_> {
         // SAFETY: each call is async-signal-safe, every pointer is to memory prepared before the fork or on this
         // stack, and the descriptors 0, 1 and 2 are this process's to replace.
         unsafe {
-            // Rust's runtime ignores SIGPIPE, and whoever started the daemon may have ignored more. Asked of the
-            // kernel itself: the C library refuses to touch 32 and 33, which it keeps for its threads.
-            let default = [0u64; 4];
-            for signal in 1..65 {
-                let none = ptr::null_mut::<u64>();
-                libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8);
+            // A handler of the daemon would swallow a signal that is meant for the program, and what is ignored
+            // stays so: all others have their default action, see `signal::reset_all`.
+            for signal in signal::CHANGED {
+                libc::signal(signal.get(), libc::SIG_DFL);
             }
             step(Stage::Session, libc::setsid())?;
             step(Stage::Stdin, libc::dup2(self.null, 0))?;
@@ -247,10 +245,15 @@ impl Child<'_> {
                 let mut text = [0; 24];
                 let length = put_number(&mut text, 0, own);
                 let length = put(&mut text, length, b"\n");
-                let file = libc::open(path.as_ptr(), flags | libc::O_TRUNC, 0o600);
+                let file = libc::open(path.as_ptr(), flags, 0o600);
                 let file = step(Stage::PidFile, file)?;
                 let written = libc::write(file, text.as_ptr().cast(), length);
                 step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
+                // Cut to length, not emptied before: file systems write a file out at once that was emptied.
+                step(
+                    Stage::PidFile,
+                    libc::ftruncate(file, libc::off_t::from(written as i32)),
+                )?;
                 libc::close(file);
             }
         }
@@ -413,6 +416,7 @@ mod tests {
         /// Runs a plan to its end: what was reported, what was printed.
         fn run(&self, plan: &Plan) -> (Report, String) {
             fd::sweep_cloexec();
+            signal::reset_all();
             for old in ["pid", "app.pid"] {
                 let _ = std::fs::remove_file(self.0.join(old));
             }
