@@ -61,7 +61,6 @@ enum Token {
 }
 
 /// Everything that the supervisor knows.
-#[derive(Debug)]
 pub struct Supervisor {
     pub(super) home: Home,
     pub(super) journal: Journal,
@@ -146,12 +145,19 @@ impl Supervisor {
                     Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
                 }),
             };
-            if let Err(e) = set.wait(sleep) {
-                self.journal.note(format_args!("waiting for events: {e}"));
-            }
+            let interrupted = self
+                .signals
+                .listening(|| set.wait(sleep))
+                .unwrap_or_else(|e| {
+                    self.journal.note(format_args!("waiting for events: {e}"));
+                    false
+                });
             self.now = clock::monotonic_ms();
             ready.clear();
             ready.extend(set.ready());
+            if interrupted || ready.iter().any(|(token, _)| *token == Token::Signals) {
+                self.take_signals();
+            }
             self.take_turn(&ready);
         }
     }
@@ -218,18 +224,19 @@ impl Supervisor {
         }
     }
 
-    fn take_turn(&mut self, ready: &[(Token, Ready)]) {
-        if ready.iter().any(|(token, _)| *token == Token::Signals) {
-            self.signals.drain();
-            if self.signals.take(Signal::TERM) | self.signals.take(Signal::INT) {
-                self.journal
-                    .note("asked to end by a signal: stopping all programs");
-                self.end(Ending::Keep);
-            }
-            if self.signals.take(Signal::CHLD) {
-                self.reap();
-            }
+    fn take_signals(&mut self) {
+        self.signals.drain();
+        if self.signals.take(Signal::TERM) | self.signals.take(Signal::INT) {
+            self.journal
+                .note("asked to end by a signal: stopping all programs");
+            self.end(Ending::Keep);
         }
+        if self.signals.take(Signal::CHLD) {
+            self.reap();
+        }
+    }
+
+    fn take_turn(&mut self, ready: &[(Token, Ready)]) {
         for (token, _) in ready {
             if let Token::Adopted(id) = token {
                 self.adopted_ended(*id);

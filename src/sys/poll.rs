@@ -75,9 +75,9 @@ impl<T: Copy> PollSet<T> {
         self.tokens.push(token);
     }
 
-    /// Waits until something is ready or the time is over; `None` waits for ever. A signal ends the wait with
-    /// nothing ready. `ppoll(2)`
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    /// Waits until something is ready or the time is over; `None` waits for ever. `true`: a signal ended the wait,
+    /// with nothing ready. `ppoll(2)`
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let limit = timeout.map(|t| libc::timespec {
             tv_sec: libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: libc::c_long::from(t.subsec_nanos()),
@@ -88,13 +88,13 @@ impl<T: Copy> PollSet<T> {
         // A number that was closed since it was pushed is answered with POLLNVAL.
         let ready = unsafe { libc::ppoll(self.fds.as_mut_ptr(), count, limit, std::ptr::null()) };
         if ready >= 0 {
-            return Ok(());
+            return Ok(false);
         }
         for fd in &mut self.fds {
             fd.revents = 0;
         }
         match io::Error::last_os_error() {
-            e if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            e if e.kind() == io::ErrorKind::Interrupted => Ok(true),
             e => Err(e),
         }
     }

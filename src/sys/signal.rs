@@ -139,22 +139,26 @@ extern "C" fn on_signal(number: libc::c_int) {
 }
 
 /// The pipe that signals arrive by. There is one in a process.
-#[derive(Debug)]
 pub struct SelfPipe {
     out: OwnedFd,
     _into: OwnedFd,
+    caught: libc::sigset_t,
 }
 
 impl SelfPipe {
-    /// Catches these signals from now on. `sigaction(2)`
+    /// Catches these signals from now on, while [`SelfPipe::listening`]: so that a hundred deaths in one turn of a
+    /// loop are one interruption. `sigaction(2)`
     pub fn install(signals: &[Signal]) -> io::Result<SelfPipe> {
         let (out, into) = fd::pipe()?;
         fd::set_nonblocking(out.as_fd())?;
         fd::set_nonblocking(into.as_fd())?;
         PIPE.store(into.as_raw_fd(), Ordering::SeqCst);
-        for signal in signals {
-            // SAFETY: the action is zeroed plain data with a handler of the right signature.
-            unsafe {
+        // SAFETY: set and action are zeroed plain data, the handler has the right signature.
+        let set = unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, signal.0);
                 let mut action: libc::sigaction = std::mem::zeroed();
                 let handler: extern "C" fn(libc::c_int) = on_signal;
                 action.sa_sigaction = handler as usize;
@@ -165,8 +169,32 @@ impl SelfPipe {
                     std::ptr::null_mut(),
                 ))?;
             }
-        }
-        Ok(SelfPipe { out, _into: into })
+            check(libc::sigprocmask(
+                libc::SIG_BLOCK,
+                &raw const set,
+                std::ptr::null_mut(),
+            ))?;
+            set
+        };
+        Ok(SelfPipe {
+            out,
+            _into: into,
+            caught: set,
+        })
+    }
+
+    /// Lets the caught signals in for as long as `wait` runs. One that comes just before it waits for the pipe is
+    /// seen by its byte there.
+    pub fn listening<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.change(libc::SIG_UNBLOCK);
+        let result = wait();
+        self.change(libc::SIG_BLOCK);
+        result
+    }
+
+    fn change(&self, how: libc::c_int) {
+        // SAFETY: the set was filled in by `install`.
+        unsafe { libc::sigprocmask(how, &raw const self.caught, std::ptr::null_mut()) };
     }
 
     /// What to poll for reading.
@@ -199,7 +227,7 @@ mod tests {
         while !pipe.take(Signal::USR2) {
             set.clear();
             set.push(pipe.fd(), crate::sys::poll::Interest::READ, ());
-            set.wait(None).unwrap();
+            pipe.listening(|| set.wait(None)).unwrap();
         }
         pipe.drain();
         assert!(!pipe.take(Signal::USR2));
