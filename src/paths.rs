@@ -90,6 +90,11 @@ impl Records {
         self.0.join("spec")
     }
 
+    /// The next [`Records::spec`] while it is being written.
+    pub fn spec_new(&self) -> PathBuf {
+        self.0.join("spec.new")
+    }
+
     /// What is wanted and what was last so: one padded line, written in place.
     pub fn status(&self) -> PathBuf {
         self.0.join("status")

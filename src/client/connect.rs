@@ -7,28 +7,9 @@ use std::process::{Command, Stdio};
 
 use super::exchange::Daemon;
 use super::output;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::paths::Home;
-use crate::sys::{socket, user};
-
-/// The home that the environment names: `RPM_HOME`, else `.rpm` in the user's home folder.
-pub fn home() -> Result<Home> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(named) = set("RPM_HOME") {
-        let root = std::path::absolute(named);
-        return Ok(Home::new(
-            root.doing(|| "finding RPM_HOME from the present folder")?,
-        ));
-    }
-    let users = set("HOME").map(PathBuf::from);
-    let users = users.or_else(|| user::home_dir(user::effective_uid()));
-    match users {
-        Some(folder) if folder.is_absolute() => Ok(Home::new(folder.join(".rpm"))),
-        _ => Err(Error::new(
-            "neither RPM_HOME nor HOME names a folder; set RPM_HOME",
-        )),
-    }
-}
+use crate::sys::socket;
 
 /// The daemon of a home; none where none runs.
 pub fn connect(home: &Home) -> Result<Option<Daemon>> {
@@ -89,7 +70,7 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
 fn launch(home: &Home) -> Result<()> {
     let program = daemon_program();
     let mut command = Command::new(&program);
-    command.env("RPM_HOME", home.root());
+    command.arg("--launched").env("RPM_HOME", home.root());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.status().map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::new(

@@ -6,6 +6,7 @@ use super::connect;
 use super::output;
 use super::session::{DONE, FAILED, Session, no_daemon};
 use crate::error::{Error, Result};
+use crate::paths::Home;
 use crate::protocol::RELEASE;
 use crate::protocol::request::Request;
 
@@ -19,7 +20,15 @@ pub fn ping(session: &mut Session) -> Result<u8> {
 /// `rpm kill`
 pub fn kill(session: &mut Session) -> Result<u8> {
     let home = session.home()?;
-    let Some(mut daemon) = connect::connect(&home)? else {
+    let daemon = match connect::connect(&home)? {
+        // Programs of a daemon that was killed are ended by the one that adopts them.
+        None if holds_programs(&home) => Some(connect::connect_or_launch(
+            home.clone(),
+            session.invocation.options.silent,
+        )?),
+        found => found,
+    };
+    let Some(mut daemon) = daemon else {
         output::complain(no_daemon(&home));
         return Ok(DONE);
     };
@@ -28,6 +37,11 @@ pub fn kill(session: &mut Session) -> Result<u8> {
     daemon.follow(&mut |_| Ok(()))?;
     session.say("rpm: the daemon has ended\n")?;
     Ok(DONE)
+}
+
+fn holds_programs(home: &Home) -> bool {
+    let entries = std::fs::read_dir(home.run());
+    entries.is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// `rpm events`

@@ -133,7 +133,13 @@ impl Daemon {
         }
         if let Err(error) = self.stream.write_all(&bytes) {
             return Err(match error.kind() {
-                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => self.ended(),
+                // One that was refused was told why before the connection was closed.
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                    match self.answer(&mut |_| Ok(())) {
+                        Err(Trouble::Refused(failure)) => Error::new(failure.message),
+                        _ => self.ended(),
+                    }
+                }
                 _ => Error::io(
                     format!("asking the daemon in {}", self.home.root().display()),
                     &error,

@@ -36,7 +36,7 @@ impl Session {
 
     /// The daemon's home.
     pub fn home(&self) -> Result<Home> {
-        connect::home()
+        crate::paths::Home::from_environment()
     }
 
     /// The daemon, launched where none runs.

@@ -7,11 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::batch::{self, Batch, Left};
 use crate::error::Reason;
-use crate::sys::{fd, fifo};
+use crate::sys::fifo;
 
-/// How much is read at once, in bytes. Larger does not fit the second-level cache, and is slower.
-pub const READ_SIZE: usize = 256 << 10;
 /// How often one channel is read before the others have their turn.
 const READS_A_TURN: usize = 4;
 /// The pipe of a busy program is enlarged to this, in bytes: the most that an unprivileged user may have (pipe(7)).
@@ -66,12 +65,15 @@ impl Channel {
     }
 
     /// Moves what waits, but not so much that others would wait long.
-    pub fn drain_some(&mut self, buffer: &mut [u8]) -> Option<String> {
+    pub fn drain_some(&mut self, name: (u32, usize), batch: &mut Batch) -> Option<String> {
         let mut note = None;
         for _ in 0..READS_A_TURN {
-            let n = self.read(buffer);
-            note = self.write(buffer.get(..n).unwrap_or_default()).or(note);
-            if n < buffer.len() {
+            let n = self.take(name, batch, batch::SIZE);
+            if n == 0 {
+                break;
+            }
+            note = self.write(batch, n, 0).or(note);
+            if n < BUSY_READ {
                 break;
             }
         }
@@ -79,26 +81,39 @@ impl Channel {
     }
 
     /// Moves all that waits now; what is printed meanwhile may stay behind.
-    pub fn drain_waiting(&mut self, buffer: &mut [u8]) -> Option<String> {
+    pub fn drain_waiting(&mut self, name: (u32, usize), batch: &mut Batch) -> Option<String> {
         let mut note = None;
         let mut left = self.fifo().map_or(0, fifo::waiting);
         while left > 0 {
-            let n = self.read(buffer);
+            let n = self.take(name, batch, batch::SIZE);
             if n == 0 {
                 break;
             }
-            note = self.write(buffer.get(..n).unwrap_or_default()).or(note);
+            note = self.write(batch, n, 0).or(note);
             left = left.saturating_sub(n);
         }
         note
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> usize {
+    /// Writes what a log writer that was killed had taken, but for what it had written.
+    pub fn finish(&mut self, batch: &mut Batch, left: &Left) -> Option<String> {
+        let size = self
+            .file
+            .as_ref()
+            .and_then(|file| file.metadata().ok())
+            .map_or(0, |m| m.len());
+        let written = left.start.map_or(0, |start| size.saturating_sub(start));
+        let written = usize::try_from(written)
+            .unwrap_or(usize::MAX)
+            .min(left.length);
+        self.write(batch, left.length, written)
+    }
+
+    fn take(&mut self, name: (u32, usize), batch: &mut Batch, most: usize) -> usize {
         let Some(fifo) = &self.fifo else {
             return 0;
         };
-        // Nothing to read is the only failure that there is.
-        let n = fd::read(fifo.as_fd(), buffer).unwrap_or(0);
+        let n = batch.take(fifo.as_fd(), name, most);
         if n >= BUSY_READ && !self.enlarged {
             self.enlarged = true;
             let _ = fifo::grow(fifo.as_fd(), BUSY_PIPE);
@@ -106,8 +121,22 @@ impl Channel {
         n
     }
 
+    /// Writes the batch, from a place in it, to the file.
+    fn write(&mut self, batch: &mut Batch, length: usize, from: usize) -> Option<String> {
+        let mut note = None;
+        if let Some(file) = &self.file {
+            if from == 0 {
+                batch.writing(file);
+            }
+            let bytes = batch.bytes(length).get(from..).unwrap_or_default();
+            note = self.append(bytes);
+        }
+        batch.done();
+        note
+    }
+
     /// Writes to the file. What it does not take is dropped and counted: a full disk must not stop a program.
-    fn write(&mut self, bytes: &[u8]) -> Option<String> {
+    fn append(&mut self, bytes: &[u8]) -> Option<String> {
         let Some(file) = &mut self.file else {
             return None;
         };
@@ -155,6 +184,9 @@ fn open_log(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::fd;
+
+    const NAME: (u32, usize) = (1, 0);
 
     fn scene(name: &str) -> PathBuf {
         let folder =
@@ -172,13 +204,13 @@ mod tests {
         let (mut channel, note) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
-        let mut buffer = vec![0; 16];
+        let mut batch = Batch::new().unwrap();
         for text in ["one\n", "two\n", "a line that is longer than the buffer\n"] {
             fd::write(program.as_fd(), text.as_bytes()).unwrap();
         }
-        assert_eq!(channel.drain_waiting(&mut buffer), None);
+        assert_eq!(channel.drain_waiting(NAME, &mut batch), None);
         fd::write(program.as_fd(), b"three").unwrap();
-        assert_eq!(channel.drain_some(&mut buffer), None);
+        assert_eq!(channel.drain_some(NAME, &mut batch), None);
         let text = std::fs::read_to_string(&log).unwrap();
         assert_eq!(
             text,
@@ -193,10 +225,10 @@ mod tests {
         let (mut channel, note) = Channel::open(&folder.join("out"), b"/dev/full");
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
-        let mut buffer = vec![0; 64];
+        let mut batch = Batch::new().unwrap();
         let mut print = || {
             fd::write(program.as_fd(), b"x").unwrap();
-            channel.drain_waiting(&mut buffer)
+            channel.drain_waiting(NAME, &mut batch)
         };
         assert!(
             print()
@@ -208,13 +240,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_begun_to_be_written_is_finished() {
+        let folder = scene("finish");
+        let log = folder.join("out.log");
+        let (mut channel, _) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
+        let program = fifo::open(&folder.join("out")).unwrap();
+        let mut batch = Batch::new().unwrap();
+        fd::write(program.as_fd(), b"abcdef").unwrap();
+        std::fs::write(&log, "before ").unwrap();
+        let n = channel.take(NAME, &mut batch, batch::SIZE);
+        batch.writing(channel.file.as_ref().unwrap());
+        channel.append(&batch.bytes(n)[..2].to_vec());
+        let left = batch.left().unwrap();
+        assert_eq!(channel.finish(&mut batch, &left), None);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "before abcdef");
+        assert!(batch.left().is_none());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_stream_without_a_file_is_drained_all_the_same() {
         let folder = scene("none");
         let (mut channel, note) = Channel::open(&folder.join("out"), b"");
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
         fd::write(program.as_fd(), b"x").unwrap();
-        assert_eq!(channel.drain_waiting(&mut [0; 8]), None);
+        assert_eq!(
+            channel.drain_waiting(NAME, &mut Batch::new().unwrap()),
+            None
+        );
         assert_eq!(fifo::waiting(program.as_fd()), 0);
         std::fs::remove_dir_all(&folder).unwrap();
     }

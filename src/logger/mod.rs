@@ -4,6 +4,7 @@
 //! It is a plain fork of the supervisor, joined to it by one pair. When the pair ends it writes what waits and leaves:
 //! what programs print afterwards waits in their FIFOs for the next one.
 
+mod batch;
 mod channel;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
+pub use batch::Batch;
 use channel::Channel;
 
 use crate::app::value::Bytes;
@@ -23,15 +25,17 @@ use crate::sys::signal::{self, Signal};
 use crate::sys::{daemonize, fd, socket};
 
 /// The log writer's state.
-struct Writer {
+struct Writer<'a> {
     home: Home,
     link: UnixStream,
     input: LineBuffer,
     output: OutBuffer,
     /// Standard output and standard error of each program.
     channels: BTreeMap<u32, [Channel; 2]>,
-    /// What is read goes through here, whoever wrote it.
-    buffer: Vec<u8>,
+    /// What is moved goes through here, whoever wrote it.
+    batch: &'a mut Batch,
+    /// What the last log writer had begun. Its program is the first that is opened.
+    inherited: Option<batch::Left>,
     ending: bool,
 }
 
@@ -43,21 +47,24 @@ enum Token {
 }
 
 /// Serves at the end `link` of the pair; for a process that has just been forked by the supervisor.
-pub fn run(link: UnixStream, home: Home) -> ! {
+pub fn run(link: UnixStream, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::PIPE] {
         signal::ignore(signal);
     }
-    fd::close_all_except(&[link.as_raw_fd()]);
+    let [out, into] = batch.raw();
+    fd::close_all_except(&[link.as_raw_fd(), out, into]);
     daemonize::set_process_name(c"rpmd-log");
+    let inherited = batch.left();
     let mut writer = Writer {
+        inherited,
         home,
         link,
         input: LineBuffer::default(),
         output: OutBuffer::default(),
         channels: BTreeMap::new(),
-        buffer: vec![0; channel::READ_SIZE],
+        batch,
         ending: false,
     };
     let mut set = PollSet::default();
@@ -69,7 +76,7 @@ pub fn run(link: UnixStream, home: Home) -> ! {
     daemonize::exit_now(0)
 }
 
-impl Writer {
+impl Writer<'_> {
     fn turn(&mut self, set: &mut PollSet<Token>) {
         set.clear();
         let write = !self.output.pending().is_empty();
@@ -103,7 +110,7 @@ impl Writer {
             .channels
             .get_mut(&id)
             .and_then(|pair| pair.get_mut(which));
-        if let Some(note) = channel.and_then(|c| c.drain_some(&mut self.buffer)) {
+        if let Some(note) = channel.and_then(|c| c.drain_some((id, which), self.batch)) {
             self.report(&Report::Note { text: note });
         }
     }
@@ -114,7 +121,7 @@ impl Writer {
                 .channels
                 .get_mut(&id)
                 .and_then(|pair| pair.get_mut(which));
-            if let Some(note) = channel.and_then(|c| c.drain_waiting(&mut self.buffer)) {
+            if let Some(note) = channel.and_then(|c| c.drain_waiting((id, which), self.batch)) {
                 self.report(&Report::Note { text: note });
             }
         }
@@ -171,8 +178,28 @@ impl Writer {
             channel
         });
         self.channels.insert(id, channels);
+        self.finish(id);
         for text in notes {
             self.report(&Report::Note { text });
+        }
+    }
+
+    /// Finishes what a log writer before this one had begun for a program, before anything else of it is written.
+    fn finish(&mut self, id: u32) {
+        let Some(left) = self.inherited.take() else {
+            return;
+        };
+        if left.channel.0 != id {
+            // Its program has been forgotten meanwhile.
+            self.batch.done();
+            return;
+        }
+        let channel = self
+            .channels
+            .get_mut(&id)
+            .and_then(|pair| pair.get_mut(left.channel.1));
+        if let Some(note) = channel.and_then(|c| c.finish(self.batch, &left)) {
+            self.report(&Report::Note { text: note });
         }
     }
 

@@ -19,6 +19,10 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "--foreground",
         "stay in the foreground and write the log to standard error too: for init and containers",
     ),
+    (
+        "--launched",
+        "used by rpm: another supervisor that serves already is no failure",
+    ),
     ("-h, --help", "say what the options are"),
     ("-V, --version", "print the version"),
 ];

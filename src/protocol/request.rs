@@ -241,6 +241,14 @@ fn start(line: &Line) -> Result<Request, Failure> {
             return Err(bad(format!("start: no field {key}{hint}")));
         }
     }
+    if assignments
+        .iter()
+        .any(|a| a.contains(&0) || !a.contains(&b'=') || a.starts_with(b"="))
+    {
+        return Err(bad(
+            "start: env: a variable is NAME=VALUE, without a NUL byte",
+        ));
+    }
     if spec.script.is_empty() {
         return Err(bad("start: which program? script=PATH says it"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
-use crate::logger;
+use crate::logger::{self, Batch};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, OutBuffer};
 use crate::protocol::line::Line;
@@ -14,9 +14,11 @@ use crate::sys::poll::Interest;
 use crate::sys::socket;
 
 /// A log writer and what it was told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LogLink {
     end: Option<UnixStream>,
+    /// What outlives a log writer that is killed.
+    batch: Option<Batch>,
     input: LineBuffer,
     output: OutBuffer,
     /// What was asked to be drained and is not known to be, by token: a new log writer is asked again.
@@ -28,8 +30,12 @@ impl LogLink {
     /// Forks a log writer. It knows of no program yet.
     pub fn start(&mut self, home: &Home) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
+        let batch = match &mut self.batch {
+            Some(batch) => batch,
+            none => none.insert(Batch::new()?),
+        };
         if fork()? == Fork::Child {
-            logger::run(theirs, home.clone());
+            logger::run(theirs, home.clone(), batch);
         }
         self.input = LineBuffer::default();
         self.output = OutBuffer::default();
@@ -125,6 +131,14 @@ impl LogLink {
             }
         }
         Ok(notes)
+    }
+
+    /// The program that the last log writer was at work on, where it has left something.
+    pub fn unfinished(&mut self) -> Option<u32> {
+        self.batch
+            .as_mut()
+            .and_then(Batch::left)
+            .map(|left| left.channel.0)
     }
 
     /// Forgets a log writer that has gone.

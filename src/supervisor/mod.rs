@@ -19,7 +19,7 @@ use crate::paths::Home;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
-    Serve { foreground: bool },
+    Serve(setup::Mode),
     Say(String),
 }
 
@@ -37,9 +37,7 @@ pub fn main() -> ExitCode {
             println!("{text}");
             return ExitCode::SUCCESS;
         }
-        Task::Serve { foreground } => {
-            Home::from_environment().and_then(|home| setup::run(home, foreground))
-        }
+        Task::Serve(mode) => Home::from_environment().and_then(|home| setup::run(home, mode)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,16 +51,17 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Task> {
     use lexopt::Arg::{Long, Short};
     let mut parser = lexopt::Parser::from_env();
-    let mut foreground = false;
+    let mut mode = setup::Mode::Daemon;
     while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
         match arg {
-            Long("foreground") => foreground = true,
+            Long("foreground") => mode = setup::Mode::Foreground,
+            Long("launched") => mode = setup::Mode::Launched,
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
             other => return Err(Error::new(other.unexpected().to_string())),
         }
     }
-    Ok(Task::Serve { foreground })
+    Ok(Task::Serve(mode))
 }
 
 fn help() -> String {

@@ -40,7 +40,8 @@ pub fn create(home: &Home, program: &mut Program, spec_text: &[u8]) -> Result<()
     let records = home.records(program.id);
     let made = make_all(&records, program, spec_text);
     if made.is_err() {
-        let _ = fs::remove_dir_all(records.folder());
+        program.fifos = None;
+        let _ = remove_all(&records);
     }
     made
 }
@@ -49,7 +50,7 @@ fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Resul
     let mut made = make_folder(records.folder());
     if made.is_err() && !records.status().exists() {
         // What a supervisor that was killed has left half done.
-        let _ = fs::remove_dir_all(records.folder());
+        let _ = remove_all(records);
         made = make_folder(records.folder());
     }
     made.doing(|| making(records.folder()))?;
@@ -83,7 +84,7 @@ fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::O
 /// Replaces what is recorded of the program itself.
 pub fn rewrite_spec(home: &Home, program: &Program) -> io::Result<()> {
     let records = home.records(program.id);
-    let new = records.folder().join("spec.new");
+    let new = records.spec_new();
     let _ = fs::remove_file(&new);
     write_new(&new, &spec_text(&program.spec))?;
     fs::rename(&new, records.spec())
@@ -101,7 +102,23 @@ pub fn rewrite_status(home: &Home, program: &Program) -> io::Result<()> {
 pub fn remove(home: &Home, id: u32) -> io::Result<()> {
     let records = home.records(id);
     fs::remove_file(records.status())?;
-    fs::remove_dir_all(records.folder())
+    remove_all(&records)
+}
+
+/// Removes a folder of records, file by file: to list it takes a descriptor, and there may be none left.
+fn remove_all(records: &Records) -> io::Result<()> {
+    let files = [
+        records.status(),
+        records.spec(),
+        records.spec_new(),
+        records.pid(),
+        records.out(),
+        records.err(),
+    ];
+    for file in files {
+        let _ = fs::remove_file(file);
+    }
+    fs::remove_dir(records.folder())
 }
 
 /// The status record: what is wanted, how it rests, and what is counted. Whether it runs is not written, as only

@@ -171,8 +171,6 @@ impl Supervisor {
         }
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
-            // An answer that was given frees the request behind it.
-            busy |= tokens.iter().any(|token| self.holds_request(*token));
         }
         self.settle_end();
         busy |= self.launch_some();
@@ -184,13 +182,9 @@ impl Supervisor {
         self.connections
             .retain(|_, connection| !connection.finished());
         self.log.flush();
+        // An answer that was given, or has gone out, frees the request behind it.
+        busy |= self.connections.values().any(Connection::holds_request);
         busy | self.changed | self.rows_wait()
-    }
-
-    fn holds_request(&self, token: u64) -> bool {
-        self.connections
-            .get(&token)
-            .is_some_and(Connection::holds_request)
     }
 
     /// Whether a listing can go on.
@@ -337,8 +331,12 @@ impl Supervisor {
         self.log_started = self.now;
         match self.log.start(&self.home) {
             Ok(()) => {
-                let logged = self.programs.values().filter(|p| p.logged);
-                let orders: Vec<Order> = logged.map(|p| self.open_order(p)).collect();
+                // First the one whose output the last log writer had begun to move.
+                let unfinished = self.log.unfinished();
+                let mut logged: Vec<&Program> =
+                    self.programs.values().filter(|p| p.logged).collect();
+                logged.sort_by_key(|p| Some(p.id) != unfinished);
+                let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
                 for order in orders {
                     self.log.order(&order);
                 }

@@ -10,17 +10,36 @@ use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
+use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{fd, socket, user, wait};
+use crate::sys::{clock, fd, socket, user, wait};
+use std::time::Duration;
 
-/// Becomes the supervisor of a home, in the background or the foreground, and serves to the end.
-pub fn run(home: Home, foreground: bool) -> Result<()> {
-    fd::sweep_cloexec();
+/// How long another supervisor may take to begin. ms
+const LAUNCH_TIME: u64 = 5000;
+
+/// How the supervisor was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By init or a container: it stays in the foreground.
+    Foreground,
+    /// By a person: it becomes a daemon.
+    Daemon,
+    /// By a client that found none. That another client was quicker is no failure then.
+    Launched,
+}
+
+/// Becomes the supervisor of a home and serves to the end.
+pub fn run(home: Home, mode: Mode) -> Result<()> {
+    let foreground = mode == Mode::Foreground;
+    // Whoever started us may have left some open: a terminal or ssh session hangs on them.
+    fd::close_all_except(&[]);
     let readiness = match foreground {
         true => Readiness::nobody(),
         false => daemonize::daemonize().doing(|| "becoming a daemon")?,
     };
     user::set_umask(0o077);
+    let socket = home.socket();
     match prepare(home, foreground) {
         Ok((mut supervisor, _lock)) => {
             readiness.ready();
@@ -29,11 +48,28 @@ pub fn run(home: Home, foreground: bool) -> Result<()> {
             supervisor.journal.flush();
             Ok(())
         }
+        Err(_) if mode == Mode::Launched && another_serves(&socket) => {
+            readiness.ready();
+            Ok(())
+        }
         Err(e) => {
             readiness.failed(&e.to_string());
             Err(e)
         }
     }
+}
+
+/// Waits, as long as a supervisor may need to begin, until one serves.
+fn another_serves(socket: &std::path::Path) -> bool {
+    let begin = clock::monotonic_ms();
+    while clock::monotonic_ms().saturating_sub(begin) < LAUNCH_TIME {
+        if socket::connect(socket).is_ok() {
+            return true;
+        }
+        // Nobody is served by this process yet: it may wait.
+        let _ = PollSet::<()>::default().wait(Some(Duration::from_millis(5)));
+    }
+    false
 }
 
 fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {

@@ -1,1 +1,31 @@
-//! tests
+//! The whole program, `rpm` and `rpmd`, each test in an `RPM_HOME` of its own.
+//!
+//! The tests wait for facts (events, files, ends of processes) and never sleep. `RPM_TEST_ALL=1` makes a test fail
+//! that cannot be run here, where it is passed over otherwise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod harness;
+
+mod adoption;
+mod clean_child;
+mod control;
+mod daemon;
+mod docs;
+mod ending;
+mod home_folder;
+mod hostile;
+mod idle;
+mod layering;
+mod output;
+mod policy;
+mod protocol;
+mod scarcity;
+mod start;
+mod start_errors;
+mod terminal;

@@ -1,0 +1,4 @@
+# Prints its arguments, a NUL after each.
+for word in "$@"; do
+    printf '%s\0' "$word"
+done

@@ -1,0 +1,164 @@
+//! Help and README tell of what is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use rpm::app::field::FIELDS;
+
+use crate::harness::{Home, project, skip};
+
+/// The commands as the source of the client lists them, aliases included.
+fn commands() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(project().join("src/client/command.rs")).unwrap();
+    let quoted = |text: &str| -> Vec<String> {
+        text.split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let rows = text.split("Command { name: ").skip(1);
+    rows.map(|row| {
+        let name = quoted(row)[0].clone();
+        let aliases = row.split("aliases: &[").nth(1).unwrap();
+        (name, quoted(aliases.split(']').next().unwrap()))
+    })
+    .collect()
+}
+
+/// The words behind `--` in a text.
+fn flags_in(text: &str) -> BTreeSet<String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+    let words = text.split("--").skip(1);
+    words
+        .map(|rest| rest.chars().take_while(|c| plain(*c)).collect::<String>())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_command_is_in_the_help_and_has_a_help_of_its_own() {
+    let home = Home::new();
+    let overview = home.rpm(&["help"]).ok().stdout;
+    let commands = commands();
+    assert!(commands.len() > 10);
+    for (name, aliases) in commands {
+        assert!(
+            overview.contains(&format!("  {name} ")),
+            "{name} is not in:\n{overview}"
+        );
+        let text = home.rpm(&["help", &name]).ok().stdout;
+        assert!(text.starts_with(&format!("Usage: rpm {name}")), "{text}");
+        assert_eq!(home.rpm(&[&name, "--help"]).ok().stdout, text);
+        for alias in aliases {
+            assert!(text.contains(&alias), "{alias} is not in:\n{text}");
+            assert_eq!(home.rpm(&["help", &alias]).ok().stdout, text);
+        }
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+    }
+    assert!(!home.root.exists(), "help launches no daemon");
+}
+
+#[test]
+fn every_field_and_its_other_names_are_in_the_help_of_start() {
+    let home = Home::new();
+    let text = home.rpm(&["help", "start"]).ok().stdout;
+    let flags = flags_in(&text);
+    for field in FIELDS.iter().filter(|field| field.flag) {
+        for name in field.names() {
+            let name = name.replace('_', "-");
+            let known = flags.contains(&name) || flags.contains(&format!("no-{name}"));
+            assert!(known, "--{name} is not in:\n{text}");
+        }
+        if let Some(letter) = field.short {
+            assert!(text.contains(&format!("-{letter}, --")), "-{letter}");
+        }
+    }
+}
+
+/// Whether a line of help explains a flag: explanations go on much further to the right.
+fn starts_a_flag(line: &str) -> bool {
+    let bare = line.trim_start();
+    bare.starts_with('-') && line.len() - bare.len() < 10
+}
+
+#[test]
+fn every_flag_that_help_shows_is_taken() {
+    let home = Home::new();
+    for (name, _) in commands() {
+        let text = home.rpm(&["help", &name]).ok().stdout;
+        let column = text.split("\nFlags:\n").nth(1).unwrap();
+        for line in column
+            .lines()
+            // Further in stands what the flag means.
+            .filter(|line| line.trim_start().starts_with('-') && line.find('-') < Some(10))
+        {
+            let term = line.trim_start().split("  ").next().unwrap();
+            let flag = flags_in(term).into_iter().next().unwrap();
+            // With a value where it needs one; --help keeps the command from doing anything.
+            let mut words = vec![name.clone(), format!("--{flag}")];
+            if term
+                .split_ascii_whitespace()
+                .last()
+                .is_some_and(|w| !w.starts_with('-'))
+            {
+                words.push("1".to_owned());
+            }
+            words.push("--help".to_owned());
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            home.rpm(&words).ok();
+        }
+    }
+}
+
+#[test]
+fn every_command_is_in_the_manual_and_the_completions() {
+    let home = Home::new();
+    let manual = home.rpm(&["help", "--man"]).ok().stdout.replace("\\-", "-");
+    let shells = ["bash", "zsh", "fish"].map(|shell| home.rpm(&["completion", shell]).ok().stdout);
+    for (name, _) in commands() {
+        assert!(manual.contains(&name), "{name} is not in the manual");
+        for text in &shells {
+            assert!(text.contains(&name), "{name} is not in:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_bash_completion_is_a_script() {
+    let home = Home::new();
+    home.shell("eval \"$($RPM completion bash)\"; complete -p rpm")
+        .ok();
+}
+
+#[test]
+fn every_command_in_the_readme_exists() {
+    let Ok(readme) = fs::read_to_string(project().join("README.md")) else {
+        return skip("README.md is not there yet");
+    };
+    let known: BTreeSet<String> = commands()
+        .into_iter()
+        .flat_map(|(name, aliases)| std::iter::once(name).chain(aliases))
+        .collect();
+    let mut wrong = Vec::new();
+    for block in readme.split("```").skip(1).step_by(2) {
+        for line in block.lines() {
+            let line = line.trim_start().trim_start_matches("$ ");
+            let Some(rest) = line.strip_prefix("rpm ") else {
+                continue;
+            };
+            let mut words = rest
+                .split_ascii_whitespace()
+                .filter(|w| !w.starts_with('-'));
+            if let Some(word) = words.next() {
+                if !known.contains(word) {
+                    wrong.push(line.to_owned());
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

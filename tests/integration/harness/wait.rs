@@ -1,0 +1,63 @@
+//! Waiting, always with an end.
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rpm::sys::inotify::Watcher;
+use rpm::sys::pid::Pid;
+use rpm::sys::pidfd::PidFd;
+use rpm::sys::poll::{Interest, PollSet};
+
+/// How long anything may take before the test fails: long, because the machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often what nobody tells of is looked at.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// Polls descriptors for reading; whether one of them is ready.
+pub fn readable(fds: &[BorrowedFd], timeout: Duration) -> bool {
+    let mut set = PollSet::default();
+    for fd in fds {
+        set.push(*fd, Interest::READ, ());
+    }
+    set.wait(Some(timeout)).unwrap();
+    set.ready().next().is_some()
+}
+
+/// Waits until something is so that nobody tells of.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        readable(&[], AGAIN);
+    }
+}
+
+/// Waits until something is so of the files in a folder, which is there already.
+#[track_caller]
+pub fn wait_for_files(folder: &Path, what: &str, mut is_so: impl FnMut() -> bool) {
+    let watcher = Watcher::new().unwrap();
+    watcher.add(folder).unwrap();
+    let end = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        readable(&[watcher.fd()], Duration::from_secs(1));
+        let _ = watcher.read();
+    }
+}
+
+/// Waits until a process has ended. Whether it did in time.
+pub fn ended_within(pid: i32, limit: Duration) -> bool {
+    match Pid::new(pid).map(PidFd::open) {
+        Some(Ok(held)) => readable(&[held.fd()], limit),
+        _ => true,
+    }
+}
+
+/// Waits until a process has ended.
+#[track_caller]
+pub fn wait_for_end(pid: i32) {
+    assert!(ended_within(pid, LIMIT), "process {pid} does not end");
+}

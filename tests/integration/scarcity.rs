@@ -1,0 +1,106 @@
+//! No more processes, no more descriptors: a sentence, and life goes on.
+
+use rpm::app::life::State;
+
+use crate::harness::wire::Wire;
+use crate::harness::{Home, has, is_root, skip};
+
+/// Launches a daemon that has this limit.
+fn launch_limited(home: &Home, limit: &str) {
+    let daemon = home.daemon();
+    home.run(home.command(&["prlimit", limit, &daemon])).ok();
+}
+
+#[test]
+fn without_processes_left_start_fails_with_a_sentence_and_the_daemon_recovers() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become a user of whom it knows every process");
+    }
+    let home = Home::of_another_user();
+    // The two daemons, and four more.
+    launch_limited(&home, "--nproc=6:6");
+    let sleep = ["start", "sleep", "--", "1000"];
+    let mut command = std::process::Command::new(home.client());
+    command.env("RPM_HOME", &home.root).current_dir(&home.base);
+    command.args(["start", "sleep", "-i", "10", "--", "1000"]);
+    home.run(command)
+        .fails(&["making a process", "Resource temporarily unavailable"]);
+    assert!(home.list().is_empty());
+    assert!(home.entries("run").is_empty());
+    home.rpm(&sleep).ok();
+    assert_eq!(home.program("sleep").state, State::Online);
+    home.rpm(&["restart", "sleep"]).ok();
+}
+
+#[test]
+fn without_descriptors_left_start_fails_with_a_sentence_and_the_daemon_recovers() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    let home = Home::new();
+    launch_limited(&home, "--nofile=20:20");
+    home.rpm(&["start", "sleep", "-i", "10", "--", "1000"])
+        .fails(&["Too many open files"]);
+    assert!(home.list().is_empty());
+    assert!(home.entries("run").is_empty());
+    home.rpm(&["start", "sleep", "--", "1000"]).ok();
+    assert_eq!(home.program("sleep").state, State::Online);
+    home.rpm(&["restart", "sleep"]).ok();
+}
+
+#[test]
+fn without_descriptors_left_clients_are_told_and_served_again_afterwards() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    let home = Home::new();
+    launch_limited(&home, "--nofile=20:20");
+    let program = home.start_sleep("x");
+    let mut served = Vec::new();
+    loop {
+        let mut wire = Wire::connect(&home.root);
+        let _ = wire.try_send("ping\n");
+        let answer = wire.answer();
+        if answer.last.tag == "error" {
+            answer.refused("busy", "no descriptors left");
+            break;
+        }
+        served.push(wire);
+        assert!(served.len() < 20);
+    }
+    for wire in &mut served {
+        let listed = wire.ask("list").ok().processes();
+        assert_eq!((listed.len(), listed[0].pid), (1, program.pid));
+    }
+    drop(served);
+    home.rpm(&["restart", "x"]).ok();
+}
+
+#[test]
+fn a_program_that_crashes_while_there_are_no_descriptors_is_started_when_there_are_again() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    let home = Home::new();
+    launch_limited(&home, "--nofile=20:20");
+    let first = home.start_sleep("x");
+    let mut served = vec![home.events()];
+    loop {
+        let mut wire = Wire::connect(&home.root);
+        let _ = wire.try_send("ping\n");
+        match wire.answer().last.tag.as_str() {
+            "ok" => served.push(wire),
+            _ => break,
+        }
+    }
+    let mut events = served.remove(0);
+    crate::harness::proc::kill(first.pid, rpm::sys::signal::Signal::KILL);
+    events.wait_for("waiting for descriptors", |p| p.state == State::Waiting);
+    drop(served);
+    events.wait_for("online again", |p| {
+        p.state == State::Online && p.pid != first.pid
+    });
+}
