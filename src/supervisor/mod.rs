@@ -1,6 +1,8 @@
 //! `rpmd`, the supervisor: control socket, a life for each program, the reaping of the dead.
 
+mod adoption;
 mod answer;
+mod clients;
 mod connection;
 mod journal;
 mod lifecycle;

@@ -18,19 +18,12 @@ use super::timers::{Timer, Timers};
 use crate::app::life::Event;
 use crate::paths::Home;
 use crate::protocol::link::Order;
-use crate::protocol::reply::{Code, Failure};
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{SelfPipe, Signal};
-use crate::sys::{clock, fd, socket, user};
+use crate::sys::{clock, fd};
 
-/// How many clients may be connected at a time.
-const MAX_CONNECTIONS: usize = 256;
-/// How many connections are accepted in one turn.
-const ACCEPTS_A_TURN: usize = 16;
-/// How long nothing is accepted after descriptors ran out. ms
-const ACCEPT_AGAIN: u64 = 1000;
 /// A log writer that did not live so long is not replaced at once. ms
 const LOGGER_AGAIN: u64 = 500;
 /// How often programs that were left by their leader are looked at, besides at every death. ms
@@ -73,14 +66,14 @@ pub struct Supervisor {
     /// Programs whose process is to be made.
     pub(super) launches: VecDeque<u32>,
     pub(super) connections: BTreeMap<u64, Connection>,
-    next_connection: u64,
+    pub(super) next_connection: u64,
     pub(super) log: LogLink,
     log_started: u64,
     pub(super) timers: Timers,
     pub(super) proc: Option<ProcDir>,
     pub(super) null: OwnedFd,
     /// Given up for a moment when there are no descriptors left, to refuse a client politely.
-    spare: Option<OwnedFd>,
+    pub(super) spare: Option<OwnedFd>,
     /// The limits of open descriptors that programs get.
     pub(super) nofile: (u64, u64),
     pub(super) now: u64,
@@ -89,7 +82,7 @@ pub struct Supervisor {
     pub(super) ending: Option<Ending>,
     /// What the end waits for the log writer to write.
     last_drain: Option<u64>,
-    listener: UnixListener,
+    pub(super) listener: UnixListener,
     signals: SelfPipe,
 }
 
@@ -255,77 +248,6 @@ impl Supervisor {
         }
     }
 
-    fn hear_client(&mut self, token: u64, ready: Ready) {
-        let Some(connection) = self.connections.get_mut(&token) else {
-            return;
-        };
-        if ready.readable {
-            let mut buffer = [0; 64 << 10];
-            connection.receive(&mut buffer);
-        } else if ready.hangup || ready.error {
-            connection.hang_up();
-        }
-    }
-
-    fn accept(&mut self) {
-        for _ in 0..ACCEPTS_A_TURN {
-            match socket::accept(&self.listener) {
-                Ok(stream) => {
-                    let refusal = self.admit(&stream);
-                    let mut connection = Connection::new(stream);
-                    if let Some(failure) = refusal {
-                        connection.refuse(&failure);
-                        connection.flush();
-                        continue;
-                    }
-                    self.next_connection += 1;
-                    self.connections.insert(self.next_connection, connection);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if out_of_descriptors(&e) => {
-                    self.refuse_for_want_of_descriptors(&e);
-                    return;
-                }
-                // The client has given up meanwhile.
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Why a client is not served, where it is not.
-    fn admit(&self, stream: &std::os::unix::net::UnixStream) -> Option<Failure> {
-        let uid = socket::peer_uid(stream).unwrap_or(u32::MAX);
-        if uid != 0 && uid != user::effective_uid() {
-            return Some(Failure::new(
-                Code::Denied,
-                "this supervisor serves its own user and root",
-            ));
-        }
-        let full = self.connections.len() >= MAX_CONNECTIONS;
-        full.then(|| {
-            Failure::new(
-                Code::Busy,
-                format!("{MAX_CONNECTIONS} clients are connected already"),
-            )
-        })
-    }
-
-    fn refuse_for_want_of_descriptors(&mut self, why: &io::Error) {
-        self.journal.note(format_args!("accepting a client: {why}"));
-        self.spare = None;
-        if let Ok(stream) = socket::accept(&self.listener) {
-            let mut connection = Connection::new(stream);
-            connection.refuse(&Failure::new(
-                Code::Busy,
-                "the daemon has no descriptors left",
-            ));
-            connection.flush();
-        }
-        self.spare = fd::open_null().ok();
-        self.timers
-            .set(Timer::Accept, Some(self.now + ACCEPT_AGAIN));
-    }
-
     /// Forks a log writer and tells it of every program.
     pub(super) fn start_logger(&mut self) {
         self.log_started = self.now;
@@ -376,16 +298,6 @@ impl Supervisor {
                 .timers
                 .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
             false => self.start_logger(),
-        }
-    }
-
-    /// Tells everybody who follows the events.
-    pub(super) fn tell_followers(&mut self, what: &str, program: &Program) {
-        for connection in self.connections.values_mut().filter(|c| c.follows) {
-            connection.say_with("event", |line| {
-                line.field("what", what.as_bytes());
-                program.process().write(line);
-            });
         }
     }
 
@@ -444,11 +356,4 @@ impl Supervisor {
         let name = self.programs.get(&id).map_or("", |p| p.spec.name.as_str());
         self.journal.note(format_args!("{name} ({id}) {text}"));
     }
-}
-
-fn out_of_descriptors(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }
