@@ -192,6 +192,7 @@ impl Supervisor {
         let held = self.programs.get_mut(&id).and_then(|p| p.adopted.take());
         if let Some(held) = held {
             self.ended(id, held.exit());
+            self.look_again_at_remains();
         }
     }
 
@@ -204,7 +205,6 @@ impl Supervisor {
             }
         }
         self.feed(id, Event::Exited(exit, remain));
-        self.look_again_at_remains();
     }
 
     /// Whether anything of the last run lives, its leader apart.
