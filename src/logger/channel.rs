@@ -250,7 +250,7 @@ mod tests {
         std::fs::write(&log, "before ").unwrap();
         let n = channel.take(NAME, &mut batch, batch::SIZE);
         batch.writing(channel.file.as_ref().unwrap());
-        channel.append(&batch.bytes(n)[..2].to_vec());
+        channel.append(&batch.bytes(n)[..2]);
         let left = batch.left().unwrap();
         assert_eq!(channel.finish(&mut batch, &left), None);
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "before abcdef");

@@ -64,6 +64,7 @@ impl Supervisor {
             program.life = Life::adopted(life, pid.get(), self.now.saturating_sub(age));
             program.group = Some(pid);
             program.adopted = Some(held);
+            program.foreign = true;
         }
         let lives = program.adopted.is_some();
         self.programs.insert(id, program);

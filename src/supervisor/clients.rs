@@ -31,6 +31,8 @@ impl Supervisor {
     }
 
     pub(super) fn accept(&mut self) {
+        self.connections
+            .retain(|_, connection| !connection.finished());
         for _ in 0..ACCEPTS_A_TURN {
             match socket::accept(&self.listener) {
                 Ok(stream) => {

@@ -15,7 +15,7 @@ use crate::sys::pid::Pid;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, Signal};
 use crate::sys::spawn::{self, Report, Stage};
-use crate::sys::{clock, wait};
+use crate::sys::{clock, fifo, wait};
 use crate::units;
 use std::os::unix::ffi::OsStrExt;
 
@@ -114,6 +114,7 @@ impl Supervisor {
             return;
         }
         program.failure = None;
+        program.foreign = false;
         program.strays.clear();
         program.group = None;
         let plan = program.plan(&self.home, self.nofile);
@@ -150,7 +151,14 @@ impl Supervisor {
             Report::Pending => {}
             Report::Executed => {
                 program.report = None;
-                self.open_logs(id);
+                // The same is heard of one that was ended on its way to the program: that has printed nothing.
+                let fifos = program.fifos.as_ref();
+                let printed = fifos.is_some_and(|(out, err)| {
+                    fifo::waiting(out.as_fd()) + fifo::waiting(err.as_fd()) > 0
+                });
+                if program.life.state == State::Launching || printed {
+                    self.open_logs(id);
+                }
                 self.feed(id, Event::Executed);
             }
             Report::Failed {
@@ -209,15 +217,17 @@ impl Supervisor {
 
     /// Whether anything of the last run lives, its leader apart.
     fn remains(&self, id: u32) -> bool {
-        self.programs.get(&id).is_some_and(|program| {
-            let strays = || {
-                let mut all = program.strays.iter();
-                self.proc
-                    .as_ref()
-                    .is_some_and(|proc| all.any(|(pid, start)| proc.is(*pid, *start)))
-            };
-            program.spec.treekill && (program.group.is_some_and(signal::group_exists) || strays())
-        })
+        let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
+            return false;
+        };
+        let proc = self.proc.as_ref();
+        let group = program.group.filter(|group| signal::group_exists(*group));
+        let grouped = match (group, proc) {
+            (Some(group), Some(proc)) if program.foreign => proc.group_lives(group),
+            (group, _) => group.is_some(),
+        };
+        let mut strays = program.strays.iter();
+        grouped || proc.is_some_and(|proc| strays.any(|(pid, start)| proc.is(*pid, *start)))
     }
 
     /// Looks whether programs that their leader has left have come to their end.

@@ -42,6 +42,8 @@ pub struct Program {
     pub group: Option<Pid>,
     /// Members of the last run's tree outside its group, with their start times.
     pub strays: Vec<(Pid, u64)>,
+    /// The last run was found, not started: its dead are reaped by somebody else, or by nobody.
+    pub foreign: bool,
     /// The process, where it is not our child.
     pub adopted: Option<PidFd>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
@@ -75,6 +77,7 @@ impl Program {
             failure: None,
             group: None,
             strays: Vec::new(),
+            foreign: false,
             adopted: None,
             fifos: None,
             logged: false,

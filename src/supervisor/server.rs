@@ -193,9 +193,6 @@ impl Supervisor {
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
         }
-        if !self.timers.is_set(Timer::Accept) {
-            set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
-        }
         for program in self.programs.values() {
             if let Some(report) = &program.report {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
@@ -208,6 +205,10 @@ impl Supervisor {
             if let Some(interest) = connection.interest() {
                 set.push(connection.stream().as_fd(), interest, Token::Client(*token));
             }
+        }
+        // After the clients: those that have hung up make room for new ones.
+        if !self.timers.is_set(Timer::Accept) {
+            set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
         }
     }
 

@@ -98,6 +98,17 @@ impl ProcDir {
             .is_ok_and(|stat| stat.start == start && !matches!(stat.state, b'Z' | b'X'))
     }
 
+    /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
+    pub fn group_lives(&self, leader: Pid) -> bool {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
+        pids.any(|pid| {
+            let member =
+                |stat: Stat| stat.group == leader.get() && !matches!(stat.state, b'Z' | b'X');
+            self.stat(pid).is_ok_and(member)
+        })
+    }
+
     /// The children of all threads of a process. A kernel without CONFIG_PROC_CHILDREN tells of none: then the
     /// process group has to do.
     fn children(&self, pid: Pid) -> Vec<Pid> {
