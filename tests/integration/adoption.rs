@@ -4,7 +4,7 @@ use rpm::app::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::wait_for_end;
-use crate::harness::{Home, assert_same_bytes, noise, proc, wait_until};
+use crate::harness::{Home, assert_same_bytes, has, is_root, noise, proc, skip, wait_until};
 
 /// Kills the supervisor and waits for its end.
 fn kill_supervisor(home: &Home) {
@@ -148,6 +148,31 @@ fn kill_ends_the_programs_of_a_daemon_that_was_killed() {
     home.rpm(&["list"]).ok();
     home.rpm(&["kill"]).ok();
     assert!(!left, "rpm kill has left the program running");
+}
+
+/// Where the first process of a container reaps nobody, the dead stay zombies, and they are dead all the same.
+#[test]
+fn adopted_programs_can_be_stopped_where_nobody_reaps_them() {
+    if !is_root() || !has("unshare") {
+        return skip("only root, with unshare, can make a pid namespace");
+    }
+    let home = Home::new();
+    home.script(
+        "inside",
+        "#!/bin/sh\n$RPM start sleep -- 1000 && kill -9 $(cat $RPM_HOME/rpmd.pid)\n\
+         $RPM list\ntimeout 10 $RPM stop sleep\necho stop=$?\n\
+         timeout 10 $RPM start sleep\necho start=$?\n\
+         timeout 10 $RPM kill\necho kill=$?\n",
+    );
+    // The first process is a `cat` that prints what the script says to its end, and waits for nobody.
+    let output = home.shell(
+        "mkfifo said; exec unshare --pid --fork --kill-child --mount-proc \
+         sh -c './inside > said 2>&1 & exec cat said'",
+    );
+    let said = output.ok().stdout;
+    for part in ["stop=0\n", "start=0\n", "kill=0\n"] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
 }
 
 #[test]

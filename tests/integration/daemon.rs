@@ -74,8 +74,7 @@ fn in_the_foreground_it_stays_and_ends_orderly_on_sigterm_and_sigint() {
         let mut rpmd = Running::start(home.command(&[daemon.as_str(), "--foreground"]));
         rpmd.wait_for_line("serves");
         assert_eq!(home.supervisor(), rpmd.pid());
-        let text =
-            "trap 'kill -9 $!; echo bye; exit 0' INT\necho ready\nwhile :; do sleep 1000 & wait $!; done\n";
+        let text = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; echo bye; exit 0' INT\necho ready\nwhile :; do sleep 1000 & wait $!; done\n";
         let program = home.start("x", text, &[]);
         home.wait_for_log("x-out.log", "ready\n");
         proc::kill(rpmd.pid(), signal);

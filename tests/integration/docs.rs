@@ -91,11 +91,7 @@ fn every_flag_that_help_shows_is_taken() {
     for (name, _) in commands() {
         let text = home.rpm(&["help", &name]).ok().stdout;
         let column = text.split("\nFlags:\n").nth(1).unwrap();
-        for line in column
-            .lines()
-            // Further in stands what the flag means.
-            .filter(|line| line.trim_start().starts_with('-') && line.find('-') < Some(10))
-        {
+        for line in column.lines().filter(|line| starts_a_flag(line)) {
             let term = line.trim_start().split("  ").next().unwrap();
             let flag = flags_in(term).into_iter().next().unwrap();
             // With a value where it needs one; --help keeps the command from doing anything.

@@ -137,7 +137,7 @@ fn a_stopped_program_can_be_stopped() {
 #[test]
 fn the_kill_signal_and_the_exit_code_are_the_programs_own() {
     let home = Home::new();
-    let text = "trap 'kill -9 $!; echo bye; exit 5' TERM\necho ready\nwhile :; do sleep 1000 & wait $!; done\n";
+    let text = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; echo bye; exit 5' TERM\necho ready\nwhile :; do sleep 1000 & wait $!; done\n";
     home.start("polite", text, &["--kill-signal", "SIGTERM"]);
     home.wait_for_log("polite-out.log", "ready\n");
     home.rpm(&["stop", "polite"]).ok();

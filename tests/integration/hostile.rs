@@ -104,11 +104,30 @@ fn past_256_connections_the_surplus_is_told_that_it_is_busy() {
         }
     }
     assert_eq!(busy, 300 - 256);
-    home.rpm(&["list"])
-        .fails(&["256 clients are connected already"]);
+    // However soon the daemon has closed the connection, the client tells its reason.
+    for _ in 0..20 {
+        home.rpm(&["list"])
+            .fails(&["256 clients are connected already"]);
+    }
     drop(all);
     // The hang-ups were there before this connection.
     assert_well(&home);
+}
+
+#[test]
+fn what_is_asked_behind_a_large_answer_is_answered() {
+    let home = scene();
+    let large = "x".repeat(100_000);
+    home.shell(&format!(
+        "LARGE={large} $RPM start sleep --name large -- 1000"
+    ))
+    .ok();
+    let mut wire = home.wire();
+    wire.send("describe\nping\ndescribe\nlist\n");
+    assert_eq!(wire.answer().ok().rows.len(), 2);
+    assert!(wire.answer().ok().last.text("pid").is_some());
+    assert_eq!(wire.answer().ok().rows.len(), 2);
+    assert_eq!(wire.answer().ok().rows.len(), 2);
 }
 
 #[test]

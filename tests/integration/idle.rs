@@ -52,7 +52,8 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
     for (pid, calls) in &calls {
         assert_eq!(calls.len(), 1, "{pid}: {calls:#?}");
         assert!(
-            calls[0].contains("poll") && (calls[0].contains("detached") || calls[0].contains("unfinished")),
+            calls[0].contains("poll")
+                && (calls[0].contains("detached") || calls[0].contains("unfinished")),
             "{calls:?}"
         );
     }

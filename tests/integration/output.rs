@@ -8,7 +8,7 @@ use rpm::sys::signal::Signal;
 use crate::harness::{Home, assert_same_bytes, noise, proc, skip, wait_until};
 
 /// Prints `out.bin` and `err.bin` when it is asked to end.
-const LAST_WORDS: &str = "trap 'kill -9 $!; cat out.bin; cat err.bin >&2; printf end; exit 0' INT\n\
+const LAST_WORDS: &str = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; cat out.bin; cat err.bin >&2; printf end; exit 0' INT\n\
                           echo ready\n\
                           while :; do sleep 1000 & wait $!; done\n";
 

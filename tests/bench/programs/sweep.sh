@@ -1,3 +1,4 @@
+#!/bin/sh
 # sweep.sh MARK CLIENT FOLDER...: cleans up after the benchmark, however it ended.
 #
 # It reads stdin to its end, which comes when the benchmark ends or dies. Then it asks the daemon of every
@@ -18,6 +19,7 @@ done
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     left=$(grep -lF "$mark" /proc/[0-9]*/environ 2>/dev/null | sed 's|/proc/||; s|/environ||')
     [ -n "$left" ] || break
+    # shellcheck disable=SC2086 # one word each
     kill -9 $left 2>/dev/null
     sleep 0.1
 done
