@@ -1,3 +1,4 @@
+#!/bin/sh
 # A program with children and grandchildren, one of them in a session of its own. All of them ignore SIGINT.
 trap '' INT
 sleep 1000 &
