@@ -160,9 +160,9 @@ fn adopted_programs_can_be_stopped_where_nobody_reaps_them() {
     home.script(
         "inside",
         "#!/bin/sh\n$RPM start sleep -- 1000 && kill -9 $(cat $RPM_HOME/rpmd.pid)\n\
-         $RPM list\ntimeout 10 $RPM stop sleep\necho stop=$?\n\
-         timeout 10 $RPM start sleep\necho start=$?\n\
-         timeout 10 $RPM kill\necho kill=$?\n",
+         $RPM list\ntimeout 5 $RPM stop sleep\necho stop=$?\n\
+         timeout 5 $RPM start sleep\necho start=$?\n\
+         timeout 5 $RPM kill\necho kill=$?\n",
     );
     // The first process is a `cat` that prints what the script says to its end, and waits for nobody.
     let output = home.shell(
