@@ -277,7 +277,6 @@ impl Life {
 
     fn stop(&mut self, policy: &Policy, now: u64) -> Option<Action> {
         self.want = Want::Down;
-        self.restarting = false;
         match self.state {
             State::Stopping => None,
             _ if self.pid != 0 => self.terminate(policy, now),

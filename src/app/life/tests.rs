@@ -407,3 +407,12 @@ fn a_refused_process_is_tried_again_and_burns_no_try() {
     assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
     assert_eq!(life.unstable, 0);
 }
+
+#[test]
+fn an_end_that_was_asked_for_is_not_unstable() {
+    for column in ["stopping", "restarting"] {
+        let mut life = situation(column);
+        life.step(Event::Exited(Exit::Signal(2), false), &policy(), 11);
+        assert_eq!(life.unstable, 0, "{column}");
+    }
+}

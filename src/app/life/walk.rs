@@ -47,6 +47,10 @@ impl World {
             }
             None => {}
         }
+        if event == Event::Deadline {
+            let later = self.life.deadline.is_none_or(|at| at > self.now);
+            assert!(later, "a deadline that has come, again: {:?}", self.life);
+        }
         self.check();
     }
 
