@@ -39,7 +39,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
         false => daemonize::daemonize().doing(|| "becoming a daemon")?,
     };
     user::set_umask(0o077);
-    let socket = home.socket();
+    let served = home.clone();
     match prepare(home, foreground) {
         Ok((mut supervisor, _lock)) => {
             readiness.ready();
@@ -48,7 +48,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
             supervisor.journal.flush();
             Ok(())
         }
-        Err(_) if mode == Mode::Launched && another_serves(&socket) => {
+        Err(_) if mode == Mode::Launched && another_serves(&served) => {
             readiness.ready();
             Ok(())
         }
@@ -59,11 +59,12 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     }
 }
 
-/// Waits, as long as a supervisor may need to begin, until one serves.
-fn another_serves(socket: &std::path::Path) -> bool {
+/// Whether another supervisor holds the lock; waits until it serves, as long as it may need to begin.
+fn another_serves(home: &Home) -> bool {
     let begin = clock::monotonic_ms();
-    while clock::monotonic_ms().saturating_sub(begin) < LAUNCH_TIME {
-        if socket::connect(socket).is_ok() {
+    let held = || matches!(LockFile::acquire(&home.pid_file()), Ok(None));
+    while held() && clock::monotonic_ms().saturating_sub(begin) < LAUNCH_TIME {
+        if socket::connect(&home.socket()).is_ok() {
             return true;
         }
         // Nobody is served by this process yet: it may wait.
