@@ -1,4 +1,4 @@
-/* Prints COUNT numbered lines, PER at a time with MICROS between, then "end", and then does nothing. */
+/* Prints COUNT numbered lines, PER at a time with MICROS between, then "end"; makes the file "printed" and rests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +18,10 @@ int main(int argc, char **argv) {
     }
     printf("end\n");
     fflush(stdout);
+    FILE *done = fopen("printed", "w");
+    if (done) {
+        fclose(done);
+    }
     for (;;) {
         pause();
     }

@@ -3,9 +3,8 @@
 use std::fs;
 
 use rpm::app::life::State;
-use rpm::sys::signal::Signal;
 
-use crate::harness::{Home, assert_same_bytes, noise, proc, skip, wait_until};
+use crate::harness::{Home, assert_same_bytes, noise, wait_until};
 
 /// Prints `out.bin` and `err.bin` when it is asked to end.
 const LAST_WORDS: &str = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; cat out.bin; cat err.bin >&2; printf end; exit 0' INT\n\
@@ -117,63 +116,6 @@ fn a_program_may_close_its_output() {
     home.rpm(&["stop", "x"]).ok();
     assert_eq!(home.log("x-out.log"), b"first\n");
     assert_eq!(home.log("x-error.log"), b"second\n");
-}
-
-/// What `steady` prints.
-fn steady_text(count: usize) -> Vec<u8> {
-    let lines = (0..count).map(|at| format!("{at:09} and some text behind it\n"));
-    lines
-        .chain(["end\n".to_owned()])
-        .collect::<String>()
-        .into_bytes()
-}
-
-/// Runs `steady`, kills the log writer `times` over meanwhile, and compares every byte.
-fn killing_the_log_writer(count: usize, per: &str, micros: &str, times: usize) {
-    let home = Home::new();
-    let Some(steady) = home.compiled("steady.c") else {
-        return skip("there is no C compiler");
-    };
-    let lines = count.to_string();
-    home.rpm(&["start", &steady, "--", &lines, per, micros])
-        .ok();
-    let pid = home.program("steady").pid;
-    for _ in 0..times {
-        let mut writer = None;
-        wait_until("a log writer", || {
-            writer = home.log_writer();
-            writer.is_some()
-        });
-        let grown = || fs::metadata(home.log_path("steady-out.log")).map_or(0, |m| m.len());
-        let before = grown();
-        wait_until("it has written", || grown() > before + 2000);
-        let writer = writer.unwrap();
-        proc::kill(writer, Signal::KILL);
-        wait_until("another log writer", || {
-            home.log_writer().is_some_and(|w| w != writer)
-        });
-    }
-    let last = [b"\n".as_slice(), b"end\n"].concat();
-    wait_until("the last line", || {
-        home.log("steady-out.log").ends_with(&last)
-    });
-    assert_eq!(
-        home.program("steady").pid,
-        pid,
-        "the program noticed nothing"
-    );
-    home.rpm(&["stop", "steady"]).ok();
-    assert_same_bytes(&home.log("steady-out.log"), &steady_text(count), "the log");
-}
-
-#[test]
-fn the_death_of_the_log_writer_costs_no_byte_of_a_steady_stream() {
-    killing_the_log_writer(20_000, "4", "500", 4);
-}
-
-#[test]
-fn the_death_of_the_log_writer_costs_no_byte_of_a_flood() {
-    killing_the_log_writer(1_500_000, "1000", "1000", 3);
 }
 
 #[test]
