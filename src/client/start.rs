@@ -11,6 +11,7 @@ use super::list;
 use super::output;
 use super::session::{DONE, FAILED, Session};
 use crate::app::command::interpreters_for;
+use crate::app::life::Want;
 use crate::app::spec::Spec;
 use crate::app::value::{Bytes, Octal};
 use crate::error::{Context, Error, Reason, Result};
@@ -83,6 +84,7 @@ fn one(
     let request = Request::Start {
         spec: Box::new(spec),
         force: invocation.options.force,
+        want: Want::Up,
     };
     match daemon.processes(&request) {
         Ok(processes) => Ok(news("started", &processes)),

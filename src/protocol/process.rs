@@ -63,6 +63,15 @@ pub fn want_word(want: Want) -> &'static str {
     }
 }
 
+/// What the word means.
+pub fn read_want(word: &[u8]) -> Option<Want> {
+    match word {
+        b"up" => Some(Want::Up),
+        b"down" => Some(Want::Down),
+        _ => None,
+    }
+}
+
 impl Process {
     /// Appends the fields to a line that has been begun.
     pub fn write(&self, line: &mut LineWriter) {
@@ -96,10 +105,7 @@ impl Process {
             name: line.text("name")?.to_owned(),
             namespace: line.text("namespace")?.to_owned(),
             state: State::from_word(line.text("status")?)?,
-            want: match line.text("want")? {
-                "up" => Want::Up,
-                _ => Want::Down,
-            },
+            want: read_want(line.get("want")?)?,
             pid: line.number("pid")?,
             since: line.number("since")?,
             created: line.number("created")?,
@@ -127,10 +133,7 @@ impl Process {
             name: next("name")?.to_owned(),
             namespace: next("namespace")?.to_owned(),
             state: State::from_word(next("status")?)?,
-            want: match next("want")? {
-                "up" => Want::Up,
-                _ => Want::Down,
-            },
+            want: read_want(next("want")?.as_bytes())?,
             pid: next("pid")?.parse().ok()?,
             since: next("since")?.parse().ok()?,
             created: next("created")?.parse().ok()?,

@@ -1,8 +1,10 @@
 //! Requests, and the table of verbs that they are made of.
 
 use super::line::{Line, Malformed};
+use super::process::{read_want, want_word};
 use super::reply::{Code, Failure};
 use crate::app::field::{self, FIELDS};
+use crate::app::life::Want;
 use crate::app::spec::Spec;
 use crate::units;
 
@@ -21,7 +23,7 @@ pub struct Verb {
 pub const VERBS: &[Verb] = &[
     Verb { name: "hello", fields: "protocol=N", meaning: "agree on the protocol; refused, and the connection closed, when the version is not served" },
     Verb { name: "ping", fields: "", meaning: "answer with the supervisor's pid and version" },
-    Verb { name: "start", fields: "script=PATH [FIELD=VALUE]… [env.NAME=VALUE]… [force=true]", meaning: "start a program; answers when it runs, with a process line for each instance" },
+    Verb { name: "start", fields: "script=PATH [FIELD=VALUE]… [env.NAME=VALUE]… [force=true] [want=down]", meaning: "start a program, or with want=down only add it to the list; answers when it runs, with a process line for each instance" },
     Verb { name: "stop", fields: "target=WORD…", meaning: "stop programs; answers when nothing of them is left and their output is in the files" },
     Verb { name: "restart", fields: "target=WORD… [env.NAME=VALUE]…", meaning: "stop and start programs, with an environment where one is given; answers when they run again" },
     Verb { name: "delete", fields: "target=WORD…", meaning: "stop programs and forget them" },
@@ -42,6 +44,7 @@ pub enum Request {
     Start {
         spec: Box<Spec>,
         force: bool,
+        want: Want,
     },
     Stop {
         targets: Vec<String>,
@@ -85,10 +88,13 @@ impl Request {
         let mut line = Line::new(self.verb());
         match self {
             Request::Hello { protocol } => line.push_number("protocol", *protocol),
-            Request::Start { spec, force } => {
+            Request::Start { spec, force, want } => {
                 push_pairs(&mut line, spec);
                 if *force {
                     line.push("force", "true");
+                }
+                if *want == Want::Down {
+                    line.push("want", want_word(*want));
                 }
             }
             Request::Restart { targets, env } => {
@@ -221,10 +227,13 @@ fn restart(line: &Line) -> Result<Request, Failure> {
 fn start(line: &Line) -> Result<Request, Failure> {
     let mut spec = Spec::default();
     let mut force = false;
+    let mut want = Want::Up;
     let mut assignments: Vec<Vec<u8>> = Vec::new();
     for (key, value) in &line.fields {
         if key == "force" {
             force = utf8("start", key, value)? == "true";
+        } else if key == "want" {
+            want = read_want(value).ok_or_else(|| bad("start: want is up or down"))?;
         } else if let Some(name) = key.strip_prefix("env.") {
             assignments.push([name.as_bytes(), b"=", value].concat());
         } else if key == "env" {
@@ -257,6 +266,7 @@ fn start(line: &Line) -> Result<Request, Failure> {
     Ok(Request::Start {
         spec: Box::new(spec),
         force,
+        want,
     })
 }
 
@@ -281,6 +291,7 @@ mod tests {
             Request::Start {
                 spec: Box::new(spec),
                 force: true,
+                want: Want::Down,
             },
             Request::Stop {
                 targets: targets.clone(),

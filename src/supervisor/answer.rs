@@ -37,6 +37,8 @@ pub enum Then {
 pub struct Start {
     /// What is started.
     pub spec: Rc<Spec>,
+    /// Whether it shall run.
+    pub want: Want,
     /// That as it is recorded.
     pub spec_text: Vec<u8>,
     /// The instances that were made.
@@ -122,7 +124,7 @@ impl Supervisor {
         while start.failure.is_none() && start.ids.len() < wanted && made < INSTANCES_A_TURN {
             made += 1;
             let instance = u32::try_from(start.ids.len()).unwrap_or(0);
-            match self.add(&start.spec, &start.spec_text, instance) {
+            match self.add(&start.spec, &start.spec_text, instance, start.want) {
                 Ok(id) => start.ids.push(id),
                 Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
             }

@@ -11,12 +11,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::program::Program;
-use crate::app::life::{Life, State, Want};
+use crate::app::life::{Life, State};
 use crate::app::spec::Spec;
 use crate::error::{Context, Error, Result};
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
-use crate::protocol::process::{exit_pair, read_exit, want_word};
+use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::pid::Pid;
 use crate::sys::{fifo, spawn};
 
@@ -174,10 +174,8 @@ pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
     let damaged = || Error::new(format!("{} is damaged", records.status().display()));
     let created = status.number("created").ok_or_else(damaged)?;
     let mut program = Program::new(id, instance, Rc::new(spec), created);
-    let want = match status.text("want").ok_or_else(damaged)? {
-        "up" => Want::Up,
-        _ => Want::Down,
-    };
+    let want = status.get("want").and_then(read_want);
+    let want = want.ok_or_else(damaged)?;
     let restarts = status.number("restarts").ok_or_else(damaged)?;
     let unstable = status.number("unstable").ok_or_else(damaged)?;
     let errored = status.text("rest") == Some("errored");
@@ -214,7 +212,7 @@ pub fn set_aside(home: &Home, id: u32) -> io::Result<std::path::PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::Exit;
+    use crate::app::life::{Exit, Want};
 
     fn scene(name: &str) -> Home {
         let root = std::env::temp_dir().join(format!("rpm-records-{name}-{}", std::process::id()));

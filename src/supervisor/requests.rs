@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::program::Program;
 use super::records;
 use super::server::{Ending, Supervisor};
-use crate::app::life::Event;
+use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
@@ -56,7 +56,7 @@ impl Supervisor {
         match request {
             Request::Hello { protocol } => self.hello(token, protocol),
             Request::Ping => Ok(Answer::Now(self.about())),
-            Request::Start { spec, force } => self.start(*spec, force),
+            Request::Start { spec, force, want } => self.start(*spec, force, want),
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
             Request::Restart { targets, env } => self.restart(&targets, env),
@@ -97,7 +97,7 @@ impl Supervisor {
         line.with("version", RELEASE)
     }
 
-    fn start(&mut self, mut spec: Spec, force: bool) -> Result<Answer, Failure> {
+    fn start(&mut self, mut spec: Spec, force: bool, want: Want) -> Result<Answer, Failure> {
         self.refuse_when_ending()?;
         let refuse = |code, message| Err(Failure::new(code, message));
         if spec.name.is_empty() {
@@ -122,6 +122,7 @@ impl Supervisor {
         Ok(Answer::Later(Pending::Start(Start {
             spec_text: records::spec_text(&spec),
             spec: Rc::new(spec),
+            want,
             ids: Vec::new(),
             failure: None,
         })))
@@ -171,24 +172,27 @@ impl Supervisor {
         }
     }
 
-    /// Adds a program to the list and asks for its first process.
+    /// Adds a program to the list, and asks for its first process where it is wanted up.
     pub(super) fn add(
         &mut self,
         spec: &Rc<Spec>,
         spec_text: &[u8],
         instance: u32,
+        want: Want,
     ) -> crate::error::Result<u32> {
         let id = self.next_id;
         let created = crate::sys::clock::wall_ms();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
-        program.life.want = crate::app::life::Want::Up;
+        program.life.want = want;
         if !spec.pid_file.is_empty() {
             make_parent(&program.pid_file(&self.home))?;
         }
         records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
-        self.feed(id, Event::Start);
+        if want == Want::Up {
+            self.feed(id, Event::Start);
+        }
         Ok(id)
     }
 
