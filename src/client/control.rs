@@ -7,9 +7,11 @@ use super::list;
 use super::output::harmless;
 use super::session::{DONE, Session};
 use crate::app::spec::{Environment, Spec};
-use crate::error::Result;
+use crate::app::value::{SignalNumber, Value};
+use crate::error::{Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
+use crate::units;
 
 /// `rpm stop`
 pub fn stop(session: &mut Session) -> Result<u8> {
@@ -33,6 +35,46 @@ pub fn restart(session: &mut Session) -> Result<u8> {
 pub fn delete(session: &mut Session) -> Result<u8> {
     let targets = session.targets()?;
     carry_out(session, &Request::Delete { targets }, "deleted")
+}
+
+/// `rpm stopAll`
+pub fn stop_all(session: &mut Session) -> Result<u8> {
+    let targets = vec!["all".to_owned()];
+    carry_out(session, &Request::Stop { targets }, "stopped")
+}
+
+/// `rpm restartAll`
+pub fn restart_all(session: &mut Session) -> Result<u8> {
+    let targets = vec!["all".to_owned()];
+    carry_out(
+        session,
+        &Request::Restart { targets, env: None },
+        "restarted",
+    )
+}
+
+/// `rpm pause`
+pub fn pause(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    carry_out(session, &Request::Pause { targets }, "paused")
+}
+
+/// `rpm resume`
+pub fn resume(session: &mut Session) -> Result<u8> {
+    let targets = session.targets()?;
+    carry_out(session, &Request::Resume { targets }, "resumed")
+}
+
+/// `rpm sendSignal`
+pub fn send_signal(session: &mut Session) -> Result<u8> {
+    let mut targets = session.targets()?;
+    let word = targets.remove(0);
+    let mut signal = SignalNumber(0);
+    signal
+        .read(word.as_bytes())
+        .map_err(|why| Error::new(format!("sendSignal: {why}")))?;
+    let done = format!("sent {} to", units::signal_name(signal.0));
+    carry_out(session, &Request::Signal { signal, targets }, &done)
 }
 
 fn carry_out(session: &mut Session, request: &Request, done: &str) -> Result<u8> {

@@ -6,7 +6,7 @@ use super::reply::{Code, Failure};
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
 use crate::app::spec::Spec;
-use crate::app::value::Bytes;
+use crate::app::value::{Bytes, SignalNumber, Value};
 use crate::units;
 
 /// One verb of the protocol.
@@ -28,6 +28,9 @@ pub const VERBS: &[Verb] = &[
     Verb { name: "stop", fields: "target=WORD…", meaning: "stop programs; answers when nothing of them is left and their output is in the files" },
     Verb { name: "restart", fields: "target=WORD… [env.NAME=VALUE]…", meaning: "stop and start programs, with an environment where one is given; answers when they run again" },
     Verb { name: "delete", fields: "target=WORD…", meaning: "stop programs and forget them" },
+    Verb { name: "pause", fields: "target=WORD…", meaning: "stop all of programs by SIGSTOP; they hold still until they are resumed" },
+    Verb { name: "resume", fields: "target=WORD…", meaning: "have paused programs go on" },
+    Verb { name: "signal", fields: "signal=SIGNAL target=WORD…", meaning: "send a signal to the first process of programs" },
     Verb { name: "list", fields: "[target=WORD]…", meaning: "a process line for each program" },
     Verb { name: "describe", fields: "[target=WORD]…", meaning: "a process line with every field for each program" },
     Verb { name: "events", fields: "", meaning: "from now on an event line whenever the state of a program changes, until the client closes" },
@@ -59,6 +62,16 @@ pub enum Request {
     Delete {
         targets: Vec<String>,
     },
+    Pause {
+        targets: Vec<String>,
+    },
+    Resume {
+        targets: Vec<String>,
+    },
+    Signal {
+        signal: SignalNumber,
+        targets: Vec<String>,
+    },
     List {
         targets: Vec<String>,
     },
@@ -85,6 +98,9 @@ impl Request {
             Request::Stop { .. } => "stop",
             Request::Restart { .. } => "restart",
             Request::Delete { .. } => "delete",
+            Request::Pause { .. } => "pause",
+            Request::Resume { .. } => "resume",
+            Request::Signal { .. } => "signal",
             Request::List { .. } => "list",
             Request::Describe { .. } => "describe",
             Request::Events => "events",
@@ -114,8 +130,14 @@ impl Request {
                     push_pairs(&mut line, spec);
                 }
             }
+            Request::Signal { signal, targets } => {
+                line.push("signal", units::signal_name(signal.0));
+                push_targets(&mut line, targets);
+            }
             Request::Stop { targets }
             | Request::Delete { targets }
+            | Request::Pause { targets }
+            | Request::Resume { targets }
             | Request::List { targets }
             | Request::Describe { targets } => push_targets(&mut line, targets),
             Request::Update {
@@ -145,6 +167,9 @@ impl Request {
             "stop" => some_targets(line).map(|targets| Request::Stop { targets }),
             "restart" => restart(line),
             "delete" => some_targets(line).map(|targets| Request::Delete { targets }),
+            "pause" => some_targets(line).map(|targets| Request::Pause { targets }),
+            "resume" => some_targets(line).map(|targets| Request::Resume { targets }),
+            "signal" => signal(line),
             "list" => targets(line, &[]).map(|targets| Request::List { targets }),
             "describe" => targets(line, &[]).map(|targets| Request::Describe { targets }),
             "events" => only(line, &[]).map(|()| Request::Events),
@@ -224,6 +249,19 @@ fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
         ))),
         false => Ok(targets),
     }
+}
+
+fn signal(line: &Line) -> Result<Request, Failure> {
+    let mut signal = SignalNumber(0);
+    let given = line.get("signal");
+    let given = given.ok_or_else(|| bad("signal: which? signal=SIGUSR2, for example"))?;
+    signal
+        .read(given)
+        .map_err(|why| bad(format!("signal: {why}")))?;
+    let mut rest = line.clone();
+    rest.fields.retain(|(key, _)| key != "signal");
+    let targets = some_targets(&rest)?;
+    Ok(Request::Signal { signal, targets })
 }
 
 fn utf8<'a>(verb: &str, key: &str, value: &'a [u8]) -> Result<&'a str, Failure> {
@@ -332,6 +370,16 @@ mod tests {
             Request::Delete {
                 targets: targets.clone(),
             },
+            Request::Pause {
+                targets: targets.clone(),
+            },
+            Request::Resume {
+                targets: targets.clone(),
+            },
+            Request::Signal {
+                signal: SignalNumber(10),
+                targets: targets.clone(),
+            },
             Request::List {
                 targets: Vec::new(),
             },
@@ -376,6 +424,9 @@ mod tests {
             ("ping x=1", "no field x"),
             ("hello protocol=new", "number"),
             ("restart target=a name=b", "no field name"),
+            ("signal target=a", "which"),
+            ("signal signal=SIGNONE target=a", "not a signal"),
+            ("signal signal=9", "which program"),
         ] {
             let failure = Request::from_line(&Line::decode(line.as_bytes()).unwrap()).unwrap_err();
             assert_eq!(failure.code, Code::BadRequest);

@@ -9,11 +9,14 @@ use super::records;
 use super::server::{Ending, Supervisor};
 use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
+use crate::app::value::SignalNumber;
+use crate::error::Reason;
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
 use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
 
 /// How many requests of one client are looked at in one turn of the loop.
 const REQUESTS_A_TURN: usize = 32;
@@ -60,6 +63,9 @@ impl Supervisor {
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
             Request::Restart { targets, env } => self.restart(&targets, env),
+            Request::Pause { targets } => self.each(&targets, Event::Pause),
+            Request::Resume { targets } => self.each(&targets, Event::Resume),
+            Request::Signal { signal, targets } => self.signal(&targets, signal),
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
@@ -163,6 +169,43 @@ impl Supervisor {
         Ok(Answer::Later(Pending::Restart(Turn::of(ids))))
     }
 
+    /// Has programs hold still or go on; one that does not run is none of those.
+    fn each(&mut self, targets: &[String], event: Event) -> Result<Answer, Failure> {
+        let ids = self.running(targets)?;
+        for id in &ids {
+            self.feed(*id, event);
+        }
+        Ok(listing(ids))
+    }
+
+    fn signal(&mut self, targets: &[String], signal: SignalNumber) -> Result<Answer, Failure> {
+        let ids = self.running(targets)?;
+        let signal = Signal::new(signal.0);
+        let signal = signal.ok_or_else(|| Failure::new(Code::BadRequest, "no such signal"))?;
+        for id in &ids {
+            self.signal_one(*id, signal).map_err(|e| {
+                let name = self.programs.get(id).map_or("", |p| p.spec.name.as_str());
+                let message = format!("signalling {name}: {}", Reason(&e));
+                Failure::new(Code::NotRunning, message)
+            })?;
+        }
+        Ok(listing(ids))
+    }
+
+    /// Those of the programs that run; it is a failure when none does.
+    fn running(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
+        let mut ids = self.select(targets)?;
+        let runs = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.pid != 0);
+        ids.retain(runs);
+        match ids.is_empty() {
+            true => {
+                let message = format!("{} is not running", targets.join(", "));
+                Err(Failure::new(Code::NotRunning, message))
+            }
+            false => Ok(ids),
+        }
+    }
+
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
         let ids = match targets.is_empty() {
             true => self.programs.keys().copied().collect(),
@@ -252,6 +295,15 @@ impl Supervisor {
             .find(|e| **e == env);
         same.map_or(env, Rc::clone)
     }
+}
+
+/// The answer that lists these programs.
+fn listing(ids: Vec<u32>) -> Answer {
+    Answer::Later(Pending::Rows(Rows {
+        ids,
+        done: 0,
+        full: false,
+    }))
 }
 
 /// What is answered at once, and what later.

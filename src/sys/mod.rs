@@ -9,6 +9,8 @@ pub mod fd;
 pub mod fifo;
 pub mod inotify;
 pub mod lock;
+pub mod net;
+pub mod passing;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;
