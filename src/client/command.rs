@@ -1,7 +1,9 @@
 //! The table of commands: parsing, help, the manual and completions are made from it.
 
 use super::session::Session;
-use super::{completion, control, daemon, describe, help, jlist, list, logs, start};
+use super::{
+    completion, control, daemon, describe, help, jlist, list, logs, resurrect, save, start,
+};
 use crate::error::Result;
 
 /// What a command does: gives the exit status.
@@ -112,6 +114,20 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print a line whenever the state of a program changes",
         help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
         flags: &[], fields: false, launches: true, run: daemon::events },
+    Command { name: "save", aliases: &["dump"], arguments: "", at_least: 0, at_most: 0,
+        meaning: "write the list of programs to a file, for resurrect",
+        help: "The file is dump.json in RPM_HOME; the one before is kept as dump.json.bak. Nobody needs it to get \
+               programs back after a crash or a reboot: what is wanted is on disk at every change.",
+        flags: &["force"], fields: false, launches: true, run: save::run },
+    Command { name: "resurrect", aliases: &[], arguments: "[file]", at_least: 0, at_most: 1,
+        meaning: "start the programs of a saved list",
+        help: "What is in the list already is left alone, what was stopped comes back stopped. Without a file it is \
+               what save wrote, or where that is damaged, the one before. pm2's dump.pm2 is read too.",
+        flags: &[], fields: false, launches: true, run: resurrect::run },
+    Command { name: "cleardump", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "remove the saved list and the one before",
+        help: "Programs that run are left alone.",
+        flags: &[], fields: false, launches: false, run: save::clear },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print pong when the daemon answers",
         help: "The daemon is launched where none runs.",

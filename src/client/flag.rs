@@ -70,7 +70,7 @@ pub const GLOBAL: &[Flag] = &[
 /// The flags of some commands.
 #[rustfmt::skip]
 pub const FLAGS: &[Flag] = &[
-    switch!("force", Some('f'), force, "start it even if the same script is managed already"),
+    switch!("force", Some('f'), force, "start it even if it is managed already; save even an empty list"),
     switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
     switch!("json", None, json, "print JSON, as jlist does"),
     Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,

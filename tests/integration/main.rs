@@ -26,6 +26,7 @@ mod no_byte_lost;
 mod output;
 mod policy;
 mod protocol;
+mod saved_list;
 mod scarcity;
 mod start;
 mod start_errors;
