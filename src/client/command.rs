@@ -2,7 +2,8 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, help, jlist, list, logs, resurrect, save, start,
+    completion, control, daemon, describe, generate, help, jlist, list, logs, resurrect, save,
+    start,
 };
 use crate::error::Result;
 
@@ -51,31 +52,37 @@ pub fn find(word: &str) -> Option<&'static Command> {
 
 const ANY: usize = usize::MAX;
 const TARGETS: &str = "<id|name|namespace|all>…";
+const TARGETS_OR_FILES: &str = "<id|name|namespace|all|file>…";
 
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    Command { name: "start", aliases: &[], arguments: "<script|command|id|name>…", at_least: 1, at_most: ANY,
+    Command { name: "start", aliases: &[], arguments: "<script|command|id|name|file>…", at_least: 1, at_most: ANY,
         meaning: "start programs",
         help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
                A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
                is no file is a shell command. The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
-               the present environment and folder.",
-        flags: &["force"], fields: true, launches: true, run: start::run },
-    Command { name: "stop", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+               the present environment and folder. A process file tells of programs: NAME.json (one object, an \
+               array, or both under apps; comments are fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
+               paths relative to its folder. What is missing is started, what is there is restarted with the new \
+               settings; a file with a mistake starts nothing.",
+        flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+    Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Done when nothing of them is left. They stay in the list.",
-        flags: &[], fields: false, launches: true, run: control::stop },
-    Command { name: "restart", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+        help: "Done when nothing of them is left. They stay in the list. A process file stands for its programs.",
+        flags: &["only"], fields: false, launches: true, run: control::stop },
+    Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one.",
-        flags: &["update-env"], fields: false, launches: true, run: control::restart },
-    Command { name: "delete", aliases: &["del"], arguments: TARGETS, at_least: 1, at_most: ANY,
+               with, unless --update-env gives them the present one. With a process file, see start: what is \
+               missing is started, and what is there gets its settings.",
+        flags: &["update-env", "env", "only"], fields: false, launches: true, run: control::restart },
+    Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and forget them",
-        help: "Their log files stay.",
-        flags: &[], fields: false, launches: true, run: control::delete },
+        help: "Their log files stay. A process file stands for its programs.",
+        flags: &["only"], fields: false, launches: true, run: control::delete },
     Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "show how programs fare",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
@@ -136,6 +143,11 @@ pub const COMMANDS: &[Command] = &[
         meaning: "stop and forget all programs, then end the daemon",
         help: "Done when nothing of them is left. Log files stay.",
         flags: &[], fields: false, launches: false, run: daemon::kill },
+    Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
+        meaning: "write a process file to begin with",
+        help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
+               stays.",
+        flags: &[], fields: false, launches: false, run: generate::run },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
         meaning: "print what makes a shell complete commands and flags",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",

@@ -3,18 +3,17 @@
 use std::path::Path;
 
 use super::control::{news, present_environment};
-use super::exchange::{Daemon, Trouble};
+use super::exchange::Trouble;
+use super::group;
 use super::list;
 use super::output::{self, harmless};
 use super::session::{DONE, FAILED, Session};
-use crate::app::life::Want;
 use crate::app::spec::Spec;
 use crate::app::value::Octal;
 use crate::config::dump::{self, Dump};
-use crate::config::restore::{self, Group};
+use crate::config::restore;
 use crate::error::{Error, Result};
 use crate::paths::Home;
-use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 use crate::sys::user;
 
@@ -43,7 +42,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     session.say(&news("left alone", &alone))?;
     let mut code = DONE;
     for group in restore::groups(programs) {
-        match restore(&mut daemon, &group) {
+        match group::start(&mut daemon, &group) {
             Ok(processes) => session.say(&news("restored", &processes))?,
             Err(Trouble::Refused(failure)) => {
                 let name = harmless(&group.spec.name);
@@ -82,40 +81,4 @@ fn last_saved(home: &Home, base: &Spec) -> Result<Dump> {
         before.display()
     ));
     Ok(dump)
-}
-
-/// Starts a group. Where some of its instances shall not run, or are not in the list, none runs before that is so.
-fn restore(daemon: &mut Daemon, group: &Group) -> std::result::Result<Vec<Process>, Trouble> {
-    let all_up = group.is_all_up();
-    let start = Request::Start {
-        spec: Box::new(Spec::clone(&group.spec)),
-        // That there is no other has been looked at, by more than the name.
-        force: true,
-        want: if all_up { Want::Up } else { Want::Down },
-    };
-    let mut made = daemon.processes(&start)?;
-    if all_up {
-        return Ok(made);
-    }
-    let ids_of = |made: &[Process], want: Option<Want>| -> Vec<String> {
-        let found = made.iter().filter(|p| group.want(p.instance) == want);
-        found.map(|process| process.id.to_string()).collect()
-    };
-    let (surplus, up) = (ids_of(&made, None), ids_of(&made, Some(Want::Up)));
-    if !surplus.is_empty() {
-        daemon.processes(&Request::Delete { targets: surplus })?;
-        made.retain(|process| group.want(process.instance).is_some());
-    }
-    if !up.is_empty() {
-        let started = daemon.processes(&Request::Restart {
-            targets: up,
-            env: None,
-        })?;
-        for process in started {
-            if let Some(place) = made.iter_mut().find(|p| p.id == process.id) {
-                *place = process;
-            }
-        }
-    }
-    Ok(made)
 }

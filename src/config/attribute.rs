@@ -13,11 +13,26 @@ pub enum Fate {
 
 use Fate::{Missing, Moot};
 
-/// Every one, by the names in pm2's `schema.json`, aliases included.
+/// Those that a process file may have and that are no setting of the program that is started.
+pub const OF_FILES: [&str; 12] = [
+    "append_env_to_name",
+    "autostart",
+    "cmd",
+    "command",
+    "disable_logs",
+    "env",
+    "exec_mode",
+    "filter_env",
+    "force",
+    "instances",
+    "port",
+    "script",
+];
+
+/// Every other one, by the names in pm2's `schema.json`, aliases included.
 const ATTRIBUTES: &[(&str, Fate)] = &[
     ("cron", Missing),
     ("cron_restart", Missing),
-    ("filter_env", Missing),
     ("gid", Missing),
     ("ignore_watch", Missing),
     ("increment_var", Missing),

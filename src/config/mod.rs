@@ -2,11 +2,16 @@
 //! reads no JSON.
 #![forbid(unsafe_code)]
 
+pub mod apps;
 pub mod attribute;
 pub mod dump;
 pub mod json;
+mod node;
 mod pm2;
+pub mod process_file;
+mod procfile;
 pub mod restore;
+pub mod script;
 pub mod settings;
 pub mod text;
 pub mod words;

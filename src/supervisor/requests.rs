@@ -59,7 +59,7 @@ impl Supervisor {
             Request::Start { spec, force, want } => self.start(*spec, force, want),
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
-            Request::Restart { targets, env } => self.restart(&targets, env),
+            Request::Restart { targets, told } => self.restart(&targets, told),
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
@@ -103,12 +103,7 @@ impl Supervisor {
         if spec.name.is_empty() {
             spec.name = default_name(&spec.script);
         }
-        if spec.instances == 0 || spec.instances > 10_000 {
-            return refuse(
-                Code::BadRequest,
-                "start: instances is 1 to 10000".to_owned(),
-            );
-        }
+        check_instances(&spec)?;
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
         if let (Some(other), false) = (namesake, force) {
             let script = String::from_utf8_lossy(&other.spec.script);
@@ -136,13 +131,15 @@ impl Supervisor {
         Ok(Answer::Later(Pending::Stop(Turn::of(ids), then)))
     }
 
-    fn restart(&mut self, targets: &[String], env: Option<Box<Spec>>) -> Result<Answer, Failure> {
+    fn restart(&mut self, targets: &[String], told: Option<Box<Spec>>) -> Result<Answer, Failure> {
         self.refuse_when_ending()?;
         let ids = self.select(targets)?;
-        if let Some(given) = env {
-            let env = self.share_environment(given.env);
+        if let Some(mut told) = told {
+            check_instances(&told)?;
+            told.env = self.share_environment(told.env);
+            let told = Rc::new(*told);
             for id in &ids {
-                self.replace_environment(*id, &env)?;
+                self.replace_spec(*id, &told)?;
             }
         }
         for id in &ids {
@@ -213,17 +210,39 @@ impl Supervisor {
         self.tell_followers("deleted", &program);
     }
 
-    fn replace_environment(&mut self, id: u32, env: &Rc<Environment>) -> Result<(), Failure> {
+    /// Replaces what a program was told: all but its name and namespace, or without a script the environment alone.
+    fn replace_spec(&mut self, id: u32, told: &Rc<Spec>) -> Result<(), Failure> {
         let Some(program) = self.programs.get_mut(&id) else {
             return Ok(());
         };
-        let mut spec = Spec::clone(&program.spec);
-        spec.env = Rc::clone(env);
-        program.spec = Rc::new(spec);
-        records::rewrite_spec(&self.home, program).map_err(|e| {
-            let message = format!("recording the environment of {}: {e}", program.spec.name);
+        let mut spec = match told.script.is_empty() {
+            true => Spec::clone(&program.spec),
+            false => Spec::clone(told),
+        };
+        spec.env = Rc::clone(&told.env);
+        spec.name.clone_from(&program.spec.name);
+        spec.namespace.clone_from(&program.spec.namespace);
+        let pid_file = program.pid_file(&self.home);
+        program.spec = match spec == **told {
+            true => Rc::clone(told),
+            false => Rc::new(spec),
+        };
+        if !told.script.is_empty() {
+            // Its files may be others now: the log writer is told when it runs again.
+            program.logged = false;
+            if program.pid_file(&self.home) != pid_file {
+                let _ = std::fs::remove_file(pid_file);
+            }
+        }
+        let failed = |why: crate::error::Error| {
+            let message = format!("recording what {} was told: {why}", program.spec.name);
             Failure::new(Code::Internal, message)
-        })
+        };
+        if !program.spec.pid_file.is_empty() {
+            make_parent(&program.pid_file(&self.home)).map_err(failed)?;
+        }
+        records::rewrite_spec(&self.home, program)
+            .map_err(|e| failed(crate::error::Error::io("writing its record", &e)))
     }
 
     /// Programs that were started from one shell have one environment: it is kept once.
@@ -243,6 +262,13 @@ pub(super) enum Answer {
     Now(Line),
     /// When it is true.
     Later(Pending),
+}
+
+fn check_instances(spec: &Spec) -> Result<(), Failure> {
+    match spec.instances {
+        1..=10_000 => Ok(()),
+        _ => Err(Failure::new(Code::BadRequest, "instances is 1 to 10000")),
+    }
 }
 
 fn make_parent(path: &std::path::Path) -> crate::error::Result<()> {

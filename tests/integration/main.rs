@@ -25,6 +25,7 @@ mod layering;
 mod no_byte_lost;
 mod output;
 mod policy;
+mod process_file;
 mod protocol;
 mod saved_list;
 mod scarcity;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::ESCAPED_BYTE;
+use super::{ESCAPED_BYTE, Node, Value};
 
 /// JSON text that is being written.
 pub struct Json {
@@ -100,6 +100,22 @@ impl Json {
     pub fn bare(&mut self, value: impl Display) {
         self.separate();
         let _ = write!(self.out, "{value}");
+    }
+
+    /// A value that was read.
+    pub fn node(&mut self, node: &Node) {
+        match &node.value {
+            Value::Null => self.bare("null"),
+            Value::Bool(given) => self.bare(given),
+            Value::Number(text) => self.bare(text),
+            Value::String(bytes) => self.string(bytes),
+            Value::Array(items) => self.array(|json| items.iter().for_each(|item| json.node(item))),
+            Value::Object(members) => self.object(|json| {
+                for member in members {
+                    json.key(&member.key).node(&member.node);
+                }
+            }),
+        }
     }
 
     fn nested(&mut self, left: char, right: char, inner: impl FnOnce(&mut Json)) {
