@@ -62,16 +62,33 @@ fn unfit(field: &Field, node: &Node) -> String {
     format!("expected {wanted}, found {}", node.kind())
 }
 
-/// A value as the text that a field reads: JavaScript writes the whole number 1500 as 1.5e3 or 1500.0 too.
+/// A value as the text that a field reads.
 fn text(node: &Node) -> Option<Vec<u8>> {
-    let whole = match &node.value {
-        Value::Number(text) if text.contains(['.', 'e', 'E']) => text.parse::<f64>().ok(),
-        _ => None,
-    };
-    match whole.filter(|n| n.fract() == 0.0 && n.abs() < 1e15) {
-        Some(number) => Some(format!("{number:.0}").into_bytes()),
-        None => node.scalar(),
+    match &node.value {
+        Value::Number(text) => Some(whole(text).unwrap_or_else(|| text.clone()).into_bytes()),
+        _ => node.scalar(),
     }
+}
+
+/// A whole number that is written as JavaScript may do it, 1500.0 or 1.5e3, in digits alone.
+fn whole(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = [before, behind].concat();
+    let exponent: i32 = exponent.parse().ok().filter(|e: &i32| e.abs() < 100)?;
+    let mut shift = exponent - i32::try_from(behind.len()).ok()?;
+    while shift > 0 {
+        digits.push('0');
+        shift -= 1;
+    }
+    while shift < 0 {
+        digits.pop().filter(|last| *last == '0')?;
+        shift += 1;
+    }
+    let sign = if digits.starts_with('-') { "-" } else { "" };
+    let bare = digits.trim_start_matches(['-', '0']);
+    let bare = if bare.is_empty() { "0" } else { bare };
+    Some([sign, bare].concat())
 }
 
 /// A program where jlist and the saved list tell of it.
@@ -170,6 +187,27 @@ mod tests {
         );
         assert!(!given("autorestart", "false").unwrap().autorestart);
         assert_eq!(given("kill_signal", "15").unwrap().kill_signal.0, 15);
+    }
+
+    #[test]
+    fn whole_numbers_have_many_spellings() {
+        for (text, digits) in [
+            ("1500", Some("1500")),
+            ("1500.0", Some("1500")),
+            ("1.5e3", Some("1500")),
+            ("1.5E+3", Some("1500")),
+            ("150000e-2", Some("1500")),
+            ("0", Some("0")),
+            ("0.0", Some("0")),
+            ("-2.0", Some("-2")),
+            ("0e5", Some("0")),
+            ("1.5", None),
+            ("15e-1", None),
+            ("1e-1", None),
+            ("1e999999999999", None),
+        ] {
+            assert_eq!(whole(text).as_deref(), digits, "{text}");
+        }
     }
 
     #[test]

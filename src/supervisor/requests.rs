@@ -9,6 +9,7 @@ use super::records;
 use super::server::{Ending, Supervisor};
 use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
+use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
 use crate::protocol::request::Request;
@@ -215,34 +216,30 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return Ok(());
         };
-        let mut spec = match told.script.is_empty() {
-            true => Spec::clone(&program.spec),
-            false => Spec::clone(told),
-        };
+        let whole = !told.script.is_empty();
+        let mut spec = Spec::clone(if whole { told } else { &program.spec });
         spec.env = Rc::clone(&told.env);
         spec.name.clone_from(&program.spec.name);
         spec.namespace.clone_from(&program.spec.namespace);
-        let pid_file = program.pid_file(&self.home);
-        program.spec = match spec == **told {
+        let spec = match spec == **told {
             true => Rc::clone(told),
             false => Rc::new(spec),
         };
-        if !told.script.is_empty() {
+        let pid_file = program.pid_file(&self.home);
+        let before = std::mem::replace(&mut program.spec, spec);
+        if let Err(e) = record_spec(&self.home, program) {
+            program.spec = before;
+            let message = format!("recording what {} was told: {e}", program.spec.name);
+            return Err(Failure::new(Code::Internal, message));
+        }
+        if whole {
             // Its files may be others now: the log writer is told when it runs again.
             program.logged = false;
             if program.pid_file(&self.home) != pid_file {
                 let _ = std::fs::remove_file(pid_file);
             }
         }
-        let failed = |why: crate::error::Error| {
-            let message = format!("recording what {} was told: {why}", program.spec.name);
-            Failure::new(Code::Internal, message)
-        };
-        if !program.spec.pid_file.is_empty() {
-            make_parent(&program.pid_file(&self.home)).map_err(failed)?;
-        }
-        records::rewrite_spec(&self.home, program)
-            .map_err(|e| failed(crate::error::Error::io("writing its record", &e)))
+        Ok(())
     }
 
     /// Programs that were started from one shell have one environment: it is kept once.
@@ -262,6 +259,15 @@ pub(super) enum Answer {
     Now(Line),
     /// When it is true.
     Later(Pending),
+}
+
+/// Records what a program is told from now on, and makes the folder of its pid file.
+fn record_spec(home: &Home, program: &Program) -> crate::error::Result<()> {
+    use crate::error::Context;
+    if !program.spec.pid_file.is_empty() {
+        make_parent(&program.pid_file(home))?;
+    }
+    records::rewrite_spec(home, program).doing(|| "writing its record")
 }
 
 fn check_instances(spec: &Spec) -> Result<(), Failure> {

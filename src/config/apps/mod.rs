@@ -10,7 +10,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use self::values::{
-    at_home, exec_mode, filtered, instances, nearest_attribute, switch, text_in, text_of, variables,
+    Filter, at_home, did_you_mean, exec_mode, filter, instances, nearest_attribute, switch,
+    text_in, text_of, variables,
 };
 use super::attribute::{self, Fate};
 use super::dump::{Fault, assignment};
@@ -19,6 +20,7 @@ use super::{script, settings};
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
 use crate::app::spec::{Environment, Spec, name_of};
+use crate::error::Reason;
 use crate::units;
 
 /// What the command line says about the programs of a file.
@@ -70,13 +72,13 @@ pub struct Done {
 /// What has been read of one program.
 struct Draft<'a> {
     app: App,
-    script: Option<&'a Node>,
-    cwd: Option<&'a Node>,
+    script: Option<(usize, &'a [u8])>,
+    cwd: Option<(usize, &'a [u8])>,
     env: Vec<&'a Member>,
     named_env: Vec<&'a Member>,
     named: bool,
     port: Option<Vec<u8>>,
-    filter: Option<&'a Node>,
+    filter: Option<Filter<'a>>,
     suffixed: bool,
     silent: bool,
 }
@@ -132,16 +134,15 @@ impl<'a> Apps<'a> {
             );
             return self.fault(node.at, why);
         }
-        let name = node
-            .get("name")
-            .and_then(Node::string)
-            .map(String::from_utf8_lossy);
-        let label = name.map_or_else(String::new, |name| format!("{name}: "));
+        let name = node.get("name").and_then(Node::string);
+        let label = name.map(|name| String::from_utf8_lossy(name) + ": ");
+        let label = label.unwrap_or_default().into_owned();
         let before = self.done.faults.len();
         let mut draft = self.draft();
         for member in node.members() {
-            if let Err((at, why)) = self.attribute(&mut draft, member, &label) {
-                self.fault(at, format!("{label}{why}"));
+            if let Err(why) = self.attribute(&mut draft, member, &label) {
+                let key = String::from_utf8_lossy(&member.key);
+                self.fault(member.node.at, [&label, &*key, ": ", &why].concat());
             }
         }
         if self.done.faults.len() > before {
@@ -149,7 +150,7 @@ impl<'a> Apps<'a> {
         }
         match self.complete(draft, node.at) {
             Ok(app) => self.add(app, node.at),
-            Err((at, why)) => self.fault(at, format!("{label}{why}")),
+            Err((at, why)) => self.fault(at, label + &why),
         }
     }
 
@@ -177,10 +178,8 @@ impl<'a> Apps<'a> {
         for wanted in self.wishes.only {
             if !self.names.contains(wanted) {
                 let near = units::nearest(wanted, self.names.iter().map(String::as_str));
-                let hint = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-                self.done
-                    .faults
-                    .push((0, format!("no program is called {wanted}{hint}")));
+                let why = ["no program is called ", wanted, &did_you_mean(near)].concat();
+                self.done.faults.push((0, why));
             }
         }
         self.done
@@ -225,20 +224,20 @@ impl<'a> Apps<'a> {
         self.wishes.only.is_empty() || self.wishes.only.contains(name)
     }
 
-    /// Takes one attribute.
+    /// Takes one attribute. The error completes "KEY: …".
     fn attribute<'n>(
         &mut self,
         draft: &mut Draft<'n>,
         member: &'n Member,
         label: &str,
-    ) -> Checked<()> {
+    ) -> Result<(), String> {
         let node = &member.node;
         let key = String::from_utf8_lossy(&member.key);
         if node.value == Value::Null {
             return Ok(());
         }
         if let Some(name) = key.strip_prefix("env_") {
-            let members = variables(node, &key)?;
+            let members = variables(node)?;
             if self.wishes.env == Some(name) {
                 draft.named_env.extend(members);
                 draft.named = true;
@@ -246,55 +245,35 @@ impl<'a> Apps<'a> {
             return Ok(());
         }
         let name = field::snake(&key);
-        let wrong = |why: String| (node.at, format!("{key}: {why}"));
+        let mut warning = None;
         match name.as_str() {
-            "env" => draft.env.extend(variables(node, &key)?),
-            "script" | "exec" | "cmd" | "command" => draft.script = Some(node),
-            "cwd" => draft.cwd = Some(node),
-            "exec_mode" => {
-                if let Some(warning) = exec_mode(node).map_err(wrong)? {
-                    self.warn(member, label, warning);
-                }
-            }
-            "instances" => draft.app.spec.instances = instances(node).map_err(wrong)?,
-            "port" => {
-                let port = node.scalar().ok_or("expected a number".to_owned());
-                draft.port = Some(port.map_err(wrong)?);
-            }
-            "filter_env" => draft.filter = Some(node),
-            "autostart" => {
-                if !switch(node).map_err(wrong)? {
-                    draft.app.want = Want::Down;
-                }
-            }
-            "force" => draft.app.force = switch(node).map_err(wrong)?,
-            "append_env_to_name" => draft.suffixed = switch(node).map_err(wrong)?,
-            "disable_logs" => draft.silent = switch(node).map_err(wrong)?,
+            "env" => draft.env.extend(variables(node)?),
+            "script" | "exec" | "cmd" | "command" => draft.script = Some((node.at, text_in(node)?)),
+            "cwd" => draft.cwd = Some((node.at, text_in(node)?)),
+            "exec_mode" => warning = exec_mode(node)?.map(str::to_owned),
+            "instances" => draft.app.spec.instances = instances(node)?,
+            "port" => draft.port = Some(node.scalar().ok_or("expected a number")?),
+            "filter_env" => draft.filter = Some(filter(node)?),
+            "autostart" if switch(node)? => draft.app.want = Want::Up,
+            "autostart" => draft.app.want = Want::Down,
+            "force" => draft.app.force = switch(node)?,
+            "append_env_to_name" => draft.suffixed = switch(node)?,
+            "disable_logs" => draft.silent = switch(node)?,
             _ => match (field::find(&name), attribute::fate(&name)) {
-                (Some(field), _) => {
-                    settings::read(&mut draft.app.spec, field, node).map_err(wrong)?
+                (Some(field), _) => settings::read(&mut draft.app.spec, field, node)?,
+                (None, Some(Fate::Missing)) if attribute::asks(&name, node) => {
+                    warning = Some("not supported yet, and left out".to_owned());
                 }
-                (None, Some(Fate::Moot)) => {}
-                (None, Some(Fate::Missing)) => {
-                    if attribute::asks(&name, node) {
-                        self.warn(member, label, "not supported yet, and left out");
-                    }
-                }
+                (None, Some(_)) => {}
                 (None, None) => {
-                    let hint = nearest_attribute(&name);
-                    let hint =
-                        hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-                    self.warn(member, label, &format!("no such attribute{hint}, left out"));
+                    let hint = did_you_mean(nearest_attribute(&name));
+                    warning = Some(["no such attribute", &hint, ", left out"].concat());
                 }
             },
         }
+        let warning = warning.map(|what| (member.at, [label, &key, ": ", &what].concat()));
+        self.done.warnings.extend(warning);
         Ok(())
-    }
-
-    fn warn(&mut self, member: &Member, label: &str, what: &str) {
-        let key = String::from_utf8_lossy(&member.key);
-        let warning = format!("{label}{key}: {what}");
-        self.done.warnings.push((member.at, warning));
     }
 
     /// What the attributes mean together.
@@ -309,49 +288,40 @@ impl<'a> Apps<'a> {
             spec.error_file = b"/dev/null".to_vec();
         }
         self.overrule(spec).map_err(|why| (at, why))?;
-        let Some(word) = draft.script else {
-            return Err((at, "a program needs a script".to_owned()));
-        };
-        let text = text_in(word).map_err(|(at, why)| (at, format!("script: {why}")))?;
-        let env = self.environment(&draft)?;
-        let (suffixed, named) = (draft.suffixed, draft.named);
-        let mut app = draft.app;
-        app.spec.env = Rc::new(env);
-        let cwd = app.spec.cwd.clone();
+        let script = draft
+            .script
+            .ok_or_else(|| (at, "a program needs a script".to_owned()));
+        let (place, word) = script?;
+        draft.app.spec.env = Rc::new(self.environment(&draft)?);
+        let App { spec, want, force } = draft.app;
+        let cwd = spec.cwd.clone();
         let folder = Path::new(OsStr::from_bytes(&cwd));
-        app.spec = script::meaning(app.spec, OsStr::from_bytes(&at_home(text)), &[folder])
-            .map_err(|why| (word.at, format!("script: {why}")))?;
-        if let (true, Some(env)) = (suffixed, self.wishes.env) {
-            app.spec.name = format!("{}-{env}", app.spec.name);
-        }
-        let name = &app.spec.name;
-        match self.wishes.env {
-            Some(env) if !named && self.is_meant(name) => {
-                let why = format!("{name}: there is no env_{env} in it");
+        let mut spec = script::meaning(spec, OsStr::from_bytes(&at_home(word)), &[folder])
+            .map_err(|why| (place, ["script: ", &why].concat()))?;
+        if let Some(env) = self.wishes.env {
+            if draft.suffixed {
+                spec.name = [&spec.name, "-", env].concat();
+            }
+            if !draft.named && self.is_meant(&spec.name) {
+                let why = [&spec.name, ": there is no env_", env, " in it"].concat();
                 self.done.warnings.push((at, why));
             }
-            _ => {}
         }
-        Ok(app)
+        Ok(App { spec, want, force })
     }
 
     /// The folder that a program runs in.
-    fn cwd(&self, given: Option<&Node>) -> Checked<Vec<u8>> {
-        let Some(node) = given else {
+    fn cwd(&self, given: Option<(usize, &[u8])>) -> Checked<Vec<u8>> {
+        let Some((at, text)) = given else {
             return Ok(self.folder.as_os_str().as_bytes().to_vec());
         };
-        let text = text_in(node).map_err(|(at, why)| (at, format!("cwd: {why}")))?;
         let folder = self.folder.join(OsStr::from_bytes(&at_home(text)));
-        let wrong = |why: String| (node.at, format!("cwd: {why}"));
-        match folder.metadata() {
-            Ok(found) if found.is_dir() => script::absolute(&folder).map_err(wrong),
-            Ok(_) => Err(wrong(format!("{} is not a folder", folder.display()))),
-            Err(e) => Err(wrong(format!(
-                "{}: {}",
-                folder.display(),
-                crate::error::Reason(&e)
-            ))),
-        }
+        let done = match folder.metadata() {
+            Ok(found) if found.is_dir() => script::absolute(&folder),
+            Ok(_) => Err(format!("{} is not a folder", folder.display())),
+            Err(e) => Err(format!("{}: {}", folder.display(), Reason(&e))),
+        };
+        done.map_err(|why| (at, ["cwd: ", &why].concat()))
     }
 
     /// Gives a program what the command line says.
@@ -373,7 +343,8 @@ impl<'a> Apps<'a> {
         let base = self.wishes.base.env.assignments();
         let mut assignments = Vec::new();
         for assignment in base {
-            if !filtered(draft.filter, name_of(assignment))? {
+            let filter = draft.filter.as_ref();
+            if !filter.is_some_and(|filter| filter.holds(name_of(assignment))) {
                 assignments.push(assignment.to_vec());
             }
         }

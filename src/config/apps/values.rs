@@ -7,30 +7,27 @@ use std::path::PathBuf;
 use crate::app::command;
 use crate::app::field::{FIELDS, Field};
 use crate::config::attribute::{self, OF_FILES};
-use crate::config::dump::Fault;
 use crate::config::json::{Json, Member, Node, Value};
 use crate::units;
 
+fn expected(what: &str, node: &Node) -> String {
+    ["expected ", what, ", found ", node.kind()].concat()
+}
+
 /// The members of an environment.
-pub fn variables<'n>(node: &'n Node, key: &str) -> Result<&'n [Member], Fault> {
+pub fn variables(node: &Node) -> Result<&[Member], String> {
     match &node.value {
         Value::Object(members) => Ok(members),
-        _ => Err((
-            node.at,
-            format!(
-                "{key}: expected an object of variables, found {}",
-                node.kind()
-            ),
-        )),
+        _ => Err(expected("an object of variables", node)),
     }
 }
 
 /// A string that says something.
-pub fn text_in(node: &Node) -> Result<&[u8], Fault> {
+pub fn text_in(node: &Node) -> Result<&[u8], String> {
     match node.string() {
-        Some(b"") => Err((node.at, "it is empty".to_owned())),
+        Some(b"") => Err("it is empty".to_owned()),
         Some(text) => Ok(text),
-        None => Err((node.at, format!("expected a string, found {}", node.kind()))),
+        None => Err(expected("a string", node)),
     }
 }
 
@@ -47,24 +44,40 @@ pub fn text_of(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether `filter_env` keeps a variable away from a program: true all of them, a word the one of that name, an array
-/// those whose names hold one of its words.
-pub fn filtered(filter: Option<&Node>, name: &[u8]) -> Result<bool, Fault> {
-    let Some(node) = filter else {
-        return Ok(false);
-    };
-    let holds = |word: &[u8]| !word.is_empty() && name.windows(word.len()).any(|part| part == word);
+/// Which variables `filter_env` keeps away from a program.
+pub enum Filter<'a> {
+    /// All of them, or none.
+    All(bool),
+    /// The one of this name.
+    Name(&'a [u8]),
+    /// Those whose names hold one of these.
+    Parts(Vec<&'a [u8]>),
+}
+
+impl Filter<'_> {
+    /// Whether a variable is kept away.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        match self {
+            Filter::All(all) => *all,
+            Filter::Name(given) => name == *given,
+            Filter::Parts(parts) => parts
+                .iter()
+                .any(|part| name.windows(part.len().max(1)).any(|piece| piece == *part)),
+        }
+    }
+}
+
+/// `filter_env`
+pub fn filter(node: &Node) -> Result<Filter<'_>, String> {
+    let wrong = || expected("true, a name, or an array of parts of names", node);
     match &node.value {
-        Value::Bool(all) => Ok(*all),
-        Value::String(word) => Ok(name == word.as_slice()),
-        Value::Array(items) => Ok(items.iter().filter_map(Node::string).any(holds)),
-        _ => Err((
-            node.at,
-            format!(
-                "filter_env: expected true, a name or an array of parts of names, found {}",
-                node.kind()
-            ),
-        )),
+        Value::Bool(all) => Ok(Filter::All(*all)),
+        Value::String(name) => Ok(Filter::Name(name)),
+        Value::Array(items) => {
+            let parts = items.iter().map(|item| item.string().ok_or_else(wrong));
+            parts.collect::<Result<_, _>>().map(Filter::Parts)
+        }
+        _ => Err(wrong()),
     }
 }
 
@@ -72,7 +85,7 @@ pub fn filtered(filter: Option<&Node>, name: &[u8]) -> Result<bool, Fault> {
 pub fn switch(node: &Node) -> Result<bool, String> {
     match &node.value {
         Value::Bool(given) => Ok(*given),
-        _ => Err(format!("expected true or false, found {}", node.kind())),
+        _ => Err(expected("true or false", node)),
     }
 }
 
@@ -89,11 +102,11 @@ pub fn exec_mode(node: &Node) -> Result<Option<&'static str>, String> {
 
 /// How many instances: a number, or "max".
 pub fn instances(node: &Node) -> Result<u32, String> {
-    let wrong = || format!("expected a number or \"max\", found {}", node.kind());
-    let text = node.scalar().ok_or_else(wrong)?;
-    let text = String::from_utf8(text).map_err(|_| wrong())?;
+    let wanted = "a number or \"max\"";
+    let text = node.scalar().ok_or_else(|| expected(wanted, node))?;
+    let text = String::from_utf8_lossy(&text);
     if text != "max" && text.parse::<i64>().is_err() {
-        return Err(format!("expected a number or \"max\", found '{text}'"));
+        return Err(format!("expected {wanted}, found '{text}'"));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let count = command::instances(&text, u32::try_from(processors).unwrap_or(u32::MAX));
@@ -113,6 +126,11 @@ pub fn at_home(path: &[u8]) -> Vec<u8> {
             .to_vec(),
         _ => path.to_vec(),
     }
+}
+
+/// The question whether something else was meant.
+pub fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| [" (did you mean ", near, "?)"].concat())
 }
 
 /// The attribute that was meant.

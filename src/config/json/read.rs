@@ -105,6 +105,11 @@ pub fn parse(source: &Source) -> Result<Node> {
     Err(source.error(fault.0, &fault.1))
 }
 
+/// Whether it may stand in a word of JavaScript.
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
+}
+
 /// Where the text is no JSON, and why.
 struct Fault(usize, String);
 
@@ -196,15 +201,20 @@ impl<'a> Reader<'a> {
             Some(b'[') => self.nested(Reader::array)?,
             Some(b'"') => Value::String(self.string()?),
             Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => self.word()?,
+            _ => self.name()?,
         };
         Ok(Node { at, value })
     }
 
-    fn word(&mut self) -> Read<Value> {
+    /// The letters, digits and the like that come next.
+    fn word(&self) -> &'a str {
         let rest = self.rest();
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-        let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    }
+
+    fn name(&mut self) -> Read<Value> {
+        let word = self.word();
         let value = match word {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
