@@ -117,7 +117,7 @@ pub fn apply(session: &Session, daemon: &mut Daemon, file: ProcessFile, force: b
                 output::complain(format!("cannot start {name}: {}", failure.message));
                 code = FAILED;
             }
-            Err(Trouble::Broken(error)) => return Err(error),
+            Err(Trouble::Gone(error) | Trouble::Broken(error)) => return Err(error),
         }
     }
     Ok(code)

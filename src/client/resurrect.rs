@@ -49,7 +49,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
                 output::complain(format!("cannot restore {name}: {}", failure.message));
                 code = FAILED;
             }
-            Err(Trouble::Broken(error)) => return Err(error),
+            Err(Trouble::Gone(error) | Trouble::Broken(error)) => return Err(error),
         }
     }
     list::after_news(session, &mut daemon)?;
