@@ -26,6 +26,7 @@ pub struct Options {
     pub env: Option<String>,
     pub only: Vec<String>,
     pub write: bool,
+    pub keep: bool,
 }
 
 /// One row.
@@ -88,6 +89,7 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
         meaning: "with a process file: these of its programs, not all" },
     switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
+    switch!("keep", None, keep, "leave the programs running, for the next daemon"),
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },
