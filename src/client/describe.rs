@@ -122,7 +122,7 @@ fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
         ("last end", exit),
         ("created", ago(meter.age(process.created))),
         ("user", Some(Users::default().name(process.uid).to_owned())),
-        ("mode", Some(record.mode.clone())),
+        ("mode", Some(record.process.mode.word().to_owned())),
         ("script", Some(lossy(&spec.script))),
         ("args", some(words(&spec.args))),
         (

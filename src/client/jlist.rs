@@ -91,7 +91,7 @@ mod tests {
             r#"[{"pid":0,"name":"api","pm_id":3,"monit":{"memory":0,"cpu":0.0},"pm2_env":{"#,
             r#""status":"online","restart_time":2,"unstable_restarts":1,"pm_uptime":5,"created_at":4"#,
             r#""exit_code":null,"exit_signal":"SIGKILL""#,
-            r#""exec_mode":"fork_mode","exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
+            r#""exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
             r#""args":["--port","30 00"]"#,
             r#""autorestart":false"#,
             r#""kill_timeout":3000"#,

@@ -7,7 +7,7 @@ use super::roff::Page;
 use crate::app::field::{FIELDS, Field};
 use crate::protocol::line::MAX_LINE;
 use crate::protocol::reply::CODES;
-use crate::protocol::request::VERBS;
+use crate::protocol::verb::VERBS;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 /// When the pages last changed.

@@ -95,8 +95,6 @@ fn whole(text: &str) -> Option<String> {
 pub struct Told<'a> {
     /// What it is.
     pub spec: &'a Spec,
-    /// How it is run.
-    pub mode: &'a str,
     /// The file of its standard output.
     pub out_path: &'a [u8],
     /// The file of its standard error.
@@ -111,8 +109,6 @@ pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
     for field in FIELDS {
         write(json.key(field.name.as_bytes()), field, &(field.write)(spec));
     }
-    json.key(b"exec_mode")
-        .string(format!("{}_mode", told.mode).as_bytes());
     json.key(b"exec_interpreter")
         .string(interpreter_shown(spec).as_bytes());
     for (key, path) in [
