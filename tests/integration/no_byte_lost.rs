@@ -8,8 +8,6 @@ use rpm::sys::signal::Signal;
 use crate::harness::wait::{ended_within, wait_for_end};
 use crate::harness::{Home, assert_same_bytes, noise, proc, skip, wait_until};
 
-const STOP: i32 = 19;
-
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Victim {
@@ -51,7 +49,7 @@ fn kill_once(home: &Home, victim: Victim) {
     let writer = home.log_writer().expect("a log writer");
     match victim {
         Victim::LogWriter | Victim::Both => proc::kill(writer, Signal::KILL),
-        Victim::SupervisorOfAStoppedLogWriter => proc::kill(writer, Signal::new(STOP).unwrap()),
+        Victim::SupervisorOfAStoppedLogWriter => proc::stop(writer),
         Victim::Supervisor => {}
     }
     if victim != Victim::LogWriter {
@@ -62,7 +60,7 @@ fn kill_once(home: &Home, victim: Victim) {
     if victim == Victim::SupervisorOfAStoppedLogWriter {
         // Time for another one to come in between, if the next supervisor does not find this one.
         ended_within(writer, Duration::from_millis(5));
-        proc::kill(writer, Signal::CONT);
+        proc::go_on(writer);
     }
     let writers = || proc::named(&home.root, "rpmd-log");
     match victim {

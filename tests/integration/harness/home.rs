@@ -15,7 +15,7 @@ use rpm::sys::signal::Signal;
 use rpm::sys::spawn::Record;
 
 use super::run::{Output, finish};
-use super::wait::{ended_within, wait_for_files};
+use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
 use super::wire::Wire;
 use super::{app, has, proc};
 
@@ -256,6 +256,17 @@ impl Home {
     /// The pid of the log writer, where there is one.
     pub fn log_writer(&self) -> Option<i32> {
         proc::named(&self.root, "rpmd-log").first().copied()
+    }
+
+    /// Kills both daemons, neither of which has time to have another of the other.
+    #[track_caller]
+    pub fn kill_daemons(&self) {
+        wait_until("a log writer", || self.log_writer().is_some());
+        let both = [self.supervisor(), self.log_writer().unwrap()];
+        both.into_iter().for_each(proc::stop);
+        both.into_iter()
+            .for_each(|pid| proc::kill(pid, Signal::KILL));
+        both.into_iter().for_each(wait_for_end);
     }
 
     /// Names of what is in a folder of the home.
