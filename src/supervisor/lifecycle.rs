@@ -94,7 +94,7 @@ impl Supervisor {
         }
     }
 
-    fn remove_pid_file(&mut self, id: u32) {
+    pub(super) fn remove_pid_file(&mut self, id: u32) {
         if let Some(program) = self.programs.get(&id) {
             let _ = std::fs::remove_file(program.pid_file(&self.home));
         }

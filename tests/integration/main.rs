@@ -22,6 +22,7 @@ mod ending;
 mod home_folder;
 mod hostile;
 mod idle;
+mod kill_points;
 mod layering;
 mod no_byte_lost;
 mod output;

@@ -1,6 +1,7 @@
 //! What the tests are made with.
 
 pub mod home;
+pub mod killer;
 pub mod proc;
 pub mod run;
 pub mod wait;
