@@ -17,6 +17,7 @@ mod json;
 mod list;
 mod logs;
 mod man;
+mod monit;
 mod output;
 mod record;
 mod roff;
