@@ -109,9 +109,10 @@ impl Columns {
             let wider = CURVES.into_iter().find(|wide| *wide <= width + left);
             fitting.push((What::Curve, wider.unwrap_or(width)));
         }
-        let place = |what: What| ORDER.iter().position(|other| *other == what);
-        fitting.sort_by_key(|(what, _)| place(*what));
-        Columns(fitting)
+        let in_order = ORDER
+            .iter()
+            .filter_map(|what| fitting.iter().find(|(other, _)| other == what));
+        Columns(in_order.copied().collect())
     }
 
     /// The line of headings.

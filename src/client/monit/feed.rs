@@ -69,6 +69,11 @@ impl Feed {
         }
     }
 
+    /// Something was done: the list is asked for at once.
+    pub fn hurry(&mut self) {
+        self.due = 0;
+    }
+
     /// Connects and asks when it is time to. `wanted` is a program of which all shall be known.
     pub fn prompt(&mut self, now: u64, wanted: Option<u32>) -> Option<News> {
         if let Some((_, since)) = self.asked {

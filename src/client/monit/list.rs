@@ -1,5 +1,7 @@
 //! The programs: what was measured of them, their order, which of them is selected, and which are in sight.
 
+use std::cmp::Ordering;
+
 use super::history::History;
 use crate::protocol::process::Process;
 
@@ -56,9 +58,8 @@ pub struct List {
 }
 
 impl List {
-    /// Takes what the daemon has answered at a moment of the monotonic clock.
-    pub fn sample(&mut self, mut processes: Vec<Process>, now_ms: u64) {
-        processes.sort_unstable_by_key(|process| process.id);
+    /// Takes what the daemon has answered, sorted by id, at a moment of the monotonic clock.
+    pub fn sample(&mut self, processes: Vec<Process>, now_ms: u64) {
         let passed = self
             .sampled
             .replace(now_ms)
@@ -77,7 +78,7 @@ impl List {
 
     /// Sorts and filters, and keeps the selected program selected; where it is gone, the one in its place.
     fn arrange(&mut self) {
-        let wanted = self.filter.to_lowercase();
+        let wanted = self.filter.to_ascii_lowercase();
         let matches = |program: &Program| {
             let Process {
                 id,
@@ -87,8 +88,8 @@ impl List {
                 ..
             } = &program.process;
             wanted.is_empty()
-                || name.to_lowercase().contains(&wanted)
-                || namespace.to_lowercase().contains(&wanted)
+                || name.to_ascii_lowercase().contains(&wanted)
+                || namespace.to_ascii_lowercase().contains(&wanted)
                 || state.word().contains(&wanted)
                 || id.to_string() == wanted
         };
@@ -97,24 +98,21 @@ impl List {
             .filter(|(_, program)| matches(program))
             .map(|(at, _)| at)
             .collect();
-        let programs = &self.programs;
-        let value = |at: &usize| {
-            programs.get(*at).map_or(0, |program| match self.order {
-                Order::Cpu => program.cpu.unwrap_or(0),
-                _ => program.process.memory,
-            })
-        };
-        match self.order {
-            Order::Id => {}
-            Order::Name => {
-                let name = |at: &usize| {
-                    programs
-                        .get(*at)
-                        .map(|program| program.process.name.as_str())
+        if self.order != Order::Id {
+            let (programs, order) = (&self.programs, self.order);
+            // Equal ones stay in the order of their ids, which is that of their places.
+            self.shown.sort_unstable_by(|one, other| {
+                let (Some(a), Some(b)) = (programs.get(*one), programs.get(*other)) else {
+                    return Ordering::Equal;
                 };
-                self.shown.sort_by(|one, other| name(one).cmp(&name(other)));
-            }
-            Order::Cpu | Order::Memory => self.shown.sort_by_key(|at| std::cmp::Reverse(value(at))),
+                let compared = match order {
+                    Order::Id => Ordering::Equal,
+                    Order::Name => a.process.name.cmp(&b.process.name),
+                    Order::Cpu => b.cpu.cmp(&a.cpu),
+                    Order::Memory => b.process.memory.cmp(&a.process.memory),
+                };
+                compared.then(one.cmp(other))
+            });
         }
         let found = self
             .shown

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use super::text;
 use crate::client::follow::{Printer, Source, changed};
@@ -84,12 +83,18 @@ impl Pane {
             });
         }
         // The file that was written to last has the last lines.
-        self.files.sort_by_key(|file| {
-            let found = file.source.path().metadata();
-            found
+        let written = |file: &File| {
+            file.source
+                .path()
+                .metadata()
                 .and_then(|found| found.modified())
-                .unwrap_or(SystemTime::UNIX_EPOCH)
-        });
+                .ok()
+        };
+        if let [out, error] = self.files.as_mut_slice() {
+            if written(out) > written(error) {
+                std::mem::swap(out, error);
+            }
+        }
         self.watcher = Watcher::new().ok();
         for file in &mut self.files {
             // Watched before it is read, so that nothing is missed in between. What cannot be watched is looked at

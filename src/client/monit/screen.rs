@@ -138,6 +138,7 @@ impl Screen<'_> {
     fn take_terminal(&mut self) -> Result<bool> {
         if !self.terminal.in_foreground() {
             signal::act_by_default(Signal::TTOU, true);
+            self.signals.listening(|| ());
             let continued = self.signals.take(Signal::CONT);
             return match continued || self.terminal.in_foreground() {
                 true => Ok(false),
@@ -175,6 +176,8 @@ impl Screen<'_> {
         self.terminal.leave();
         self.entered = false;
         signal::act_by_default(Signal::TSTP, whole_job);
+        // What continued it, and what came meanwhile.
+        self.signals.listening(|| ());
     }
 
     /// What time brings.
@@ -400,6 +403,7 @@ impl Screen<'_> {
         });
         if let Some((text, bad)) = told {
             self.tell(text, bad);
+            self.feed.hurry();
         }
     }
 }
