@@ -22,6 +22,7 @@ mod home_folder;
 mod hostile;
 mod idle;
 mod layering;
+mod monit;
 mod no_byte_lost;
 mod output;
 mod policy;

@@ -40,9 +40,8 @@ const ORDER: [What; 11] = [
     What::Curve,
 ];
 
-/// The width of names: what they have at least, what they have before the last columns come, and what they have at
-/// most.
-const NAME: [usize; 3] = [8, 16, 40];
+/// The width of names: what they have at least, and up to where they grow before the next columns come.
+const NAME: [usize; 4] = [8, 12, 20, 40];
 const BAR: usize = 6;
 /// The widths that a curve of [`ENTRIES`] entries can have, the widest first.
 const CURVES: [usize; 5] = [ENTRIES, ENTRIES / 2, ENTRIES / 3, ENTRIES / 4, ENTRIES / 5];
@@ -70,7 +69,7 @@ impl Columns {
             .max();
         let id = most(|program| program.process.id.into()).max(2);
         let restarts = most(|program| program.process.restarts.into()).max(2);
-        let [least, middling, widest] = NAME;
+        let [least, short, middling, widest] = NAME;
         let longest = longest.unwrap_or(0);
         // Two cells for the mark of the selected line; a blank before each column but the first.
         let mut left = room.saturating_sub(2 + id + 1 + least);
@@ -85,8 +84,9 @@ impl Columns {
             (What::Uptime, 4),
             (What::CpuBar, BAR),
             (What::MemoryBar, BAR),
-            (What::Name, middling),
+            (What::Name, short),
             (What::Curve, ENTRIES / 6),
+            (What::Name, middling),
             (What::Pid, 7),
             (What::Name, widest),
         ] {

@@ -127,7 +127,10 @@ impl List {
 
     fn select_at(&mut self, at: usize) {
         self.cursor = at.min(self.shown.len().saturating_sub(1));
-        self.selected = self.shown.get(self.cursor).and_then(|at| self.id(*at));
+        // Where nothing matches the filter, the selected one is found again when it matches.
+        if let Some(at) = self.shown.get(self.cursor) {
+            self.selected = self.id(*at);
+        }
         self.scroll();
     }
 
@@ -354,8 +357,10 @@ mod tests {
         assert_eq!(names(&list), "[web]");
         list.set_filter("stopped".into());
         assert!(list.selected().is_none() && list.len() == 0);
+        list.set_filter("1".into());
+        list.set_filter("stopped".into());
         list.set_filter(String::new());
-        assert_eq!(list.len(), 3);
+        assert_eq!(names(&list), "api [web] API2");
     }
 
     #[test]

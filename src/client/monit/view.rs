@@ -352,3 +352,6 @@ impl View<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 pub mod home;
 pub mod proc;
 pub mod run;
+pub mod tmux;
 pub mod wait;
 pub mod wire;
 
