@@ -11,8 +11,19 @@ use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::sys::socket;
 
-/// The daemon of a home; none where none runs.
+/// How often a daemon is launched that ends before it has greeted.
+const LAUNCHES: usize = 3;
+
+/// The daemon of a home, which has greeted; none where none runs.
 pub fn connect(home: &Home) -> Result<Option<Daemon>> {
+    match connect_silently(home)? {
+        Some(mut daemon) => Ok(daemon.greet()?.then_some(daemon)),
+        None => Ok(None),
+    }
+}
+
+/// The daemon of a home, of whatever version; none where none runs.
+pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
     let path = home.socket();
     let error = match socket::connect(&path) {
         Ok(stream) => return Ok(Some(Daemon::new(home.clone(), stream))),
@@ -51,19 +62,26 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
         return Ok(daemon);
     }
     if !silent {
+        if let Ok(sentence) = std::fs::read_to_string(home.gave_up()) {
+            output::complain(sentence.trim_end());
+        }
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }
-    let launched = launch(&home);
-    // Where the launch failed, another client may have been faster, and its daemon serves as well.
-    match (connect(&home)?, launched) {
-        (Some(daemon), _) => Ok(daemon),
-        (None, Err(error)) => Err(error),
-        (None, Ok(())) => Err(Error::new(format!(
-            "the daemon in {0} ended at once; see {1}",
-            home.root().display(),
-            home.daemon_log().display()
-        ))),
+    for _ in 0..LAUNCHES {
+        let launched = launch(&home);
+        // Where the launch failed, another client may have been faster, and its daemon serves as well.
+        match (connect(&home)?, launched) {
+            (Some(daemon), _) => return Ok(daemon),
+            (None, Err(error)) => return Err(error),
+            // It served, and has ended already.
+            (None, Ok(())) => {}
+        }
     }
+    Err(Error::new(format!(
+        "the daemon in {0} ended at once, {LAUNCHES} times; see {1}",
+        home.root().display(),
+        home.daemon_log().display()
+    )))
 }
 
 /// Runs `rpmd` and waits for its first process: that ends when the socket is ready, or after saying why not.

@@ -41,7 +41,7 @@ pub fn kill(session: &mut Session) -> Result<u8> {
 
 fn holds_programs(home: &Home) -> bool {
     let entries = std::fs::read_dir(home.run());
-    entries.is_ok_and(|mut entries| entries.next().is_some())
+    entries.is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()))
 }
 
 /// `rpm events`

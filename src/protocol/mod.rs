@@ -23,6 +23,10 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "--launched",
         "used by rpm: another supervisor that serves already is no failure",
     ),
+    (
+        "--resume",
+        "used by rpmd-log, to have a supervisor again when one died",
+    ),
     ("-h, --help", "say what the options are"),
     ("-V, --version", "print the version"),
 ];

@@ -14,7 +14,7 @@ use crate::protocol::link::Order;
 use crate::sys::pid::Pid;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, Signal};
-use crate::sys::spawn::{self, Report, Stage};
+use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};
 use crate::units;
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,7 @@ impl Supervisor {
             if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
                 // What is wanted is on disk before anything is done about it.
                 self.record(id);
-            } else if counted(&before) != counted(&after) {
+            } else if counted(&before) != counted(&after) || matches!(event, Event::Exited(..)) {
                 self.unrecorded.push(id);
             }
         }
@@ -117,9 +117,15 @@ impl Supervisor {
         program.foreign = false;
         program.strays.clear();
         program.group = None;
+        program.run = program.run.saturating_add(1);
         let plan = program.plan(&self.home, self.nofile);
+        let inherited = Inherited {
+            null: self.null.as_fd(),
+            listener: self.listener.as_fd(),
+            lock: self.lock.fd(),
+        };
         let spawned = match &plan {
-            Ok(plan) => spawn::spawn(plan, self.null.as_fd()),
+            Ok(plan) => spawn::spawn(plan, inherited),
             Err(nul) => Err(std::io::Error::other(nul.to_string())),
         };
         match spawned {
@@ -204,10 +210,11 @@ impl Supervisor {
         }
     }
 
-    fn ended(&mut self, id: u32, exit: Exit) {
+    pub(super) fn ended(&mut self, id: u32, exit: Exit) {
         let remain = self.remains(id);
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
+            program.ended = program.run;
             if program.life.state == State::Online {
                 self.note(id, describe_exit(exit));
             }

@@ -4,7 +4,6 @@ mod adoption;
 mod answer;
 mod clients;
 mod connection;
-mod journal;
 mod lifecycle;
 mod log_link;
 mod program;
@@ -12,6 +11,7 @@ mod records;
 mod requests;
 mod server;
 mod setup;
+mod state;
 mod timers;
 
 use std::process::ExitCode;
@@ -58,6 +58,7 @@ fn parse() -> Result<Task> {
         match arg {
             Long("foreground") => mode = setup::Mode::Foreground,
             Long("launched") => mode = setup::Mode::Launched,
+            Long("resume") => mode = setup::Mode::Resumed,
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
             other => return Err(Error::new(other.unexpected().to_string())),

@@ -34,6 +34,10 @@ pub struct Program {
     pub created: u64,
     /// When the present run began, ms since the epoch.
     pub since: u64,
+    /// How many runs it has had, the present one included.
+    pub run: u32,
+    /// The last run whose end has been dealt with.
+    pub ended: u32,
     /// What the child between fork and exec reports by.
     pub report: Option<OwnedFd>,
     /// Why the last launch did not come to the program.
@@ -73,6 +77,8 @@ impl Program {
             life: Life::default(),
             created,
             since: 0,
+            run: 0,
+            ended: 0,
             report: None,
             failure: None,
             group: None,
@@ -220,6 +226,7 @@ impl Program {
             stdout: c_path(&records.out())?,
             stderr: c_path(&records.err())?,
             record: c_path(&records.pid())?,
+            run: self.run,
             pid_file: Some(c_path(&self.pid_file(home))?),
             nofile,
         })

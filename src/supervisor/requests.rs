@@ -201,6 +201,10 @@ impl Supervisor {
         let Some(program) = self.programs.remove(&id) else {
             return;
         };
+        if id.saturating_add(1) == self.next_id {
+            // No number means two programs, even if this supervisor is killed.
+            self.note_state();
+        }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));

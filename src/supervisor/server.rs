@@ -7,17 +7,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::journal::Journal;
 use super::log_link::LogLink;
 use super::program::Program;
 use super::timers::{Timer, Timers};
 use crate::app::life::Event;
+use crate::app::value::Bytes;
+use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::protocol::link::Order;
+use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
@@ -53,14 +57,43 @@ enum Token {
     Client(u64),
 }
 
+/// How the supervisor is executed.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Its path.
+    pub program: PathBuf,
+    /// Init or a container started it, and will again.
+    pub foreground: bool,
+}
+
+/// What the supervisor holds from its start.
+pub struct Holdings {
+    /// Its lock.
+    pub lock: LockFile,
+    /// The daemons' log.
+    pub journal: Journal,
+    /// The control socket.
+    pub listener: UnixListener,
+    /// Signals arrive here.
+    pub signals: SelfPipe,
+    /// The limits of open descriptors that programs get.
+    pub nofile: (u64, u64),
+}
+
 /// Everything that the supervisor knows.
 pub struct Supervisor {
     pub(super) home: Home,
+    /// Held for as long as this is the supervisor.
+    pub(super) lock: LockFile,
+    /// How it is executed.
+    pub(super) way: Way,
     pub(super) journal: Journal,
     pub(super) programs: BTreeMap<u32, Program>,
     /// Programs by the pid of their leader, where it is our child.
     pub(super) by_pid: BTreeMap<Pid, u32>,
     pub(super) next_id: u32,
+    /// Records that could not be read and were set aside.
+    pub(super) damaged: Vec<PathBuf>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
     /// Programs whose process is to be made.
@@ -88,19 +121,23 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of no programs.
-    pub fn new(
-        home: Home,
-        journal: Journal,
-        listener: UnixListener,
-        signals: SelfPipe,
-        nofile: (u64, u64),
-    ) -> io::Result<Supervisor> {
+    pub fn new(home: Home, way: Way, holdings: Holdings) -> io::Result<Supervisor> {
+        let Holdings {
+            lock,
+            journal,
+            listener,
+            signals,
+            nofile,
+        } = holdings;
         Ok(Supervisor {
             home,
+            lock,
+            way,
             journal,
             programs: BTreeMap::new(),
             by_pid: BTreeMap::new(),
             next_id: 0,
+            damaged: Vec::new(),
             unrecorded: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
@@ -249,10 +286,14 @@ impl Supervisor {
         }
     }
 
-    /// Forks a log writer and tells it of every program.
+    /// Connects to a log writer, forked where there is none, and tells it of every program.
     pub(super) fn start_logger(&mut self) {
         self.log_started = self.now;
-        match self.log.start(&self.home) {
+        let program = match self.way.foreground {
+            true => Bytes::new(),
+            false => self.way.program.as_os_str().as_bytes().to_vec(),
+        };
+        match self.log.start(&self.home, &program) {
             Ok(()) => {
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
@@ -263,6 +304,7 @@ impl Supervisor {
                 for order in orders {
                     self.log.order(&order);
                 }
+                self.log.order(&Order::Complete);
                 self.log.repeat_drains();
             }
             Err(e) => {
@@ -287,14 +329,19 @@ impl Supervisor {
     }
 
     fn logger_lost(&mut self) {
+        let leaving = self.log.was_leaving();
         self.log.lost();
         if self.ending == Some(Ending::Farewell) {
+            self.log.forget(&self.home);
             self.changed = true;
             return;
         }
-        self.journal
-            .note("the log writer has ended; starting another");
-        match self.now.saturating_sub(self.log_started) < LOGGER_AGAIN {
+        let soon = self.now.saturating_sub(self.log_started) < LOGGER_AGAIN;
+        if !leaving {
+            self.journal
+                .note("the log writer has ended; starting another");
+        }
+        match soon && !leaving {
             true => self
                 .timers
                 .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
@@ -336,6 +383,9 @@ impl Supervisor {
             for id in ids {
                 self.forget(id);
             }
+            // An empty list begins anew.
+            self.next_id = 0;
+            self.note_state();
         }
         let _ = std::fs::remove_file(self.home.socket());
         self.log.order(&Order::Bye);

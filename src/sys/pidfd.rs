@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use super::pid::Pid;
+use super::poll::{Interest, PollSet};
 use super::signal::Signal;
 use super::wait;
 use crate::app::life::Exit;
@@ -43,6 +45,13 @@ impl PidFd {
         self.0.as_fd()
     }
 
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut set = PollSet::default();
+        set.push(self.fd(), Interest::READ, ());
+        set.wait(Some(Duration::ZERO)).is_ok() && set.ready().next().is_some()
+    }
+
     /// Signals the process, never one that took its number. `pidfd_send_signal(2)`
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let info = std::ptr::null::<libc::siginfo_t>();
@@ -80,7 +89,6 @@ impl PidFd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::poll::{Interest, PollSet};
 
     #[test]
     fn the_end_of_a_process_is_seen_and_its_status_known_or_unknown() {
@@ -89,11 +97,13 @@ mod tests {
             .spawn()
             .unwrap();
         let held = PidFd::open(Pid::new(child.id() as i32).unwrap()).unwrap();
+        assert!(!held.has_ended());
         held.signal(Signal::TERM).unwrap();
         let mut set = PollSet::default();
         set.push(held.fd(), Interest::READ, ());
         set.wait(None).unwrap();
         assert!(set.ready().next().unwrap().1.readable);
+        assert!(held.has_ended());
         child.wait().unwrap();
         assert!(matches!(
             held.exit(),

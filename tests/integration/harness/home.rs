@@ -243,8 +243,7 @@ impl Home {
 
     /// The pid of the log writer, where there is one.
     pub fn log_writer(&self) -> Option<i32> {
-        let mut all = proc::of_home(&self.root).into_iter();
-        all.find(|pid| proc::name(*pid) == "rpmd-log")
+        proc::named(&self.root, "rpmd-log").first().copied()
     }
 
     /// Names of what is in a folder of the home.
