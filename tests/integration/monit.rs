@@ -1,9 +1,12 @@
 //! `rpm monit`, in a terminal that can be looked at.
 
+use std::path::Path;
+
 use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::tmux::Tmux;
+use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, has, proc, skip, wait_until};
 
 /// A home and a terminal; none without tmux.
@@ -41,20 +44,18 @@ fn is_restored(home: &Home, tmux: &Tmux, left: &str) {
 
 #[track_caller]
 fn assert_same_settings(home: &Home, tmux: &Tmux) {
-    tmux.type_line("stty -g > stty.after; echo settings written");
-    tmux.wait_for_text("\nsettings written");
-    let read = |name: &str| std::fs::read_to_string(home.base.join(name)).unwrap();
-    assert_eq!(read("stty.after"), read("stty.before"));
+    let after = home.base.join("stty.after");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    tmux.type_line("stty -g > stty.after");
+    wait_until("stty has written", || read(&after).ends_with('\n'));
+    assert_eq!(read(&after), read(&home.base.join("stty.before")));
+    std::fs::remove_file(after).unwrap();
 }
 
 #[test]
 fn it_shows_programs_and_follows_the_logs_of_the_selected_one() {
     with_terminal(|home, tmux| {
-        home.start(
-            "talker",
-            "echo first words\nsleep 1000\n",
-            &[],
-        );
+        home.start("talker", "echo first words\nsleep 1000\n", &[]);
         home.start_sleep("sleeper");
         home.start("complainer", "echo bad luck >&2\nsleep 1000\n", &[]);
         start_monit(tmux);
@@ -71,10 +72,8 @@ fn it_shows_programs_and_follows_the_logs_of_the_selected_one() {
         );
         assert!(lines[5].starts_with("── talker (id 0): log"), "{screen}");
         // A line that comes while it is looked at.
-        home.shell(
-            "echo later >> $RPM_HOME/logs/talker-out.log",
-        )
-        .ok();
+        home.shell("echo later >> $RPM_HOME/logs/talker-out.log")
+            .ok();
         tmux.wait_for_text("\n  later\n");
         tmux.press(&["Down", "Down"]);
         let screen = tmux.wait_for_text("bad luck");
@@ -218,10 +217,8 @@ fn it_can_be_suspended_and_resumed() {
         );
         assert_same_settings(home, tmux);
         // In the background it stops rather than draw over the shell.
-        tmux.type_line("bg");
-        wait_until("it stops again", || {
-            proc::stat(monit).first().is_some_and(|state| state == "T")
-        });
+        tmux.type_line("bg; while [[ $(jobs) != *Stopped* ]]; do :; done; echo stopped again");
+        tmux.wait_for_text("\nstopped again");
         assert!(!tmux.screen().contains("q quit"));
         tmux.type_line("fg");
         tmux.wait_for_text("q quit");
@@ -239,8 +236,9 @@ fn it_can_be_suspended_and_resumed() {
         tmux.wait_for_text("q quit");
         tmux.press(&["C-z"]);
         tmux.wait_for_text("Stopped");
-        tmux.type_line("kill %1; wait %1; echo \"ended with $?\"");
-        tmux.wait_for_text("ended with 143");
+        let monit = tmux.child("rpm");
+        tmux.type_line("kill %1");
+        wait_for_end(monit);
         assert_same_settings(home, tmux);
     });
 }
@@ -255,17 +253,17 @@ fn a_thousand_programs_can_be_walked_through() {
         tmux.wait_for_text("1000 down");
         tmux.press(&["-N", "300", "Down"]);
         let screen = tmux.wait_for_text(" 301/1000 ");
-        assert!(screen.contains("\n>  300 many"), "{screen}");
+        assert!(screen.contains("\n> 300 many"), "{screen}");
         tmux.press(&["End"]);
         let screen = tmux.wait_for_text(" 1000/1000 ");
         assert!(
-            screen.contains("\n   998 many") && screen.contains("\n>  999 many"),
+            screen.contains("\n  998 many") && screen.contains("\n> 999 many"),
             "{screen}"
         );
         tmux.press(&["PPage", "Home"]);
         tmux.wait_for_text(" 1/1000 ");
         tmux.press(&["/", "5", "0", "0", "Enter"]);
-        tmux.wait_for_text(">  500 many");
+        tmux.wait_for_text("> 500 many");
         home.rpm(&["delete", "all"]).ok();
         tmux.wait_for_text("nothing matches 500");
         tmux.press(&["q"]);
