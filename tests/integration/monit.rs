@@ -91,10 +91,13 @@ fn processor_time_and_memory_are_those_of_the_program() {
     with_terminal(|home, tmux| {
         home.start("busy", "while :; do :; done\n", &[]);
         start_monit(tmux);
-        // A share with a bar that is more than its smallest part.
+        // Whatever share of this machine it gets, it is more than nothing, and so is its bar.
         let screen = tmux.wait_for("a busy program", |screen| {
             let row = screen.lines().nth(2).unwrap_or_default();
-            row.contains("% █") && row.contains("mb ▏")
+            row.contains("% ")
+                && !row.contains(" 0.0%")
+                && !row.contains("% ·")
+                && row.contains("mb ▏")
         });
         let row = screen.lines().nth(2).unwrap();
         assert!(row.trim_end().ends_with('█'), "the curve of {row}");
@@ -246,9 +249,11 @@ fn it_can_be_suspended_and_resumed() {
 #[test]
 fn a_thousand_programs_can_be_walked_through() {
     with_terminal(|home, tmux| {
-        home.wire()
-            .ask("start script=/bin/true name=many want=down instances=1000")
-            .ok();
+        // Not all at once: a slow disk takes its time for each.
+        for _ in 0..10 {
+            let request = "start script=/bin/true name=many want=down instances=100 force=true";
+            home.wire().ask(request).ok();
+        }
         start_monit(tmux);
         tmux.wait_for_text("1000 down");
         tmux.press(&["-N", "300", "Down"]);
