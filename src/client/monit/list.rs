@@ -79,40 +79,21 @@ impl List {
     /// Sorts and filters, and keeps the selected program selected; where it is gone, the one in its place.
     fn arrange(&mut self) {
         let wanted = self.filter.to_ascii_lowercase();
-        let matches = |program: &Program| {
-            let Process {
-                id,
-                name,
-                namespace,
-                state,
-                ..
-            } = &program.process;
-            wanted.is_empty()
-                || name.to_ascii_lowercase().contains(&wanted)
-                || namespace.to_ascii_lowercase().contains(&wanted)
-                || state.word().contains(&wanted)
-                || id.to_string() == wanted
-        };
-        let all = self.programs.iter().enumerate();
-        self.shown = all
-            .filter(|(_, program)| matches(program))
-            .map(|(at, _)| at)
-            .collect();
-        if self.order != Order::Id {
-            let (programs, order) = (&self.programs, self.order);
-            // Equal ones stay in the order of their ids, which is that of their places.
-            self.shown.sort_unstable_by(|one, other| {
-                let (Some(a), Some(b)) = (programs.get(*one), programs.get(*other)) else {
-                    return Ordering::Equal;
-                };
-                let compared = match order {
-                    Order::Id => Ordering::Equal,
-                    Order::Name => a.process.name.cmp(&b.process.name),
-                    Order::Cpu => b.cpu.cmp(&a.cpu),
-                    Order::Memory => b.process.memory.cmp(&a.process.memory),
-                };
-                compared.then(one.cmp(other))
-            });
+        let (programs, order) = (&self.programs, self.order);
+        self.shown.clear();
+        for (at, program) in programs.iter().enumerate() {
+            if !matches(&program.process, &wanted) {
+                continue;
+            }
+            // Behind those that are equal, so that these stay in the order of their ids.
+            let place = match order {
+                Order::Id => self.shown.len(),
+                order => self.shown.partition_point(|other| {
+                    let other = programs.get(*other);
+                    other.is_some_and(|other| compared(order, other, program).is_le())
+                }),
+            };
+            self.shown.insert(place, at);
         }
         let found = self
             .shown
@@ -228,6 +209,25 @@ impl List {
             }
         }
         counts
+    }
+}
+
+/// Whether a program has this part, in lower case, in its name, namespace or state, or this id.
+fn matches(process: &Process, wanted: &str) -> bool {
+    wanted.is_empty()
+        || process.name.to_ascii_lowercase().contains(wanted)
+        || process.namespace.to_ascii_lowercase().contains(wanted)
+        || process.state.word().contains(wanted)
+        || process.id.to_string() == wanted
+}
+
+/// Which of two programs comes first.
+fn compared(order: Order, one: &Program, other: &Program) -> Ordering {
+    match order {
+        Order::Id => one.process.id.cmp(&other.process.id),
+        Order::Name => one.process.name.cmp(&other.process.name),
+        Order::Cpu => other.cpu.cmp(&one.cpu),
+        Order::Memory => other.process.memory.cmp(&one.process.memory),
     }
 }
 
