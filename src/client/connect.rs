@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::exchange::Daemon;
 use super::output;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::socket;
 
@@ -86,16 +86,13 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
 
 /// Runs `rpmd` and waits for its first process: that ends when the socket is ready, or after saying why not.
 fn launch(home: &Home) -> Result<()> {
-    let program = daemon_program();
+    let program = daemon_program()?;
     let mut command = Command::new(&program);
     command.arg("--launched").env("RPM_HOME", home.root());
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.status().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::new(
-            "starting the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder",
-        ),
-        _ => Error::io(format!("starting the daemon {}", program.display()), &error),
-    })?;
+    let status = command
+        .status()
+        .doing(|| format!("starting the daemon {}", program.display()))?;
     match status.success() {
         true => Ok(()),
         false => Err(Error::new(format!(
@@ -106,11 +103,14 @@ fn launch(home: &Home) -> Result<()> {
 }
 
 /// The `rpmd` that belongs to this client: the one beside it, else the one in `PATH`.
-fn daemon_program() -> PathBuf {
+pub fn daemon_program() -> Result<PathBuf> {
     let own = std::env::current_exe().and_then(|own| own.canonicalize());
     let beside = own.ok().map(|own| own.with_file_name("rpmd"));
-    match beside.filter(|program| program.is_file()) {
-        Some(program) => program,
-        None => "rpmd".into(),
-    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let elsewhere = std::env::split_paths(&path).map(|folder| folder.join("rpmd"));
+    let found = beside.into_iter().chain(elsewhere).find(|p| p.is_file());
+    let found = found.and_then(|program| std::path::absolute(program).ok());
+    found.ok_or_else(|| {
+        Error::new("finding the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder")
+    })
 }

@@ -121,18 +121,18 @@ impl Daemon {
         Ok(processes)
     }
 
-    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others.
+    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others. Gives
+    /// the line that ends it.
     pub fn each_process(
         &mut self,
         request: &Request,
         each: &mut dyn FnMut(Process),
-    ) -> std::result::Result<(), Trouble> {
+    ) -> std::result::Result<Line, Trouble> {
         self.send(request)?;
         self.answer(&mut |bytes| {
             each(program(bytes)?);
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Reads one answer.

@@ -23,6 +23,7 @@ pub struct Options {
     pub err: bool,
     pub raw: bool,
     pub man: bool,
+    pub keep: bool,
 }
 
 /// One row.
@@ -79,6 +80,7 @@ pub const FLAGS: &[Flag] = &[
     switch!("out", None, out, "only standard output"),
     switch!("err", None, err, "only standard error"),
     switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    switch!("keep", None, keep, "leave the programs running, for the next daemon"),
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },

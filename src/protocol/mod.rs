@@ -27,6 +27,14 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "--resume",
         "used by rpmd-log, to have a supervisor again when one died",
     ),
+    (
+        "--updated=FD",
+        "used by rpmd, to go on in the place of another release of itself",
+    ),
+    (
+        "--self-check",
+        "used by rpmd, to see that this release can read the records of its home",
+    ),
     ("-h, --help", "say what the options are"),
     ("-V, --version", "print the version"),
 ];

@@ -1,12 +1,15 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::handover;
 use super::records::{self, Found};
 use super::server::Supervisor;
 use super::state::{Boot, State};
 use super::timers::Timer;
 use crate::app::life::{self, Event, Exit, Life, Want};
+use crate::protocol::line::Line;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
@@ -23,7 +26,8 @@ enum Process {
 impl Supervisor {
     /// Takes over the programs that the records know: those that live are adopted, those that have ended meanwhile are
     /// treated by their restart policy. In a new boot those are started that were wanted up.
-    pub(super) fn take_over(&mut self, state: State) {
+    /// What another release has handed over counts for more than the records.
+    pub(super) fn take_over(&mut self, state: State, mut handed: BTreeMap<u32, Line>) {
         let boot = state.boot;
         let ids = records::ids(&self.home);
         if boot == Boot::Another {
@@ -41,7 +45,10 @@ impl Supervisor {
         for id in ids {
             self.next_id = self.next_id.max(id.saturating_add(1));
             match records::load(&self.home, id) {
-                Ok(Some(found)) => self.take_over_one(found, boot),
+                Ok(Some(found)) => match handed.remove(&id) {
+                    Some(line) => self.carry_on(found, &line),
+                    None => self.take_over_one(found, boot),
+                },
                 Ok(None) => {
                     let _ = std::fs::remove_dir_all(self.home.records(id).folder());
                 }
@@ -69,6 +76,27 @@ impl Supervisor {
         self.journal.note(format_args!(
             "program {id} is left out: {why}; set aside: {aside}"
         ));
+    }
+
+    /// Goes on with a program where another release has left it.
+    fn carry_on(&mut self, found: Found, line: &Line) {
+        let mut program = found.program;
+        let id = program.id;
+        let spec = Rc::make_mut(&mut program.spec);
+        spec.env = self.share_environment(Rc::clone(&spec.env));
+        if handover::restore(&mut program, line).is_none() {
+            return self.take_over_one(Found { program, ..found }, Boot::Same);
+        }
+        self.timers.set(Timer::Program(id), program.life.deadline);
+        match Pid::new(program.life.pid) {
+            // Alive or dead, it is ours to reap.
+            Some(pid) if program.adopted.is_none() => {
+                self.by_pid.insert(pid, id);
+            }
+            None if program.life.state == life::State::Launching => self.launches.push_back(id),
+            _ => {}
+        }
+        self.programs.insert(id, program);
     }
 
     fn take_over_one(&mut self, found: Found, boot: Boot) {
@@ -106,7 +134,7 @@ impl Supervisor {
                     self.feed(id, Event::Stop);
                 }
             }
-            (None, Some(last)) => self.ended_unseen(id, last.pid),
+            (None, Some(last)) => self.ended_unseen(id, last),
             (None, None) if want == Want::Down => {}
             (None, None) if boot == Boot::Another => self.start_anew(id),
             (None, None) => self.go_on(id, was, delay),
@@ -144,10 +172,10 @@ impl Supervisor {
     }
 
     /// The last run has come to its end and nobody has seen it.
-    fn ended_unseen(&mut self, id: u32, pid: Pid) {
-        let proc = self.proc.as_ref();
-        if proc.is_some_and(|proc| proc.stat(pid).is_ok_and(|stat| stat.lives())) {
-            // The number is another's: a group that bears it is too.
+    fn ended_unseen(&mut self, id: u32, last: Record) {
+        let now = self.proc.as_ref().map(|proc| proc.stat(last.pid));
+        if now.is_some_and(|now| now.is_ok_and(|stat| stat.start != last.start)) {
+            // The number is another's by now: a group that bears it is too.
             if let Some(program) = self.programs.get_mut(&id) {
                 program.group = None;
             }

@@ -50,6 +50,8 @@ pub struct Program {
     pub foreign: bool,
     /// The process, where it is not our child.
     pub adopted: Option<PidFd>,
+    /// The leader of the last run after its end: its group is found by it, never another that took the number.
+    pub led: Option<PidFd>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// The log writer drains it.
@@ -85,6 +87,7 @@ impl Program {
             strays: Vec::new(),
             foreign: false,
             adopted: None,
+            led: None,
             fifos: None,
             logged: false,
             gauge: None,

@@ -15,7 +15,9 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::log_link::LogLink;
 use super::program::Program;
+use super::sync::Unsynced;
 use super::timers::{Timer, Timers};
+use super::update::Update;
 use crate::app::life::Event;
 use crate::app::value::Bytes;
 use crate::logger::journal::Journal;
@@ -40,6 +42,8 @@ const FAREWELL: u64 = 1000;
 pub enum Ending {
     /// All programs are stopped and forgotten.
     Forget,
+    /// Programs run on, for the next supervisor to adopt.
+    Leave,
     /// All programs are stopped; the next supervisor starts those that were wanted up.
     Keep,
     /// Nothing runs any more: the log writer and the clients are taken leave of.
@@ -52,6 +56,7 @@ enum Token {
     Signals,
     Listener,
     Logger,
+    Check,
     Report(u32),
     Adopted(u32),
     Client(u64),
@@ -94,6 +99,8 @@ pub struct Supervisor {
     pub(super) next_id: u32,
     /// Records that could not be read and were set aside.
     pub(super) damaged: Vec<PathBuf>,
+    pub(super) unsynced: Unsynced,
+    pub(super) update: Option<Update>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
     /// Programs whose process is to be made.
@@ -138,6 +145,8 @@ impl Supervisor {
             by_pid: BTreeMap::new(),
             next_id: 0,
             damaged: Vec::new(),
+            unsynced: Unsynced::default(),
+            update: None,
             unrecorded: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
@@ -167,6 +176,7 @@ impl Supervisor {
             if self.finished() {
                 return;
             }
+            self.execute_update();
             self.fill(&mut set);
             let sleep = match busy {
                 true => Some(Duration::ZERO),
@@ -230,6 +240,9 @@ impl Supervisor {
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
         }
+        if let Some(answer) = self.check_fd() {
+            set.push(answer.as_fd(), Interest::READ, Token::Check);
+        }
         for program in self.programs.values() {
             if let Some(report) = &program.report {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
@@ -272,6 +285,8 @@ impl Supervisor {
                 Timer::Program(id) => self.feed(id, Event::Deadline),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Logger => self.start_logger(),
+                Timer::Sync => self.sync_now(),
+                Timer::Check => self.check_is_late(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
             }
         }
@@ -279,6 +294,7 @@ impl Supervisor {
             match token {
                 Token::Report(id) => self.hear_report(*id),
                 Token::Logger => self.hear_logger(),
+                Token::Check => self.hear_check(),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
                 Token::Signals | Token::Adopted(_) => {}
@@ -353,23 +369,29 @@ impl Supervisor {
     pub(super) fn end(&mut self, ending: Ending) {
         match self.ending {
             None | Some(Ending::Keep) => self.ending = Some(ending),
-            Some(Ending::Forget | Ending::Farewell) => return,
+            Some(Ending::Forget | Ending::Leave | Ending::Farewell) => return,
+        }
+        self.changed = true;
+        if ending == Ending::Leave {
+            return;
         }
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
             self.feed(id, Event::Stop);
         }
-        self.changed = true;
     }
 
     /// Goes on with the end as far as it is possible now.
     fn settle_end(&mut self) {
-        let (Some(Ending::Forget | Ending::Keep), true) = (
-            self.ending,
-            self.programs.values().all(|p| p.life.at_rest()),
-        ) else {
-            return;
+        let come = match self.ending {
+            Some(Ending::Forget | Ending::Keep) => self.programs.values().all(|p| p.life.at_rest()),
+            // A child that has not executed yet may still have something to say.
+            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
+            Some(Ending::Farewell) | None => false,
         };
+        if !come {
+            return;
+        }
         let token = match self.last_drain {
             Some(token) => token,
             None => self.log.drain(self.programs.keys().copied().collect()),

@@ -1,11 +1,15 @@
 //! From the start of the process to the loop.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 
+use super::handover::Handover;
 use super::server::{Holdings, Supervisor, Way};
 use super::state::State;
+use super::update;
 use crate::error::{Context, Error, Result};
 use crate::logger::journal::Journal;
 use crate::paths::Home;
@@ -14,7 +18,7 @@ use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{clock, fd, socket, user, wait};
+use crate::sys::{clock, fd, reexec, socket, user, wait};
 use std::time::Duration;
 
 /// How long another supervisor may take to begin. ms
@@ -31,22 +35,28 @@ pub enum Mode {
     Daemon,
     /// By a client that found none. That another client was quicker is no failure then.
     Launched,
+    /// By another release of itself, which hands over in the file of this descriptor.
+    Updated(i32),
     /// By the log writer, whose supervisor died. That somebody else was quicker is no failure either.
     Resumed,
 }
 
 /// Becomes the supervisor of a home and serves to the end.
 pub fn run(home: Home, mode: Mode) -> Result<()> {
-    let program = std::env::current_exe().doing(|| "finding the path of this program")?;
     let way = Way {
-        program,
+        program: update::own_path()?,
         foreground: mode == Mode::Foreground,
     };
+    if let Mode::Updated(handed) = mode {
+        let mut supervisor = go_on(home, way, handed)?;
+        serve(&mut supervisor);
+        return Ok(());
+    }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_all_except(&[]);
     let readiness = match mode {
         Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
-        Mode::Foreground => Readiness::nobody(),
+        Mode::Foreground | Mode::Updated(_) => Readiness::nobody(),
         Mode::Resumed => {
             daemonize::new_session();
             Readiness::nobody()
@@ -57,9 +67,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     match prepare(home, mode, way) {
         Ok(Some(mut supervisor)) => {
             readiness.ready();
-            supervisor.run();
-            supervisor.journal.note("ended");
-            supervisor.journal.flush();
+            serve(&mut supervisor);
             Ok(())
         }
         Ok(None) => {
@@ -77,6 +85,46 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
             Err(e)
         }
     }
+}
+
+fn serve(supervisor: &mut Supervisor) {
+    supervisor.run();
+    supervisor.journal.note("ended");
+    supervisor.journal.flush();
+}
+
+/// The supervisor in the place of another release of it.
+fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
+    fd::sweep_cloexec();
+    let missing = || Error::new("--updated is for rpmd itself; there is nothing handed over");
+    let mut file = File::from(reexec::inherited(handed).ok_or_else(missing)?);
+    let mut text = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut text))
+        .doing(|| "reading what was handed over")?;
+    let handover = Handover::read(&text).ok_or_else(missing)?;
+    let state = State::read(&home)?;
+    let way = Way {
+        foreground: handover.foreground,
+        ..way
+    };
+    let lock = LockFile::inherited(handover.lock);
+    let listener = UnixListener::from(handover.listener);
+    let mut supervisor = assemble(home, way, lock, listener)?;
+    supervisor
+        .journal
+        .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
+    supervisor.take_over(state, handover.programs);
+    supervisor.next_id = supervisor.next_id.max(handover.next_id);
+    for connection in handover.connections {
+        supervisor.connect(connection);
+    }
+    // Whoever has ended in between is not told of again.
+    supervisor.reap();
+    supervisor.start_logger();
+    // The log writer still runs the code of the other release.
+    supervisor.log.replace();
+    Ok(supervisor)
 }
 
 /// The supervisor, about to serve; none where another one serves and that is as well.
@@ -101,7 +149,7 @@ fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
         crate::protocol::RELEASE,
         supervisor.home.root().display()
     ));
-    supervisor.take_over(state);
+    supervisor.take_over(state, BTreeMap::new());
     supervisor.start_logger();
     let _ = fs::remove_file(supervisor.home.gave_up());
     Ok(Some(supervisor))

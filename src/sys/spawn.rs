@@ -11,6 +11,7 @@ use std::ptr;
 use super::check;
 use super::fd;
 use super::pid::Pid;
+use super::reexec::pointers;
 use super::signal::{self, AllBlocked};
 
 /// All that the child needs, prepared before the fork: afterwards it must not allocate.
@@ -186,11 +187,6 @@ impl Record {
             run: next("run=").map_or(Some(0), |run| run.parse().ok())?,
         })
     }
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    let pointers = strings.iter().map(|s| s.as_ptr());
-    pointers.chain(std::iter::once(ptr::null())).collect()
 }
 
 /// The child between fork and exec.
