@@ -168,15 +168,18 @@ impl Feed {
                         (Asked::Describe, Some(record)) => {
                             news.push(News::Record(Box::new(record)))
                         }
-                        (Asked::Describe, None) => {}
+                        (Asked::Describe, None) => self.due = 0,
                     }
                 }
                 Heard::Refused(why) => {
                     self.asked = None;
-                    // That a program has gone between two looks is no trouble.
-                    if what == Asked::List {
-                        news.push(News::List(Vec::new()));
-                        news.push(News::Trouble(why));
+                    match what {
+                        Asked::List => {
+                            news.push(News::List(Vec::new()));
+                            news.push(News::Trouble(why));
+                        }
+                        // It has gone since the list was made, which is old then.
+                        Asked::Describe => self.due = 0,
                     }
                 }
             }

@@ -69,7 +69,7 @@ pub struct Message {
 /// How far ← and → move the logs.
 const SHIFT: usize = 8;
 
-/// The keys and what they do, for people; what `/` stands between is shown in UTF-8 / ASCII.
+/// The keys and what they do, for people.
 #[rustfmt::skip]
 pub const KEYS: &[(&str, &str)] = &[
     ("up down  k j", "select another program"),
