@@ -24,6 +24,7 @@ impl Signal {
     pub const TERM: Signal = Signal(libc::SIGTERM);
     pub const CHLD: Signal = Signal(libc::SIGCHLD);
     pub const CONT: Signal = Signal(libc::SIGCONT);
+    pub const STOP: Signal = Signal(libc::SIGSTOP);
     pub const TSTP: Signal = Signal(libc::SIGTSTP);
     pub const TTOU: Signal = Signal(libc::SIGTTOU);
     pub const WINCH: Signal = Signal(libc::SIGWINCH);

@@ -134,6 +134,15 @@ fn keys_restart_and_stop_after_a_yes() {
         tmux.press(&["Enter"]);
         tmux.wait_for_text("started two (id 1)");
         assert_eq!(home.program("one").restarts, 1, "the other was left alone");
+        tmux.press(&["p"]);
+        tmux.wait_for_text("pause two (id 1)? y/n");
+        tmux.press(&["y"]);
+        tmux.wait_for_text("1 online  1 paused");
+        assert_eq!(home.program("two").state, State::Paused);
+        tmux.press(&["p"]);
+        tmux.wait_for_text("resume two (id 1)? y/n");
+        tmux.press(&["y"]);
+        tmux.wait_for_text("2 online");
     });
 }
 

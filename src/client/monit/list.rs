@@ -35,6 +35,7 @@ pub enum Order {
 #[allow(missing_docs)]
 pub struct Counts {
     pub online: usize,
+    pub paused: usize,
     pub changing: usize,
     pub down: usize,
 }
@@ -204,6 +205,7 @@ impl List {
         for program in &self.programs {
             match program.process.state {
                 State::Online => counts.online += 1,
+                State::Paused => counts.paused += 1,
                 State::Stopped | State::Errored => counts.down += 1,
                 _ => counts.changing += 1,
             }

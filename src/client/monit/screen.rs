@@ -367,8 +367,13 @@ impl Screen<'_> {
         }
         let targets = vec![errand.id.to_string()];
         let request = match errand.deed {
-            Deed::Start | Deed::Restart => Request::Restart { targets, env: None },
+            Deed::Start | Deed::Restart => Request::Restart {
+                targets,
+                told: None,
+            },
             Deed::Stop => Request::Stop { targets },
+            Deed::Pause => Request::Pause { targets },
+            Deed::Resume => Request::Resume { targets },
         };
         match Link::connect(&self.home) {
             Ok(mut link) => {

@@ -23,6 +23,8 @@ pub enum Deed {
     Start,
     Restart,
     Stop,
+    Pause,
+    Resume,
 }
 
 impl Deed {
@@ -32,6 +34,8 @@ impl Deed {
             Deed::Start => ("start", "started"),
             Deed::Restart => ("restart", "restarted"),
             Deed::Stop => ("stop", "stopped"),
+            Deed::Pause => ("pause", "paused"),
+            Deed::Resume => ("resume", "resumed"),
         }
     }
 }
@@ -76,6 +80,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("PgUp PgDn  Home End", "by pages; the first, the last"),
     ("r", "restart the selected program, or start it"),
     ("s", "stop it"),
+    ("p", "pause it, or have it go on"),
     ("Enter", "all that is known of it; Enter again goes back"),
     ("/", "show only what has this name, namespace, state or id; Esc shows all"),
     ("i n c m", "sort by id, name, cpu, memory"),
@@ -141,6 +146,7 @@ impl State {
             (_, Key::Char('?' | 'h')) => self.turn_to(Page::Help),
             (_, Key::Char('r')) => self.ask(Deed::Restart),
             (_, Key::Char('s')) => self.ask(Deed::Stop),
+            (_, Key::Char('p')) => self.ask(Deed::Pause),
             (Page::List, key) => self.list_key(key),
             (_, key) => self.page_key(key),
         }
@@ -228,15 +234,15 @@ impl State {
             return;
         };
         let process = &program.process;
-        let at_rest = matches!(process.state, Condition::Stopped | Condition::Errored);
-        let deed = match (deed, at_rest) {
-            (Deed::Stop, true) => {
-                return self.tell(
-                    format!("{} is {} already", process.name, process.state.word()),
-                    false,
-                );
+        let deed = match (deed, process.state) {
+            (Deed::Restart, Condition::Stopped | Condition::Errored) => Deed::Start,
+            (Deed::Pause, Condition::Paused) => Deed::Resume,
+            (Deed::Stop, Condition::Stopped | Condition::Errored) => {
+                return self.refuse("is", "already");
             }
-            (Deed::Restart, true) => Deed::Start,
+            (Deed::Pause, state) if state != Condition::Online => {
+                return self.refuse("cannot be paused, it is", "");
+            }
             (deed, _) => deed,
         };
         self.asked = Some(Errand {
@@ -244,6 +250,15 @@ impl State {
             id: process.id,
             name: process.name.clone(),
         });
+    }
+
+    /// Says why the selected program's state forbids something.
+    fn refuse(&mut self, before: &str, after: &str) {
+        if let Some(program) = self.list.selected() {
+            let (name, word) = (&program.process.name, program.process.state.word());
+            let text = format!("{name} {before} {word} {after}");
+            self.tell(text.trim_end().to_owned(), false);
+        }
     }
 
     /// Shows news.
@@ -300,7 +315,17 @@ mod tests {
         assert_eq!(press(&mut state, "s\n"), errand(Deed::Stop, 1, "api"));
         assert_eq!(press(&mut state, "jry"), errand(Deed::Start, 2, "db"));
         assert_eq!(press(&mut state, "sy"), Wish::Nothing);
-        assert_eq!(state.message.unwrap().text, "db is stopped already");
+        let told = |state: &State| state.message.clone().unwrap().text;
+        assert_eq!(told(&state), "db is stopped already");
+        assert_eq!(press(&mut state, "py"), Wish::Nothing);
+        assert_eq!(told(&state), "db cannot be paused, it is stopped");
+        assert_eq!(press(&mut state, "kpy"), errand(Deed::Pause, 1, "api"));
+        let paused = Process {
+            state: Condition::Paused,
+            ..sample_process(1, "api")
+        };
+        state.list.sample(vec![paused], 1000);
+        assert_eq!(press(&mut state, "py"), errand(Deed::Resume, 1, "api"));
     }
 
     #[test]

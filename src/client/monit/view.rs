@@ -142,6 +142,7 @@ impl View<'_> {
         let counts = self.state.list.counts();
         for (count, word, tint) in [
             (counts.online, "online", Tint::Good),
+            (counts.paused, "paused", Tint::Changing),
             (counts.changing, "changing", Tint::Changing),
             (counts.down, "down", Tint::Bad),
         ] {
@@ -321,6 +322,7 @@ impl View<'_> {
             (arrows, "select"),
             ("r", "restart"),
             ("s", "stop"),
+            ("p", "pause"),
             ("Enter", "details"),
             ("/", "find"),
             ("l", "logs"),

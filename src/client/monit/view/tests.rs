@@ -127,7 +127,7 @@ fn eighty_columns_show_everything_that_is_measured() {
     let text = text(&mut state(), 80, 24);
     assert_eq!(
         text[0],
-        " box  7 online  20 changing  13 down  load 0.05 1.20 0.99 (2 cpus)  mem 25%"
+        " box  6 online  6 paused  17 changing  11 down  load 0.05 1.20 0.99  mem 25%"
     );
     let headings: Vec<&str> = text[1].split_whitespace().collect();
     assert_eq!(
