@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, generate, help, jlist, list, logs, resurrect, save,
-    start,
+    completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
+    save, start,
 };
 use crate::error::Result;
 
@@ -138,6 +138,12 @@ pub const COMMANDS: &[Command] = &[
         help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
                created later are followed too.",
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "show programs and their logs on the whole screen, kept up to date",
+        help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
+               sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
+               locale is not UTF-8, and without colours where NO_COLOR is set.",
+        flags: &[], fields: false, launches: true, run: monit::run },
     Command { name: "events", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print a line whenever the state of a program changes",
         help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",

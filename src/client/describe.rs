@@ -98,7 +98,8 @@ fn quoted(word: &[u8]) -> String {
     }
 }
 
-fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
+/// All that is known of a program, a pair each.
+pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     let (process, spec) = (&record.process, &record.spec);
     let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
     let exit = process.exit.map(|exit| match exit {

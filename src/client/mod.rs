@@ -19,6 +19,7 @@ mod jlist;
 mod list;
 mod logs;
 mod man;
+mod monit;
 mod output;
 mod record;
 mod resurrect;

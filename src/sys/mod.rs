@@ -7,6 +7,7 @@ pub mod clock;
 pub mod daemonize;
 pub mod fd;
 pub mod fifo;
+pub mod host;
 pub mod inotify;
 pub mod lock;
 pub mod net;

@@ -24,6 +24,7 @@ mod hostile;
 mod idle;
 mod kill_points;
 mod layering;
+mod monit;
 mod no_byte_lost;
 mod output;
 mod policy;

@@ -4,6 +4,7 @@ pub mod home;
 pub mod killer;
 pub mod proc;
 pub mod run;
+pub mod tmux;
 pub mod wait;
 pub mod wire;
 
