@@ -1,7 +1,7 @@
 //! The table of commands: parsing, help, the manual and completions are made from it.
 
 use super::session::Session;
-use super::{completion, control, daemon, describe, help, jlist, list, logs, start};
+use super::{completion, control, daemon, describe, help, jlist, list, logs, start, web};
 use crate::error::Result;
 
 /// What a command does: gives the exit status.
@@ -112,6 +112,17 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print a line whenever the state of a program changes",
         help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
         flags: &[], fields: false, launches: true, run: daemon::events },
+    Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
+        meaning: "serve a page that shows how programs fare, for browsers",
+        help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
+               for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
+               events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
+               is free. The token may be in RPM_WEB_TOKEN instead.",
+        flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
+    Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print how programs fare, as Prometheus reads it",
+        help: "The same text as /metrics of rpm web, for a textfile collector.",
+        flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print pong when the daemon answers",
         help: "The daemon is launched where none runs.",

@@ -1,8 +1,10 @@
 //! The table of flags. What a program can be told has flags too: they are the rows of [`field::FIELDS`].
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::web::{self, Serve};
 use crate::app::field::{self, FIELDS, Field};
 
 /// What the command line said besides words and fields.
@@ -23,6 +25,10 @@ pub struct Options {
     pub err: bool,
     pub raw: bool,
     pub man: bool,
+    pub bind: Option<IpAddr>,
+    pub host: Vec<String>,
+    pub token: Option<String>,
+    pub serve: Option<Serve>,
 }
 
 /// One row.
@@ -82,7 +88,40 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },
+    Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false, set: bind,
+        meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
+    Flag { name: "host", short: None, placeholder: "NAME", hidden: false, set: host,
+        meaning: "another name that the server is reached by; may come several times" },
+    Flag { name: "token", short: None, placeholder: "WORD", hidden: false, set: token,
+        meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" },
+    Flag { name: "serve", short: None, placeholder: "HOW", hidden: true,
+        set: |options, word| {
+            options.serve = Some(Serve::read(word).ok_or("it is open or token")?);
+            Ok(())
+        },
+        meaning: "be the server" },
 ];
+
+fn bind(options: &mut Options, text: &str) -> Result<(), String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse();
+    options.bind = Some(address.map_err(|_| format!("'{text}' is not an IP address"))?);
+    Ok(())
+}
+
+fn host(options: &mut Options, text: &str) -> Result<(), String> {
+    web::check_name(text)?;
+    options.host.push(text.to_owned());
+    Ok(())
+}
+
+fn token(options: &mut Options, text: &str) -> Result<(), String> {
+    web::check_token(text)?;
+    options.token = Some(text.to_owned());
+    Ok(())
+}
 
 fn lines(options: &mut Options, text: &str) -> Result<(), String> {
     let count = text.parse();

@@ -37,13 +37,20 @@ fn text(records: &[Record], indented: bool) -> String {
     let mut users = Users::default();
     json.array(|json| {
         for record in records {
-            json.object(|json| program(json, record, &mut meter, &mut users));
+            json.object(|json| program(json, record, &mut meter, &mut users, true));
         }
     });
     json.finish()
 }
 
-fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut Users) {
+/// The members of one program's object; its environment only `with_env`.
+pub fn program(
+    json: &mut Json,
+    record: &Record,
+    meter: &mut Meter,
+    users: &mut Users,
+    with_env: bool,
+) {
     let process = &record.process;
     json.key(b"pid").bare(process.pid);
     json.key(b"name").string(process.name.as_bytes());
@@ -62,6 +69,9 @@ fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut User
             value(json, field, &(field.write)(&record.spec));
         }
         what_it_is(json, record);
+        if with_env {
+            environment(json, record);
+        }
     });
 }
 
@@ -104,8 +114,11 @@ fn what_it_is(json: &mut Json, record: &Record) {
     json.key(b"watch").bare(false);
     json.key(b"max_memory_restart").bare("null");
     json.key(b"version").string(b"N/A");
+}
+
+fn environment(json: &mut Json, record: &Record) {
     json.key(b"env").object(|json| {
-        for assignment in spec.env.assignments() {
+        for assignment in record.spec.env.assignments() {
             let name = name_of(assignment);
             let value = assignment.get(name.len() + 1..).unwrap_or_default();
             json.key(name).string(value);

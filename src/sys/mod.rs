@@ -8,6 +8,7 @@ pub mod daemonize;
 pub mod fd;
 pub mod fifo;
 pub mod inotify;
+pub mod interfaces;
 pub mod lock;
 pub mod pid;
 pub mod pidfd;

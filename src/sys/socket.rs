@@ -41,6 +41,30 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path)
 }
 
+/// Connects without ever waiting, and gives a stream that does not block: a listener whose queue is full is an error,
+/// EAGAIN. `unix(7)`
+pub fn connect_at_once(path: &Path) -> io::Result<UnixStream> {
+    check_path(path)?;
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: a sockaddr_un is plain data; the path is shorter than its array, so a NUL ends it, and the length is
+    // that of the structure; the new descriptor is ours alone.
+    unsafe {
+        let stream = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?);
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or(0);
+        for (to, from) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+            *to = libc::c_char::from_ne_bytes([*from]);
+        }
+        let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or(0);
+        check(libc::connect(
+            stream.as_raw_fd(),
+            (&raw const address).cast(),
+            length,
+        ))?;
+        Ok(UnixStream::from(stream))
+    }
+}
+
 /// The next connection; reading and writing it do not block. `accept4(2)`
 pub fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -112,6 +136,10 @@ mod tests {
         let served = accept(&listener).unwrap();
         assert_eq!(peer_uid(&served).unwrap(), user::effective_uid());
         drop(client);
+        let mut quick = connect_at_once(&path).unwrap();
+        send(&accept(&listener).unwrap(), b"y").unwrap();
+        let mut heard = [0; 2];
+        assert_eq!(std::io::Read::read(&mut quick, &mut heard).unwrap(), 1);
         let gone = send(&served, b"x").unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
         std::fs::remove_file(&path).unwrap();

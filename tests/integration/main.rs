@@ -30,3 +30,5 @@ mod scarcity;
 mod start;
 mod start_errors;
 mod terminal;
+mod web;
+mod web_hostile;
