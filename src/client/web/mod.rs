@@ -43,10 +43,6 @@ use crate::error::{Context, Error, Reason, Result};
 use crate::paths::Home;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
-use crate::sys::inotify::Watcher;
-use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
-use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, SelfPipe, Signal};
 
 /// What the managed program is called.
@@ -132,59 +128,28 @@ fn already(session: &Session, asked: &Asked, record: &Record) -> Result<Option<S
             "{NAME} is managed already, with other settings; rpm delete {NAME} first"
         )));
     }
-    if record.process.pid == 0 {
-        return Ok(None);
-    }
-    match notice::read(&session.home()?) {
-        Some((pid, Notice::Serves(address))) if pid == record.process.pid => Ok(Some(address)),
-        _ => Ok(None),
+    match record.process.pid {
+        0 => Ok(None),
+        pid => notice::wait(&session.home()?, pid).map(Some),
     }
 }
 
-/// Starts the server that is managed and does not serve.
+/// Starts the server that is managed and does not run.
 fn start_again(daemon: &mut Daemon) -> Result<String> {
     let targets = vec![NAME.to_owned()];
-    notice::remove(daemon.home());
     let processes = daemon.processes(&Request::Restart {
         targets: targets.clone(),
         env: None,
     })?;
-    await_notice(daemon.home(), processes.first()).inspect_err(|_| {
+    notice::wait(daemon.home(), pid_of(&processes)).inspect_err(|_| {
         // As it was before: not running.
         let _ = daemon.request(&Request::Stop { targets }, &mut |_| Ok(()));
     })
 }
 
-/// Waits until the server says whether it serves; where it does.
-fn await_notice(home: &Home, process: Option<&Process>) -> Result<String> {
-    let waiting = || format!("waiting for {NAME}");
-    let watcher = Watcher::new().doing(waiting)?;
-    watcher.add(home.root()).doing(waiting)?;
-    let pid = process.and_then(|process| Pid::new(process.pid));
-    let held = pid.and_then(|pid| PidFd::open(pid).ok());
-    let mut set = PollSet::default();
-    let mut ended = held.is_none();
-    loop {
-        // Looked at after its end too: that may have come just behind the notice.
-        match notice::read(home) {
-            Some((_, Notice::Serves(address))) if !ended => return Ok(address),
-            Some((_, Notice::Fails(why))) => return Err(Error::new(why)),
-            _ if ended => {
-                let log = home.logs().join(format!("{NAME}-error.log"));
-                let log = log.display();
-                return Err(Error::new(format!("{NAME} ended at once; see {log}")));
-            }
-            _ => {}
-        }
-        set.clear();
-        set.push(watcher.fd(), Interest::READ, false);
-        if let Some(held) = &held {
-            set.push(held.fd(), Interest::READ, true);
-        }
-        set.wait(None).doing(waiting)?;
-        ended = set.ready().any(|(is_end, _)| is_end);
-        watcher.read().doing(waiting)?;
-    }
+/// The pid of the one program of an answer; 0 when it has ended already.
+fn pid_of(processes: &[Process]) -> i32 {
+    processes.first().map_or(0, |process| process.pid)
 }
 
 /// What the command line asks for.
@@ -257,13 +222,12 @@ impl Asked {
             env: Environment::from_assignments(token).into(),
             ..Spec::default()
         };
-        notice::remove(&home);
         let processes = daemon.processes(&Request::Start {
             spec: Box::new(spec),
             force: false,
             want: Want::Up,
         })?;
-        await_notice(&home, processes.first()).inspect_err(|_| {
+        notice::wait(&home, pid_of(&processes)).inspect_err(|_| {
             let targets = vec![NAME.to_owned()];
             let _ = daemon.request(&Request::Delete { targets }, &mut |_| Ok(()));
             notice::remove(&home);

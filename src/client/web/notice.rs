@@ -4,11 +4,19 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::error::{Context, Result};
+use super::NAME;
+use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
+use crate::sys::inotify::Watcher;
 use crate::sys::pid::Pid;
+use crate::sys::pidfd::PidFd;
+use crate::sys::poll::{Interest, PollSet};
+
+/// How long a server may say nothing before the client gives up, each time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the server says once, when it knows whether it can serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +49,7 @@ pub fn leave(home: &Home, notice: &Notice) -> Result<()> {
 }
 
 /// The notice that was left, and by which process.
-pub fn read(home: &Home) -> Option<(i32, Notice)> {
+fn read(home: &Home) -> Option<(i32, Notice)> {
     let line = Line::decode(&fs::read(path(home)).ok()?).ok()?;
     let notice = match (line.text("address"), line.text("error")) {
         (Some(address), _) => Notice::Serves(address.to_owned()),
@@ -49,6 +57,43 @@ pub fn read(home: &Home) -> Option<(i32, Notice)> {
         (None, None) => return None,
     };
     Some((line.number("pid")?, notice))
+}
+
+/// Waits until the server with this pid says whether it serves; where it does.
+pub fn wait(home: &Home, pid: i32) -> Result<String> {
+    let waiting = || format!("waiting for {NAME}");
+    let watcher = Watcher::new().doing(waiting)?;
+    watcher.add(home.root()).doing(waiting)?;
+    let held = Pid::new(pid).and_then(|pid| PidFd::open(pid).ok());
+    let mut set = PollSet::default();
+    let mut ended = held.is_none();
+    loop {
+        // Looked at after its end too: that may have come just behind the notice.
+        match read(home) {
+            Some((of, Notice::Serves(address))) if of == pid && !ended => return Ok(address),
+            // When it has ended, the next one may have failed in the same way already.
+            Some((of, Notice::Fails(why))) if of == pid || ended => return Err(Error::new(why)),
+            _ if ended => {
+                let log = home.logs().join(format!("{NAME}-error.log"));
+                let log = log.display();
+                return Err(Error::new(format!("{NAME} ended at once; see {log}")));
+            }
+            _ => {}
+        }
+        set.clear();
+        set.push(watcher.fd(), Interest::READ, false);
+        if let Some(held) = &held {
+            set.push(held.fd(), Interest::READ, true);
+        }
+        set.wait(Some(PATIENCE)).doing(waiting)?;
+        if set.ready().next().is_none() {
+            return Err(Error::new(format!(
+                "{NAME} does not say where it serves; rpm delete {NAME}, then try again"
+            )));
+        }
+        ended = set.ready().any(|(is_end, _)| is_end);
+        watcher.read().doing(waiting)?;
+    }
 }
 
 /// Takes the notice away.

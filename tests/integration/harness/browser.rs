@@ -50,12 +50,7 @@ impl Browser {
             &format!("{{\"targetId\":\"{target}\",\"flatten\":true}}"),
         );
         browser.session = format!(",\"sessionId\":\"{}\"", string(&attached, "sessionId"));
-        browser.ask(
-            "Emulation.setDeviceMetricsOverride",
-            &format!(
-                "{{\"width\":{width},\"height\":{height},\"deviceScaleFactor\":1,\"mobile\":false}}"
-            ),
-        );
+        browser.resize(width, height);
         browser.ask("Page.enable", "{}");
         browser.ask("Page.navigate", &format!("{{\"url\":\"{url}\"}}"));
         browser
@@ -96,6 +91,17 @@ impl Browser {
             let n = self.answers.read(&mut chunk).unwrap();
             self.heard.extend_from_slice(&chunk[..n]);
         }
+    }
+
+    /// Gives the window another size.
+    #[track_caller]
+    pub fn resize(&mut self, width: u32, height: u32) {
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            &format!(
+                "{{\"width\":{width},\"height\":{height},\"deviceScaleFactor\":1,\"mobile\":false}}"
+            ),
+        );
     }
 
     /// Waits until an expression of JavaScript, without line ends and double quotes, is true in the page.

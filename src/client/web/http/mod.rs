@@ -146,7 +146,10 @@ fn request_line(line: &[u8]) -> Result<(Request, u8), Refusal> {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            return Err(Refusal::new(505, "the version of HTTP that is spoken here is 1.1"));
+            return Err(Refusal::new(
+                505,
+                "the version of HTTP that is spoken here is 1.1",
+            ));
         }
         _ => return Err(malformed("the first line ends with HTTP/1.1")),
     };
