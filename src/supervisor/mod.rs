@@ -4,7 +4,7 @@ mod adoption;
 mod answer;
 mod clients;
 mod connection;
-mod journal;
+mod handover;
 mod lifecycle;
 mod log_link;
 mod program;
@@ -12,7 +12,11 @@ mod records;
 mod requests;
 mod server;
 mod setup;
+mod state;
+mod sync;
 mod timers;
+mod tree;
+mod update;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,7 @@ use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
     Serve(setup::Mode),
+    Check,
     Say(String),
 }
 
@@ -40,6 +45,9 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Serve(mode) => Home::from_environment().and_then(|home| setup::run(home, mode)),
+        Task::Check => Home::from_environment()
+            .and_then(|home| update::self_check(&home))
+            .map(|line| println!("{line}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,6 +66,14 @@ fn parse() -> Result<Task> {
         match arg {
             Long("foreground") => mode = setup::Mode::Foreground,
             Long("launched") => mode = setup::Mode::Launched,
+            Long("resume") => mode = setup::Mode::Resumed,
+            Long("updated") => {
+                let fd = parser.value().ok().and_then(|fd| fd.to_str()?.parse().ok());
+                let fd =
+                    fd.ok_or_else(|| Error::new("--updated needs the number of a descriptor"))?;
+                mode = setup::Mode::Updated(fd);
+            }
+            Long("self-check") => return Ok(Task::Check),
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
             other => return Err(Error::new(other.unexpected().to_string())),

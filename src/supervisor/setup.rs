@@ -1,22 +1,30 @@
 //! From the start of the process to the loop.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 
-use super::journal::Journal;
-use super::server::Supervisor;
+use super::handover::Handover;
+use super::server::{Holdings, Supervisor, Way};
+use super::state::State;
+use super::update;
 use crate::error::{Context, Error, Result};
+use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{clock, fd, socket, user, wait};
+use crate::sys::{clock, fd, reexec, socket, user, wait};
 use std::time::Duration;
 
 /// How long another supervisor may take to begin. ms
 const LAUNCH_TIME: u64 = 5000;
+/// How often the lock is tried while nobody serves.
+const LOCK_AGAIN: Duration = Duration::from_millis(2);
 
 /// How the supervisor was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,57 +35,129 @@ pub enum Mode {
     Daemon,
     /// By a client that found none. That another client was quicker is no failure then.
     Launched,
+    /// By another release of itself, which hands over in the file of this descriptor.
+    Updated(i32),
+    /// By the log writer, whose supervisor died. That somebody else was quicker is no failure either.
+    Resumed,
 }
 
 /// Becomes the supervisor of a home and serves to the end.
 pub fn run(home: Home, mode: Mode) -> Result<()> {
-    let foreground = mode == Mode::Foreground;
+    let way = Way {
+        program: update::own_path()?,
+        foreground: mode == Mode::Foreground,
+    };
+    if let Mode::Updated(handed) = mode {
+        let mut supervisor = go_on(home, way, handed)?;
+        serve(&mut supervisor);
+        return Ok(());
+    }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_all_except(&[]);
-    let readiness = match foreground {
-        true => Readiness::nobody(),
-        false => daemonize::daemonize().doing(|| "becoming a daemon")?,
+    let readiness = match mode {
+        Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
+        Mode::Foreground | Mode::Updated(_) => Readiness::nobody(),
+        Mode::Resumed => {
+            daemonize::new_session();
+            Readiness::nobody()
+        }
     };
     user::set_umask(0o077);
     let served = home.clone();
-    match prepare(home, foreground) {
-        Ok((mut supervisor, _lock)) => {
+    match prepare(home, mode, way) {
+        Ok(Some(mut supervisor)) => {
             readiness.ready();
-            supervisor.run();
-            supervisor.journal.note("ended");
-            supervisor.journal.flush();
+            serve(&mut supervisor);
             Ok(())
         }
-        Err(_) if mode == Mode::Launched && another_serves(&served) => {
+        Ok(None) => {
             readiness.ready();
             Ok(())
         }
         Err(e) => {
             readiness.failed(&e.to_string());
+            if mode == Mode::Resumed {
+                // Nobody reads what it prints.
+                let mut journal = Journal::open(&served, false);
+                journal.note(format_args!("cannot serve: {e}"));
+                journal.flush();
+            }
             Err(e)
         }
     }
 }
 
-/// Whether another supervisor holds the lock; waits until it serves, as long as it may need to begin.
-fn another_serves(home: &Home) -> bool {
-    let begin = clock::monotonic_ms();
-    let held = || matches!(LockFile::acquire(&home.pid_file()), Ok(None));
-    while held() && clock::monotonic_ms().saturating_sub(begin) < LAUNCH_TIME {
-        if socket::connect(&home.socket()).is_ok() {
-            return true;
-        }
-        // Nobody is served by this process yet: it may wait.
-        let _ = PollSet::<()>::default().wait(Some(Duration::from_millis(5)));
-    }
-    false
+fn serve(supervisor: &mut Supervisor) {
+    supervisor.run();
+    supervisor.journal.note("ended");
+    supervisor.journal.flush();
 }
 
-fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
+/// The supervisor in the place of another release of it.
+fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
+    fd::sweep_cloexec();
+    let missing = || Error::new("--updated is for rpmd itself; there is nothing handed over");
+    let mut file = File::from(reexec::inherited(handed).ok_or_else(missing)?);
+    let mut text = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut text))
+        .doing(|| "reading what was handed over")?;
+    let handover = Handover::read(&text).ok_or_else(missing)?;
+    let state = State::read(&home)?;
+    let way = Way {
+        foreground: handover.foreground,
+        ..way
+    };
+    let lock = LockFile::inherited(handover.lock);
+    let listener = UnixListener::from(handover.listener);
+    let mut supervisor = assemble(home, way, lock, listener)?;
+    supervisor
+        .journal
+        .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
+    supervisor.take_over(state, handover.programs);
+    supervisor.next_id = supervisor.next_id.max(handover.next_id);
+    for connection in handover.connections {
+        supervisor.connect(connection);
+    }
+    // Whoever has ended in between is not told of again.
+    supervisor.reap();
+    supervisor.start_logger();
+    // The log writer still runs the code of the other release.
+    supervisor.log.replace();
+    Ok(supervisor)
+}
+
+/// The supervisor, about to serve; none where another one serves and that is as well.
+fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
     make_home(&home)?;
-    let lock = lock(&home)?;
-    let mut journal = Journal::open(&home, foreground);
+    let lock = match lock(&home)? {
+        Some(lock) => lock,
+        None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
+        None => {
+            let pid = LockFile::read(&home.pid_file()).unwrap_or_default();
+            let root = home.root().display();
+            return Err(Error::new(format!(
+                "a supervisor serves {root} already (pid {pid})"
+            )));
+        }
+    };
+    let state = State::read(&home)?;
     let listener = listen(&home)?;
+    let mut supervisor = assemble(home, way, lock, listener)?;
+    supervisor.journal.note(format_args!(
+        "rpmd {} serves {}",
+        crate::protocol::RELEASE,
+        supervisor.home.root().display()
+    ));
+    supervisor.take_over(state, BTreeMap::new());
+    supervisor.start_logger();
+    let _ = fs::remove_file(supervisor.home.gave_up());
+    Ok(Some(supervisor))
+}
+
+/// A supervisor of no programs yet.
+fn assemble(home: Home, way: Way, lock: LockFile, listener: UnixListener) -> Result<Supervisor> {
+    let journal = Journal::open(&home, way.foreground);
     signal::reset_all();
     signal::ignore(Signal::HUP);
     signal::ignore(Signal::PIPE);
@@ -87,16 +167,14 @@ fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
     let nofile = fd::raise_nofile()
         .or_else(|_| fd::nofile_limit())
         .doing(|| "reading the limit of open files")?;
-    journal.note(format_args!(
-        "rpmd {} serves {}",
-        crate::protocol::RELEASE,
-        home.root().display()
-    ));
-    let supervisor = Supervisor::new(home, journal, listener, signals, nofile);
-    let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
-    supervisor.take_over();
-    supervisor.start_logger();
-    Ok((supervisor, lock))
+    let holdings = Holdings {
+        lock,
+        journal,
+        listener,
+        signals,
+        nofile,
+    };
+    Supervisor::new(home, way, holdings).doing(|| "opening /dev/null")
 }
 
 /// Makes the home and its folders, private. A home that is somebody else's is refused.
@@ -126,24 +204,35 @@ fn make_home(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// The lock decides who is the supervisor: only its holder may touch the socket.
-fn lock(home: &Home) -> Result<LockFile> {
+/// The lock decides who is the supervisor: only its holder may touch the socket. None: somebody else holds it and
+/// serves. One that was killed may hold it a moment longer, by a child that has not recorded itself yet.
+fn lock(home: &Home) -> Result<Option<LockFile>> {
     let path = home.pid_file();
-    let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
-    let Some(mut lock) = held else {
-        let pid = LockFile::read(&path).unwrap_or_default();
-        let sentence = format!(
-            "a supervisor serves {} already (pid {pid})",
-            home.root().display()
-        );
-        return Err(Error::new(sentence));
-    };
-    lock.write(&format!("{}\n", Pid::own()))
-        .doing(|| format!("writing {}", path.display()))?;
-    Ok(lock)
+    let begin = clock::monotonic_ms();
+    loop {
+        let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
+        if let Some(mut lock) = held {
+            lock.write(&format!("{}\n", Pid::own()))
+                .doing(|| format!("writing {}", path.display()))?;
+            return Ok(Some(lock));
+        }
+        if socket::connect_now(&home.socket()).is_ok() {
+            return Ok(None);
+        }
+        if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
+            let pid = LockFile::read(&path).unwrap_or_default();
+            return Err(Error::new(format!(
+                "{} is locked, by pid {pid} or a child of it, and nobody serves {}; end that process",
+                path.display(),
+                home.root().display()
+            )));
+        }
+        // Nobody is served by this process yet: it may wait.
+        let _ = PollSet::<()>::default().wait(Some(LOCK_AGAIN));
+    }
 }
 
-fn listen(home: &Home) -> Result<std::os::unix::net::UnixListener> {
+fn listen(home: &Home) -> Result<UnixListener> {
     let path = home.socket();
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.file_type().is_socket() => {

@@ -83,7 +83,7 @@ impl Link {
     /// Connects where there is no connection. Whether there is one now.
     pub fn connect(&mut self) -> bool {
         if self.stream.is_none() {
-            self.stream = socket::connect_at_once(&self.home.socket()).ok();
+            self.stream = socket::connect_now(&self.home.socket()).ok();
             if self.stream.is_some() {
                 let hello = Request::Hello {
                     protocol: protocol::VERSION,
