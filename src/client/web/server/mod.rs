@@ -181,6 +181,8 @@ impl Server {
     /// Takes a connection. Where there are too many, one that only waits makes room.
     fn admit(&mut self, mut stream: TcpStream) {
         let _ = stream.set_nodelay(true);
+        // Those that have hung up in this turn count no more.
+        self.connections.retain(|client| !client.is_gone());
         if self.connections.len() >= self.limits.connections {
             let idle = self.connections.iter().filter(|c| c.is_idle());
             let oldest = idle.min_by_key(|c| c.deadline()).map(|c| c.token);
