@@ -1,10 +1,9 @@
 //! The table of flags. What a program can be told has flags too: they are the rows of [`field::FIELDS`].
 
 use std::ffi::OsStr;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::web::{self, Serve};
+use super::web::Serve;
 use crate::app::field::{self, FIELDS, Field};
 
 /// What the command line said besides words and fields.
@@ -26,7 +25,7 @@ pub struct Options {
     pub raw: bool,
     pub man: bool,
     pub keep: bool,
-    pub bind: Option<IpAddr>,
+    pub bind: Option<String>,
     pub host: Vec<String>,
     pub token: Option<String>,
     pub serve: Option<Serve>,
@@ -90,11 +89,14 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },
-    Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false, set: bind,
+    Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
+        set: |options, text| { options.bind = Some(text.to_owned()); Ok(()) },
         meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
-    Flag { name: "host", short: None, placeholder: "NAME", hidden: false, set: host,
+    Flag { name: "host", short: None, placeholder: "NAME", hidden: false,
+        set: |options, text| { options.host.push(text.to_owned()); Ok(()) },
         meaning: "another name that the server is reached by; may come several times" },
-    Flag { name: "token", short: None, placeholder: "WORD", hidden: false, set: token,
+    Flag { name: "token", short: None, placeholder: "WORD", hidden: false,
+        set: |options, text| { options.token = Some(text.to_owned()); Ok(()) },
         meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" },
     Flag { name: "serve", short: None, placeholder: "HOW", hidden: true,
         set: |options, word| {
@@ -103,27 +105,6 @@ pub const FLAGS: &[Flag] = &[
         },
         meaning: "be the server" },
 ];
-
-fn bind(options: &mut Options, text: &str) -> Result<(), String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let address = bare.unwrap_or(text).parse();
-    options.bind = Some(address.map_err(|_| format!("'{text}' is not an IP address"))?);
-    Ok(())
-}
-
-fn host(options: &mut Options, text: &str) -> Result<(), String> {
-    web::check_name(text)?;
-    options.host.push(text.to_owned());
-    Ok(())
-}
-
-fn token(options: &mut Options, text: &str) -> Result<(), String> {
-    web::check_token(text)?;
-    options.token = Some(text.to_owned());
-    Ok(())
-}
 
 fn lines(options: &mut Options, text: &str) -> Result<(), String> {
     let count = text.parse();

@@ -59,23 +59,25 @@ fn a_port_in_use_is_an_error_and_nothing_is_managed() {
 #[test]
 fn what_cannot_be_served_is_refused_with_a_sentence() {
     let home = Home::new();
-    home.rpm(&["web", "--bind", "0.0.0.0"])
-        .fails(&["0.0.0.0", "--token"]);
-    home.rpm(&["web", "--bind", "::ffff:10.0.0.1"])
-        .fails(&["--token"]);
-    home.rpm(&["web", "70000"]).fails(&["'70000' is no port"]);
     for (words, part) in [
-        (["web", "--bind", "here"], "'here' is not an IP address"),
-        (["web", "--token", "short"], "8 to 128 characters"),
-        (["web", "--host", "a:1"], "without port"),
+        (
+            &["web", "--bind", "0.0.0.0"][..],
+            "0.0.0.0 could read along; give --token",
+        ),
+        (&["web", "--bind", "::ffff:10.0.0.1"], "give --token"),
+        (&["web", "70000"], "'70000' is no port"),
+        (&["web", "--bind", "here"], "'here' is not an IP address"),
+        (&["web", "--token", "short"], "8 to 128 characters"),
+        (&["web", "--host", "a:1"], "without port"),
     ] {
-        let output = home.rpm(&words);
+        let output = home.rpm(words);
         assert!(
             output.code == 2 && output.stderr.contains(part),
             "{}",
             output.shown()
         );
     }
+    assert!(!home.root.exists(), "no daemon was started for that");
     home.start_sleep("rpm-web");
     home.rpm(&["web", "0"])
         .fails(&["no web server of rpm is called rpm-web"]);

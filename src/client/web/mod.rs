@@ -30,13 +30,10 @@ use connection::Limits;
 use notice::Notice;
 use server::Server;
 
-pub use access::{check_name, check_token};
-
 use super::exchange::Daemon;
-use super::flag::Options;
 use super::output;
 use super::record::Record;
-use super::session::{DONE, FAILED, Session};
+use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::life::Want;
 use crate::app::spec::{Environment, Spec};
 use crate::error::{Context, Error, Reason, Result};
@@ -84,7 +81,13 @@ pub fn metrics(session: &mut Session) -> Result<u8> {
 
 /// `rpm web`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let asked = Asked::of(session)?;
+    let asked = match Asked::of(session) {
+        Ok(asked) => asked,
+        Err(sentence) => {
+            output::complain(sentence);
+            return Ok(MISUSED);
+        }
+    };
     if let Some(serve) = session.invocation.options.serve {
         return asked.serve(&session.home()?, serve);
     }
@@ -160,33 +163,42 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(session: &Session) -> Result<Asked> {
-        let Options {
-            bind, host, token, ..
-        } = &session.invocation.options;
-        let port = match session.targets()?.first() {
-            None => PORT,
-            Some(word) => word.parse().map_err(|_| {
-                Error::new(format!(
-                    "'{word}' is no port; a port is a number up to 65535"
-                ))
-            })?,
+    /// The command line, where it makes sense.
+    fn of(session: &Session) -> std::result::Result<Asked, String> {
+        let options = &session.invocation.options;
+        let word = session.invocation.words.first();
+        let port = word.map_or(Ok(PORT), |word| {
+            let number = word.to_str().and_then(|word| word.parse().ok());
+            number.ok_or_else(|| {
+                let word = word.to_string_lossy();
+                format!("'{word}' is no port; a port is a number up to 65535")
+            })
+        })?;
+        let address = match options.bind.as_deref() {
+            None => Ipv4Addr::LOCALHOST.into(),
+            Some(text) => {
+                ip(text).ok_or_else(|| format!("--bind: '{text}' is not an IP address"))?
+            }
         };
-        let inherited = || std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-        let token = token.clone().or_else(inherited);
-        if let Some(token) = &token {
-            check_token(token).map_err(|why| Error::new(format!("{TOKEN}: {why}")))?;
+        for name in &options.host {
+            access::check_name(name).map_err(|why| format!("--host: {why}"))?;
         }
-        let address = SocketAddr::new(bind.unwrap_or(Ipv4Addr::LOCALHOST.into()), port);
-        if token.is_none() && !is_loopback(address.ip()) {
-            return Err(Error::new(format!(
-                "everybody who reaches {} could read along; give --token too",
-                address.ip()
-            )));
+        let inherited = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        let (token, origin) = match &options.token {
+            Some(token) => (Some(token.clone()), "--token"),
+            None => (inherited, TOKEN),
+        };
+        if let Some(token) = &token {
+            access::check_token(token).map_err(|why| format!("{origin}: {why}"))?;
+        }
+        if token.is_none() && !address.to_canonical().is_loopback() {
+            return Err(format!(
+                "everybody who reaches {address} could read along; give --token too"
+            ));
         }
         Ok(Asked {
-            address,
-            names: host.clone(),
+            address: SocketAddr::new(address, port),
+            names: options.host.clone(),
             token,
         })
     }
@@ -288,7 +300,10 @@ impl Asked {
     }
 }
 
-/// Whether only this machine reaches the address.
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+/// An IP address, one of version 6 perhaps in brackets.
+fn ip(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(text).parse().ok()
 }
