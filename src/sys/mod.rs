@@ -10,6 +10,8 @@ pub mod fifo;
 pub mod inotify;
 pub mod interfaces;
 pub mod lock;
+pub mod net;
+pub mod passing;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;

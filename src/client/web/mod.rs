@@ -142,7 +142,7 @@ fn start_again(daemon: &mut Daemon) -> Result<String> {
     let targets = vec![NAME.to_owned()];
     let processes = daemon.processes(&Request::Restart {
         targets: targets.clone(),
-        env: None,
+        told: None,
     })?;
     notice::wait(daemon.home(), pid_of(&processes)).inspect_err(|_| {
         // As it was before: not running.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::client::json::Json;
+use crate::config::json::Json;
 use crate::sys::clock;
 use crate::sys::interfaces;
 use crate::sys::user;
