@@ -1,9 +1,7 @@
 //! `stop`, `restart` and `delete`.
 
 use rpm::app::life::State;
-use rpm::sys::signal::Signal;
 
-use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, proc, wait_until};
 
 fn states(home: &Home) -> Vec<(String, State)> {
@@ -217,10 +215,7 @@ fn a_paused_program_holds_still_with_all_of_its_tree_until_it_is_resumed() {
     assert_eq!(home.program("x").state, State::Online);
     home.rpm(&["pause", "x"]).ok();
     // The next daemon sees by the process that it was paused.
-    for daemon in [home.supervisor(), home.log_writer().unwrap()] {
-        proc::kill(daemon, Signal::KILL);
-        wait_for_end(daemon);
-    }
+    home.kill_both();
     home.rpm(&["ping"]).ok();
     assert_eq!(home.program("x").state, State::Paused);
     home.rpm(&["stop", "x"]).ok();
