@@ -30,6 +30,7 @@ mod start;
 mod table;
 mod tail;
 mod usage;
+mod web;
 
 use std::io::Write;
 use std::process::ExitCode;

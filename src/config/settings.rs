@@ -103,8 +103,8 @@ pub struct Told<'a> {
     pub pid_path: &'a [u8],
 }
 
-/// Writes every field, then the same once more under the names that pm2 has for it, then the environment.
-pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
+/// Writes every field, then the same once more under the names that pm2 has for it.
+pub fn write_settings(json: &mut Json, told: &Told) {
     let spec = told.spec;
     for field in FIELDS {
         write(json.key(field.name.as_bytes()), field, &(field.write)(spec));
@@ -124,6 +124,11 @@ pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
     json.key(b"watch").bare(false);
     json.key(b"max_memory_restart").bare("null");
     json.key(b"version").string(b"N/A");
+}
+
+/// Writes the settings, then the environment.
+pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
+    write_settings(json, told);
     json.key(b"env").object(|json| {
         for assignment in env.assignments() {
             let name = name_of(assignment);

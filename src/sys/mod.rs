@@ -9,6 +9,7 @@ pub mod fd;
 pub mod fifo;
 pub mod host;
 pub mod inotify;
+pub mod interfaces;
 pub mod lock;
 pub mod net;
 pub mod passing;

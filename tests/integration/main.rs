@@ -37,3 +37,5 @@ mod start;
 mod start_errors;
 mod terminal;
 mod update;
+mod web;
+mod web_hostile;

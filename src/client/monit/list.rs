@@ -264,6 +264,7 @@ fn measured(known: Option<Program>, process: Process, now_ms: u64, passed_ms: u6
 pub fn sample_process(id: u32, name: &str) -> Process {
     use crate::app::life::{State, Want};
     Process {
+        mode: crate::app::spec::ExecMode::Fork,
         id,
         name: name.into(),
         namespace: "default".into(),

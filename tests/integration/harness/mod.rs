@@ -1,6 +1,8 @@
 //! What the tests are made with.
 
+pub mod browser;
 pub mod home;
+pub mod http;
 pub mod killer;
 pub mod proc;
 pub mod run;
