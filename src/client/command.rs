@@ -1,7 +1,7 @@
 //! The table of commands: parsing, help, the manual and completions are made from it.
 
 use super::session::Session;
-use super::{completion, control, daemon, describe, help, jlist, list, logs, start};
+use super::{completion, control, daemon, describe, help, jlist, list, logs, start, startup};
 use crate::error::Result;
 
 /// What a command does: gives the exit status.
@@ -48,6 +48,7 @@ pub fn find(word: &str) -> Option<&'static Command> {
 }
 
 const ANY: usize = usize::MAX;
+const SERVICE: &[&str] = &["user", "hp", "service-name", "print", "root"];
 const TARGETS: &str = "<id|name|namespace|all>…";
 
 /// Every command.
@@ -120,6 +121,18 @@ pub const COMMANDS: &[Command] = &[
         meaning: "stop and forget all programs, then end the daemon",
         help: "Done when nothing of them is left. Log files stay.",
         flags: &[], fields: false, launches: false, run: daemon::kill },
+    Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "have init start the daemon at boot, and with it the programs",
+        help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
+               here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
+               Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
+               service stands by and takes over when that daemon ends.",
+        flags: SERVICE, fields: false, launches: false, run: startup::startup },
+    Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "take back what startup did",
+        help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
+               up is started by the next daemon.",
+        flags: SERVICE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
         meaning: "print what makes a shell complete commands and flags",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",

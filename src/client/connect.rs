@@ -88,7 +88,7 @@ fn launch(home: &Home) -> Result<()> {
 }
 
 /// The `rpmd` that belongs to this client: the one beside it, else the one in `PATH`.
-fn daemon_program() -> PathBuf {
+pub fn daemon_program() -> PathBuf {
     let own = std::env::current_exe().and_then(|own| own.canonicalize());
     let beside = own.ok().map(|own| own.with_file_name("rpmd"));
     match beside.filter(|program| program.is_file()) {

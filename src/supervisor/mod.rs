@@ -4,6 +4,7 @@ mod adoption;
 mod answer;
 mod clients;
 mod connection;
+mod init;
 mod journal;
 mod lifecycle;
 mod log_link;
@@ -56,7 +57,9 @@ fn parse() -> Result<Task> {
     let mut mode = setup::Mode::Daemon;
     while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
         match arg {
+            Long("foreground") if mode == setup::Mode::Standby => {}
             Long("foreground") => mode = setup::Mode::Foreground,
+            Long("standby") => mode = setup::Mode::Standby,
             Long("launched") => mode = setup::Mode::Launched,
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),

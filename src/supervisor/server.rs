@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::init::Init;
 use super::journal::Journal;
 use super::log_link::LogLink;
 use super::program::Program;
@@ -80,6 +81,7 @@ pub struct Supervisor {
     /// Something has changed that a pending answer may wait for.
     pub(super) changed: bool,
     pub(super) ending: Option<Ending>,
+    pub(super) init: Init,
     /// What the end waits for the log writer to write.
     last_drain: Option<u64>,
     pub(super) listener: UnixListener,
@@ -115,6 +117,7 @@ impl Supervisor {
             now: clock::monotonic_ms(),
             changed: true,
             ending: None,
+            init: Init::default(),
             last_drain: None,
             listener,
             signals,
@@ -308,6 +311,7 @@ impl Supervisor {
             None | Some(Ending::Keep) => self.ending = Some(ending),
             Some(Ending::Forget | Ending::Farewell) => return,
         }
+        self.tell_of_the_end();
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
             self.feed(id, Event::Stop);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 
+use super::init::Init;
 use super::journal::Journal;
 use super::server::Supervisor;
 use crate::error::{Context, Error, Result};
@@ -23,6 +24,8 @@ const LAUNCH_TIME: u64 = 5000;
 pub enum Mode {
     /// By init or a container: it stays in the foreground.
     Foreground,
+    /// The same, and where another supervisor serves this one waits for its end.
+    Standby,
     /// By a person: it becomes a daemon.
     Daemon,
     /// By a client that found none. That another client was quicker is no failure then.
@@ -31,7 +34,7 @@ pub enum Mode {
 
 /// Becomes the supervisor of a home and serves to the end.
 pub fn run(home: Home, mode: Mode) -> Result<()> {
-    let foreground = mode == Mode::Foreground;
+    let foreground = matches!(mode, Mode::Foreground | Mode::Standby);
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_all_except(&[]);
     let readiness = match foreground {
@@ -40,9 +43,12 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     };
     user::set_umask(0o077);
     let served = home.clone();
-    match prepare(home, foreground) {
+    let init = Init::of(foreground);
+    match stand_by(&home, mode, &init).and_then(|()| prepare(home, foreground)) {
         Ok((mut supervisor, _lock)) => {
             readiness.ready();
+            init.ready(format_args!("serving {}", served.root().display()));
+            supervisor.init = init;
             supervisor.run();
             supervisor.journal.note("ended");
             supervisor.journal.flush();
@@ -71,6 +77,27 @@ fn another_serves(home: &Home) -> bool {
         let _ = PollSet::<()>::default().wait(Some(Duration::from_millis(5)));
     }
     false
+}
+
+/// With [`Mode::Standby`] waits until no other supervisor serves. Nobody is served by this process yet, and no signal
+/// is caught: it may wait, and SIGTERM ends it.
+fn stand_by(home: &Home, mode: Mode, init: &Init) -> Result<()> {
+    if mode != Mode::Standby {
+        return Ok(());
+    }
+    signal::reset_all();
+    make_home(home)?;
+    let path = home.pid_file();
+    let waiting = || format!("waiting for {}", path.display());
+    while LockFile::acquire(&path).doing(waiting)?.is_none() {
+        let pid = LockFile::read(&path).unwrap_or_default();
+        let root = home.root().display();
+        let status = format!("standing by: a supervisor serves {root} already (pid {pid})");
+        eprintln!("rpmd: {status}");
+        init.ready(status);
+        LockFile::wait_until_free(&path).doing(waiting)?;
+    }
+    Ok(())
 }
 
 fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {

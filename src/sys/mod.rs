@@ -9,6 +9,7 @@ pub mod fd;
 pub mod fifo;
 pub mod inotify;
 pub mod lock;
+pub mod notify;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;
