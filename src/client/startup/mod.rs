@@ -255,7 +255,12 @@ fn news(site: &Site, found: Found, served: bool) -> String {
         "rpm: {} {done}\nrpm: {name} {when}, for the programs of {user}\n",
         file.display()
     );
-    if served {
+    if !site.platform.supervises {
+        let init = site.platform.name;
+        text.push_str(&format!(
+            "rpm: {init} does not bring back a daemon that dies: the next rpm command launches another\n"
+        ));
+    } else if served {
         text.push_str(&format!(
             "rpm: a daemon serves {home} already; {name} stands by, and takes over the programs as they run when \
              that daemon ends\n"

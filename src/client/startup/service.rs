@@ -39,11 +39,18 @@ impl Service {
             Some(name) => name.to_owned(),
             None => format!("rpm-{}", user.replace(|c| !plain(c), "_")),
         };
+        let daemon = writable("the path of rpmd", daemon)?;
+        // As systemd has it: string_is_safe() in its config_parse_exec().
+        if daemon.contains(['"', '\'', '\\']) {
+            return Err(Error::new(format!(
+                "rpmd is {daemon}: inits take no path of a program with quotes or backslashes; install it elsewhere"
+            )));
+        }
         Ok(Service {
             name,
             user: user.to_owned(),
             home: writable("RPM_HOME", home)?,
-            daemon: writable("the path of rpmd", daemon)?,
+            daemon,
         })
     }
 

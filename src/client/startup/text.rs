@@ -95,8 +95,7 @@ retry=TERM/600
 export RPM_HOME={home}
 
 depend() {{
-    need localmount
-    use net
+    use localmount netmount net
     after bootmisc
 }}
 ",
