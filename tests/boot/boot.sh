@@ -21,7 +21,7 @@ fail() {
 }
 say() { printf '%s: %s\n' "$init" "$*"; }
 
-init=all machine='' leader='' nspawn='' shown=''
+init=all machine='' leader='' nspawn='' shown='' others=''
 # However it ends, it leaves no process and no copy of an image.
 leave() {
     code=$?
@@ -33,10 +33,14 @@ leave() {
         echo "--- rpmd.log and events"
         tail -n 40 "$machine/home/app/.rpm/rpmd.log" "$machine/home/app/events"
     fi >&2
+    for other in $others; do
+        kill -TERM "$other" 2>/dev/null
+        wait "$other"
+    done
     # The end of its process 1 is the end of all processes of a machine.
     [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null
     [ -z "$nspawn" ] || wait "$nspawn"
-    [ -z "$machine" ] || rm -rf "$machine"
+    [ -z "$machine" ] || rm -rf "${machine%/*}"
     exit "$code"
 }
 trap leave EXIT
@@ -96,10 +100,11 @@ process_1() {
 }
 is_up() {
     case $init in
-        systemd) inside systemctl is-system-running --wait ;;
+        systemd) inside systemctl is-system-running --wait | grep -q 'running\|degraded' ;;
         openrc | sysv) inside pgrep -x getty ;;
         runit) inside pgrep -x runsvdir ;;
-        s6) [ -e "$machine/etc/service/.s6-svscan/control" ] ;;
+        # Fails where nobody listens.
+        s6) inside s6-svscanctl -a /etc/service ;;
     esac
 }
 # Under s6 both are the end of process 1, which takes the machine with it.
@@ -134,10 +139,10 @@ app() { inside runuser -l app -c "$*"; }
 boot() {
     say "booting: $1"
     # shellcheck disable=SC2046 # words
-    systemd-nspawn -q -D "$machine" --register=no --keep-unit --machine="rpm-boot-$$" \
+    systemd-nspawn -q -D "$machine" --register=no --keep-unit --machine="rpm-boot-$$-$init" \
         --kill-signal=SIGKILL $(process_1) </dev/null >>"$shown" 2>&1 &
     nspawn=$!
-    until_so 20 'for process 1' found_leader
+    until_so 60 'for process 1' found_leader
     until_so 60 'for the machine to be up' is_up
 }
 found_leader() {
@@ -148,10 +153,14 @@ found_leader() {
     [ -n "$leader" ] && tr '\0' ' ' <"/proc/$leader/cmdline" | grep -q "${name##*/}\|^init\|^runit"
 }
 
+is_down() { [ ! -e "/proc/$leader" ]; }
+
 # ends reboot|poweroff: the machine ends in good order; nspawn tells a reboot by its exit status.
 ends() {
     say "$1"
+    # It may not live to see its own success.
     halt "$1" || :
+    until_so 60 "for the $1" is_down
     code=0
     wait "$nspawn" || code=$?
     leader='' nspawn=''
@@ -207,7 +216,7 @@ kill_daemon() {
     inside kill -KILL "$killed"
     # SysV init has no eye on it: there the next command launches it.
     [ "$init" != sysv ] || app 'rpm --silent ping' >/dev/null
-    until_so 20 'for another daemon' other_daemon
+    until_so 60 'for another daemon' other_daemon
     [ "$(pids)" = "$before" ] || fail 'other pids after the daemon was killed'
     app 'rpm status int usr1 slow' >/dev/null || fail 'not online after the daemon was killed'
     [ ! -s "$machine/home/app/events" ] || fail "a program has noticed: $(cat "$machine/home/app/events")"
@@ -219,7 +228,7 @@ is_gone() { [ ! -e "$machine$(file)" ] && ! inside pgrep -x rpmd; }
 try_user() {
     inside loginctl enable-linger app
     session=/run/user/$(inside id -u app)
-    until_so 20 "for the user's systemd" inside test -S "$session/systemd/private"
+    until_so 60 "for the user's systemd" inside test -S "$session/systemd/private"
     say 'rpm startup systemd-user'
     app XDG_RUNTIME_DIR="$session" rpm startup systemd-user || fail 'rpm startup systemd-user failed'
     started_well
@@ -230,21 +239,16 @@ try_user() {
     started_well
     say 'rpm unstartup systemd-user'
     app XDG_RUNTIME_DIR="$session" rpm unstartup systemd-user || fail 'rpm unstartup systemd-user failed'
-    until_so 20 'for nothing to be left' is_gone
+    until_so 60 'for nothing to be left' is_gone
     ended_well
 }
 
 try() {
     init=$1
     began=$(date +%s)
-    case $init in
-        systemd | openrc | runit | s6 | sysv) ;;
-        *) echo "boot: there is no machine $init" >&2 && exit 2 ;;
-    esac
-    image base
-    # shellcheck disable=SC2046 # words
-    image "$init" $(packages)
-    machine=$images/$init.$$ shown=$images/$init.console
+    # In a folder of its own: the lock of systemd-nspawn is beside it.
+    machine=$images/run.$$/$init shown=$images/$init.console
+    mkdir -p "${machine%/*}"
     : >"$shown"
     cp -a "$images/$init" "$machine"
     make -s -C "$project" install DESTDIR="$machine" PREFIX=/usr/local >/dev/null
@@ -258,7 +262,7 @@ try() {
     app rpm --silent start program.sh --name slow --kill-timeout 20s -- slow 2
     app rpm --silent start sleep --name down -- 1000
     app rpm --silent stop down
-    until_so 10 'for three programs' have_started
+    until_so 60 'for three programs' have_started
     forget_events
     before=$(pids)
 
@@ -287,7 +291,7 @@ try() {
     kill_daemon
     say 'the service is restarted'
     restart >/dev/null
-    until_so 20 'for three programs' have_started
+    until_so 60 'for three programs' have_started
     ended_well
     started_well
 
@@ -303,7 +307,7 @@ try() {
     started_well
     say 'rpm unstartup'
     inside sh -c "$(echo "$line" | sed 's/ startup / unstartup /')" || fail 'rpm unstartup failed'
-    until_so 20 'for nothing to be left' is_gone
+    until_so 60 'for nothing to be left' is_gone
     ended_well
     forget_events
     ends reboot
@@ -312,12 +316,27 @@ try() {
     [ ! -s "$machine/home/app/events" ] || fail "a program was started: $(cat "$machine/home/app/events")"
     [ "$init" != systemd ] || try_user
     ends poweroff
-    rm -rf "$machine"
+    rm -rf "${machine%/*}"
     machine='' shown=''
     say "all is well, $(($(date +%s) - began)) s"
 }
 
 [ $# -gt 0 ] || set -- systemd openrc runit s6 sysv
-for one; do
-    try "$one"
+for init; do
+    [ -n "$(packages)" ] || { echo "boot: there is no init $init" >&2 && exit 2; }
+    image base
+    # shellcheck disable=SC2046 # words
+    image "$init" $(packages)
 done
+[ $# -gt 1 ] || { try "$1" && exit; }
+# Several boot at the same time: most of it is waiting.
+init=all failed=''
+for one; do
+    sh "$here/boot.sh" "$one" &
+    others="$others $!"
+done
+for other in $others; do
+    wait "$other" || failed=yes
+    others=${others#" $other"}
+done
+[ -z "$failed" ] || fail 'see above'

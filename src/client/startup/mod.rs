@@ -33,6 +33,12 @@ pub fn startup(session: &mut Session) -> Result<u8> {
     if platform.for_root && !may(&site) {
         return sudo(session, &site, &person);
     }
+    if let Some(caller) = caller_of_sudo(session) {
+        let command = format!("rpm startup {} -u {caller}", platform.name);
+        output::complain(format!(
+            "for the programs of root; for those of {caller}: {command}"
+        ));
+    }
     site.check()?;
     let home = Home::new(PathBuf::from(&service.home));
     let served =
@@ -187,6 +193,14 @@ fn daemon() -> Result<PathBuf> {
 /// Whether this process may do what root has to.
 fn may(site: &Site) -> bool {
     user::effective_uid() == 0 || site.is_asleep()
+}
+
+/// Who became root by sudo and did not say whose programs are meant: perhaps not those of root.
+fn caller_of_sudo(session: &Session) -> Option<String> {
+    let options = &session.invocation.options;
+    let unsaid = options.user.is_none() && !options.silent && user::effective_uid() == 0;
+    let caller = std::env::var("SUDO_USER").ok().filter(|_| unsaid);
+    caller.filter(|caller| !caller.is_empty() && caller != "root")
 }
 
 /// Prints the file; where it belongs goes to standard error.

@@ -280,6 +280,8 @@ fn removing(path: &Path) -> String {
 }
 
 fn search_path() -> String {
-    let path = std::env::var("PATH").unwrap_or_default();
-    format!("{path}:{SBIN}")
+    match std::env::var("PATH") {
+        Ok(path) if !path.is_empty() => format!("{path}:{SBIN}"),
+        _ => SBIN.to_owned(),
+    }
 }
