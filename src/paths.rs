@@ -54,6 +54,26 @@ impl Home {
         self.0.join("rpmd.log")
     }
 
+    /// Where the log writer listens for supervisors, mode 0600.
+    pub fn log_socket(&self) -> PathBuf {
+        self.0.join("log.sock")
+    }
+
+    /// Where the output is found that is on its way from a program to its file.
+    pub fn batch(&self) -> PathBuf {
+        self.0.join("log.batch")
+    }
+
+    /// What concerns all records together.
+    pub fn state(&self) -> PathBuf {
+        self.0.join("rpmd.state")
+    }
+
+    /// Why no supervisor is started any more: a sentence, for whoever starts the next one.
+    pub fn gave_up(&self) -> PathBuf {
+        self.0.join("rpmd.gave-up")
+    }
+
     /// Where the log files of programs go that name none.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")

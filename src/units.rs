@@ -161,6 +161,15 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
+/// Whether one version, numbers with dots between, is newer than another. What is no number counts as 0.
+pub fn is_newer(one: &str, other: &str) -> bool {
+    let numbers = |version: &str| -> Vec<u32> {
+        let words = version.split(['.', '-']);
+        words.map(|word| word.parse().unwrap_or(0)).collect()
+    };
+    !other.is_empty() && numbers(one) > numbers(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,5 +221,11 @@ mod tests {
         assert_eq!(nearest("strat", known), Some("start"));
         assert_eq!(nearest("lst", known), Some("list"));
         assert_eq!(nearest("xyzzy", known), None);
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(is_newer("0.10.0", "0.9.9") && is_newer("1.0", "0.9.9"));
+        assert!(!is_newer("0.1.0", "0.1.0") && !is_newer("0.1.0", "0.2.0") && !is_newer("1.0", ""));
     }
 }

@@ -117,10 +117,20 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print pong when the daemon answers",
         help: "The daemon is launched where none runs.",
         flags: &[], fields: false, launches: true, run: daemon::ping },
+    Command { name: "sync", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "wait until the list of programs is on the disk",
+        help: "Changes get there by themselves within seconds; after this command a crash of the machine costs none.",
+        flags: &[], fields: false, launches: true, run: daemon::sync },
+    Command { name: "update", aliases: &["updatePM2"], arguments: "", at_least: 0, at_most: 0,
+        meaning: "have the installed rpmd go on in the place of the running one",
+        help: "Programs, clients and pids stay as they are. The new program is asked to prove itself first; if it cannot, \
+               the old one goes on and this command fails.",
+        flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left. Log files stay.",
-        flags: &[], fields: false, launches: false, run: daemon::kill },
+        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, what \
+               they print waits in their pipes, and the next command has a daemon that adopts them.",
+        flags: &["keep"], fields: false, launches: false, run: daemon::kill },
     Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
         meaning: "have init start the daemon at boot, and with it the programs",
         help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \

@@ -7,12 +7,23 @@ use std::process::{Command, Stdio};
 
 use super::exchange::Daemon;
 use super::output;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::socket;
 
-/// The daemon of a home; none where none runs.
+/// How often a daemon is launched that ends before it has greeted.
+const LAUNCHES: usize = 3;
+
+/// The daemon of a home, which has greeted; none where none runs.
 pub fn connect(home: &Home) -> Result<Option<Daemon>> {
+    match connect_silently(home)? {
+        Some(mut daemon) => Ok(daemon.greet()?.then_some(daemon)),
+        None => Ok(None),
+    }
+}
+
+/// The daemon of a home, of whatever version; none where none runs.
+pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
     let path = home.socket();
     let error = match socket::connect(&path) {
         Ok(stream) => return Ok(Some(Daemon::new(home.clone(), stream))),
@@ -51,33 +62,37 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
         return Ok(daemon);
     }
     if !silent {
+        if let Ok(sentence) = std::fs::read_to_string(home.gave_up()) {
+            output::complain(sentence.trim_end());
+        }
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }
-    let launched = launch(&home);
-    // Where the launch failed, another client may have been faster, and its daemon serves as well.
-    match (connect(&home)?, launched) {
-        (Some(daemon), _) => Ok(daemon),
-        (None, Err(error)) => Err(error),
-        (None, Ok(())) => Err(Error::new(format!(
-            "the daemon in {0} ended at once; see {1}",
-            home.root().display(),
-            home.daemon_log().display()
-        ))),
+    for _ in 0..LAUNCHES {
+        let launched = launch(&home);
+        // Where the launch failed, another client may have been faster, and its daemon serves as well.
+        match (connect(&home)?, launched) {
+            (Some(daemon), _) => return Ok(daemon),
+            (None, Err(error)) => return Err(error),
+            // It served, and has ended already.
+            (None, Ok(())) => {}
+        }
     }
+    Err(Error::new(format!(
+        "the daemon in {0} ended at once, {LAUNCHES} times; see {1}",
+        home.root().display(),
+        home.daemon_log().display()
+    )))
 }
 
 /// Runs `rpmd` and waits for its first process: that ends when the socket is ready, or after saying why not.
 fn launch(home: &Home) -> Result<()> {
-    let program = daemon_program();
+    let program = daemon_program()?;
     let mut command = Command::new(&program);
     command.arg("--launched").env("RPM_HOME", home.root());
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.status().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::new(
-            "starting the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder",
-        ),
-        _ => Error::io(format!("starting the daemon {}", program.display()), &error),
-    })?;
+    let status = command
+        .status()
+        .doing(|| format!("starting the daemon {}", program.display()))?;
     match status.success() {
         true => Ok(()),
         false => Err(Error::new(format!(
@@ -88,11 +103,14 @@ fn launch(home: &Home) -> Result<()> {
 }
 
 /// The `rpmd` that belongs to this client: the one beside it, else the one in `PATH`.
-pub fn daemon_program() -> PathBuf {
+pub fn daemon_program() -> Result<PathBuf> {
     let own = std::env::current_exe().and_then(|own| own.canonicalize());
     let beside = own.ok().map(|own| own.with_file_name("rpmd"));
-    match beside.filter(|program| program.is_file()) {
-        Some(program) => program,
-        None => "rpmd".into(),
-    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let elsewhere = std::env::split_paths(&path).map(|folder| folder.join("rpmd"));
+    let found = beside.into_iter().chain(elsewhere).find(|p| p.is_file());
+    let found = found.and_then(|program| std::path::absolute(program).ok());
+    found.ok_or_else(|| {
+        Error::new("finding the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder")
+    })
 }

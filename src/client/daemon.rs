@@ -1,6 +1,7 @@
 //! The commands that concern the daemon itself, and those that print a number a line for scripts.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStringExt;
 
 use super::connect;
 use super::output;
@@ -22,26 +23,53 @@ pub fn kill(session: &mut Session) -> Result<u8> {
     let home = session.home()?;
     let daemon = match connect::connect(&home)? {
         // Programs of a daemon that was killed are ended by the one that adopts them.
-        None if holds_programs(&home) => Some(connect::connect_or_launch(
-            home.clone(),
-            session.invocation.options.silent,
-        )?),
+        None if holds_programs(&home) && !session.invocation.options.keep => Some(
+            connect::connect_or_launch(home.clone(), session.invocation.options.silent)?,
+        ),
         found => found,
     };
     let Some(mut daemon) = daemon else {
         output::complain(no_daemon(&home));
         return Ok(DONE);
     };
-    daemon.request(&Request::Kill, &mut |_| Ok(()))?;
+    let keep = session.invocation.options.keep;
+    daemon.request(&Request::Kill { keep }, &mut |_| Ok(()))?;
     // The next command must not meet a daemon that is about to end.
     daemon.follow(&mut |_| Ok(()))?;
-    session.say("rpm: the daemon has ended\n")?;
+    session.say(match keep {
+        true => "rpm: the daemon has ended; its programs run on\n",
+        false => "rpm: the daemon has ended\n",
+    })?;
     Ok(DONE)
 }
 
 fn holds_programs(home: &Home) -> bool {
     let entries = std::fs::read_dir(home.run());
-    entries.is_ok_and(|mut entries| entries.next().is_some())
+    entries.is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()))
+}
+
+/// `rpm sync`
+pub fn sync(session: &mut Session) -> Result<u8> {
+    session.daemon()?.request(&Request::Sync, &mut |_| Ok(()))?;
+    Ok(DONE)
+}
+
+/// `rpm update`
+pub fn update(session: &mut Session) -> Result<u8> {
+    let home = session.home()?;
+    // Not greeted: a daemon of another protocol is the very one that is to be updated.
+    let Some(mut daemon) = connect::connect_silently(&home)? else {
+        return Err(Error::new(format!(
+            "{}; the next command starts this release",
+            no_daemon(&home)
+        )));
+    };
+    let program = connect::daemon_program()?;
+    let program = Some(program.into_os_string().into_vec());
+    let about = daemon.request(&Request::Update { program }, &mut |_| Ok(()))?;
+    let release = about.text("version").unwrap_or("of an unknown version");
+    session.say(&format!("rpm: the daemon is rpmd {release} now\n"))?;
+    Ok(DONE)
 }
 
 /// `rpm events`

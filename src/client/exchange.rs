@@ -21,14 +21,17 @@ pub struct Daemon {
     stream: UnixStream,
     input: LineBuffer,
     chunk: Vec<u8>,
-    greeted: bool,
+    /// The version of the daemon's release.
+    release: String,
 }
 
 /// Why a request was not carried out.
 pub enum Trouble {
     /// The daemon said no.
     Refused(Failure),
-    /// There was no answer.
+    /// The daemon has ended without answering.
+    Gone(Error),
+    /// There was no answer that could be read.
     Broken(Error),
 }
 
@@ -36,7 +39,7 @@ impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Error {
         match trouble {
             Trouble::Refused(failure) => Error::new(failure.message),
-            Trouble::Broken(error) => error,
+            Trouble::Gone(error) | Trouble::Broken(error) => error,
         }
     }
 }
@@ -55,8 +58,45 @@ impl Daemon {
             stream,
             input: LineBuffer::default(),
             chunk: vec![0; CHUNK],
-            greeted: false,
+            release: String::new(),
         }
+    }
+
+    /// Agrees on the protocol. `false`: the daemon ended before it answered, and has heard of no request; so
+    /// another one can be asked.
+    pub fn greet(&mut self) -> Result<bool> {
+        let hello = Request::Hello {
+            protocol: protocol::VERSION,
+        };
+        if let Err(error) = self.stream.write_all(&hello.to_line().to_bytes()) {
+            // One that was refused was told why before the connection was closed.
+            if !has_gone(&error) {
+                return Err(self.asking(&error));
+            }
+        }
+        match self.answer(&mut |_| Ok(())) {
+            Ok(line) => {
+                self.release = line.text("version").unwrap_or_default().to_owned();
+                Ok(true)
+            }
+            Err(Trouble::Gone(_)) => Ok(false),
+            Err(Trouble::Broken(error)) => Err(error),
+            Err(Trouble::Refused(failure)) => Err(Error::new(format!(
+                "the daemon in {} does not serve rpm {RELEASE}: {}",
+                self.home.root().display(),
+                failure.message
+            ))),
+        }
+    }
+
+    /// The version of the daemon's release, as it greeted.
+    pub fn release(&self) -> &str {
+        &self.release
+    }
+
+    fn asking(&self, error: &std::io::Error) -> Error {
+        let home = self.home.root().display();
+        Error::io(format!("asking the daemon in {home}"), error)
     }
 
     /// Its home.
@@ -81,18 +121,18 @@ impl Daemon {
         Ok(processes)
     }
 
-    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others.
+    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others. Gives
+    /// the line that ends it.
     pub fn each_process(
         &mut self,
         request: &Request,
         each: &mut dyn FnMut(Process),
-    ) -> std::result::Result<(), Trouble> {
+    ) -> std::result::Result<Line, Trouble> {
         self.send(request)?;
         self.answer(&mut |bytes| {
             each(program(bytes)?);
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Reads one answer.
@@ -107,58 +147,31 @@ impl Daemon {
                     Reply::Done(line) | Reply::Row(line) => return Ok(line),
                 },
                 Ok(Some(bytes)) => row(bytes)?,
-                Ok(None) => self.fill()?,
+                Ok(None) => {
+                    if !self.fill()? {
+                        return Err(Trouble::Gone(self.ended()));
+                    }
+                }
                 Err(TooLong) => return Err(too_long().into()),
             }
         }
     }
 
-    /// Sends a request, after the greeting where there was none yet.
+    /// Sends a request.
     fn send(&mut self, request: &Request) -> Result<()> {
-        let mut bytes = Vec::with_capacity(256);
-        if !self.greeted {
-            // In one write with the request: the answer to the greeting is waited for with the other.
-            let hello = Request::Hello {
-                protocol: protocol::VERSION,
-            };
-            hello.to_line().encode(&mut bytes);
-        }
-        let greeting = bytes.len();
-        request.to_line().encode(&mut bytes);
-        let length = bytes.len() - greeting;
+        let bytes = request.to_line().to_bytes();
+        let length = bytes.len();
         if length > MAX_LINE {
             return Err(Error::new(format!(
                 "the request has {length} bytes and the daemon takes {MAX_LINE}; the environment or the arguments are too large"
             )));
         }
-        if let Err(error) = self.stream.write_all(&bytes) {
-            return Err(match error.kind() {
-                // One that was refused was told why before the connection was closed.
-                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                    match self.answer(&mut |_| Ok(())) {
-                        Err(Trouble::Refused(failure)) => Error::new(failure.message),
-                        _ => self.ended(),
-                    }
-                }
-                _ => Error::io(
-                    format!("asking the daemon in {}", self.home.root().display()),
-                    &error,
-                ),
-            });
-        }
-        if self.greeted {
-            return Ok(());
-        }
-        self.greeted = true;
-        let greeted = self.answer(&mut |_| Ok(()));
-        greeted.map(drop).map_err(|trouble| match trouble {
-            Trouble::Broken(error) => error,
-            Trouble::Refused(failure) => Error::new(format!(
-                "the daemon in {} does not serve rpm {RELEASE}: {}",
-                self.home.root().display(),
-                failure.message
-            )),
-        })
+        self.stream
+            .write_all(&bytes)
+            .map_err(|error| match has_gone(&error) {
+                true => self.ended(),
+                false => self.asking(&error),
+            })
     }
 
     /// Hands every line that comes to `row` until the daemon has closed the connection.
@@ -167,22 +180,17 @@ impl Daemon {
             while let Some(line) = self.input.next_line().map_err(|TooLong| too_long())? {
                 row(line)?;
             }
-            match self.read()? {
-                0 => return Ok(()),
-                n => self.input.push(self.chunk.get(..n).unwrap_or_default()),
+            if !self.fill()? {
+                return Ok(());
             }
         }
     }
 
-    /// Reads what has come. That the daemon has gone is an error here.
-    fn fill(&mut self) -> Result<()> {
-        match self.read()? {
-            0 => Err(self.ended()),
-            n => {
-                self.input.push(self.chunk.get(..n).unwrap_or_default());
-                Ok(())
-            }
-        }
+    /// Reads what has come. `false`: the daemon has gone.
+    fn fill(&mut self) -> Result<bool> {
+        let n = self.read()?;
+        self.input.push(self.chunk.get(..n).unwrap_or_default());
+        Ok(n > 0)
     }
 
     fn read(&mut self) -> Result<usize> {
@@ -212,6 +220,14 @@ impl Daemon {
             self.home.daemon_log().display()
         ))
     }
+}
+
+/// Whether the other end of the connection has been closed.
+fn has_gone(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
 }
 
 /// Whether a line ends an answer.

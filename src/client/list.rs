@@ -57,9 +57,15 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let mut listing = Listing::new(session.look);
     let request = Request::List { targets };
     let mut daemon = session.daemon()?;
-    daemon.each_process(&request, &mut |process| listing.add(&process))?;
+    let last = daemon.each_process(&request, &mut |process| listing.add(&process))?;
     let down = listing.down;
     session.say(&listing.finish())?;
+    for path in last.all("damaged") {
+        output::complain(format!(
+            "the records in {} are damaged, and their program is not in the list; mend or remove that folder",
+            String::from_utf8_lossy(path)
+        ));
+    }
     Ok(if asked && down { NOT_ONLINE } else { DONE })
 }
 

@@ -1,6 +1,7 @@
 //! One run of the client: what was asked for, and how the answer shall look.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use super::arguments::Invocation;
@@ -9,6 +10,9 @@ use super::exchange::Daemon;
 use super::output::{self, Look};
 use crate::error::{Error, Result};
 use crate::paths::Home;
+use crate::protocol::RELEASE;
+use crate::sys::terminal;
+use crate::units;
 
 /// The exit status of a command that did what it was asked to.
 pub const DONE: u8 = 0;
@@ -46,13 +50,25 @@ impl Session {
             .invocation
             .command
             .is_none_or(|command| command.launches);
-        match launches {
-            true => connect::connect_or_launch(home, self.invocation.options.silent),
+        let daemon = match launches {
+            true => connect::connect_or_launch(home, self.invocation.options.silent)?,
             false => match connect::connect(&home)? {
-                Some(daemon) => Ok(daemon),
-                None => Err(Error::new(no_daemon(&home))),
+                Some(daemon) => daemon,
+                None => return Err(Error::new(no_daemon(&home))),
             },
+        };
+        let release = daemon.release();
+        if self.advises() && units::is_newer(RELEASE, release) {
+            output::complain(format!(
+                "the daemon is rpmd {release} and this is rpm {RELEASE}; rpm update has the new one go on in its place"
+            ));
         }
+        Ok(daemon)
+    }
+
+    /// Whether advice is welcome: to people it is.
+    fn advises(&self) -> bool {
+        !self.invocation.options.silent && terminal::is_terminal(std::io::stderr().as_fd())
     }
 
     /// The words, each of which names programs.

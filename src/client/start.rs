@@ -99,7 +99,7 @@ fn cannot(name: &str, why: &str) -> Failed {
 fn failed(name: &str, trouble: Trouble) -> Failed {
     match trouble {
         Trouble::Refused(failure) => cannot(name, &failure.message),
-        Trouble::Broken(error) => Failed::Altogether(error),
+        Trouble::Gone(error) | Trouble::Broken(error) => Failed::Altogether(error),
     }
 }
 

@@ -59,6 +59,12 @@ impl Channel {
         (channel, note)
     }
 
+    /// Whether it is open and its file is this one; an empty path means no file.
+    pub fn goes_to(&self, file: &[u8]) -> bool {
+        let open = self.fifo.is_some() && (file.is_empty() || self.file.is_some());
+        open && self.path.as_os_str().as_bytes() == file
+    }
+
     /// What to poll for reading.
     pub fn fifo(&self) -> Option<BorrowedFd<'_>> {
         self.fifo.as_ref().map(AsFd::as_fd)
@@ -184,6 +190,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logger::batch::tests::Scratch;
     use crate::sys::fd;
 
     const NAME: (u32, usize) = (1, 0);
@@ -204,13 +211,14 @@ mod tests {
         let (mut channel, note) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
-        let mut batch = Batch::new().unwrap();
+        let mut scratch = Scratch::new();
+        let batch = scratch.batch();
         for text in ["one\n", "two\n", "a line that is longer than the buffer\n"] {
             fd::write(program.as_fd(), text.as_bytes()).unwrap();
         }
-        assert_eq!(channel.drain_waiting(NAME, &mut batch), None);
+        assert_eq!(channel.drain_waiting(NAME, batch), None);
         fd::write(program.as_fd(), b"three").unwrap();
-        assert_eq!(channel.drain_some(NAME, &mut batch), None);
+        assert_eq!(channel.drain_some(NAME, batch), None);
         let text = std::fs::read_to_string(&log).unwrap();
         assert_eq!(
             text,
@@ -225,10 +233,11 @@ mod tests {
         let (mut channel, note) = Channel::open(&folder.join("out"), b"/dev/full");
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
-        let mut batch = Batch::new().unwrap();
+        let mut scratch = Scratch::new();
+        let batch = scratch.batch();
         let mut print = || {
             fd::write(program.as_fd(), b"x").unwrap();
-            channel.drain_waiting(NAME, &mut batch)
+            channel.drain_waiting(NAME, batch)
         };
         assert!(
             print()
@@ -245,14 +254,15 @@ mod tests {
         let log = folder.join("out.log");
         let (mut channel, _) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
         let program = fifo::open(&folder.join("out")).unwrap();
-        let mut batch = Batch::new().unwrap();
+        let mut scratch = Scratch::new();
+        let batch = scratch.batch();
         fd::write(program.as_fd(), b"abcdef").unwrap();
         std::fs::write(&log, "before ").unwrap();
-        let n = channel.take(NAME, &mut batch, batch::SIZE);
+        let n = channel.take(NAME, batch, batch::SIZE);
         batch.writing(channel.file.as_ref().unwrap());
         channel.append(&batch.bytes(n)[..2]);
         let left = batch.left().unwrap();
-        assert_eq!(channel.finish(&mut batch, &left), None);
+        assert_eq!(channel.finish(batch, &left), None);
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "before abcdef");
         assert!(batch.left().is_none());
         std::fs::remove_dir_all(&folder).unwrap();
@@ -265,10 +275,7 @@ mod tests {
         assert_eq!(note, None);
         let program = fifo::open(&folder.join("out")).unwrap();
         fd::write(program.as_fd(), b"x").unwrap();
-        assert_eq!(
-            channel.drain_waiting(NAME, &mut Batch::new().unwrap()),
-            None
-        );
+        assert_eq!(channel.drain_waiting(NAME, Scratch::new().batch()), None);
         assert_eq!(fifo::waiting(program.as_fd()), 0);
         std::fs::remove_dir_all(&folder).unwrap();
     }

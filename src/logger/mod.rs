@@ -1,37 +1,45 @@
 //! `rpmd-log`, the log writer: drains every program's output into its log files, so that neither a disk nor a flood
-//! ever holds up the supervisor.
+//! ever holds up the supervisor; and the keeper, which has another supervisor when the old one died.
 //!
-//! It is a plain fork of the supervisor, joined to it by one pair. When the pair ends it writes what waits and leaves:
-//! what programs print afterwards waits in their FIFOs for the next one.
+//! It is a plain fork of a supervisor and outlives it. It listens at `log.sock`; the supervisor that connected last is
+//! the one that it serves. It ends when it is told to, after writing what waits.
 
 mod batch;
 mod channel;
+pub mod journal;
+mod keeper;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 pub use batch::Batch;
 use channel::Channel;
+use journal::Journal;
+use keeper::Keeper;
 
 use crate::app::value::Bytes;
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, OutBuffer};
 use crate::protocol::line::Line;
-use crate::protocol::link::{Order, Report};
+use crate::protocol::link::{LINK_VERSION, Order, Report};
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{daemonize, fd, socket};
+use crate::sys::{daemonize, fd, socket, user};
 
 /// The log writer's state.
 struct Writer<'a> {
     home: Home,
-    link: UnixStream,
-    input: LineBuffer,
-    output: OutBuffer,
+    listener: UnixListener,
+    /// The supervisor, where one is connected.
+    link: Option<Link>,
+    keeper: Keeper,
+    journal: Journal,
     /// Standard output and standard error of each program.
     channels: BTreeMap<u32, [Channel; 2]>,
+    /// Programs that the supervisor has not named since it came.
+    unnamed: BTreeSet<u32>,
     /// What is moved goes through here, whoever wrote it.
     batch: &'a mut Batch,
     /// What the last log writer had begun. Its program is the first that is opened.
@@ -39,32 +47,46 @@ struct Writer<'a> {
     ending: bool,
 }
 
+/// The connection of a supervisor.
+struct Link {
+    stream: UnixStream,
+    input: LineBuffer,
+    output: OutBuffer,
+}
+
 /// What a poll entry stands for.
 #[derive(Clone, Copy)]
 enum Token {
+    Listener,
     Link,
+    Supervisor,
     Channel(u32, usize),
 }
 
-/// Serves at the end `link` of the pair; for a process that has just been forked by the supervisor.
-pub fn run(link: UnixStream, home: Home, batch: &mut Batch) -> ! {
+/// Serves the supervisors that connect to `listener`; for a process that has just been forked by the first.
+pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::PIPE] {
         signal::ignore(signal);
     }
-    let [out, into] = batch.raw();
-    fd::close_all_except(&[link.as_raw_fd(), out, into]);
+    fd::close_all_except(&[listener.as_raw_fd()]);
     daemonize::set_process_name(c"rpmd-log");
+    if batch.prepare().is_err() {
+        // No descriptors: the supervisor will try again.
+        daemonize::exit_now(1);
+    }
     let inherited = batch.left();
     let mut writer = Writer {
-        inherited,
+        journal: Journal::open(&home, false),
         home,
-        link,
-        input: LineBuffer::default(),
-        output: OutBuffer::default(),
+        listener,
+        link: None,
+        keeper: Keeper::default(),
         channels: BTreeMap::new(),
+        unnamed: BTreeSet::new(),
         batch,
+        inherited,
         ending: false,
     };
     let mut set = PollSet::default();
@@ -79,12 +101,15 @@ pub fn run(link: UnixStream, home: Home, batch: &mut Batch) -> ! {
 impl Writer<'_> {
     fn turn(&mut self, set: &mut PollSet<Token>) {
         set.clear();
-        let write = !self.output.pending().is_empty();
-        set.push(
-            self.link.as_fd(),
-            Interest { read: true, write },
-            Token::Link,
-        );
+        set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
+        if let Some(link) = &self.link {
+            let write = !link.output.pending().is_empty();
+            let interest = Interest { read: true, write };
+            set.push(link.stream.as_fd(), interest, Token::Link);
+        }
+        if let Some(supervisor) = self.keeper.fd().filter(|_| self.link.is_none()) {
+            set.push(supervisor, Interest::READ, Token::Supervisor);
+        }
         for (id, pair) in &self.channels {
             for (which, channel) in pair.iter().enumerate() {
                 if let Some(fifo) = channel.fifo() {
@@ -92,17 +117,49 @@ impl Writer<'_> {
                 }
             }
         }
-        if set.wait(None).is_err() {
+        let timeout = match &self.link {
+            Some(_) => None,
+            None => self.keeper.timeout(),
+        };
+        if set.wait(timeout).is_err() {
             return;
         }
+        let mut comes = false;
         for (token, ready) in set.ready() {
             match token {
+                Token::Listener => comes = true,
                 Token::Link if ready.readable || ready.hangup || ready.error => self.receive(),
-                Token::Link => {}
+                Token::Link | Token::Supervisor => {}
                 Token::Channel(id, which) => self.drain_some(id, which),
             }
         }
+        // After what the last supervisor has said before it left.
+        if comes {
+            self.accept();
+        }
+        if self.link.is_none() && !self.ending {
+            self.keeper.look(&self.home, &mut self.journal);
+        }
         self.flush();
+    }
+
+    /// A supervisor comes: whoever was there before has gone, or is on its way.
+    fn accept(&mut self) {
+        let Ok(stream) = socket::accept(&self.listener) else {
+            return;
+        };
+        let uid = socket::peer_uid(&stream).unwrap_or(u32::MAX);
+        if uid != user::effective_uid() && uid != 0 {
+            return;
+        }
+        self.keeper.attached(socket::peer_pid(&stream));
+        self.link = Some(Link {
+            stream,
+            input: LineBuffer::default(),
+            output: OutBuffer::default(),
+        });
+        self.unnamed = self.channels.keys().copied().collect();
+        self.report(&Report::Hello { link: LINK_VERSION });
     }
 
     fn drain_some(&mut self, id: u32, which: usize) {
@@ -110,9 +167,8 @@ impl Writer<'_> {
             .channels
             .get_mut(&id)
             .and_then(|pair| pair.get_mut(which));
-        if let Some(note) = channel.and_then(|c| c.drain_some((id, which), self.batch)) {
-            self.report(&Report::Note { text: note });
-        }
+        let note = channel.and_then(|c| c.drain_some((id, which), self.batch));
+        self.note(note);
     }
 
     fn drain(&mut self, id: u32) {
@@ -121,9 +177,8 @@ impl Writer<'_> {
                 .channels
                 .get_mut(&id)
                 .and_then(|pair| pair.get_mut(which));
-            if let Some(note) = channel.and_then(|c| c.drain_waiting((id, which), self.batch)) {
-                self.report(&Report::Note { text: note });
-            }
+            let note = channel.and_then(|c| c.drain_waiting((id, which), self.batch));
+            self.note(note);
         }
     }
 
@@ -134,18 +189,22 @@ impl Writer<'_> {
         }
     }
 
+    /// Takes all that the supervisor has said.
     fn receive(&mut self) {
-        let mut buffer = [0; 16 << 10];
-        match self.link.read(&mut buffer) {
-            Ok(0) => self.ending = true,
-            Ok(n) => self.input.push(buffer.get(..n).unwrap_or_default()),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.ending = true,
-        }
         let mut orders = Vec::new();
-        while let Ok(Some(line)) = self.input.next_line() {
-            orders.extend(Line::decode(line).ok().as_ref().and_then(Order::from_line));
+        let mut buffer = [0; 16 << 10];
+        while let Some(link) = &mut self.link {
+            match link.stream.read(&mut buffer) {
+                Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => self.link = None,
+            }
+            if let Some(link) = &mut self.link {
+                while let Ok(Some(line)) = link.input.next_line() {
+                    orders.extend(Line::decode(line).ok().as_ref().and_then(Order::from_line));
+                }
+            }
         }
         for order in orders {
             self.carry_out(order);
@@ -154,6 +213,12 @@ impl Writer<'_> {
 
     fn carry_out(&mut self, order: Order) {
         match order {
+            Order::Attach { program } => self.keeper.set_program(program),
+            Order::Complete => {
+                for id in std::mem::take(&mut self.unnamed) {
+                    self.channels.remove(&id);
+                }
+            }
             Order::Open { id, out, err } => self.open(id, &out, &err),
             Order::Close { id } => {
                 self.channels.remove(&id);
@@ -169,6 +234,14 @@ impl Writer<'_> {
     }
 
     fn open(&mut self, id: u32, out: &Bytes, err: &Bytes) {
+        self.unnamed.remove(&id);
+        let pairs = self
+            .channels
+            .get(&id)
+            .map(|pair| pair.iter().zip([out, err]));
+        if pairs.is_some_and(|mut pairs| pairs.all(|(channel, file)| channel.goes_to(file))) {
+            return;
+        }
         let records = self.home.records(id);
         let pairs = [(records.out(), out), (records.err(), err)];
         let opened = pairs.map(|(fifo, file)| Channel::open(&fifo, file));
@@ -179,8 +252,8 @@ impl Writer<'_> {
         });
         self.channels.insert(id, channels);
         self.finish(id);
-        for text in notes {
-            self.report(&Report::Note { text });
+        for note in notes {
+            self.note(Some(note));
         }
     }
 
@@ -198,21 +271,35 @@ impl Writer<'_> {
             .channels
             .get_mut(&id)
             .and_then(|pair| pair.get_mut(left.channel.1));
-        if let Some(note) = channel.and_then(|c| c.finish(self.batch, &left)) {
-            self.report(&Report::Note { text: note });
+        let note = channel.and_then(|c| c.finish(self.batch, &left));
+        self.note(note);
+    }
+
+    /// What belongs into the daemons' log: by way of the supervisor, so that its lines stand in their order.
+    fn note(&mut self, text: Option<String>) {
+        let Some(text) = text else { return };
+        match self.link {
+            Some(_) => self.report(&Report::Note { text }),
+            None => {
+                self.journal.note(text);
+                self.journal.flush();
+            }
         }
     }
 
     fn report(&mut self, report: &Report) {
-        report.to_line().encode(self.output.tail());
+        if let Some(link) = &mut self.link {
+            report.to_line().encode(link.output.tail());
+        }
     }
 
     fn flush(&mut self) {
-        while !self.output.pending().is_empty() {
-            match socket::send(&self.link, self.output.pending()) {
-                Ok(n) => self.output.sent(n),
+        let Some(link) = &mut self.link else { return };
+        while !link.output.pending().is_empty() {
+            match socket::send(&link.stream, link.output.pending()) {
+                Ok(n) => link.output.sent(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Room comes, or the end of the pair does.
+                // Room comes, or the end of the connection does.
                 Err(_) => break,
             }
         }

@@ -52,6 +52,11 @@ impl LineBuffer {
         }
     }
 
+    /// What has come in and was not taken.
+    pub fn rest(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
     /// Whether a whole line is there.
     pub fn has_line(&self) -> bool {
         let from = self.searched.max(self.start);

@@ -1,11 +1,26 @@
-//! What supervisor and log writer say to each other over their pair.
+//! What supervisor and log writer say to each other.
+//!
+//! The log writer listens, a supervisor connects: the one that forked it, and each that comes after. The log writer
+//! greets. The supervisor first says who it is (`attach`), then names every program (`open`), then says that these were
+//! all (`complete`); from then on it tells of changes.
 
 use super::line::Line;
 use crate::app::value::Bytes;
 
+/// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
+/// every version understands, and forks its own.
+pub const LINK_VERSION: u32 = 1;
+
 /// From the supervisor to the log writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
+    /// Serve this supervisor from now on. If it dies, execute this program to have another; empty: somebody else does.
+    Attach {
+        /// The path of `rpmd`.
+        program: Bytes,
+    },
+    /// Every program has been named since `attach`: those that were not are forgotten.
+    Complete,
     /// Drain the FIFOs of a program into these files; an empty path means no file.
     Open {
         /// The program.
@@ -27,13 +42,18 @@ pub enum Order {
         /// What the answer carries.
         token: u64,
     },
-    /// The supervisor ends, and wants no successor.
+    /// Write what waits, then end. The supervisor ends and wants no successor, or wants another log writer.
     Bye,
 }
 
 /// From the log writer to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
+    /// The greeting.
+    Hello {
+        /// Which version of this protocol is spoken.
+        link: u32,
+    },
     /// What `Drain` with this token asked for is done.
     Drained {
         /// The token of the order.
@@ -50,6 +70,8 @@ impl Order {
     /// The order as a line.
     pub fn to_line(&self) -> Line {
         match self {
+            Order::Attach { program } => Line::new("attach").with("program", program),
+            Order::Complete => Line::new("complete"),
             Order::Open { id, out, err } => {
                 let mut line = Line::new("open");
                 line.push_number("id", *id);
@@ -75,6 +97,10 @@ impl Order {
     pub fn from_line(line: &Line) -> Option<Order> {
         let id = line.number("id");
         match line.tag.as_str() {
+            "attach" => Some(Order::Attach {
+                program: line.get("program")?.to_vec(),
+            }),
+            "complete" => Some(Order::Complete),
             "open" => Some(Order::Open {
                 id: id?,
                 out: line.get("out")?.to_vec(),
@@ -98,6 +124,7 @@ impl Report {
     /// The report as a line.
     pub fn to_line(&self) -> Line {
         match self {
+            Report::Hello { link } => Line::new("hello").with("link", link.to_string()),
             Report::Drained { token } => Line::new("drained").with("token", token.to_string()),
             Report::Note { text } => Line::new("note").with("text", text),
         }
@@ -106,6 +133,9 @@ impl Report {
     /// The report of a line.
     pub fn from_line(line: &Line) -> Option<Report> {
         match line.tag.as_str() {
+            "hello" => Some(Report::Hello {
+                link: line.number("link")?,
+            }),
             "drained" => Some(Report::Drained {
                 token: line.number("token")?,
             }),
@@ -125,6 +155,10 @@ mod tests {
     fn every_order_and_report_comes_back() {
         let path = b"/srv/a \xff".to_vec();
         for order in [
+            Order::Attach {
+                program: path.clone(),
+            },
+            Order::Complete,
             Order::Open {
                 id: 3,
                 out: path.clone(),
@@ -141,6 +175,7 @@ mod tests {
             assert_eq!(Order::from_line(&line), Some(order));
         }
         for report in [
+            Report::Hello { link: LINK_VERSION },
             Report::Drained { token: 9 },
             Report::Note { text: "a b".into() },
         ] {

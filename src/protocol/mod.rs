@@ -27,6 +27,18 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "--launched",
         "used by rpm: another supervisor that serves already is no failure",
     ),
+    (
+        "--resume",
+        "used by rpmd-log, to have a supervisor again when one died",
+    ),
+    (
+        "--updated=FD",
+        "used by rpmd, to go on in the place of another release of itself",
+    ),
+    (
+        "--self-check",
+        "used by rpmd, to see that this release can read the records of its home",
+    ),
     ("-h, --help", "say what the options are"),
     ("-V, --version", "print the version"),
 ];

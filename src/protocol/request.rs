@@ -6,6 +6,7 @@ use super::reply::{Code, Failure};
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
 use crate::app::spec::Spec;
+use crate::app::value::Bytes;
 use crate::units;
 
 /// One verb of the protocol.
@@ -30,7 +31,9 @@ pub const VERBS: &[Verb] = &[
     Verb { name: "list", fields: "[target=WORD]…", meaning: "a process line for each program" },
     Verb { name: "describe", fields: "[target=WORD]…", meaning: "a process line with every field for each program" },
     Verb { name: "events", fields: "", meaning: "from now on an event line whenever the state of a program changes, until the client closes" },
-    Verb { name: "kill", fields: "", meaning: "stop and forget all programs, then end both daemons" },
+    Verb { name: "sync", fields: "", meaning: "answer when the list is on the disk, so that a crash of the machine costs nothing of it" },
+    Verb { name: "update", fields: "[program=PATH]", meaning: "execute the rpmd of this path, by default the present one, in the place of the running one; answers when that serves, or with the reason why the old one stays" },
+    Verb { name: "kill", fields: "[keep=true]", meaning: "stop and forget all programs, then end both daemons; with keep=true the programs run on for the next daemon" },
 ];
 
 /// One request.
@@ -63,7 +66,13 @@ pub enum Request {
         targets: Vec<String>,
     },
     Events,
-    Kill,
+    Sync,
+    Update {
+        program: Option<Bytes>,
+    },
+    Kill {
+        keep: bool,
+    },
 }
 
 impl Request {
@@ -79,7 +88,9 @@ impl Request {
             Request::List { .. } => "list",
             Request::Describe { .. } => "describe",
             Request::Events => "events",
-            Request::Kill => "kill",
+            Request::Sync => "sync",
+            Request::Update { .. } => "update",
+            Request::Kill { .. } => "kill",
         }
     }
 
@@ -107,7 +118,15 @@ impl Request {
             | Request::Delete { targets }
             | Request::List { targets }
             | Request::Describe { targets } => push_targets(&mut line, targets),
-            Request::Ping | Request::Events | Request::Kill => {}
+            Request::Update {
+                program: Some(program),
+            } => line.push("program", program),
+            Request::Kill { keep: true } => line.push("keep", "true"),
+            Request::Update { program: None }
+            | Request::Kill { keep: false }
+            | Request::Ping
+            | Request::Events
+            | Request::Sync => {}
         }
         line
     }
@@ -129,7 +148,13 @@ impl Request {
             "list" => targets(line, &[]).map(|targets| Request::List { targets }),
             "describe" => targets(line, &[]).map(|targets| Request::Describe { targets }),
             "events" => only(line, &[]).map(|()| Request::Events),
-            "kill" => only(line, &[]).map(|()| Request::Kill),
+            "sync" => only(line, &[]).map(|()| Request::Sync),
+            "update" => only(line, &["program"]).map(|()| Request::Update {
+                program: line.get("program").map(<[u8]>::to_vec),
+            }),
+            "kill" => only(line, &["keep"]).map(|()| Request::Kill {
+                keep: line.get("keep") == Some(b"true"),
+            }),
             other => {
                 let known = units::nearest(other, VERBS.iter().map(|v| v.name));
                 let hint = known
@@ -312,7 +337,13 @@ mod tests {
             },
             Request::Describe { targets },
             Request::Events,
-            Request::Kill,
+            Request::Sync,
+            Request::Update { program: None },
+            Request::Update {
+                program: Some(b"/bin/rpmd".to_vec()),
+            },
+            Request::Kill { keep: false },
+            Request::Kill { keep: true },
         ]
     }
 

@@ -6,6 +6,7 @@ use crate::app::life::{Event, State, Want};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// What a client waits for.
@@ -19,6 +20,10 @@ pub enum Pending {
     Stop(Turn, Then),
     /// A listing that goes out as the client reads it.
     Rows(Rows),
+    /// The list on the disk.
+    Sync,
+    /// Another release in the place of this one.
+    Update,
     /// The end of the daemons.
     Kill,
 }
@@ -108,6 +113,8 @@ impl Supervisor {
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
                 Pending::Rows(rows) => (self.settle_rows(token, rows), false),
+                Pending::Sync => (self.settle_sync(token), false),
+                Pending::Update => (self.settle_update(token), false),
                 Pending::Kill => (self.settle_kill(token), false),
             };
             more |= busy;
@@ -261,7 +268,30 @@ impl Supervisor {
             }
             rows.done += 1;
         }
-        self.reply(token, |c| c.say(&ok_count(rows.ids.len())));
+        let mut last = ok_count(rows.ids.len());
+        self.damaged.retain(|path| path.exists());
+        for path in &self.damaged {
+            last.push("damaged", path.as_os_str().as_bytes());
+        }
+        self.reply(token, |c| c.say(&last));
+        None
+    }
+
+    fn settle_sync(&mut self, token: u64) -> Option<Pending> {
+        if !self.is_synced() {
+            return Some(Pending::Sync);
+        }
+        self.reply(token, |c| c.say(&Line::new("ok")));
+        None
+    }
+
+    fn settle_update(&mut self, token: u64) -> Option<Pending> {
+        if self.update.is_some() {
+            return Some(Pending::Update);
+        }
+        // This is the other release.
+        let about = self.about();
+        self.reply(token, |c| c.say(&about));
         None
     }
 

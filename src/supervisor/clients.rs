@@ -43,8 +43,7 @@ impl Supervisor {
                         connection.flush();
                         continue;
                     }
-                    self.next_connection += 1;
-                    self.connections.insert(self.next_connection, connection);
+                    self.connect(connection);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if out_of_descriptors(&e) => {
@@ -55,6 +54,12 @@ impl Supervisor {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Adds a client.
+    pub(super) fn connect(&mut self, connection: Connection) {
+        self.next_connection += 1;
+        self.connections.insert(self.next_connection, connection);
     }
 
     /// Why a client is not served, where it is not.

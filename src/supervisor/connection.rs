@@ -1,6 +1,7 @@
 //! One client.
 
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use super::answer::Pending;
@@ -8,7 +9,7 @@ use crate::protocol::buffer::{LineBuffer, OutBuffer};
 use crate::protocol::line::{Line, LineWriter};
 use crate::protocol::reply::{Code, Failure};
 use crate::sys::poll::Interest;
-use crate::sys::socket;
+use crate::sys::{reexec, socket};
 
 /// How much output may wait for a client that does not read, in bytes.
 pub const MAX_UNREAD: usize = 4 << 20;
@@ -47,6 +48,39 @@ impl Connection {
             gone: false,
             closing: false,
         }
+    }
+
+    /// The connection as a line, for another release that is executed in the place of this one.
+    pub fn hand_over(&self) -> Line {
+        let mut line = Line::new("connection");
+        line.push_number("stream", self.stream.as_raw_fd());
+        for (key, flag) in [
+            ("follows", self.follows),
+            ("ended", self.ended),
+            ("gone", self.gone),
+            ("closing", self.closing),
+        ] {
+            line.push(key, flag.to_string());
+        }
+        line.with("input", self.input.rest())
+            .with("output", self.output.pending())
+    }
+
+    /// The connection of a line; what it waits for is another.
+    pub fn handed_over(line: &Line) -> Option<Connection> {
+        let stream = reexec::inherited(line.number("stream")?)?;
+        let mut connection = Connection::new(UnixStream::from(stream));
+        let is = |key| line.get(key) == Some(b"true");
+        connection.follows = is("follows");
+        connection.ended = is("ended");
+        connection.gone = is("gone");
+        connection.closing = is("closing");
+        connection.input.push(line.get("input")?);
+        connection
+            .output
+            .tail()
+            .extend_from_slice(line.get("output")?);
+        Some(connection)
     }
 
     /// The stream, to poll.

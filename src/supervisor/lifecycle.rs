@@ -12,9 +12,9 @@ use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::protocol::link::Order;
 use crate::sys::pid::Pid;
-use crate::sys::procfs::ProcDir;
-use crate::sys::signal::{self, Signal};
-use crate::sys::spawn::{self, Report, Stage};
+use crate::sys::pidfd::PidFd;
+use crate::sys::signal::Signal;
+use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};
 use crate::units;
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,8 @@ impl Supervisor {
             if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
                 // What is wanted is on disk before anything is done about it.
                 self.record(id);
-            } else if counted(&before) != counted(&after) {
+                self.unsynced(id, false);
+            } else if counted(&before) != counted(&after) || matches!(event, Event::Exited(..)) {
                 self.unrecorded.push(id);
             }
         }
@@ -117,9 +118,16 @@ impl Supervisor {
         program.foreign = false;
         program.strays.clear();
         program.group = None;
+        program.led = None;
+        program.run = program.run.saturating_add(1);
         let plan = program.plan(&self.home, self.nofile);
+        let inherited = Inherited {
+            null: self.null.as_fd(),
+            listener: self.listener.as_fd(),
+            lock: self.lock.fd(),
+        };
         let spawned = match &plan {
-            Ok(plan) => spawn::spawn(plan, self.null.as_fd()),
+            Ok(plan) => spawn::spawn(plan, inherited),
             Err(nul) => Err(std::io::Error::other(nul.to_string())),
         };
         match spawned {
@@ -183,10 +191,15 @@ impl Supervisor {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
+                if let Some(program) = self.programs.get_mut(&id) {
+                    // Held before its number can be taken.
+                    program.led = PidFd::open(pid).ok();
+                }
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
-                // The log writer is missed by the end of its pair; orphans of programs are nobody's.
+                // The log writer is missed by the end of its connection; orphans of programs are nobody's.
                 wait::reap(pid);
+                self.other_ended(pid);
             }
         }
         for (id, exit) in dead {
@@ -195,101 +208,37 @@ impl Supervisor {
         self.look_at_remains();
     }
 
+    /// A child has ended that is no program.
+    fn other_ended(&mut self, pid: Pid) {
+        self.sync_child_ended(pid);
+        if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
+            update.prover = None;
+        }
+    }
+
     /// An adopted process has ended.
     pub(super) fn adopted_ended(&mut self, id: u32) {
-        let held = self.programs.get_mut(&id).and_then(|p| p.adopted.take());
-        if let Some(held) = held {
-            self.ended(id, held.exit());
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        if let Some(held) = program.adopted.take() {
+            let exit = held.exit();
+            program.led = Some(held);
+            self.ended(id, exit);
             self.look_again_at_remains();
         }
     }
 
-    fn ended(&mut self, id: u32, exit: Exit) {
+    pub(super) fn ended(&mut self, id: u32, exit: Exit) {
         let remain = self.remains(id);
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
+            program.ended = program.run;
             if program.life.state == State::Online {
                 self.note(id, describe_exit(exit));
             }
         }
         self.feed(id, Event::Exited(exit, remain));
-    }
-
-    /// Whether anything of the last run lives, its leader apart.
-    fn remains(&self, id: u32) -> bool {
-        let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
-            return false;
-        };
-        let proc = self.proc.as_ref();
-        let group = program.group.filter(|group| signal::group_exists(*group));
-        let grouped = match (group, proc) {
-            (Some(group), Some(proc)) if program.foreign => proc.group_lives(group),
-            (group, _) => group.is_some(),
-        };
-        let mut strays = program.strays.iter();
-        grouped || proc.is_some_and(|proc| strays.any(|(pid, start)| proc.is(*pid, *start)))
-    }
-
-    /// Looks whether programs that their leader has left have come to their end.
-    pub(super) fn look_at_remains(&mut self) {
-        for id in self.leaderless() {
-            if !self.remains(id) {
-                self.feed(id, Event::Gone);
-            }
-        }
-        self.look_again_at_remains();
-    }
-
-    fn look_again_at_remains(&mut self) {
-        let again =
-            (!self.leaderless().is_empty()).then(|| self.now + super::server::REMAINS_AGAIN);
-        self.timers.set(Timer::Remains, again);
-    }
-
-    fn leaderless(&self) -> Vec<u32> {
-        let all = self.programs.values();
-        all.filter(|p| p.life.state == State::Stopping && p.life.pid == 0)
-            .map(|p| p.id)
-            .collect()
-    }
-
-    /// Sends a signal, the program's kill signal by default, to all of it.
-    fn signal_with(&mut self, id: u32, signal: Option<Signal>) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        let signal = signal
-            .or(Signal::new(program.spec.kill_signal.0))
-            .unwrap_or(Signal::TERM);
-        let leader = Pid::new(program.life.pid);
-        let send = |signal| match program.spec.treekill {
-            false => signal_leader(program, leader, signal),
-            true => signal_tree(program, leader, signal),
-        };
-        if let (true, Some(proc)) = (program.spec.treekill, &self.proc) {
-            let strays = leader.map(|pid| strays_of(proc, pid)).unwrap_or_default();
-            for (pid, start) in &strays {
-                if proc.is(*pid, *start) {
-                    let _ = signal::kill(*pid, signal);
-                }
-            }
-            send(signal);
-            for (pid, start) in &program.strays {
-                if !strays.contains(&(*pid, *start)) && proc.is(*pid, *start) {
-                    let _ = signal::kill(*pid, signal);
-                }
-            }
-            // A stopped program does not see its signal before it goes on.
-            send(Signal::CONT);
-            for stray in strays {
-                if !program.strays.contains(&stray) {
-                    program.strays.push(stray);
-                }
-            }
-        } else {
-            send(signal);
-            send(Signal::CONT);
-        }
     }
 
     /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
@@ -337,33 +286,6 @@ fn describe_exit(exit: Exit) -> String {
         Exit::Signal(number) => format!("was ended by {}", units::signal_name(number)),
         Exit::Unknown => "has ended".to_owned(),
     }
-}
-
-fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
-    // A signal that finds nobody is no failure: the death will be heard of.
-    let _ = match (&program.adopted, leader) {
-        (Some(held), _) => held.signal(signal),
-        (None, Some(pid)) => signal::kill(pid, signal),
-        (None, None) => Ok(()),
-    };
-}
-
-fn signal_tree(program: &Program, leader: Option<Pid>, signal: Signal) {
-    let grouped = program
-        .group
-        .is_some_and(|group| signal::kill_group(group, signal).is_ok());
-    if !grouped {
-        // A child that was just forked has no group yet.
-        signal_leader(program, leader, signal);
-    }
-}
-
-/// Those below a process that have left its group, with their start times.
-fn strays_of(proc: &ProcDir, leader: Pid) -> Vec<(Pid, u64)> {
-    let below = proc.descendants(leader).into_iter();
-    let known = below.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
-    let outside = known.filter(|(_, stat)| stat.group != leader.get());
-    outside.map(|(pid, stat)| (pid, stat.start)).collect()
 }
 
 /// Why a program could not be executed: the step, the path and the reason.

@@ -1,14 +1,15 @@
-//! The supervisor's end of the pair that joins it to the log writer.
+//! The supervisor's end of the connection with the log writer.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
+use crate::app::value::Bytes;
 use crate::logger::{self, Batch};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, OutBuffer};
 use crate::protocol::line::Line;
-use crate::protocol::link::{Order, Report};
+use crate::protocol::link::{LINK_VERSION, Order, Report};
 use crate::sys::daemonize::{Fork, fork};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
@@ -17,6 +18,12 @@ use crate::sys::socket;
 #[derive(Default)]
 pub struct LogLink {
     end: Option<UnixStream>,
+    /// It has greeted: what is said to it will be understood.
+    greeted: bool,
+    /// It was found, not forked.
+    found: bool,
+    /// It is not the right one, and is asked to leave.
+    replaced: bool,
     /// What outlives a log writer that is killed.
     batch: Option<Batch>,
     input: LineBuffer,
@@ -27,20 +34,58 @@ pub struct LogLink {
 }
 
 impl LogLink {
-    /// Forks a log writer. It knows of no program yet.
-    pub fn start(&mut self, home: &Home) -> io::Result<()> {
-        let (ours, theirs) = socket::pair()?;
+    /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
+    /// dies; then it has to be told of the programs.
+    pub fn start(&mut self, home: &Home, program: &Bytes) -> io::Result<()> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
-            none => none.insert(Batch::new()?),
+            none => none.insert(Batch::open(&home.batch())?),
         };
-        if fork()? == Fork::Child {
-            logger::run(theirs, home.clone(), batch);
-        }
+        let path = home.log_socket();
+        let connected = socket::connect_now(&path);
+        self.found = connected.is_ok();
+        let end = match connected {
+            Ok(end) => end,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
+            // Nobody listens.
+            Err(_) => {
+                let _ = std::fs::remove_file(&path);
+                let listener = socket::listen(&path)?;
+                if fork()? == Fork::Child {
+                    logger::run(listener, home.clone(), batch);
+                }
+                socket::connect_now(&path)?
+            }
+        };
         self.input = LineBuffer::default();
         self.output = OutBuffer::default();
-        self.end = Some(ours);
+        self.greeted = false;
+        self.replaced = false;
+        self.end = Some(end);
+        self.order(&Order::Attach {
+            program: program.clone(),
+        });
         Ok(())
+    }
+
+    /// Has the log writer leave, so that another takes its place: this one runs the code of a former release.
+    pub fn replace(&mut self) {
+        self.replaced = true;
+        self.output = OutBuffer::default();
+        Order::Bye.to_line().encode(self.output.tail());
+    }
+
+    /// Whether it was to be expected that it leaves: it was asked to, or was leaving when it was found.
+    pub fn was_leaving(&self) -> bool {
+        self.replaced || self.found && !self.greeted
+    }
+
+    /// Gives back what outlives log writers, at the end of both daemons.
+    pub fn forget(&mut self, home: &Home) {
+        if let Some(batch) = self.batch.take() {
+            batch.remove(&home.batch());
+        }
+        let _ = std::fs::remove_file(home.log_socket());
     }
 
     /// Asks again for what the last log writer did not report; to be called when it knows of all programs.
@@ -64,13 +109,13 @@ impl LogLink {
     pub fn interest(&self) -> Interest {
         Interest {
             read: true,
-            write: !self.output.pending().is_empty(),
+            write: self.greeted && !self.output.pending().is_empty(),
         }
     }
 
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
-        if self.end.is_some() {
+        if self.end.is_some() && !self.replaced {
             order.to_line().encode(self.output.tail());
         }
     }
@@ -93,7 +138,7 @@ impl LogLink {
 
     /// Sends what the log writer takes.
     pub fn flush(&mut self) {
-        while let Some(stream) = &self.end {
+        while let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
             if self.output.pending().is_empty() {
                 break;
             }
@@ -123,6 +168,12 @@ impl LogLink {
         }
         while let Ok(Some(line)) = self.input.next_line() {
             match Line::decode(line).ok().as_ref().and_then(Report::from_line) {
+                Some(Report::Hello { link }) => {
+                    self.greeted = true;
+                    if link != LINK_VERSION {
+                        self.replace();
+                    }
+                }
                 Some(Report::Drained { token }) => {
                     self.drains.remove(&token);
                 }

@@ -4,8 +4,8 @@ mod adoption;
 mod answer;
 mod clients;
 mod connection;
+mod handover;
 mod init;
-mod journal;
 mod lifecycle;
 mod log_link;
 mod program;
@@ -13,7 +13,11 @@ mod records;
 mod requests;
 mod server;
 mod setup;
+mod state;
+mod sync;
 mod timers;
+mod tree;
+mod update;
 
 use std::process::ExitCode;
 
@@ -23,6 +27,7 @@ use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
     Serve(setup::Mode),
+    Check,
     Say(String),
 }
 
@@ -41,6 +46,9 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Serve(mode) => Home::from_environment().and_then(|home| setup::run(home, mode)),
+        Task::Check => Home::from_environment()
+            .and_then(|home| update::self_check(&home))
+            .map(|line| println!("{line}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,6 +69,14 @@ fn parse() -> Result<Task> {
             Long("foreground") => mode = setup::Mode::Foreground,
             Long("standby") => mode = setup::Mode::Standby,
             Long("launched") => mode = setup::Mode::Launched,
+            Long("resume") => mode = setup::Mode::Resumed,
+            Long("updated") => {
+                let fd = parser.value().ok().and_then(|fd| fd.to_str()?.parse().ok());
+                let fd =
+                    fd.ok_or_else(|| Error::new("--updated needs the number of a descriptor"))?;
+                mode = setup::Mode::Updated(fd);
+            }
+            Long("self-check") => return Ok(Task::Check),
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
             other => return Err(Error::new(other.unexpected().to_string())),

@@ -34,6 +34,10 @@ pub struct Program {
     pub created: u64,
     /// When the present run began, ms since the epoch.
     pub since: u64,
+    /// How many runs it has had, the present one included.
+    pub run: u32,
+    /// The last run whose end has been dealt with.
+    pub ended: u32,
     /// What the child between fork and exec reports by.
     pub report: Option<OwnedFd>,
     /// Why the last launch did not come to the program.
@@ -46,6 +50,8 @@ pub struct Program {
     pub foreign: bool,
     /// The process, where it is not our child.
     pub adopted: Option<PidFd>,
+    /// The leader of the last run after its end: its group is found by it, never another that took the number.
+    pub led: Option<PidFd>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// The log writer drains it.
@@ -73,12 +79,15 @@ impl Program {
             life: Life::default(),
             created,
             since: 0,
+            run: 0,
+            ended: 0,
             report: None,
             failure: None,
             group: None,
             strays: Vec::new(),
             foreign: false,
             adopted: None,
+            led: None,
             fifos: None,
             logged: false,
             gauge: None,
@@ -220,6 +229,7 @@ impl Program {
             stdout: c_path(&records.out())?,
             stderr: c_path(&records.err())?,
             record: c_path(&records.pid())?,
+            run: self.run,
             pid_file: Some(c_path(&self.pid_file(home))?),
             nofile,
         })

@@ -7,18 +7,18 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::program::Program;
+use super::program::{Program, id_of};
 use crate::app::life::{Life, State};
 use crate::app::spec::Spec;
 use crate::error::{Context, Error, Result};
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
-use crate::sys::pid::Pid;
-use crate::sys::{fifo, spawn};
+use crate::sys::fifo;
+use crate::sys::spawn::Record;
 
 /// The bytes of a status record, its LF included: the longest one that can be written, rounded up.
 const STATUS_SIZE: usize = 192;
@@ -121,22 +121,29 @@ fn remove_all(records: &Records) -> io::Result<()> {
     fs::remove_dir(records.folder())
 }
 
+/// The states without a process, as they are recorded; in any other one there is a process, or is about to be.
+const RESTS: [(&str, State); 3] = [
+    ("stopped", State::Stopped),
+    ("errored", State::Errored),
+    ("waiting", State::Waiting),
+];
+
 /// The status record: what is wanted, how it rests, and what is counted. Whether it runs is not written, as only
 /// the process itself can say so.
 fn status(program: &Program) -> Vec<u8> {
     let life = &program.life;
-    let rest = match life.state {
-        State::Errored => "errored",
-        State::Stopped => "stopped",
-        _ => "none",
-    };
+    let (rest, _) = RESTS
+        .into_iter()
+        .find(|(_, state)| *state == life.state)
+        .unwrap_or(("none", State::Launching));
     let mut line = Line::new("status")
         .with("instance", program.instance.to_string())
         .with("want", want_word(life.want))
         .with("rest", rest)
         .with("restarts", life.restarts.to_string())
         .with("unstable", life.unstable.to_string())
-        .with("created", program.created.to_string());
+        .with("created", program.created.to_string())
+        .with("ended", program.ended.to_string());
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
         line.push_number(key, value);
@@ -153,12 +160,21 @@ fn status(program: &Program) -> Vec<u8> {
 pub struct Found {
     /// The program, at rest or about to be launched again; its process is not looked for yet.
     pub program: Program,
-    /// The last process that it had, and when that started.
-    pub last: Option<(Pid, u64)>,
+    /// The last process that it had.
+    pub last: Option<Record>,
+}
+
+/// Reads the records of a program and opens its FIFOs. `Ok(None)`: it never came to be one.
+pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
+    let mut found = read(home, id)?;
+    if let Some(found) = &mut found {
+        found.program.fifos = Some(open_fifos(&home.records(id))?);
+    }
+    Ok(found)
 }
 
 /// Reads the records of a program. `Ok(None)`: it never came to be one.
-pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
+pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let records = home.records(id);
     if !records.status().exists() {
         return Ok(None);
@@ -178,12 +194,14 @@ pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
     let want = want.ok_or_else(damaged)?;
     let restarts = status.number("restarts").ok_or_else(damaged)?;
     let unstable = status.number("unstable").ok_or_else(damaged)?;
-    let errored = status.text("rest") == Some("errored");
-    program.life = Life::recalled(want, errored, (restarts, unstable), read_exit(&status));
-    program.fifos = Some(open_fifos(&records)?);
+    let rest = status.text("rest").ok_or_else(damaged)?;
+    let rest = RESTS.into_iter().find(|(word, _)| *word == rest);
+    let state = rest.map_or(State::Launching, |(_, state)| state);
+    program.life = Life::recalled(want, state, (restarts, unstable), read_exit(&status));
+    program.ended = status.number("ended").unwrap_or(0);
     let last = fs::read(records.pid())
         .ok()
-        .and_then(|record| spawn::parse_record(&record));
+        .and_then(|record| Record::parse(&record));
     Ok(Some(Found { program, last }))
 }
 
@@ -196,14 +214,40 @@ fn read_line(path: &Path, tag: &str) -> Result<Line> {
     line.ok_or_else(|| Error::new(format!("{} is damaged", path.display())))
 }
 
+/// The numbers of all programs that have records, in order.
+pub fn ids(home: &Home) -> Vec<u32> {
+    let mut ids: Vec<u32> = entries(home)
+        .filter_map(|entry| id_of(&entry.file_name()))
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The records that were set aside and are still there.
+pub fn damaged(home: &Home) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = entries(home)
+        .filter(|entry| entry.file_name().to_string_lossy().contains(DAMAGED))
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+fn entries(home: &Home) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(home.run()).into_iter().flatten().flatten()
+}
+
+/// The end of the names of folders that were set aside.
+const DAMAGED: &str = ".damaged";
+
 /// Sets the records of a program aside that cannot be read, so that they cost nobody else; where to.
-pub fn set_aside(home: &Home, id: u32) -> io::Result<std::path::PathBuf> {
+pub fn set_aside(home: &Home, id: u32) -> io::Result<PathBuf> {
     let folder = home.records(id).folder().to_owned();
-    let mut aside = home.run().join(format!("{id}.damaged"));
+    let mut aside = home.run().join(format!("{id}{DAMAGED}"));
     let mut number = 1;
     while aside.exists() {
         number += 1;
-        aside = home.run().join(format!("{id}.damaged.{number}"));
+        aside = home.run().join(format!("{id}{DAMAGED}.{number}"));
     }
     fs::rename(folder, &aside)?;
     Ok(aside)
@@ -232,6 +276,7 @@ mod tests {
         program.life.want = Want::Up;
         program.life.restarts = u32::MAX;
         program.life.unstable = u32::MAX;
+        program.ended = u32::MAX;
         program.life.exit = Some(Exit::Signal(-9));
         program
     }
@@ -243,6 +288,7 @@ mod tests {
         let text = spec_text(&made.spec);
         create(&home, &mut made, &text).unwrap();
         made.life.restarts = 5;
+        made.ended = 7;
         rewrite_status(&home, &made).unwrap();
         assert_eq!(
             fs::metadata(home.records(3).status()).unwrap().len(),
@@ -253,7 +299,7 @@ mod tests {
             (&found.program.spec, found.program.instance),
             (&made.spec, 1)
         );
-        assert_eq!(found.program.life, made.life);
+        assert_eq!((&found.program.life, found.program.ended), (&made.life, 7));
         assert_eq!((found.program.created, found.last), (made.created, None));
         remove(&home, 3).unwrap();
         assert!(load(&home, 3).unwrap().is_none());

@@ -68,8 +68,17 @@ impl Supervisor {
                 }
                 Ok(Answer::Now(Line::new("ok")))
             }
-            Request::Kill => {
-                self.end(Ending::Forget);
+            Request::Sync => {
+                self.sync_now();
+                Ok(Answer::Later(Pending::Sync))
+            }
+            Request::Update { program } => {
+                self.refuse_when_ending()?;
+                self.update(program)?;
+                Ok(Answer::Later(Pending::Update))
+            }
+            Request::Kill { keep } => {
+                self.end(if keep { Ending::Leave } else { Ending::Forget });
                 Ok(Answer::Later(Pending::Kill))
             }
         }
@@ -86,12 +95,12 @@ impl Supervisor {
         }
         let message = format!(
             "the daemon is rpmd {RELEASE} and speaks protocol {VERSION}, not {protocol}; \
-             end it with its own rpm kill, or start it anew from the same release as rpm"
+             rpm update has this release of rpmd go on in its place"
         );
         Err(Failure::new(Code::BadRequest, message))
     }
 
-    fn about(&self) -> Line {
+    pub(super) fn about(&self) -> Line {
         let mut line = Line::new("ok");
         line.push_number("pid", Pid::own());
         line.with("version", RELEASE)
@@ -190,6 +199,7 @@ impl Supervisor {
         records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
+        self.unsynced(id, true);
         if want == Want::Up {
             self.feed(id, Event::Start);
         }
@@ -201,6 +211,10 @@ impl Supervisor {
         let Some(program) = self.programs.remove(&id) else {
             return;
         };
+        if id.saturating_add(1) == self.next_id {
+            // No number means two programs, even if this supervisor is killed.
+            self.note_state();
+        }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));
@@ -210,6 +224,7 @@ impl Supervisor {
                 program.spec.name
             ));
         }
+        self.unsynced(id, true);
         self.tell_followers("deleted", &program);
     }
 
@@ -223,7 +238,9 @@ impl Supervisor {
         records::rewrite_spec(&self.home, program).map_err(|e| {
             let message = format!("recording the environment of {}: {e}", program.spec.name);
             Failure::new(Code::Internal, message)
-        })
+        })?;
+        self.unsynced(id, false);
+        Ok(())
     }
 
     /// Programs that were started from one shell have one environment: it is kept once.

@@ -7,18 +7,24 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Connection;
 use super::init::Init;
-use super::journal::Journal;
 use super::log_link::LogLink;
 use super::program::Program;
+use super::sync::Unsynced;
 use super::timers::{Timer, Timers};
+use super::update::Update;
 use crate::app::life::Event;
+use crate::app::value::Bytes;
+use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::protocol::link::Order;
+use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
@@ -37,6 +43,8 @@ const FAREWELL: u64 = 1000;
 pub enum Ending {
     /// All programs are stopped and forgotten.
     Forget,
+    /// Programs run on, for the next supervisor to adopt.
+    Leave,
     /// All programs are stopped; the next supervisor starts those that were wanted up.
     Keep,
     /// Nothing runs any more: the log writer and the clients are taken leave of.
@@ -49,19 +57,51 @@ enum Token {
     Signals,
     Listener,
     Logger,
+    Check,
     Report(u32),
     Adopted(u32),
     Client(u64),
 }
 
+/// How the supervisor is executed.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Its path.
+    pub program: PathBuf,
+    /// Init or a container started it, and will again.
+    pub foreground: bool,
+}
+
+/// What the supervisor holds from its start.
+pub struct Holdings {
+    /// Its lock.
+    pub lock: LockFile,
+    /// The daemons' log.
+    pub journal: Journal,
+    /// The control socket.
+    pub listener: UnixListener,
+    /// Signals arrive here.
+    pub signals: SelfPipe,
+    /// The limits of open descriptors that programs get.
+    pub nofile: (u64, u64),
+}
+
 /// Everything that the supervisor knows.
 pub struct Supervisor {
     pub(super) home: Home,
+    /// Held for as long as this is the supervisor.
+    pub(super) lock: LockFile,
+    /// How it is executed.
+    pub(super) way: Way,
     pub(super) journal: Journal,
     pub(super) programs: BTreeMap<u32, Program>,
     /// Programs by the pid of their leader, where it is our child.
     pub(super) by_pid: BTreeMap<Pid, u32>,
     pub(super) next_id: u32,
+    /// Records that could not be read and were set aside.
+    pub(super) damaged: Vec<PathBuf>,
+    pub(super) unsynced: Unsynced,
+    pub(super) update: Option<Update>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
     /// Programs whose process is to be made.
@@ -90,19 +130,25 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of no programs.
-    pub fn new(
-        home: Home,
-        journal: Journal,
-        listener: UnixListener,
-        signals: SelfPipe,
-        nofile: (u64, u64),
-    ) -> io::Result<Supervisor> {
+    pub fn new(home: Home, way: Way, holdings: Holdings) -> io::Result<Supervisor> {
+        let Holdings {
+            lock,
+            journal,
+            listener,
+            signals,
+            nofile,
+        } = holdings;
         Ok(Supervisor {
             home,
+            lock,
+            way,
             journal,
             programs: BTreeMap::new(),
             by_pid: BTreeMap::new(),
             next_id: 0,
+            damaged: Vec::new(),
+            unsynced: Unsynced::default(),
+            update: None,
             unrecorded: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
@@ -133,6 +179,7 @@ impl Supervisor {
             if self.finished() {
                 return;
             }
+            self.execute_update();
             self.fill(&mut set);
             let sleep = match busy {
                 true => Some(Duration::ZERO),
@@ -196,6 +243,9 @@ impl Supervisor {
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
         }
+        if let Some(answer) = self.check_fd() {
+            set.push(answer.as_fd(), Interest::READ, Token::Check);
+        }
         for program in self.programs.values() {
             if let Some(report) = &program.report {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
@@ -238,6 +288,8 @@ impl Supervisor {
                 Timer::Program(id) => self.feed(id, Event::Deadline),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Logger => self.start_logger(),
+                Timer::Sync => self.sync_now(),
+                Timer::Check => self.check_is_late(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
             }
         }
@@ -245,6 +297,7 @@ impl Supervisor {
             match token {
                 Token::Report(id) => self.hear_report(*id),
                 Token::Logger => self.hear_logger(),
+                Token::Check => self.hear_check(),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
                 Token::Signals | Token::Adopted(_) => {}
@@ -252,10 +305,14 @@ impl Supervisor {
         }
     }
 
-    /// Forks a log writer and tells it of every program.
+    /// Connects to a log writer, forked where there is none, and tells it of every program.
     pub(super) fn start_logger(&mut self) {
         self.log_started = self.now;
-        match self.log.start(&self.home) {
+        let program = match self.way.foreground {
+            true => Bytes::new(),
+            false => self.way.program.as_os_str().as_bytes().to_vec(),
+        };
+        match self.log.start(&self.home, &program) {
             Ok(()) => {
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
@@ -266,6 +323,7 @@ impl Supervisor {
                 for order in orders {
                     self.log.order(&order);
                 }
+                self.log.order(&Order::Complete);
                 self.log.repeat_drains();
             }
             Err(e) => {
@@ -290,14 +348,19 @@ impl Supervisor {
     }
 
     fn logger_lost(&mut self) {
+        let leaving = self.log.was_leaving();
         self.log.lost();
         if self.ending == Some(Ending::Farewell) {
+            self.log.forget(&self.home);
             self.changed = true;
             return;
         }
-        self.journal
-            .note("the log writer has ended; starting another");
-        match self.now.saturating_sub(self.log_started) < LOGGER_AGAIN {
+        let soon = self.now.saturating_sub(self.log_started) < LOGGER_AGAIN;
+        if !leaving {
+            self.journal
+                .note("the log writer has ended; starting another");
+        }
+        match soon && !leaving {
             true => self
                 .timers
                 .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
@@ -309,24 +372,30 @@ impl Supervisor {
     pub(super) fn end(&mut self, ending: Ending) {
         match self.ending {
             None | Some(Ending::Keep) => self.ending = Some(ending),
-            Some(Ending::Forget | Ending::Farewell) => return,
+            Some(Ending::Forget | Ending::Leave | Ending::Farewell) => return,
+        }
+        self.changed = true;
+        if ending == Ending::Leave {
+            return;
         }
         self.tell_of_the_end();
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
             self.feed(id, Event::Stop);
         }
-        self.changed = true;
     }
 
     /// Goes on with the end as far as it is possible now.
     fn settle_end(&mut self) {
-        let (Some(Ending::Forget | Ending::Keep), true) = (
-            self.ending,
-            self.programs.values().all(|p| p.life.at_rest()),
-        ) else {
-            return;
+        let come = match self.ending {
+            Some(Ending::Forget | Ending::Keep) => self.programs.values().all(|p| p.life.at_rest()),
+            // A child that has not executed yet may still have something to say.
+            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
+            Some(Ending::Farewell) | None => false,
         };
+        if !come {
+            return;
+        }
         let token = match self.last_drain {
             Some(token) => token,
             None => self.log.drain(self.programs.keys().copied().collect()),
@@ -340,6 +409,9 @@ impl Supervisor {
             for id in ids {
                 self.forget(id);
             }
+            // An empty list begins anew.
+            self.next_id = 0;
+            self.note_state();
         }
         let _ = std::fs::remove_file(self.home.socket());
         self.log.order(&Order::Bye);

@@ -1,23 +1,31 @@
 //! From the start of the process to the loop.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 
+use super::handover::Handover;
 use super::init::Init;
-use super::journal::Journal;
-use super::server::Supervisor;
+use super::server::{Holdings, Supervisor, Way};
+use super::state::State;
+use super::update;
 use crate::error::{Context, Error, Result};
+use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::LockFile;
 use crate::sys::pid::Pid;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{clock, fd, socket, user, wait};
+use crate::sys::{clock, fd, reexec, socket, user, wait};
 use std::time::Duration;
 
 /// How long another supervisor may take to begin. ms
 const LAUNCH_TIME: u64 = 5000;
+/// How often the lock is tried while nobody serves.
+const LOCK_AGAIN: Duration = Duration::from_millis(2);
 
 /// How the supervisor was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,81 +38,152 @@ pub enum Mode {
     Daemon,
     /// By a client that found none. That another client was quicker is no failure then.
     Launched,
+    /// By another release of itself, which hands over in the file of this descriptor.
+    Updated(i32),
+    /// By the log writer, whose supervisor died. That somebody else was quicker is no failure either.
+    Resumed,
 }
 
 /// Becomes the supervisor of a home and serves to the end.
 pub fn run(home: Home, mode: Mode) -> Result<()> {
-    let foreground = matches!(mode, Mode::Foreground | Mode::Standby);
+    let way = Way {
+        program: update::own_path()?,
+        foreground: matches!(mode, Mode::Foreground | Mode::Standby),
+    };
+    if let Mode::Updated(handed) = mode {
+        let mut supervisor = go_on(home, way, handed)?;
+        serve(&mut supervisor);
+        return Ok(());
+    }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_all_except(&[]);
-    let readiness = match foreground {
-        true => Readiness::nobody(),
-        false => daemonize::daemonize().doing(|| "becoming a daemon")?,
+    let readiness = match mode {
+        Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
+        Mode::Foreground | Mode::Standby | Mode::Updated(_) => Readiness::nobody(),
+        Mode::Resumed => {
+            daemonize::new_session();
+            Readiness::nobody()
+        }
     };
     user::set_umask(0o077);
     let served = home.clone();
-    let init = Init::of(foreground);
-    match stand_by(&home, mode, &init).and_then(|()| prepare(home, foreground)) {
-        Ok((mut supervisor, _lock)) => {
+    match prepare(home, mode, way) {
+        Ok(Some(mut supervisor)) => {
             readiness.ready();
-            init.ready(format_args!("serving {}", served.root().display()));
-            supervisor.init = init;
-            supervisor.run();
-            supervisor.journal.note("ended");
-            supervisor.journal.flush();
+            let root = served.root().display();
+            supervisor.init.ready(format_args!("serving {root}"));
+            serve(&mut supervisor);
             Ok(())
         }
-        Err(_) if mode == Mode::Launched && another_serves(&served) => {
+        Ok(None) => {
             readiness.ready();
             Ok(())
         }
         Err(e) => {
             readiness.failed(&e.to_string());
+            if mode == Mode::Resumed {
+                // Nobody reads what it prints.
+                let mut journal = Journal::open(&served, false);
+                journal.note(format_args!("cannot serve: {e}"));
+                journal.flush();
+            }
             Err(e)
         }
     }
 }
 
-/// Whether another supervisor holds the lock; waits until it serves, as long as it may need to begin.
-fn another_serves(home: &Home) -> bool {
-    let begin = clock::monotonic_ms();
-    let held = || matches!(LockFile::acquire(&home.pid_file()), Ok(None));
-    while held() && clock::monotonic_ms().saturating_sub(begin) < LAUNCH_TIME {
-        if socket::connect(&home.socket()).is_ok() {
-            return true;
-        }
-        // Nobody is served by this process yet: it may wait.
-        let _ = PollSet::<()>::default().wait(Some(Duration::from_millis(5)));
-    }
-    false
+fn serve(supervisor: &mut Supervisor) {
+    supervisor.run();
+    supervisor.journal.note("ended");
+    supervisor.journal.flush();
 }
 
-/// With [`Mode::Standby`] waits until no other supervisor serves. Nobody is served by this process yet, and no signal
-/// is caught: it may wait, and SIGTERM ends it.
-fn stand_by(home: &Home, mode: Mode, init: &Init) -> Result<()> {
-    if mode != Mode::Standby {
-        return Ok(());
-    }
+/// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet, and no signal is
+/// caught: it may wait, and SIGTERM ends it.
+fn stand_by(home: &Home) -> Result<LockFile> {
     signal::reset_all();
-    make_home(home)?;
+    let init = Init::of(true);
     let path = home.pid_file();
-    let waiting = || format!("waiting for {}", path.display());
-    while LockFile::acquire(&path).doing(waiting)?.is_none() {
+    loop {
         let pid = LockFile::read(&path).unwrap_or_default();
         let root = home.root().display();
         let status = format!("standing by: a supervisor serves {root} already (pid {pid})");
         eprintln!("rpmd: {status}");
         init.ready(status);
-        LockFile::wait_until_free(&path).doing(waiting)?;
+        LockFile::wait_until_free(&path).doing(|| format!("waiting for {}", path.display()))?;
+        // Where another one was quicker, it goes on.
+        if let Some(lock) = lock(home)? {
+            return Ok(lock);
+        }
     }
-    Ok(())
 }
 
-fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
+/// The supervisor in the place of another release of it.
+fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
+    fd::sweep_cloexec();
+    let missing = || Error::new("--updated is for rpmd itself; there is nothing handed over");
+    let mut file = File::from(reexec::inherited(handed).ok_or_else(missing)?);
+    let mut text = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut text))
+        .doing(|| "reading what was handed over")?;
+    let handover = Handover::read(&text).ok_or_else(missing)?;
+    let state = State::read(&home)?;
+    let way = Way {
+        foreground: handover.foreground,
+        ..way
+    };
+    let lock = LockFile::inherited(handover.lock);
+    let listener = UnixListener::from(handover.listener);
+    let mut supervisor = assemble(home, way, lock, listener)?;
+    supervisor
+        .journal
+        .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
+    supervisor.take_over(state, handover.programs);
+    supervisor.next_id = supervisor.next_id.max(handover.next_id);
+    for connection in handover.connections {
+        supervisor.connect(connection);
+    }
+    // Whoever has ended in between is not told of again.
+    supervisor.reap();
+    supervisor.start_logger();
+    // The log writer still runs the code of the other release.
+    supervisor.log.replace();
+    Ok(supervisor)
+}
+
+/// The supervisor, about to serve; none where another one serves and that is as well.
+fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
     make_home(&home)?;
-    let lock = lock(&home)?;
-    let mut journal = Journal::open(&home, foreground);
+    let lock = match lock(&home)? {
+        Some(lock) => lock,
+        None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
+        None if mode == Mode::Standby => stand_by(&home)?,
+        None => {
+            let pid = LockFile::read(&home.pid_file()).unwrap_or_default();
+            let root = home.root().display();
+            return Err(Error::new(format!(
+                "a supervisor serves {root} already (pid {pid})"
+            )));
+        }
+    };
+    let state = State::read(&home)?;
     let listener = listen(&home)?;
+    let mut supervisor = assemble(home, way, lock, listener)?;
+    supervisor.journal.note(format_args!(
+        "rpmd {} serves {}",
+        crate::protocol::RELEASE,
+        supervisor.home.root().display()
+    ));
+    supervisor.take_over(state, BTreeMap::new());
+    supervisor.start_logger();
+    let _ = fs::remove_file(supervisor.home.gave_up());
+    Ok(Some(supervisor))
+}
+
+/// A supervisor of no programs yet.
+fn assemble(home: Home, way: Way, lock: LockFile, listener: UnixListener) -> Result<Supervisor> {
+    let journal = Journal::open(&home, way.foreground);
     signal::reset_all();
     signal::ignore(Signal::HUP);
     signal::ignore(Signal::PIPE);
@@ -114,16 +193,18 @@ fn prepare(home: Home, foreground: bool) -> Result<(Supervisor, LockFile)> {
     let nofile = fd::raise_nofile()
         .or_else(|_| fd::nofile_limit())
         .doing(|| "reading the limit of open files")?;
-    journal.note(format_args!(
-        "rpmd {} serves {}",
-        crate::protocol::RELEASE,
-        home.root().display()
-    ));
-    let supervisor = Supervisor::new(home, journal, listener, signals, nofile);
+    let holdings = Holdings {
+        lock,
+        journal,
+        listener,
+        signals,
+        nofile,
+    };
+    let init = Init::of(way.foreground);
+    let supervisor = Supervisor::new(home, way, holdings);
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
-    supervisor.take_over();
-    supervisor.start_logger();
-    Ok((supervisor, lock))
+    supervisor.init = init;
+    Ok(supervisor)
 }
 
 /// Makes the home and its folders, private. A home that is somebody else's is refused.
@@ -153,24 +234,35 @@ fn make_home(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// The lock decides who is the supervisor: only its holder may touch the socket.
-fn lock(home: &Home) -> Result<LockFile> {
+/// The lock decides who is the supervisor: only its holder may touch the socket. None: somebody else holds it and
+/// serves. One that was killed may hold it a moment longer, by a child that has not recorded itself yet.
+fn lock(home: &Home) -> Result<Option<LockFile>> {
     let path = home.pid_file();
-    let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
-    let Some(mut lock) = held else {
-        let pid = LockFile::read(&path).unwrap_or_default();
-        let sentence = format!(
-            "a supervisor serves {} already (pid {pid})",
-            home.root().display()
-        );
-        return Err(Error::new(sentence));
-    };
-    lock.write(&format!("{}\n", Pid::own()))
-        .doing(|| format!("writing {}", path.display()))?;
-    Ok(lock)
+    let begin = clock::monotonic_ms();
+    loop {
+        let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
+        if let Some(mut lock) = held {
+            lock.write(&format!("{}\n", Pid::own()))
+                .doing(|| format!("writing {}", path.display()))?;
+            return Ok(Some(lock));
+        }
+        if socket::connect_now(&home.socket()).is_ok() {
+            return Ok(None);
+        }
+        if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
+            let pid = LockFile::read(&path).unwrap_or_default();
+            return Err(Error::new(format!(
+                "{} is locked, by pid {pid} or a child of it, and nobody serves {}; end that process",
+                path.display(),
+                home.root().display()
+            )));
+        }
+        // Nobody is served by this process yet: it may wait.
+        let _ = PollSet::<()>::default().wait(Some(LOCK_AGAIN));
+    }
 }
 
-fn listen(home: &Home) -> Result<std::os::unix::net::UnixListener> {
+fn listen(home: &Home) -> Result<UnixListener> {
     let path = home.socket();
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.file_type().is_socket() => {

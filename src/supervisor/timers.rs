@@ -14,6 +14,10 @@ pub enum Timer {
     Accept,
     /// Starting another log writer.
     Logger,
+    /// Another release has had its time to prove itself.
+    Check,
+    /// Bringing changes of the list to the disk.
+    Sync,
     /// Giving up waiting for clients at the end.
     Farewell,
 }

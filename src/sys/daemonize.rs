@@ -37,6 +37,13 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Leaves the session, and with it the terminal, of whoever started this process. One that leads a session already
+/// stays there. `setsid(2)`
+pub fn new_session() {
+    // SAFETY: takes nothing.
+    unsafe { libc::setsid() };
+}
+
 /// The name that `ps` shows for this process, at most 15 bytes. `prctl(2)` PR_SET_NAME
 pub fn set_process_name(name: &std::ffi::CStr) {
     // SAFETY: the kernel reads up to 16 bytes of a string that ends in NUL.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -38,6 +38,16 @@ impl LockFile {
         let file = LockFile::open(path)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
+    }
+
+    /// The lock of a descriptor that was inherited locked.
+    pub fn inherited(fd: OwnedFd) -> LockFile {
+        LockFile(File::from(fd))
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Makes `text` the whole content.

@@ -14,6 +14,7 @@ pub mod pid;
 pub mod pidfd;
 pub mod poll;
 pub mod procfs;
+pub mod reexec;
 pub mod shared;
 pub mod signal;
 pub mod socket;

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use super::pid::Pid;
+use super::poll::{Interest, PollSet};
 use super::signal::Signal;
 use super::wait;
 use crate::app::life::Exit;
@@ -11,6 +13,16 @@ use crate::app::life::Exit;
 /// A process that may be anybody's. Readable in `poll(2)` once it has ended.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
+
+/// Not the process but the group of its number is meant; Linux 6.9.
+const SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+
+fn group_result(result: io::Result<()>) -> io::Result<()> {
+    result.map_err(|e| match e.raw_os_error() {
+        Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
+        _ => e,
+    })
+}
 
 /// `struct pidfd_info` of <linux/pidfd.h>, as far as PIDFD_INFO_SIZE_VER0.
 #[repr(C)]
@@ -38,22 +50,54 @@ impl PidFd {
         }
     }
 
+    /// The process of a descriptor that was inherited.
+    pub fn inherited(fd: OwnedFd) -> PidFd {
+        PidFd(fd)
+    }
+
     /// What to poll for reading.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut set = PollSet::default();
+        set.push(self.fd(), Interest::READ, ());
+        set.wait(Some(Duration::ZERO)).is_ok() && set.ready().next().is_some()
+    }
+
     /// Signals the process, never one that took its number. `pidfd_send_signal(2)`
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.send(signal.get(), 0)
+    }
+
+    /// Signals the group that the process leads or led, never one that took its number; fails with `NotFound` where
+    /// nobody is left in it, with `InvalidInput` before Linux 6.9.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        group_result(self.send(signal.get(), SIGNAL_PROCESS_GROUP))
+    }
+
+    /// Whether that group has a member; fails as [`PidFd::signal_group`] does.
+    pub fn group_exists(&self) -> io::Result<bool> {
+        match group_result(self.send(0, SIGNAL_PROCESS_GROUP)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Somebody who may not be signalled is a member too.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+            other => other.map(|()| true),
+        }
+    }
+
+    fn send(&self, signal: libc::c_int, flags: libc::c_uint) -> io::Result<()> {
         let info = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: a null siginfo means the same as in kill(2).
         let result = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
                 self.0.as_raw_fd(),
-                signal.get(),
+                signal,
                 info,
-                0,
+                flags,
             )
         };
         match result {
@@ -80,7 +124,6 @@ impl PidFd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::poll::{Interest, PollSet};
 
     #[test]
     fn the_end_of_a_process_is_seen_and_its_status_known_or_unknown() {
@@ -89,16 +132,49 @@ mod tests {
             .spawn()
             .unwrap();
         let held = PidFd::open(Pid::new(child.id() as i32).unwrap()).unwrap();
+        assert!(!held.has_ended());
         held.signal(Signal::TERM).unwrap();
         let mut set = PollSet::default();
         set.push(held.fd(), Interest::READ, ());
         set.wait(None).unwrap();
         assert!(set.ready().next().unwrap().1.readable);
+        assert!(held.has_ended());
         child.wait().unwrap();
         assert!(matches!(
             held.exit(),
             Exit::Signal(libc::SIGTERM) | Exit::Unknown
         ));
         assert!(held.signal(Signal::TERM).is_err());
+    }
+
+    #[test]
+    fn a_group_is_signalled_though_its_leader_is_gone_and_never_another() {
+        let mut script = std::process::Command::new("sh");
+        script.args(["-c", "sleep 1000 & echo $!"]);
+        script.stdout(std::process::Stdio::piped());
+        let mut leader = std::os::unix::process::CommandExt::process_group(&mut script, 0)
+            .spawn()
+            .unwrap();
+        let held = PidFd::open(Pid::new(leader.id() as i32).unwrap()).unwrap();
+        let mut line = String::new();
+        let mut stdout = std::io::BufReader::new(leader.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        leader.wait().unwrap();
+        let other = PidFd::open(Pid::new(line.trim().parse().unwrap()).unwrap()).unwrap();
+        match held.group_exists() {
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
+                other.signal(Signal::KILL).unwrap()
+            }
+            exists => {
+                assert!(exists.unwrap());
+                held.signal_group(Signal::KILL).unwrap();
+                while held.group_exists().unwrap() {
+                    std::thread::yield_now();
+                }
+                let gone = held.signal_group(Signal::KILL).unwrap_err();
+                assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+            }
+        }
+        assert!(std::iter::repeat_with(|| other.has_ended()).any(|ended| ended));
     }
 }

@@ -29,6 +29,13 @@ pub struct Stat {
     pub start: u64,
 }
 
+impl Stat {
+    /// Whether the process has not ended.
+    pub fn lives(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X')
+    }
+}
+
 /// The open record of a process's memory, a quarter of the price of opening it each time.
 #[derive(Debug)]
 pub struct Gauge {
@@ -95,7 +102,7 @@ impl ProcDir {
     /// Whether the process of this number is the one that started then, and has not ended.
     pub fn is(&self, pid: Pid, start: u64) -> bool {
         self.stat(pid)
-            .is_ok_and(|stat| stat.start == start && !matches!(stat.state, b'Z' | b'X'))
+            .is_ok_and(|stat| stat.start == start && stat.lives())
     }
 
     /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
@@ -103,8 +110,7 @@ impl ProcDir {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
         pids.any(|pid| {
-            let member =
-                |stat: Stat| stat.group == leader.get() && !matches!(stat.state, b'Z' | b'X');
+            let member = |stat: Stat| stat.group == leader.get() && stat.lives();
             self.stat(pid).is_ok_and(member)
         })
     }

@@ -1,49 +1,96 @@
-//! Memory and a pipe that several generations of a forked process share: what one has begun, the next can finish.
+//! Memory that outlives the processes that use it: what one has begun, the next can finish. `svipc(7)`
+//!
+//! A System V segment, because it is in no file system: it cannot be full, no write-back ever makes a page of it
+//! fault again, and it stays when its last user is killed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{check_size, fd, fifo};
+use super::{check, user};
 
 /// How many numbers stand before the bytes.
-const WORDS: usize = 4;
+pub const WORDS: usize = 6;
 /// Where the bytes begin: a cache line behind the numbers.
 const HEAD: usize = 64;
+/// SHM_DEST of <linux/shm.h>: the segment goes when its last user has ended.
+const REMOVED: u32 = 0o1000;
+/// The smallest page that there is.
+const PAGE: usize = 4096;
 
-/// A few numbers and a run of bytes in memory that forked children share with their parent. `mmap(2)`
+/// A few numbers and a run of bytes.
+#[derive(Debug)]
 pub struct SharedMemory {
     start: NonNull<u8>,
     length: usize,
+    id: Option<i32>,
 }
 
 impl SharedMemory {
-    /// Room for `length` bytes; all is zero. It is never given back: its users are forked, and outlive each other.
+    /// New memory for `length` bytes that only this user may open; all is zero. It stays until [`remove`].
+    /// `shmget(2)` A kernel without System V memory gives what only forked children find, and no number. `mmap(2)`
     pub fn new(length: usize) -> io::Result<SharedMemory> {
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
+        // SAFETY: takes numbers.
+        match check(unsafe { libc::shmget(libc::IPC_PRIVATE, HEAD + length, flags) }) {
+            Ok(id) => SharedMemory::attach(id, length).inspect_err(|_| remove(id)),
+            Err(_) => SharedMemory::nameless(length),
+        }
+    }
+
+    fn nameless(length: usize) -> io::Result<SharedMemory> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let place = std::ptr::null_mut();
         // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                HEAD + length,
-                protection,
-                flags,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+        let start = unsafe { libc::mmap(place, HEAD + length, protection, flags, -1, 0) };
+        SharedMemory::mapped(start, length, None)
+    }
+
+    fn mapped(
+        start: *mut libc::c_void,
+        length: usize,
+        id: Option<i32>,
+    ) -> io::Result<SharedMemory> {
+        // Both calls say "failed" by -1, MAP_FAILED.
+        match NonNull::new(start.cast()).filter(|_| start != libc::MAP_FAILED) {
+            Some(start) => Ok(SharedMemory { start, length, id }),
+            None => Err(io::Error::last_os_error()),
         }
-        let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(SharedMemory { start, length })
+    }
+
+    /// The memory of this number, where it has this length and belongs to this user. `shmctl(2)` IPC_STAT
+    pub fn find(id: i32, length: usize) -> io::Result<SharedMemory> {
+        // SAFETY: the kernel fills in a structure of plain data.
+        let stat = unsafe {
+            let mut stat: libc::shmid_ds = std::mem::zeroed();
+            check(libc::shmctl(id, libc::IPC_STAT, &raw mut stat))?;
+            stat
+        };
+        let own = user::effective_uid();
+        let perm = stat.shm_perm;
+        let removed = u32::from(perm.mode) & REMOVED != 0;
+        if perm.uid != own || perm.cuid != own || stat.shm_segsz != HEAD + length || removed {
+            return Err(io::Error::other("the segment is another one"));
+        }
+        SharedMemory::attach(id, length)
+    }
+
+    /// Maps the memory. It stays mapped as long as the process lives: forked children use it too. `shmat(2)`
+    fn attach(id: i32, length: usize) -> io::Result<SharedMemory> {
+        // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
+        let start = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+        SharedMemory::mapped(start, length, Some(id))
+    }
+
+    /// The number that the memory is found by; none where it cannot be.
+    pub fn id(&self) -> Option<i32> {
+        self.id
     }
 
     /// One of the numbers; which are more than there are, all mean the last.
     pub fn word(&self, which: usize) -> &AtomicU64 {
-        // SAFETY: the mapping is page-aligned, begins with WORDS zeroed u64, and lives for ever.
+        // SAFETY: the mapping is page-aligned, begins with WORDS zeroed u64, and lives as long as the process.
         unsafe {
             self.start
                 .cast::<AtomicU64>()
@@ -57,6 +104,23 @@ impl SharedMemory {
         // SAFETY: the range lies in the mapping, behind the numbers, and is borrowed as long as `self`.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(HEAD), self.length) }
     }
+
+    /// Has every page mapped in this process: afterwards a system call that writes to it is never interrupted by a
+    /// page fault.
+    pub fn touch(&mut self) {
+        for page in self.bytes().chunks_mut(PAGE) {
+            if let Some(byte) = page.last_mut() {
+                // SAFETY: a byte that is ours; volatile, or the compiler would leave the write out.
+                unsafe { std::ptr::write_volatile(byte, *byte) };
+            }
+        }
+    }
+}
+
+/// Removes the memory of this number when its last user has ended. `shmctl(2)` IPC_RMID
+pub fn remove(id: i32) {
+    // SAFETY: the command takes no structure.
+    unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
 }
 
 /// Stores a number so that whoever looks at the memory after this process was killed finds it.
@@ -64,82 +128,38 @@ pub fn store(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::SeqCst);
 }
 
-/// A pipe between two pipes: what was moved into it is in neither, and safe as long as somebody holds it.
-pub struct Basin {
-    out: OwnedFd,
-    into: OwnedFd,
-}
-
-impl Basin {
-    /// A basin for up to `bytes`, where the kernel grants them.
-    pub fn new(bytes: i32) -> io::Result<Basin> {
-        let (out, into) = fd::pipe()?;
-        fd::set_nonblocking(out.as_fd())?;
-        fd::set_nonblocking(into.as_fd())?;
-        let _ = fifo::grow(out.as_fd(), bytes);
-        Ok(Basin { out, into })
-    }
-
-    /// The descriptors, for a fork that closes others.
-    pub fn raw(&self) -> [i32; 2] {
-        [self.out.as_raw_fd(), self.into.as_raw_fd()]
-    }
-
-    /// Moves up to `most` bytes from a pipe into the basin in one step. `splice(2)`
-    pub fn fill(&self, from: BorrowedFd, most: usize) -> io::Result<usize> {
-        let none = std::ptr::null_mut();
-        let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
-        // SAFETY: both are pipes, so no offsets are given; the call takes no other pointer.
-        check_size(unsafe {
-            libc::splice(
-                from.as_raw_fd(),
-                none,
-                self.into.as_raw_fd(),
-                none,
-                most,
-                flags,
-            )
-        })
-    }
-
-    /// How much is in it.
-    pub fn level(&self) -> usize {
-        fifo::waiting(self.out.as_fd())
-    }
-
-    /// Takes what is in it.
-    pub fn empty(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        fd::read(self.out.as_fd(), buffer)
-    }
+/// The number that was last stored.
+pub fn load(word: &AtomicU64) -> u64 {
+    word.load(Ordering::SeqCst)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::daemonize::{Fork, exit_now, fork};
 
     #[test]
-    fn a_child_and_its_parent_see_the_same_memory() {
-        let mut memory = SharedMemory::new(16).unwrap();
-        if let super::super::daemonize::Fork::Child = super::super::daemonize::fork().unwrap() {
-            memory.bytes().fill(7);
-            store(memory.word(3), 9);
-            super::super::daemonize::exit_now(0);
-        }
-        while memory.word(3).load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
-        }
-        assert_eq!(memory.bytes(), [7; 16]);
+    fn without_a_number_it_is_memory_all_the_same() {
+        let mut memory = SharedMemory::nameless(16).unwrap();
+        assert_eq!((memory.id(), memory.bytes()), (None, &mut [0; 16][..]));
     }
 
     #[test]
-    fn a_basin_takes_what_a_pipe_holds() {
-        let (out, into) = fd::pipe().unwrap();
-        let basin = Basin::new(1 << 16).unwrap();
-        fd::write(into.as_fd(), b"abcdef").unwrap();
-        assert_eq!(basin.fill(out.as_fd(), 4).unwrap(), 4);
-        assert_eq!((basin.level(), fifo::waiting(out.as_fd())), (4, 2));
-        let mut buffer = [0; 8];
-        assert_eq!(basin.empty(&mut buffer).unwrap(), 4);
-        assert_eq!(&buffer[..4], b"abcd");
+    fn what_one_process_leaves_the_next_finds_by_its_number() {
+        let mut memory = SharedMemory::new(16).unwrap();
+        let id = memory.id().unwrap();
+        if let Fork::Child = fork().unwrap() {
+            memory.touch();
+            memory.bytes().fill(7);
+            store(memory.word(3), 9);
+            exit_now(0);
+        }
+        while load(memory.word(3)) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(SharedMemory::find(id, 16).unwrap().bytes(), [7; 16]);
+        assert!(SharedMemory::find(id, 17).is_err());
+        remove(id);
+        assert!(SharedMemory::find(id, 16).is_err());
     }
 }

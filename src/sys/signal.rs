@@ -96,6 +96,16 @@ pub fn reset_all() {
     }
 }
 
+/// Lets all signals in, for a program that is about to be executed. `sigprocmask(2)`
+pub(super) fn unblock_all() {
+    // SAFETY: a sigset_t is plain bits on this stack.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
 /// All signals blocked for as long as this lives; then the mask is as before. Around a fork, so that no handler
 /// runs in a child that still has the parent's.
 pub(super) struct AllBlocked(libc::sigset_t);

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
+use super::pid::Pid;
 use super::{check, check_size, user};
 
 /// The longest path of a socket, `unix(7)`: `sun_path` has 108 bytes, the last of them NUL.
@@ -41,6 +42,27 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path)
 }
 
+/// Connects to the listener at `path` at once or not at all; reading and writing do not block. A listener that is
+/// busy is waited for by nobody: `WouldBlock`.
+pub fn connect_now(path: &Path) -> io::Result<UnixStream> {
+    check_path(path)?;
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the address is plain data of which the part that is filled in ends in NUL; the new descriptor is ours
+    // alone.
+    unsafe {
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?);
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        for (to, from) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or(0);
+        let address = (&raw const address).cast();
+        check(libc::connect(socket.as_raw_fd(), address, length))?;
+        Ok(UnixStream::from(socket))
+    }
+}
+
 /// The next connection; reading and writing it do not block. `accept4(2)`
 pub fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -57,18 +79,19 @@ pub fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     }
 }
 
-/// Two connected ends that do not block. `socketpair(2)`
-pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
-    let (one, other) = UnixStream::pair()?;
-    one.set_nonblocking(true)?;
-    other.set_nonblocking(true)?;
-    Ok((one, other))
+/// Whose process is at the other end. `unix(7)` SO_PEERCRED
+pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    credentials(stream).map(|credentials| credentials.uid)
 }
 
-/// Who is at the other end. `unix(7)` SO_PEERCRED
-pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+/// Which process connected; none where this one cannot see it.
+pub fn peer_pid(stream: &UnixStream) -> Option<Pid> {
+    Pid::new(credentials(stream).ok()?.pid)
+}
+
+fn credentials(stream: &UnixStream) -> io::Result<libc::ucred> {
     // SAFETY: a ucred is plain data, and the length says how much of it may be written.
-    let credentials = unsafe {
+    unsafe {
         let mut credentials: libc::ucred = std::mem::zeroed();
         let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or(0);
         check(libc::getsockopt(
@@ -78,9 +101,8 @@ pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
             (&raw mut credentials).cast(),
             &raw mut length,
         ))?;
-        credentials
-    };
-    Ok(credentials.uid)
+        Ok(credentials)
+    }
 }
 
 /// Sends once, perhaps not all; a peer that has gone is an error and no SIGPIPE. `send(2)`
@@ -111,6 +133,9 @@ mod tests {
         let client = connect(&path).unwrap();
         let served = accept(&listener).unwrap();
         assert_eq!(peer_uid(&served).unwrap(), user::effective_uid());
+        assert_eq!(peer_pid(&served).map(Pid::get), Some(Pid::own()));
+        let quick = connect_now(&path).unwrap();
+        send(&quick, b"x").unwrap();
         drop(client);
         let gone = send(&served, b"x").unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);

@@ -11,6 +11,7 @@ use std::ptr;
 use super::check;
 use super::fd;
 use super::pid::Pid;
+use super::reexec::pointers;
 use super::signal::{self, AllBlocked};
 
 /// All that the child needs, prepared before the fork: afterwards it must not allocate.
@@ -32,8 +33,10 @@ pub struct Plan {
     pub stdout: CString,
     /// The FIFO for descriptor 2.
     pub stderr: CString,
-    /// Where the child records its pid and start time, see [`parse_record`].
+    /// Where the child records its pid and start time, see [`Record`].
     pub record: CString,
+    /// The number of the run, which is recorded too.
+    pub run: u32,
     /// Where the child writes its pid for people.
     pub pid_file: Option<CString>,
     /// The limits of open descriptors, soft then hard.
@@ -102,9 +105,19 @@ pub enum Report {
 /// How many bytes the record of a pid has.
 pub const RECORD_SIZE: usize = 64;
 
-/// Forks a child that executes the plan, with `null` as its standard input. Fails when there can be no more
-/// processes or descriptors.
-pub fn spawn(plan: &Plan, null: BorrowedFd) -> io::Result<Spawned> {
+/// The descriptors of the supervisor that matter to a child before it executes.
+#[derive(Debug, Clone, Copy)]
+pub struct Inherited<'a> {
+    /// What becomes its standard input.
+    pub null: BorrowedFd<'a>,
+    /// Closed first: nobody shall connect to a supervisor that has died and meet a child of it.
+    pub listener: BorrowedFd<'a>,
+    /// Closed when the child has recorded itself: whoever gets the lock afterwards finds every child on record.
+    pub lock: BorrowedFd<'a>,
+}
+
+/// Forks a child that executes the plan. Fails when there can be no more processes or descriptors.
+pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
     let argv = pointers(&plan.argv);
     let env = pointers(&plan.env);
     let (report, tell) = fd::pipe()?;
@@ -118,7 +131,9 @@ pub fn spawn(plan: &Plan, null: BorrowedFd) -> io::Result<Spawned> {
             plan,
             argv: &argv,
             env: &env,
-            null: null.as_raw_fd(),
+            null: inherited.null.as_raw_fd(),
+            listener: inherited.listener.as_raw_fd(),
+            lock: inherited.lock.as_raw_fd(),
             tell: tell.as_raw_fd(),
         };
         child.run();
@@ -148,18 +163,30 @@ pub fn read_report(report: BorrowedFd) -> Report {
     }
 }
 
-/// The pid and start time, in clock ticks since boot, of a record that a child wrote.
-pub fn parse_record(record: &[u8]) -> Option<(Pid, u64)> {
-    let text = std::str::from_utf8(record).ok()?;
-    let mut words = text.split_ascii_whitespace();
-    let pid = words.next()?.strip_prefix("pid=")?.parse().ok()?;
-    let start = words.next()?.strip_prefix("start=")?.parse().ok()?;
-    Some((Pid::new(pid)?, start))
+/// What a child has recorded of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Its number.
+    pub pid: Pid,
+    /// When it started, in clock ticks since boot: with the number, its identity.
+    pub start: u64,
+    /// Which run of the program it is.
+    pub run: u32,
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    let pointers = strings.iter().map(|s| s.as_ptr());
-    pointers.chain(std::iter::once(ptr::null())).collect()
+impl Record {
+    /// The record that a child wrote.
+    pub fn parse(record: &[u8]) -> Option<Record> {
+        let text = std::str::from_utf8(record).ok()?;
+        let mut words = text.split_ascii_whitespace();
+        let mut next = |key| words.next()?.strip_prefix(key);
+        Some(Record {
+            pid: Pid::new(next("pid=")?.parse().ok()?)?,
+            start: next("start=")?.parse().ok()?,
+            // Not recorded by the first release.
+            run: next("run=").map_or(Some(0), |run| run.parse().ok())?,
+        })
+    }
 }
 
 /// The child between fork and exec.
@@ -168,6 +195,8 @@ struct Child<'a> {
     argv: &'a [*const libc::c_char],
     env: &'a [*const libc::c_char],
     null: RawFd,
+    listener: RawFd,
+    lock: RawFd,
     tell: RawFd,
 }
 
@@ -188,6 +217,7 @@ impl Child<'_> {
         // SAFETY: each call is async-signal-safe, every pointer is to memory prepared before the fork or on this
         // stack, and the descriptors 0, 1 and 2 are this process's to replace.
         unsafe {
+            libc::close(self.listener);
             // A handler of the daemon would swallow a signal that is meant for the program, and what is ignored
             // stays so: all others have their default action, see `signal::reset_all`.
             for signal in signal::CHANGED {
@@ -199,6 +229,7 @@ impl Child<'_> {
             redirect(Stage::Stdout, &plan.stdout, 1)?;
             redirect(Stage::Stderr, &plan.stderr, 2)?;
             self.record()?;
+            libc::close(self.lock);
             let limit = libc::rlimit {
                 rlim_cur: plan.nofile.0,
                 rlim_max: plan.nofile.1,
@@ -231,7 +262,9 @@ impl Child<'_> {
             let at = put(&mut text, 0, b"pid=");
             let at = put_number(&mut text, at, own);
             let at = put(&mut text, at, b" start=");
-            put_number(&mut text, at, own_start());
+            let at = put_number(&mut text, at, own_start());
+            let at = put(&mut text, at, b" run=");
+            put_number(&mut text, at, u64::from(self.plan.run));
             put(&mut text, RECORD_SIZE - 1, b"\n");
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC;
             let file = step(

@@ -159,7 +159,7 @@ is_down() { [ ! -e "/proc/$leader" ]; }
 ends() {
     say "$1"
     # It may not live to see its own success.
-    halt "$1" || :
+    halt "$1" >>"$shown" 2>&1 || :
     until_so 60 "for the $1" is_down
     code=0
     wait "$nspawn" || code=$?
@@ -210,15 +210,15 @@ started_well() {
 }
 
 other_daemon() { pid=$(daemon) && [ -n "$pid" ] && [ "$pid" != "$killed" ] && inside kill -0 "$pid"; }
-# kill_daemon SECONDS: kills the daemon; another takes over, and no program has noticed.
 kill_daemon() {
     killed=$(daemon)
     inside kill -KILL "$killed"
-    # SysV init has no eye on it: there the next command launches it.
-    [ "$init" != sysv ] || app 'rpm --silent ping' >/dev/null
     until_so 60 'for another daemon' other_daemon
-    [ "$(pids)" = "$before" ] || fail 'other pids after the daemon was killed'
-    app 'rpm status int usr1 slow' >/dev/null || fail 'not online after the daemon was killed'
+    unnoticed
+}
+unnoticed() {
+    [ "$(pids)" = "$before" ] || fail 'the programs have other pids'
+    app 'rpm status int usr1 slow' >/dev/null || fail 'not online'
     [ ! -s "$machine/home/app/events" ] || fail "a program has noticed: $(cat "$machine/home/app/events")"
 }
 
@@ -230,7 +230,7 @@ try_user() {
     session=/run/user/$(inside id -u app)
     until_so 60 "for the user's systemd" inside test -S "$session/systemd/private"
     say 'rpm startup systemd-user'
-    app XDG_RUNTIME_DIR="$session" rpm startup systemd-user || fail 'rpm startup systemd-user failed'
+    app XDG_RUNTIME_DIR="$session" rpm startup systemd-user >>"$shown" 2>&1 || fail 'rpm startup systemd-user failed'
     started_well
     kill_daemon
     ends reboot
@@ -238,7 +238,7 @@ try_user() {
     boot 'the programs are to be there'
     started_well
     say 'rpm unstartup systemd-user'
-    app XDG_RUNTIME_DIR="$session" rpm unstartup systemd-user || fail 'rpm unstartup systemd-user failed'
+    app XDG_RUNTIME_DIR="$session" rpm unstartup systemd-user >>"$shown" 2>&1 || fail 'rpm unstartup systemd-user failed'
     until_so 60 'for nothing to be left' is_gone
     ended_well
 }
@@ -277,20 +277,30 @@ try() {
         mkdir -p "$machine/etc/systemd/system/rpm-app.service.d"
         printf '[Service]\nTimeoutStopSec=1\n' >"$machine/etc/systemd/system/rpm-app.service.d/short.conf"
     fi
-    inside sh -c "$line" || fail "$line"
-    inside sh -c "$line" >/dev/null || fail "$line, once more"
+    inside sh -c "$line" >>"$shown" 2>&1 || fail "$line"
+    inside sh -c "$line" >>"$shown" 2>&1 || fail "$line, once more"
     [ "$(pids)" = "$before" ] || fail 'rpm startup restarted a program'
 
-    say 'the daemon that was launched by hand is killed: the service takes over'
-    kill_daemon
+    if [ "$init" != sysv ]; then
+        say 'the daemon that was launched by hand ends: the service takes over'
+        killed=$(daemon)
+        app rpm --silent kill --keep
+        until_so 60 'for another daemon' other_daemon
+        unnoticed
+    fi
     if [ "$init" = systemd ]; then
-        main=$(inside systemctl show -p MainPID --value rpm-app)
-        [ "$main" = "$(daemon)" ] || fail "systemd takes $main for the daemon"
+        main=$(daemon)
+        [ "$(inside systemctl show -p MainPID --value rpm-app)" = "$main" ] || fail 'systemd knows another daemon'
+        say 'the service is reloaded'
+        inside systemctl reload rpm-app || fail 'systemctl reload rpm-app failed'
+        grep -q 'rpmd 0.* goes on' "$machine/home/app/.rpm/rpmd.log" || fail 'rpmd was not updated'
+        [ "$(daemon)" = "$main" ] || fail 'the daemon has another pid'
+        unnoticed
     fi
     say 'the daemon of the service is killed'
     kill_daemon
     say 'the service is restarted'
-    restart >/dev/null
+    restart >>"$shown" 2>&1
     until_so 60 'for three programs' have_started
     ended_well
     started_well
@@ -306,7 +316,8 @@ try() {
     boot 'the programs are to be there'
     started_well
     say 'rpm unstartup'
-    inside sh -c "$(echo "$line" | sed 's/ startup / unstartup /')" || fail 'rpm unstartup failed'
+    line=$(echo "$line" | sed 's/ startup / unstartup /')
+    inside sh -c "$line" >>"$shown" 2>&1 || fail 'rpm unstartup failed'
     until_so 60 'for nothing to be left' is_gone
     ended_well
     forget_events

@@ -21,6 +21,7 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
     ])
     .ok();
     assert!(home.list().iter().all(|p| p.state == State::Online));
+    home.rpm(&["sync"]).ok();
     let daemons = [home.supervisor(), home.log_writer().unwrap()];
     let trace = home.base.join("trace");
     let [one, other] = daemons.map(|pid| pid.to_string());

@@ -1,17 +1,23 @@
 //! The daemons are killed under a stream of output: not a byte of it is lost, doubled or out of its place.
 
 use std::fs;
+use std::time::Duration;
 
 use rpm::sys::signal::Signal;
 
-use crate::harness::wait::wait_for_end;
-use crate::harness::{Home, assert_same_bytes, proc, skip, wait_until};
+use crate::harness::wait::{ended_within, wait_for_end};
+use crate::harness::{Home, assert_same_bytes, noise, proc, skip, wait_until};
+
+const STOP: i32 = 19;
 
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Victim {
     LogWriter,
     Supervisor,
+    Both,
+    /// The supervisor, while the log writer is stopped: it notices nothing, and is served all the same.
+    SupervisorOfAStoppedLogWriter,
 }
 
 /// What is printed meanwhile: lines, how many at a time, and the pause between, in microseconds.
@@ -42,23 +48,33 @@ fn text(lines: usize) -> Vec<u8> {
 
 fn kill_once(home: &Home, victim: Victim) {
     let supervisor = home.supervisor();
-    let mut writer = None;
-    wait_until("a log writer", || {
-        writer = home.log_writer();
-        writer.is_some()
-    });
-    let writer = writer.unwrap();
-    if victim != Victim::Supervisor {
-        proc::kill(writer, Signal::KILL);
+    let writer = home.log_writer().expect("a log writer");
+    match victim {
+        Victim::LogWriter | Victim::Both => proc::kill(writer, Signal::KILL),
+        Victim::SupervisorOfAStoppedLogWriter => proc::kill(writer, Signal::new(STOP).unwrap()),
+        Victim::Supervisor => {}
     }
     if victim != Victim::LogWriter {
         proc::kill(supervisor, Signal::KILL);
         wait_for_end(supervisor);
         home.rpm(&["ping"]).ok();
     }
-    wait_until("another log writer", || {
-        home.log_writer().is_some_and(|other| other != writer)
-    });
+    if victim == Victim::SupervisorOfAStoppedLogWriter {
+        // Time for another one to come in between, if the next supervisor does not find this one.
+        ended_within(writer, Duration::from_millis(5));
+        proc::kill(writer, Signal::CONT);
+    }
+    let writers = || proc::named(&home.root, "rpmd-log");
+    match victim {
+        Victim::LogWriter | Victim::Both => {
+            wait_until("another log writer", || {
+                writers().iter().any(|other| *other != writer)
+            });
+        }
+        Victim::Supervisor | Victim::SupervisorOfAStoppedLogWriter => {
+            assert_eq!(writers(), [writer], "the log writer stays");
+        }
+    }
 }
 
 /// Starts the stream, kills `times` over while it runs, and compares every byte.
@@ -71,24 +87,40 @@ fn survives(stream: &Stream, victim: Victim, times: usize) {
     let lines = stream.lines.to_string();
     let words = ["start", &steady, "--", &lines, stream.per, stream.micros];
     home.rpm(&words).ok();
-    let pid = home.program("steady").pid;
-    let written = || fs::metadata(home.log_path("steady-out.log")).map_or(0, |m| m.len());
+    compare(&home, "steady", &text(stream.lines), victim, times);
+}
+
+/// The same with a program that prints as fast as it can: the log writer is behind all the time.
+#[track_caller]
+fn torrent_survives(victim: Victim, times: usize) {
+    let home = Home::new();
+    let bytes = noise(100_000_000, 5);
+    fs::write(home.base.join("data"), &bytes).unwrap();
+    let script = "cat data\ntouch printed\nexec sleep 1000\n";
+    home.start("torrent", script, &[]);
+    compare(&home, "torrent", &bytes, victim, times);
+}
+
+#[track_caller]
+fn compare(home: &Home, name: &str, wanted: &[u8], victim: Victim, times: usize) {
+    let file = format!("{name}-out.log");
+    let pid = home.program(name).pid;
+    let written = || fs::metadata(home.log_path(&file)).map_or(0, |m| m.len());
     let printed = || home.base.join("printed").exists();
     let mut killed = 0;
     for _ in 0..times {
         let before = written();
         wait_until("it has written", || written() > before + 2000 || printed());
         if !printed() {
-            kill_once(&home, victim);
+            kill_once(home, victim);
             killed += 1;
         }
     }
     assert!(killed > 0, "the stream was over too soon");
     wait_until("all is printed", printed);
-    assert_eq!(home.program("steady").pid, pid, "it noticed nothing");
-    home.rpm(&["stop", "steady"]).ok();
-    let log = home.log("steady-out.log");
-    assert_same_bytes(&log, &text(stream.lines), "the log");
+    assert_eq!(home.program(name).pid, pid, "it noticed nothing");
+    home.rpm(&["stop", name]).ok();
+    assert_same_bytes(&home.log(&file), wanted, "the log");
 }
 
 #[test]
@@ -109,4 +141,34 @@ fn the_death_of_the_supervisor_costs_no_byte_of_a_steady_stream() {
 #[test]
 fn the_death_of_the_supervisor_costs_no_byte_of_a_flood() {
     survives(&FLOOD, Victim::Supervisor, 8);
+}
+
+#[test]
+fn the_death_of_both_daemons_costs_no_byte_of_a_steady_stream() {
+    survives(&STEADY, Victim::Both, 8);
+}
+
+#[test]
+fn the_death_of_both_daemons_costs_no_byte_of_a_flood() {
+    survives(&FLOOD, Victim::Both, 8);
+}
+
+#[test]
+fn the_death_of_the_log_writer_costs_no_byte_of_a_torrent() {
+    torrent_survives(Victim::LogWriter, 6);
+}
+
+#[test]
+fn the_death_of_the_supervisor_costs_no_byte_of_a_torrent() {
+    torrent_survives(Victim::Supervisor, 6);
+}
+
+#[test]
+fn the_death_of_both_daemons_costs_no_byte_of_a_torrent() {
+    torrent_survives(Victim::Both, 6);
+}
+
+#[test]
+fn a_log_writer_that_hangs_while_its_supervisor_dies_is_the_next_ones() {
+    torrent_survives(Victim::SupervisorOfAStoppedLogWriter, 6);
 }

@@ -172,9 +172,9 @@ pub struct Life {
     /// How the last process ended.
     pub exit: Option<Exit>,
     /// The end that is under way is a restart that somebody asked for.
-    restarting: bool,
+    pub restarting: bool,
     /// How often in a row the kernel refused a process.
-    refused: u32,
+    pub refused: u32,
 }
 
 impl Default for Life {
@@ -195,15 +195,12 @@ impl Default for Life {
 }
 
 impl Life {
-    /// A life at rest, as its record has it.
-    pub fn recalled(want: Want, errored: bool, counted: (u32, u32), exit: Option<Exit>) -> Life {
+    /// A life without a process, as its record has it.
+    pub fn recalled(want: Want, state: State, counted: (u32, u32), exit: Option<Exit>) -> Life {
         let (restarts, unstable) = counted;
         Life {
             want,
-            state: match errored {
-                true => State::Errored,
-                false => State::Stopped,
-            },
+            state,
             restarts,
             unstable,
             exit,

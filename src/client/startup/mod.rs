@@ -155,7 +155,13 @@ impl Person {
     fn service(&self, name: Option<&str>) -> Result<Service> {
         let usual = self.home.join(".rpm");
         let rpm_home = self.rpm_home.as_ref().unwrap_or(&usual);
-        Service::new(name, &self.name, rpm_home, &daemon()?)
+        Service::new(
+            name,
+            &self.name,
+            rpm_home,
+            &connect::daemon_program()?,
+            &client()?,
+        )
     }
 
     fn site<'a>(
@@ -177,17 +183,9 @@ impl Person {
     }
 }
 
-/// The path of `rpmd` from the root on: init has no PATH of ours.
-fn daemon() -> Result<PathBuf> {
-    let program = connect::daemon_program();
-    if program.is_absolute() {
-        return Ok(program);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found = std::env::split_paths(&path).map(|folder| folder.join(&program));
-    found.find(|file| file.is_file()).ok_or_else(|| {
-        Error::new("finding rpmd: it is neither beside rpm nor in PATH; install both in one folder")
-    })
+/// The path of this program.
+fn client() -> Result<PathBuf> {
+    std::env::current_exe().doing(|| "finding the path of rpm")
 }
 
 /// Whether this process may do what root has to.
@@ -224,8 +222,7 @@ fn sudo(session: &Session, site: &Site, person: &Person) -> Result<u8> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
         words.push(format!("RPM_HOME={}", folder.display()));
     }
-    let own = std::env::current_exe().doing(|| "finding the path of rpm")?;
-    words.push(own.display().to_string());
+    words.push(client()?.display().to_string());
     let command = session
         .invocation
         .command
@@ -269,15 +266,10 @@ fn news(site: &Site, found: Found, served: bool) -> String {
         "rpm: {} {done}\nrpm: {name} {when}, for the programs of {user}\n",
         file.display()
     );
-    if !site.platform.supervises {
-        let init = site.platform.name;
-        text.push_str(&format!(
-            "rpm: {init} does not bring back a daemon that dies: the next rpm command launches another\n"
-        ));
-    } else if served {
+    if served && site.platform.stands_by {
         text.push_str(&format!(
             "rpm: a daemon serves {home} already; {name} stands by, and takes over the programs as they run when \
-             that daemon ends\n"
+             that daemon ends: rpm kill --keep ends it\n"
         ));
     }
     if !site.platform.remark.is_empty() {

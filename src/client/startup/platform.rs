@@ -37,8 +37,8 @@ pub struct Platform {
     pub aliases: &'static [&'static str],
     /// Whether the file is for root to write.
     pub for_root: bool,
-    /// Whether it brings a daemon back that has died.
-    pub supervises: bool,
+    /// Whether its service waits for the end of a daemon that runs already.
+    pub stands_by: bool,
     /// Any of these shows that it runs here.
     signs: &'static [Sign],
     /// Where the file goes. `CONFIG` stands for the user's folder of settings.
@@ -65,35 +65,35 @@ pub struct Platform {
 #[rustfmt::skip]
 pub const PLATFORMS: &[Platform] = &[
     // sd_booted(3): the folder is there where systemd is the init.
-    Platform { name: "systemd", aliases: &[], for_root: true, supervises: true, signs: &[Made("/run/systemd/system")],
+    Platform { name: "systemd", aliases: &[], for_root: true, stands_by: true, signs: &[Made("/run/systemd/system")],
         file: "/etc/systemd/system/NAME.service", mode: 0o644, text: text::systemd, scanned: &[],
         enable: &[Running("systemctl daemon-reload"), Always("systemctl enable NAME.service"),
                   Running("systemctl start NAME.service")],
         stop: &[Running("systemctl stop NAME.service"), Always("systemctl disable NAME.service")],
         release: &[], forget: &[Running("systemctl daemon-reload")], remark: "" },
-    Platform { name: "openrc", aliases: &[], for_root: true, supervises: true, signs: &[Made("/run/openrc/softlevel")],
+    Platform { name: "openrc", aliases: &[], for_root: true, stands_by: true, signs: &[Made("/run/openrc/softlevel")],
         file: "/etc/init.d/NAME", mode: 0o755, text: text::openrc, scanned: &[],
         enable: &[Always("rc-update add NAME default"), Running("rc-service NAME start")],
         stop: &[Running("rc-service NAME stop"), Always("rc-update delete NAME default")],
         release: &[], forget: &[], remark: "" },
     // Debian and Void have the folder in runsvdir, which the others there are links to; elsewhere it is one of these.
-    Platform { name: "runit", aliases: &[], for_root: true, supervises: true, signs: &[First("runit"), First("runsvdir")],
+    Platform { name: "runit", aliases: &[], for_root: true, stands_by: true, signs: &[First("runit"), First("runsvdir")],
         file: "/etc/sv/NAME/run", mode: 0o755, text: text::runit,
         scanned: &["/etc/runit/runsvdir/default", "/etc/service", "/var/service", "/service"],
         enable: &[], stop: &[Running("sv -w 600 stop FOLDER")], release: &[Running("sv exit FOLDER")], forget: &[],
         remark: "" },
     // s6-linux-init copies the first of these to the second, on a tmpfs, at each boot.
-    Platform { name: "s6", aliases: &[], for_root: true, supervises: true, signs: &[First("s6-svscan")],
+    Platform { name: "s6", aliases: &[], for_root: true, stands_by: true, signs: &[First("s6-svscan")],
         file: "/etc/s6/sv/NAME/run", mode: 0o755, text: text::s6,
         scanned: &["/etc/s6-linux-init/current/run-image/service", "/run/service", "/etc/service", "/service"],
         enable: &[Running("s6-svscanctl -a SCANNED")], stop: &[Running("s6-svc -wD -d FOLDER")],
         release: &[Running("s6-svscanctl -an SCANNED")], forget: &[], remark: "" },
-    Platform { name: "sysv", aliases: &["sysvinit", "systemv"], for_root: true, supervises: false, signs: &[First("init")],
+    Platform { name: "sysv", aliases: &["sysvinit", "systemv"], for_root: true, stands_by: false, signs: &[First("init")],
         file: "/etc/init.d/NAME", mode: 0o755, text: text::sysv, scanned: &[],
         enable: &[Always("update-rc.d NAME defaults"), Running("/etc/init.d/NAME start")],
         stop: &[Running("/etc/init.d/NAME stop")], release: &[], forget: &[Always("update-rc.d NAME remove")],
         remark: "" },
-    Platform { name: "systemd-user", aliases: &[], for_root: false, supervises: true, signs: &[Session("systemd/private")],
+    Platform { name: "systemd-user", aliases: &[], for_root: false, stands_by: true, signs: &[Session("systemd/private")],
         file: "CONFIG/systemd/user/NAME.service", mode: 0o644, text: text::systemd_user, scanned: &[],
         enable: &[Running("systemctl --user daemon-reload"), Always("systemctl --user enable NAME.service"),
                   Running("systemctl --user start NAME.service")],

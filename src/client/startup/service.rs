@@ -15,11 +15,19 @@ pub struct Service {
     pub home: String,
     /// The path of `rpmd`.
     pub daemon: String,
+    /// The path of this client.
+    pub client: String,
 }
 
 impl Service {
     /// The service of a user, unless a part of it cannot stand in a file of a service.
-    pub fn new(name: Option<&str>, user: &str, home: &Path, daemon: &Path) -> Result<Service> {
+    pub fn new(
+        name: Option<&str>,
+        user: &str,
+        home: &Path,
+        daemon: &Path,
+        client: &Path,
+    ) -> Result<Service> {
         let odd = |c: char| c.is_whitespace() || c.is_control() || ":/\"'\\$`".contains(c);
         if user.is_empty() || user.contains(odd) {
             return Err(Error::new(format!(
@@ -39,18 +47,12 @@ impl Service {
             Some(name) => name.to_owned(),
             None => format!("rpm-{}", user.replace(|c| !plain(c), "_")),
         };
-        let daemon = writable("the path of rpmd", daemon)?;
-        // As systemd has it: string_is_safe() in its config_parse_exec().
-        if daemon.contains(['"', '\'', '\\']) {
-            return Err(Error::new(format!(
-                "rpmd is {daemon}: inits take no path of a program with quotes or backslashes; install it elsewhere"
-            )));
-        }
         Ok(Service {
             name,
             user: user.to_owned(),
             home: writable("RPM_HOME", home)?,
-            daemon,
+            daemon: executable(daemon)?,
+            client: executable(client)?,
         })
     }
 
@@ -62,6 +64,18 @@ impl Service {
 
 fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
     crate::client::output::harmless(text)
+}
+
+/// The same for a program.
+fn executable(path: &Path) -> Result<String> {
+    let path = writable("the path of a program", path)?;
+    // As systemd has it: string_is_safe() in its config_parse_exec().
+    match path.contains(['"', '\'', '\\']) {
+        false => Ok(path),
+        true => Err(Error::new(format!(
+            "{path}: no init executes a path with quotes or backslashes; install it elsewhere"
+        ))),
+    }
 }
 
 /// The path from the root on, as text that fits on a line.
@@ -81,7 +95,12 @@ mod tests {
     use super::*;
 
     fn made(name: Option<&str>, user: &str, home: &str) -> Result<Service> {
-        Service::new(name, user, Path::new(home), Path::new("/usr/bin/rpmd"))
+        with_programs(name, user, home, "/usr/bin/rpmd")
+    }
+
+    fn with_programs(name: Option<&str>, user: &str, home: &str, daemon: &str) -> Result<Service> {
+        let (home, client) = (Path::new(home), Path::new("/usr/bin/rpm"));
+        Service::new(name, user, home, Path::new(daemon), client)
     }
 
     #[test]
@@ -100,6 +119,9 @@ mod tests {
         }
         for name in ["a b", "../x", ".x", "-x", "a\nb", "x;y"] {
             assert!(made(Some(name), "app", "/h").is_err(), "{name:?}");
+        }
+        for daemon in ["/it's/rpmd", "/\"/rpmd", "/\\/rpmd"] {
+            assert!(with_programs(None, "app", "/h", daemon).is_err());
         }
         let sentence = made(None, "app", "/h\n[Service]").unwrap_err().to_string();
         assert!(

@@ -2,8 +2,7 @@
 //!
 //! Each runs `rpmd` in the foreground, brings it back when it dies, and never signals the programs themselves: on
 //! SIGTERM the daemon stops each with its own signal and timeout; where the daemon dies they live on, and the next
-//! one adopts them. SysV init brings nothing back: there `rpmd` becomes a daemon, and the next `rpm` command launches
-//! another.
+//! one adopts them. SysV init brings nothing back: there `rpmd` becomes a daemon, and its log writer does.
 
 use super::service::Service;
 use crate::client::shell;
@@ -46,7 +45,7 @@ pub fn systemd_user(service: &Service) -> String {
 fn unit_file(service: &Service, unit: &str, user: &str, target: &str) -> String {
     let purpose = purpose(service).replace('%', "%%");
     let home = word(&format!("RPM_HOME={}", service.home));
-    let daemon = word(&service.daemon);
+    let (daemon, client) = (word(&service.daemon), word(&service.client));
     format!(
         "{MARK}
 [Unit]
@@ -58,6 +57,8 @@ StartLimitIntervalSec=0
 Type=notify
 {user}Environment={home}
 ExecStart={daemon} {FLAGS}
+# After an installation: the new release goes on with the same programs.
+ExecReload={client} update
 Restart=always
 RestartSec=1
 # The daemon alone gets the signal. It stops each program in the program's own way, and tells systemd how long that

@@ -30,6 +30,7 @@ impl Scene {
             stdout: self.path("out"),
             stderr: self.path("err"),
             record: self.path("pid"),
+            run: u32::MAX,
             pid_file: Some(self.path("app.pid")),
             nofile: fd::nofile_limit().unwrap(),
         }
@@ -43,8 +44,13 @@ impl Scene {
             let _ = std::fs::remove_file(self.0.join(old));
         }
         let out = fifo::open(&self.0.join("out")).unwrap();
-        let null = fd::open_null().unwrap();
-        let spawned = spawn(plan, null.as_fd()).unwrap();
+        let [null, listener, lock] = [(); 3].map(|()| fd::open_null().unwrap());
+        let inherited = Inherited {
+            null: null.as_fd(),
+            listener: listener.as_fd(),
+            lock: lock.as_fd(),
+        };
+        let spawned = spawn(plan, inherited).unwrap();
         let mut set = PollSet::default();
         set.push(spawned.report.as_fd(), Interest::READ, ());
         set.wait(None).unwrap();
@@ -55,8 +61,8 @@ impl Scene {
         let record = std::fs::read(self.0.join("pid")).unwrap_or_default();
         if !record.is_empty() {
             assert_eq!(record.len(), RECORD_SIZE);
-            let (pid, start) = parse_record(&record).unwrap();
-            assert!(pid == spawned.pid && start > 0);
+            let Record { pid, start, run } = Record::parse(&record).unwrap();
+            assert!(pid == spawned.pid && start > 0 && run == plan.run);
             if let Ok(shown) = std::fs::read_to_string(self.0.join("app.pid")) {
                 assert_eq!(shown, format!("{pid}\n"));
             }

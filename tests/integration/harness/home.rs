@@ -12,6 +12,7 @@ use std::time::Duration;
 use rpm::app::life::State;
 use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
+use rpm::sys::spawn::Record;
 
 use super::run::{Output, finish};
 use super::wait::{ended_within, wait_for_files};
@@ -186,6 +187,17 @@ impl Home {
         self.wire().ask("list").ok().processes()
     }
 
+    /// The pids of programs by their records: where no daemon can be asked.
+    pub fn list_offline(&self) -> Vec<i32> {
+        let folders = self.entries("run").into_iter();
+        let records = folders.filter_map(|id| {
+            let path = self.root.join("run").join(id).join("pid");
+            Record::parse(&fs::read(path).ok()?)
+        });
+        let pids = records.map(|record| record.pid.get());
+        pids.filter(|pid| proc::lives(*pid)).collect()
+    }
+
     /// The one program of this name.
     #[track_caller]
     pub fn program(&self, name: &str) -> Process {
@@ -243,8 +255,7 @@ impl Home {
 
     /// The pid of the log writer, where there is one.
     pub fn log_writer(&self) -> Option<i32> {
-        let mut all = proc::of_home(&self.root).into_iter();
-        all.find(|pid| proc::name(*pid) == "rpmd-log")
+        proc::named(&self.root, "rpmd-log").first().copied()
     }
 
     /// Names of what is in a folder of the home.

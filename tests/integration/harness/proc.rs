@@ -22,6 +22,13 @@ pub fn of_home(home: &Path) -> Vec<i32> {
     all().into_iter().filter(is_of_home).collect()
 }
 
+/// Those of them that have this name.
+pub fn named(home: &Path, wanted: &str) -> Vec<i32> {
+    let mut pids = of_home(home);
+    pids.retain(|pid| name(*pid) == wanted && lives(*pid));
+    pids
+}
+
 /// The environment of a process; none where it has ended.
 pub fn environment(pid: i32) -> Vec<Vec<u8>> {
     let block = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

@@ -1,0 +1,405 @@
+//! What one release of the supervisor hands over to the next, which is executed in its place: all that is neither in
+//! the records nor in the kernel. Lines of the protocol's codec in a file in memory; descriptors by their numbers.
+//!
+//! ```text
+//! supervisor  handover=VERSION lock=FD listener=FD foreground=… next-id=…
+//! program     id=… and how it fares, to the last counter; descriptors of what is under way
+//! connection  token=FD and what of its input and output is on its way
+//! pending     what that connection waits for
+//! spec        of a start that is under way
+//! ```
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use super::answer::{Pending, Rows, Start, Then, Turn};
+use super::connection::Connection;
+use super::program::Program;
+use super::records;
+use super::server::Supervisor;
+use crate::app::life::{Life, State};
+use crate::app::spec::Spec;
+use crate::protocol::line::Line;
+use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
+use crate::protocol::reply::{Code, Failure, Reply};
+use crate::sys::pid::Pid;
+use crate::sys::pidfd::PidFd;
+use crate::sys::reexec;
+
+/// The version of these lines; a release that does not know it is not executed.
+pub const VERSION: u32 = 1;
+
+/// All of it, as it was handed over.
+pub struct Handover {
+    /// The lock.
+    pub lock: OwnedFd,
+    /// The control socket.
+    pub listener: OwnedFd,
+    /// Whether init or a container started the supervisor.
+    pub foreground: bool,
+    /// The number of the next program.
+    pub next_id: u32,
+    /// How each program fares.
+    pub programs: BTreeMap<u32, Line>,
+    /// The clients.
+    pub connections: Vec<Connection>,
+}
+
+impl Supervisor {
+    /// What is to be handed over, and the descriptors that belong to it.
+    pub(super) fn hand_over(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        let mut text = Vec::new();
+        let mut kept = vec![self.lock.fd(), self.listener.as_fd()];
+        let mut line = Line::new("supervisor");
+        line.push_number("handover", VERSION);
+        line.push_number("lock", self.lock.fd().as_raw_fd());
+        line.push_number("listener", self.listener.as_raw_fd());
+        line.push("foreground", self.way.foreground.to_string());
+        line.push_number("next-id", self.next_id);
+        line.encode(&mut text);
+        for program in self.programs.values() {
+            program_line(program).encode(&mut text);
+            kept.extend(program.report.as_ref().map(AsFd::as_fd));
+            kept.extend(program.adopted.as_ref().map(PidFd::fd));
+            kept.extend(program.led.as_ref().map(PidFd::fd));
+        }
+        for connection in self.connections.values() {
+            connection.hand_over().encode(&mut text);
+            kept.push(connection.stream().as_fd());
+            if let Some(pending) = &connection.pending {
+                pending_lines(pending)
+                    .iter()
+                    .for_each(|line| line.encode(&mut text));
+            }
+        }
+        (text, kept)
+    }
+}
+
+fn program_line(program: &Program) -> Line {
+    let life = &program.life;
+    let mut line = Line::new("program")
+        .with("want", want_word(life.want))
+        .with("state", life.state.word())
+        .with("restarting", life.restarting.to_string())
+        .with("foreign", program.foreign.to_string())
+        .with("logged", program.logged.to_string())
+        .with("life-since", life.since.to_string())
+        .with("since", program.since.to_string());
+    for (key, number) in [
+        ("id", program.id),
+        ("restarts", life.restarts),
+        ("unstable", life.unstable),
+        ("refused", life.refused),
+        ("run", program.run),
+        ("ended", program.ended),
+    ] {
+        line.push_number(key, number);
+    }
+    line.push_number("pid", life.pid);
+    line.push_number("group", program.group.map_or(0, Pid::get));
+    if let Some(deadline) = life.deadline {
+        line.push("deadline", deadline.to_string());
+    }
+    if let Some(exit) = life.exit {
+        let (key, value) = exit_pair(exit);
+        line.push_number(key, value);
+    }
+    if let Some(failure) = &program.failure {
+        line.push("failure", failure);
+    }
+    for (pid, start) in &program.strays {
+        line.push("stray", format!("{pid}:{start}"));
+    }
+    if let Some(report) = &program.report {
+        line.push_number("report", report.as_raw_fd());
+    }
+    if let Some(adopted) = &program.adopted {
+        line.push_number("adopted", adopted.fd().as_raw_fd());
+    }
+    if let Some(led) = &program.led {
+        line.push_number("led", led.fd().as_raw_fd());
+    }
+    line
+}
+
+/// Puts a program where it was, by its line. `None`: a field is missing, and the records have to do.
+pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
+    let is = |key| line.get(key) == Some(b"true");
+    program.life = Life {
+        want: read_want(line.get("want")?)?,
+        state: State::from_word(line.text("state")?)?,
+        pid: line.number("pid")?,
+        since: line.number("life-since")?,
+        deadline: line.number("deadline"),
+        restarts: line.number("restarts")?,
+        unstable: line.number("unstable")?,
+        exit: read_exit(line),
+        restarting: is("restarting"),
+        refused: line.number("refused")?,
+    };
+    program.since = line.number("since")?;
+    program.run = line.number("run")?;
+    program.ended = line.number("ended")?;
+    program.group = line.number("group").and_then(Pid::new);
+    program.failure = line.text("failure").map(str::to_owned);
+    program.foreign = is("foreign");
+    program.logged = is("logged");
+    program.strays = line.all("stray").filter_map(stray).collect();
+    let descriptor = |key| line.number(key).and_then(reexec::inherited);
+    program.report = descriptor("report");
+    program.adopted = descriptor("adopted").map(PidFd::inherited);
+    program.led = descriptor("led").map(PidFd::inherited);
+    Some(())
+}
+
+fn stray(text: &[u8]) -> Option<(Pid, u64)> {
+    let (pid, start) = std::str::from_utf8(text).ok()?.split_once(':')?;
+    Some((Pid::new(pid.parse().ok()?)?, start.parse().ok()?))
+}
+
+fn pending_lines(pending: &Pending) -> Vec<Line> {
+    let mut line = Line::new("pending");
+    match pending {
+        Pending::Start(start) => {
+            line.push("kind", "start");
+            line.push("want", want_word(start.want));
+            push_ids(&mut line, "id", &start.ids);
+            push_failure(&mut line, start.failure.as_ref());
+            let mut spec = Line::new("spec");
+            spec.fields = start.spec.pairs();
+            return vec![line, spec];
+        }
+        Pending::Restart(turn) => {
+            line.push("kind", "restart");
+            push_turn(&mut line, turn);
+        }
+        Pending::Stop(turn, then) => {
+            line.push(
+                "kind",
+                if *then == Then::Keep {
+                    "stop"
+                } else {
+                    "delete"
+                },
+            );
+            push_turn(&mut line, turn);
+        }
+        Pending::Rows(rows) => {
+            line.push("kind", if rows.full { "describe" } else { "list" });
+            push_ids(&mut line, "id", &rows.ids);
+            line.push("done", rows.done.to_string());
+        }
+        Pending::Sync => line.push("kind", "sync"),
+        Pending::Update => line.push("kind", "update"),
+        // No other release is executed while the daemon ends.
+        Pending::Kill => line.push("kind", "kill"),
+    }
+    vec![line]
+}
+
+fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
+    ids.iter().for_each(|id| line.push_number(key, *id));
+}
+
+fn push_turn(line: &mut Line, turn: &Turn) {
+    push_ids(line, "id", &turn.ids);
+    push_ids(line, "open", &turn.open);
+    push_failure(line, turn.failure.as_ref());
+}
+
+fn push_failure(line: &mut Line, failure: Option<&Failure>) {
+    if let Some(failure) = failure {
+        line.push("code", failure.code.word());
+        line.push("message", &failure.message);
+    }
+}
+
+fn read_ids(line: &Line, key: &str) -> Vec<u32> {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    line.all(key).filter_map(number).collect()
+}
+
+fn read_failure(line: &Line) -> Option<Failure> {
+    line.get("code")?;
+    match Reply::from_line(Line {
+        tag: "error".to_owned(),
+        ..line.clone()
+    }) {
+        Reply::Failed(failure) => Some(failure),
+        _ => None,
+    }
+}
+
+fn read_turn(line: &Line) -> Turn {
+    Turn {
+        ids: read_ids(line, "id"),
+        open: read_ids(line, "open"),
+        // Asked for again: it was another connection that the answer would have come by.
+        drain: None,
+        failure: read_failure(line),
+    }
+}
+
+fn read_pending(line: &Line) -> Option<Pending> {
+    let rows = |full| {
+        Some(Pending::Rows(Rows {
+            ids: read_ids(line, "id"),
+            done: line.number("done")?,
+            full,
+        }))
+    };
+    match line.text("kind")? {
+        // Its spec follows.
+        "start" => Some(Pending::Start(Start {
+            spec: Rc::new(Spec::default()),
+            want: read_want(line.get("want")?)?,
+            spec_text: Vec::new(),
+            ids: read_ids(line, "id"),
+            failure: read_failure(line),
+        })),
+        "restart" => Some(Pending::Restart(read_turn(line))),
+        "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
+        "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
+        "list" => rows(false),
+        "describe" => rows(true),
+        "sync" => Some(Pending::Sync),
+        "update" => Some(Pending::Update),
+        "kill" => Some(Pending::Kill),
+        _ => None,
+    }
+}
+
+impl Handover {
+    /// Reads it. `None`: it is not what this release understands.
+    pub fn read(text: &[u8]) -> Option<Handover> {
+        let mut lines = text.split_inclusive(|b| *b == b'\n').map(Line::decode);
+        let first = lines.next()?.ok().filter(|line| line.tag == "supervisor")?;
+        if first.number::<u32>("handover")? > VERSION {
+            return None;
+        }
+        let mut handover = Handover {
+            lock: reexec::inherited(first.number("lock")?)?,
+            listener: reexec::inherited(first.number("listener")?)?,
+            foreground: first.get("foreground") == Some(b"true"),
+            next_id: first.number("next-id")?,
+            programs: BTreeMap::new(),
+            connections: Vec::new(),
+        };
+        for line in lines {
+            handover.take(line.ok()?);
+        }
+        Some(handover)
+    }
+
+    /// Takes one line; what cannot be made sense of costs only those whose it is.
+    fn take(&mut self, line: Line) {
+        match line.tag.as_str() {
+            "program" => {
+                if let Some(id) = line.number("id") {
+                    self.programs.insert(id, line);
+                }
+            }
+            "connection" => self.connections.extend(Connection::handed_over(&line)),
+            "pending" => {
+                if let Some(connection) = self.connections.last_mut() {
+                    connection.pending = read_pending(&line);
+                    if connection.pending.is_none() {
+                        connection.refuse(&Failure::new(
+                            Code::Internal,
+                            "the daemon was updated meanwhile and has lost what this request was about",
+                        ));
+                    }
+                }
+            }
+            "spec" => {
+                let pending = self.connections.last_mut().and_then(|c| c.pending.as_mut());
+                if let Some(Pending::Start(start)) = pending {
+                    let mut spec = Spec::default();
+                    for (key, value) in &line.fields {
+                        let _ = spec.set(key, value);
+                    }
+                    start.spec_text = records::spec_text(&spec);
+                    start.spec = Rc::new(spec);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::life::{Exit, Want};
+
+    fn turn() -> Turn {
+        Turn {
+            ids: vec![1, 2],
+            open: vec![2],
+            drain: None,
+            failure: Some(Failure::new(Code::Timeout, "too late, by far")),
+        }
+    }
+
+    #[test]
+    fn whatever_a_client_waits_for_comes_back() {
+        let rows = Rows {
+            ids: vec![4, 5],
+            done: 1,
+            full: true,
+        };
+        for pending in [
+            Pending::Restart(turn()),
+            Pending::Stop(turn(), Then::Keep),
+            Pending::Stop(turn(), Then::Forget),
+            Pending::Rows(rows),
+            Pending::Sync,
+            Pending::Update,
+            Pending::Kill,
+        ] {
+            let lines = pending_lines(&pending);
+            let line = Line::decode(&lines[0].to_bytes()).unwrap();
+            let back = read_pending(&line).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{pending:?}"));
+        }
+    }
+
+    #[test]
+    fn a_program_comes_back_to_the_last_counter() {
+        let mut program = Program::new(3, 1, Rc::new(Spec::default()), 5);
+        program.life = Life {
+            want: Want::Down,
+            state: State::Stopping,
+            pid: 4711,
+            since: 17,
+            deadline: Some(99),
+            restarts: 3,
+            unstable: 2,
+            exit: Some(Exit::Signal(9)),
+            restarting: true,
+            refused: 1,
+        };
+        program.strays = vec![(Pid::new(5).unwrap(), 6)];
+        program.group = Pid::new(4711);
+        program.failure = Some("entering /x: no such folder".into());
+        (program.run, program.ended, program.since) = (8, 7, 9);
+        program.logged = true;
+        let line = Line::decode(&program_line(&program).to_bytes()).unwrap();
+        let mut back = Program::new(3, 1, Rc::new(Spec::default()), 5);
+        restore(&mut back, &line).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{program:?}"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for text in [
+            "",
+            "nonsense\n",
+            "supervisor handover=2 lock=3 listener=4\n",
+        ] {
+            assert!(Handover::read(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What concerns all records in `run` together: their version, the boot that they are of, and the next number.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::{Context, Error, Result};
+use crate::paths::Home;
+use crate::protocol::line::Line;
+use crate::sys::clock;
+
+/// The version of the records. A supervisor that finds a higher one does not touch them.
+pub const VERSION: u32 = 1;
+
+/// What is known of the records before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// They were written since the machine was started: their processes may live.
+    Same,
+    /// The machine has been started since: the numbers of processes mean nothing any more.
+    Another,
+}
+
+/// What is known of the records before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Which boot they are of.
+    pub boot: Boot,
+    /// The lowest number that no program has had, where no program is left to tell.
+    pub next_id: u32,
+}
+
+impl State {
+    /// Reads it. Fails where the records are of a version that this program does not know.
+    pub fn read(home: &Home) -> Result<State> {
+        let path = home.state();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            // The first release wrote none, and neither has a new home one.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Ok(State {
+                    boot: Boot::Same,
+                    next_id: 0,
+                });
+            }
+            Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
+        };
+        // A file that the crash of a machine has torn says nothing: then what it was about is of another boot.
+        let line = Line::decode(&bytes).unwrap_or_default();
+        if line.number::<u32>("version").unwrap_or(0) > VERSION {
+            return Err(Error::new(format!(
+                "the records in {} were written by a newer rpmd, and this one knows versions up to {VERSION}; start \
+                 the newer one",
+                home.run().display()
+            )));
+        }
+        Ok(State {
+            boot: match line.get("boot") == Some(clock::boot_id().as_bytes()) {
+                true => Boot::Same,
+                false => Boot::Another,
+            },
+            next_id: line.number("next-id").unwrap_or(0),
+        })
+    }
+
+    /// Notes that the records are of this boot and version, and the next number.
+    pub fn write(home: &Home, next_id: u32) -> Result<()> {
+        let line = Line::new("state")
+            .with("version", VERSION.to_string())
+            .with("boot", clock::boot_id())
+            .with("next-id", next_id.to_string())
+            .to_bytes();
+        let path = home.state();
+        match fs::read(&path) {
+            Ok(found) if found == line => Ok(()),
+            _ => replace(&path, &line).doing(|| format!("writing {}", path.display())),
+        }
+    }
+}
+
+/// Replaces a file by a new one in one step.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let _ = fs::remove_file(&new);
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(&new)?.write_all(bytes)?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_boot_is_noticed_and_a_newer_version_refused() {
+        let root = std::env::temp_dir().join(format!("rpm-state-{}", std::process::id()));
+        let home = Home::new(root.clone());
+        fs::create_dir_all(home.run()).unwrap();
+        let boot = || State::read(&home).unwrap().boot;
+        assert_eq!(boot(), Boot::Same);
+        State::write(&home, 7).unwrap();
+        let own = State::read(&home).unwrap();
+        assert_eq!((own.boot, own.next_id), (Boot::Same, 7));
+        let text = fs::read_to_string(home.state()).unwrap();
+        fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();
+        assert_eq!(boot(), Boot::Another);
+        fs::write(home.state(), "").unwrap();
+        assert_eq!(boot(), Boot::Another);
+        fs::write(home.state(), text.replace("version=1", "version=2")).unwrap();
+        let refused = State::read(&home).unwrap_err().to_string();
+        assert!(refused.contains("newer rpmd"), "{refused}");
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
