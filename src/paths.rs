@@ -84,6 +84,21 @@ impl Home {
         self.0.join("pids")
     }
 
+    /// The list that `rpm save` wrote.
+    pub fn dump(&self) -> PathBuf {
+        self.0.join("dump.json")
+    }
+
+    /// The list that [`Home::dump`] was before.
+    pub fn dump_backup(&self) -> PathBuf {
+        self.0.join("dump.json.bak")
+    }
+
+    /// The next [`Home::dump`] while it is being written.
+    pub fn dump_new(&self) -> PathBuf {
+        self.0.join("dump.json.new")
+    }
+
     /// The records of all programs, a folder each.
     pub fn run(&self) -> PathBuf {
         self.0.join("run")

@@ -88,15 +88,21 @@ pub const FIELDS: &[Field] = &[
     field!(treekill: bool, [], None, true, "signals go to all its descendants too, not to the program alone"),
 ];
 
-/// The row of a field by its name, an alias, or either in camelCase.
-pub fn find(key: &str) -> Option<&'static Field> {
-    let mut snake = String::with_capacity(key.len() + 4);
-    for c in key.chars() {
+/// A name in snake_case, where it is in camelCase.
+pub fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
         if c.is_ascii_uppercase() {
             snake.push('_');
         }
         snake.push(c.to_ascii_lowercase());
     }
+    snake
+}
+
+/// The row of a field by its name, an alias, or either in camelCase.
+pub fn find(key: &str) -> Option<&'static Field> {
+    let snake = snake(key);
     FIELDS
         .iter()
         .find(|field| field.names().any(|name| name == snake))

@@ -36,7 +36,7 @@ pub fn environment(session: &mut Session) -> Result<u8> {
             "{word} means {count} programs; name one by its id"
         )));
     };
-    let mut lines: Vec<&[u8]> = record.spec.env.assignments().collect();
+    let mut lines: Vec<&[u8]> = record.environment.assignments().collect();
     lines.sort_unstable();
     let mut out = lines.join(&b'\n');
     if !out.is_empty() {

@@ -23,6 +23,9 @@ pub struct Options {
     pub err: bool,
     pub raw: bool,
     pub man: bool,
+    pub env: Option<String>,
+    pub only: Vec<String>,
+    pub write: bool,
     pub keep: bool,
     pub user: Option<String>,
     pub home: Option<String>,
@@ -89,7 +92,7 @@ pub const GLOBAL: &[Flag] = &[
 /// The flags of some commands.
 #[rustfmt::skip]
 pub const FLAGS: &[Flag] = &[
-    switch!("force", Some('f'), force, "start it even if the same script is managed already"),
+    switch!("force", Some('f'), force, "start it even if it is managed already; save even an empty list"),
     switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
     switch!("json", None, json, "print JSON, as jlist does"),
     Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,
@@ -98,6 +101,12 @@ pub const FLAGS: &[Flag] = &[
     switch!("out", None, out, "only standard output"),
     switch!("err", None, err, "only standard error"),
     switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    Flag { name: "env", short: None, placeholder: "NAME", hidden: false,
+        set: |options, name| { options.env = Some(name.to_owned()); Ok(()) },
+        meaning: "with a process file: put its env_NAME on top of its env" },
+    Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
+        meaning: "with a process file: these of its programs, not all" },
+    switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
     switch!("keep", None, keep, "leave the programs running, for the next daemon"),
     Flag { name: "user", short: Some('u'), placeholder: "NAME", hidden: false, set: take!(user),
         meaning: "whose programs they are; by default yours" },
@@ -117,6 +126,15 @@ fn lines(options: &mut Options, text: &str) -> Result<(), String> {
     let count = text.parse();
     options.lines = Some(count.map_err(|_| format!("'{text}' is not a whole number"))?);
     Ok(())
+}
+
+fn only(options: &mut Options, text: &str) -> Result<(), String> {
+    let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+    options.only.extend(names.map(str::to_owned));
+    match options.only.is_empty() {
+        true => Err("no name is given".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// A flag that a command takes.

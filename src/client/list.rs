@@ -86,7 +86,7 @@ pub fn after_news(session: &Session, daemon: &mut Daemon) -> Result<()> {
 pub fn tint(state: State) -> Tint {
     match state {
         State::Online => Tint::Good,
-        State::Launching | State::Stopping | State::Waiting => Tint::Changing,
+        State::Launching | State::Paused | State::Stopping | State::Waiting => Tint::Changing,
         State::Stopped | State::Errored => Tint::Bad,
     }
 }

@@ -205,6 +205,11 @@ fn files(page: &mut Page) {
         ),
         ("rpmd.log", "what the daemon has to say."),
         (
+            "dump.json, dump.json.bak",
+            "what save wrote, and what it wrote before. It is JSON; a byte that is not UTF-8 is written \\udcXX, as \
+             surrogateescape of Python has it.",
+        ),
+        (
             "logs/NAME-out.log, logs/NAME-error.log",
             "the output of programs; with -ID before .log where there are several instances.",
         ),

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::app::field::FIELDS;
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::Bytes;
+use crate::config::settings::Told;
 use crate::error::Result;
 use crate::paths::Home;
 use crate::protocol::line::Line;
@@ -18,8 +19,10 @@ use super::list::MODE_WORD;
 pub struct Record {
     /// How it fares.
     pub process: Process,
-    /// What it is.
+    /// What it is, as it was asked for.
     pub spec: Spec,
+    /// The environment that it is started with.
+    pub environment: Environment,
     /// The file of its standard output.
     pub out_path: Bytes,
     /// The file of its standard error.
@@ -42,16 +45,29 @@ impl Record {
                 let _ = (field.read)(&mut spec, value);
             }
         }
-        spec.env = environment(line, &process, &spec, home).into();
+        spec.env = Environment::from_assignments(line.all("env")).into();
+        let environment = environment(line, &process, &spec, home);
         let path = |key| line.get(key).unwrap_or_default().to_vec();
         Ok(Record {
             process,
             spec,
+            environment,
             out_path: path("out_path"),
             error_path: path("error_path"),
             pid_path: path("pid_path"),
             mode: line.text("mode").unwrap_or(MODE_WORD).to_owned(),
         })
+    }
+
+    /// The program where JSON tells of it.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            spec: &self.spec,
+            mode: &self.mode,
+            out_path: &self.out_path,
+            error_path: &self.error_path,
+            pid_path: &self.pid_path,
+        }
     }
 
     /// The programs that are meant, all where `targets` is empty.
@@ -108,7 +124,10 @@ mod tests {
         assert_eq!(record.spec.args, [b"--port".to_vec(), b"30 00".to_vec()]);
         assert!(record.spec.pid_file.is_empty() && !record.spec.autorestart);
         assert_eq!(record.spec.env.get(b"A"), Some(&b"1\n"[..]));
-        assert_eq!(record.spec.env.get(b"NODE_APP_INSTANCE"), Some(&b"1"[..]));
+        assert_eq!(
+            record.environment.get(b"NODE_APP_INSTANCE"),
+            Some(&b"1"[..])
+        );
         assert_eq!(record.out_path, b"/l/api-out.log");
     }
 }

@@ -36,6 +36,8 @@ pub struct Keeper {
     deaths: VecDeque<u64>,
     /// When to try to start one again. ms
     again: Option<u64>,
+    /// Processes that were started here and have made way for another supervisor.
+    left: Vec<Pid>,
 }
 
 /// A supervisor, or a process on its way to be one.
@@ -55,6 +57,8 @@ impl Keeper {
         if pid.is_none() || pid != known {
             // Somebody wanted it, who will see it if it fails.
             self.deaths.clear();
+            let before = self.supervisor.take().filter(|watched| watched.child);
+            self.left.extend(before.map(|watched| watched.pid));
             self.supervisor = pid.map(|pid| Watched::new(pid, false));
             self.unseen = pid.is_none();
         }
@@ -63,6 +67,11 @@ impl Keeper {
     /// It has said what to execute.
     pub fn set_program(&mut self, program: Bytes) {
         self.program = program;
+    }
+
+    /// Reaps those that were of no use.
+    pub fn reap(&mut self) {
+        self.left.retain(|pid| wait::reap(*pid).is_none());
     }
 
     /// What to poll for reading: it is so when the supervisor has ended.

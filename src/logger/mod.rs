@@ -133,6 +133,7 @@ impl Writer<'_> {
                 Token::Channel(id, which) => self.drain_some(id, which),
             }
         }
+        self.keeper.reap();
         // After what the last supervisor has said before it left.
         if comes {
             self.accept();

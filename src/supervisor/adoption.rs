@@ -19,8 +19,8 @@ use crate::sys::spawn::Record;
 enum Process {
     /// It is a child of this process: the supervisor has executed another release of itself.
     Child,
-    /// It lives, and is held.
-    Other(PidFd),
+    /// It lives, and is held; perhaps it was stopped by a signal.
+    Other(PidFd, bool),
 }
 
 impl Supervisor {
@@ -154,7 +154,8 @@ impl Supervisor {
             // Dead or alive: it is ours to reap.
             return Some(Process::Child);
         }
-        held.ok().filter(|_| stat.lives()).map(Process::Other)
+        let held = held.ok().filter(|_| stat.lives())?;
+        Some(Process::Other(held, stat.state == b'T'))
     }
 
     fn hold(&mut self, id: u32, process: Process) {
@@ -162,7 +163,12 @@ impl Supervisor {
             return;
         };
         match process {
-            Process::Other(held) => program.adopted = Some(held),
+            Process::Other(held, stopped) => {
+                program.adopted = Some(held);
+                if stopped {
+                    program.life.state = life::State::Paused;
+                }
+            }
             Process::Child => {
                 if let Some(pid) = Pid::new(program.life.pid) {
                     self.by_pid.insert(pid, id);

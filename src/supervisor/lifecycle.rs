@@ -53,6 +53,8 @@ impl Supervisor {
                 self.note(id, "did not end in time: killing it");
                 self.signal_with(id, Some(Signal::KILL));
             }
+            Some(Action::Suspend) => self.signal_with(id, Some(Signal::STOP)),
+            Some(Action::Continue) => self.signal_with(id, Some(Signal::CONT)),
             None => {}
         }
         if after.state == State::Errored && before.state != State::Errored {
@@ -234,7 +236,7 @@ impl Supervisor {
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
             program.ended = program.run;
-            if program.life.state == State::Online {
+            if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));
             }
         }

@@ -167,6 +167,10 @@ fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
             )));
         }
     };
+    if mode == Mode::Resumed && socket::connect_now(&home.log_socket()).is_err() {
+        // Meanwhile another one has served and ended, and the log writer with it: that was the end.
+        return Ok(None);
+    }
     let state = State::read(&home)?;
     let listener = listen(&home)?;
     let mut supervisor = assemble(home, way, lock, listener)?;

@@ -1,4 +1,4 @@
-//! The file that decides who is the supervisor.
+//! Locks by `flock(2)`: the file that decides who is the supervisor, and folders that one process at a time changes.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -62,6 +62,17 @@ impl LockFile {
         let mut text = String::new();
         File::open(path)?.take(64).read_to_string(&mut text)?;
         Ok(text.trim().to_owned())
+    }
+}
+
+/// Waits for the lock of an open file or folder, which lasts until it is closed.
+pub fn wait_for(file: &File) -> io::Result<()> {
+    loop {
+        // SAFETY: flock takes numbers; the descriptor is open.
+        match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done.map(drop),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use rpm::sys::signal::Signal;
 use rpm::sys::spawn::Record;
 
 use super::run::{Output, finish};
-use super::wait::{ended_within, wait_for_files};
+use super::wait::{LIMIT, ended_within, wait_for_files};
 use super::wire::Wire;
 use super::{app, has, proc};
 
@@ -256,6 +256,20 @@ impl Home {
     /// The pid of the log writer, where there is one.
     pub fn log_writer(&self) -> Option<i32> {
         proc::named(&self.root, "rpmd-log").first().copied()
+    }
+
+    /// Kills both daemons at once: nobody is left who could have another.
+    #[track_caller]
+    pub fn kill_both(&self) {
+        let (supervisor, writer) = (self.supervisor(), self.log_writer().expect("a log writer"));
+        // So that it does not notice the death of the other in between.
+        proc::kill(writer, Signal::STOP);
+        for pid in [supervisor, writer] {
+            proc::kill(pid, Signal::KILL);
+        }
+        for pid in [supervisor, writer] {
+            assert!(ended_within(pid, LIMIT), "{}", proc::describe(pid));
+        }
     }
 
     /// Names of what is in a folder of the home.
