@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 CLIENT ?= rpm
 # Words for the benchmark: BENCH='restart --quick'
 BENCH ?=
+# Inits for boot: BOOT='runit s6'
+BOOT ?=
 CARGO_TARGET_DIR ?= target
 
 BIN = $(CARGO_TARGET_DIR)/release
@@ -44,6 +46,12 @@ check: all
 ## run all tests
 test:
 	cargo test --locked
+
+## boot a machine with each init and see what becomes of programs; BOOT='runit s6' chooses
+boot: all
+	@$(NEED); need debootstrap; need systemd-nspawn; need nsenter; \
+	[ "$$(id -u)" = 0 ] || { echo 'skipped: only root can boot machines'; [ "$${RPM_TEST_ALL:-}" != 1 ]; exit; }; \
+	sh tests/boot/boot.sh $(BOOT)
 
 ## watch a private daemon keep two small programs alive, ten seconds
 demo: all
@@ -116,4 +124,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test demo bench size install uninstall clean help
+.PHONY: all check test boot demo bench size install uninstall clean help

@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::{
     completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
-    save, start, web,
+    save, start, startup, web,
 };
 use crate::error::Result;
 
@@ -51,6 +51,8 @@ pub fn find(word: &str) -> Option<&'static Command> {
 }
 
 const ANY: usize = usize::MAX;
+const SERVICE: &[&str] = &["user", "hp", "service-name", "root", "print"];
+const SERVICE_GONE: &[&str] = &["user", "hp", "service-name", "root"];
 const TARGETS: &str = "<id|name|namespace|all>…";
 const TARGETS_OR_FILES: &str = "<id|name|namespace|all|file>…";
 
@@ -196,6 +198,18 @@ pub const COMMANDS: &[Command] = &[
         help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
                stays.",
         flags: &[], fields: false, launches: false, run: generate::run },
+    Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "have init start the daemon at boot, and with it the programs",
+        help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
+               here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
+               Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
+               service stands by and takes over when that daemon ends.",
+        flags: SERVICE, fields: false, launches: false, run: startup::startup },
+    Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "take back what startup did",
+        help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
+               up is started by the next daemon.",
+        flags: SERVICE_GONE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
         meaning: "print what makes a shell complete commands and flags",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",

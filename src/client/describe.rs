@@ -84,18 +84,9 @@ fn lossy(bytes: &[u8]) -> String {
 fn words(words: &[Bytes]) -> String {
     words
         .iter()
-        .map(|word| quoted(word))
+        .map(|word| super::shell::quoted(&lossy(word)))
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// The word as a shell would need it.
-fn quoted(word: &[u8]) -> String {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(b);
-    match !word.is_empty() && word.iter().all(plain) {
-        true => lossy(word),
-        false => format!("'{}'", lossy(word).replace('\'', "'\\''")),
-    }
 }
 
 /// All that is known of a program, a pair each.

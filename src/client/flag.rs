@@ -32,6 +32,11 @@ pub struct Options {
     pub host: Vec<String>,
     pub token: Option<String>,
     pub serve: Option<Serve>,
+    pub user: Option<String>,
+    pub home: Option<String>,
+    pub service_name: Option<String>,
+    pub print: bool,
+    pub root: Option<String>,
 }
 
 /// One row.
@@ -66,6 +71,19 @@ macro_rules! switch {
     };
 }
 
+/// Keeps the value as it is.
+macro_rules! take {
+    ($field:ident) => {
+        |options, text| {
+            if text.is_empty() {
+                return Err("the value is empty".to_owned());
+            }
+            options.$field = Some(text.to_owned());
+            Ok(())
+        }
+    };
+}
+
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
@@ -95,6 +113,15 @@ pub const FLAGS: &[Flag] = &[
         meaning: "with a process file: these of its programs, not all" },
     switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
     switch!("keep", None, keep, "leave the programs running, for the next daemon"),
+    Flag { name: "user", short: Some('u'), placeholder: "NAME", hidden: false, set: take!(user),
+        meaning: "whose programs they are; by default yours" },
+    Flag { name: "hp", short: None, placeholder: "FOLDER", hidden: false, set: take!(home),
+        meaning: "the home folder of that user" },
+    Flag { name: "service-name", short: None, placeholder: "NAME", hidden: false, set: take!(service_name),
+        meaning: "the name of the service; by default rpm-USER" },
+    switch!("print", None, print, "print the file that would be written, and do nothing"),
+    Flag { name: "root", short: None, placeholder: "FOLDER", hidden: false, set: take!(root),
+        meaning: "write below this folder, and say which commands are left to run" },
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },

@@ -22,6 +22,10 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "stay in the foreground and write the log to standard error too: for init and containers",
     ),
     (
+        "--standby",
+        "the same, and where another supervisor serves, wait for its end and take over",
+    ),
+    (
         "--launched",
         "used by rpm: another supervisor that serves already is no failure",
     ),

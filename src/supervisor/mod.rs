@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod connection;
 mod handover;
+mod init;
 mod lifecycle;
 mod log_link;
 mod program;
@@ -67,7 +68,9 @@ fn parse() -> Result<Task> {
     let mut mode = setup::Mode::Daemon;
     while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
         match arg {
+            Long("foreground") if mode == setup::Mode::Standby => {}
             Long("foreground") => mode = setup::Mode::Foreground,
+            Long("standby") => mode = setup::Mode::Standby,
             Long("launched") => mode = setup::Mode::Launched,
             Long("resume") => mode = setup::Mode::Resumed,
             Long("updated") => {

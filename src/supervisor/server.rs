@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::init::Init;
 use super::log_link::LogLink;
 use super::program::Program;
 use super::sockets::Sockets;
@@ -124,6 +125,7 @@ pub struct Supervisor {
     /// Something has changed that a pending answer may wait for.
     pub(super) changed: bool,
     pub(super) ending: Option<Ending>,
+    pub(super) init: Init,
     /// What the end waits for the log writer to write.
     last_drain: Option<u64>,
     pub(super) listener: UnixListener,
@@ -166,6 +168,7 @@ impl Supervisor {
             now: clock::monotonic_ms(),
             changed: true,
             ending: None,
+            init: Init::default(),
             last_drain: None,
             listener,
             signals,
@@ -387,6 +390,7 @@ impl Supervisor {
         if ending == Ending::Leave {
             return;
         }
+        self.tell_of_the_end();
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
             self.feed(id, Event::Stop);

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
+use super::init::Init;
 use super::server::{Holdings, Supervisor, Way};
 use super::state::State;
 use super::update;
@@ -31,6 +32,8 @@ const LOCK_AGAIN: Duration = Duration::from_millis(2);
 pub enum Mode {
     /// By init or a container: it stays in the foreground.
     Foreground,
+    /// The same, and where another supervisor serves this one waits for its end.
+    Standby,
     /// By a person: it becomes a daemon.
     Daemon,
     /// By a client that found none. That another client was quicker is no failure then.
@@ -45,7 +48,7 @@ pub enum Mode {
 pub fn run(home: Home, mode: Mode) -> Result<()> {
     let way = Way {
         program: update::own_path()?,
-        foreground: mode == Mode::Foreground,
+        foreground: matches!(mode, Mode::Foreground | Mode::Standby),
     };
     if let Mode::Updated(handed) = mode {
         let mut supervisor = go_on(home, way, handed)?;
@@ -56,7 +59,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     fd::close_all_except(&[]);
     let readiness = match mode {
         Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
-        Mode::Foreground | Mode::Updated(_) => Readiness::nobody(),
+        Mode::Foreground | Mode::Standby | Mode::Updated(_) => Readiness::nobody(),
         Mode::Resumed => {
             daemonize::new_session();
             Readiness::nobody()
@@ -67,6 +70,8 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     match prepare(home, mode, way) {
         Ok(Some(mut supervisor)) => {
             readiness.ready();
+            let root = served.root().display();
+            supervisor.init.ready(format_args!("serving {root}"));
             serve(&mut supervisor);
             Ok(())
         }
@@ -91,6 +96,26 @@ fn serve(supervisor: &mut Supervisor) {
     supervisor.run();
     supervisor.journal.note("ended");
     supervisor.journal.flush();
+}
+
+/// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet, and no signal is
+/// caught: it may wait, and SIGTERM ends it.
+fn stand_by(home: &Home) -> Result<LockFile> {
+    signal::reset_all();
+    let init = Init::of(true);
+    let path = home.pid_file();
+    loop {
+        let pid = LockFile::read(&path).unwrap_or_default();
+        let root = home.root().display();
+        let status = format!("standing by: a supervisor serves {root} already (pid {pid})");
+        eprintln!("rpmd: {status}");
+        init.ready(status);
+        LockFile::wait_until_free(&path).doing(|| format!("waiting for {}", path.display()))?;
+        // Where another one was quicker, it goes on.
+        if let Some(lock) = lock(home)? {
+            return Ok(lock);
+        }
+    }
 }
 
 /// The supervisor in the place of another release of it.
@@ -133,6 +158,7 @@ fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
     let lock = match lock(&home)? {
         Some(lock) => lock,
         None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
+        None if mode == Mode::Standby => stand_by(&home)?,
         None => {
             let pid = LockFile::read(&home.pid_file()).unwrap_or_default();
             let root = home.root().display();
@@ -178,7 +204,11 @@ fn assemble(home: Home, way: Way, lock: LockFile, listener: UnixListener) -> Res
         signals,
         nofile,
     };
-    Supervisor::new(home, way, holdings).doing(|| "opening /dev/null")
+    let init = Init::of(way.foreground);
+    let supervisor = Supervisor::new(home, way, holdings);
+    let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
+    supervisor.init = init;
+    Ok(supervisor)
 }
 
 /// Makes the home and its folders, private. A home that is somebody else's is refused.

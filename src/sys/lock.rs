@@ -14,18 +14,30 @@ use super::check;
 pub struct LockFile(File);
 
 impl LockFile {
-    /// Locks the file, mode 0600, making it where it is missing. `None`: another process holds it.
-    pub fn acquire(path: &Path) -> io::Result<Option<LockFile>> {
+    /// Opens the file, mode 0600, making it where it is missing.
+    fn open(path: &Path) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let options = options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(path)?;
+        options.open(path)
+    }
+
+    /// Locks the file, making it where it is missing. `None`: another process holds it.
+    pub fn acquire(path: &Path) -> io::Result<Option<LockFile>> {
+        let file = LockFile::open(path)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
             Ok(_) => Ok(Some(LockFile(file))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Waits, as long as it takes, until nobody holds the lock. Another may have it the next moment.
+    pub fn wait_until_free(path: &Path) -> io::Result<()> {
+        let file = LockFile::open(path)?;
+        // SAFETY: flock takes numbers; the descriptor is open.
+        check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
     }
 
     /// The lock of a descriptor that was inherited locked.

@@ -12,6 +12,7 @@ pub mod inotify;
 pub mod interfaces;
 pub mod lock;
 pub mod net;
+pub mod notify;
 pub mod passing;
 pub mod pid;
 pub mod pidfd;
