@@ -27,6 +27,7 @@ mod no_byte_lost;
 mod output;
 mod policy;
 mod protocol;
+mod recycled_pid;
 mod resume;
 mod scarcity;
 mod start;
