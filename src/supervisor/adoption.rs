@@ -55,6 +55,7 @@ impl Supervisor {
                 Err(e) => self.set_aside(id, &e),
             }
         }
+        self.look_again_at_remains();
     }
 
     /// Notes what concerns all records.

@@ -17,7 +17,7 @@ use crate::harness::wire::Wire;
 use crate::harness::{Home, LIMIT, assert_same_bytes, proc, skip, wait_until};
 
 /// Of so many system calls an ordinary run takes one.
-const STRIDE: usize = 5;
+const STRIDE: usize = 7;
 
 /// So many system calls of the log writer are several times all those of its work.
 const WRITER_CALLS: usize = 50;
@@ -177,7 +177,7 @@ where
         let is_killed = |call: &&Call| self.once(&scene, Some(call)).killed;
         let killed = calls.iter().filter(is_killed).count();
         // Not each time is a call made as often as the first time.
-        assert!(killed * 4 > calls.len() * 3, "{killed} of {}", calls.len());
+        assert!(killed * 2 > calls.len(), "{killed} of {}", calls.len());
     }
 
     #[track_caller]

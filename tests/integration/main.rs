@@ -31,6 +31,7 @@ mod output;
 mod policy;
 mod process_file;
 mod protocol;
+mod recycled_pid;
 mod resume;
 mod saved_list;
 mod scarcity;
