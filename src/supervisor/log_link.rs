@@ -44,7 +44,7 @@ pub struct LogLink {
 impl LogLink {
     /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
     /// dies; then it has to be told of the programs.
-    pub fn start(&mut self, home: &Home, program: &Bytes) -> io::Result<()> {
+    pub fn start(&mut self, home: &Home, program: &Bytes, limits: &str) -> io::Result<()> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
             none => none.insert(Batch::open(&home.batch())?),
@@ -58,7 +58,13 @@ impl LogLink {
             // Nobody listens.
             Err(_) => {
                 let _ = std::fs::remove_file(&path);
-                let listener = socket::listen(&path)?;
+                let listener = socket::listen(&path).map_err(|e| {
+                    let what = format!(
+                        "listening at {}: {e}; move away what is there",
+                        path.display()
+                    );
+                    io::Error::new(e.kind(), what)
+                })?;
                 if fork()? == Fork::Child {
                     logger::run(listener, home.clone(), batch);
                 }
@@ -74,6 +80,7 @@ impl LogLink {
         self.end = Some(end);
         self.order(&Order::Attach {
             program: program.clone(),
+            limits: limits.to_owned(),
         });
         Ok(())
     }

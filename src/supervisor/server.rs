@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::init::Init;
+use super::limits::Limits;
 use super::log_link::LogLink;
 use super::program::Program;
 use super::sockets::Sockets;
@@ -25,7 +26,7 @@ use crate::app::value::Bytes;
 use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::protocol::link::Order;
-use crate::sys::lock::LockFile;
+use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
@@ -77,22 +78,22 @@ pub struct Way {
 /// What the supervisor holds from its start.
 pub struct Holdings {
     /// Its lock.
-    pub lock: LockFile,
+    pub lock: Lock,
     /// The daemons' log.
     pub journal: Journal,
     /// The control socket.
     pub listener: UnixListener,
     /// Signals arrive here.
     pub signals: SelfPipe,
-    /// The limits of open descriptors that programs get.
-    pub nofile: (u64, u64),
+    /// What programs get back.
+    pub limits: Limits,
 }
 
 /// Everything that the supervisor knows.
 pub struct Supervisor {
     pub(super) home: Home,
     /// Held for as long as this is the supervisor.
-    pub(super) lock: LockFile,
+    pub(super) lock: Lock,
     /// How it is executed.
     pub(super) way: Way,
     pub(super) journal: Journal,
@@ -119,15 +120,15 @@ pub struct Supervisor {
     pub(super) null: OwnedFd,
     /// Given up for a moment when there are no descriptors left, to refuse a client politely.
     pub(super) spare: Option<OwnedFd>,
-    /// The limits of open descriptors that programs get.
-    pub(super) nofile: (u64, u64),
+    /// What programs get back.
+    pub(super) limits: Limits,
     pub(super) now: u64,
     /// Something has changed that a pending answer may wait for.
     pub(super) changed: bool,
     pub(super) ending: Option<Ending>,
     pub(super) init: Init,
     /// What the end waits for the log writer to write.
-    last_drain: Option<u64>,
+    last_drain: Option<(u64, u64)>,
     pub(super) listener: UnixListener,
     signals: SelfPipe,
 }
@@ -140,7 +141,7 @@ impl Supervisor {
             journal,
             listener,
             signals,
-            nofile,
+            limits,
         } = holdings;
         Ok(Supervisor {
             home,
@@ -164,7 +165,7 @@ impl Supervisor {
             proc: ProcDir::open().ok(),
             null: fd::open_null()?,
             spare: fd::open_null().ok(),
-            nofile,
+            limits,
             now: clock::monotonic_ms(),
             changed: true,
             ending: None,
@@ -299,6 +300,7 @@ impl Supervisor {
                 Timer::Sync => self.sync_now(),
                 Timer::Sockets => self.close_unused_sockets(),
                 Timer::Check => self.check_is_late(),
+                Timer::Patience => self.patience_is_over(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
             }
         }
@@ -322,7 +324,10 @@ impl Supervisor {
             true => Bytes::new(),
             false => self.way.program.as_os_str().as_bytes().to_vec(),
         };
-        match self.log.start(&self.home, &program) {
+        match self
+            .log
+            .start(&self.home, &program, &self.limits.to_string())
+        {
             Ok(()) => {
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
@@ -393,6 +398,13 @@ impl Supervisor {
         self.tell_of_the_end();
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
+            if let Some(program) = self
+                .programs
+                .get_mut(&id)
+                .filter(|_| ending == Ending::Keep)
+            {
+                program.wanted = Some(program.life.want);
+            }
             self.feed(id, Event::Stop);
         }
     }
@@ -408,18 +420,23 @@ impl Supervisor {
         if !come {
             return;
         }
-        let token = match self.last_drain {
-            Some(token) => token,
-            None => self.log.drain(self.programs.keys().copied().collect()),
+        let (token, until) = match self.last_drain {
+            Some(asked) => asked,
+            None => {
+                let ids = self.programs.keys().copied().collect();
+                (self.log.drain(ids), self.patience())
+            }
         };
-        self.last_drain = Some(token);
-        if !self.log.drained(token) {
+        self.last_drain = Some((token, until));
+        if !self.log.drained(token) && self.now < until {
             return;
         }
         if self.ending == Some(Ending::Forget) {
             let ids: Vec<u32> = self.programs.keys().copied().collect();
             for id in ids {
-                self.forget(id);
+                if let Err(e) = self.forget(id) {
+                    self.note(id, e);
+                }
             }
             // An empty list begins anew.
             self.next_id = 0;

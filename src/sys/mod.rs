@@ -17,6 +17,7 @@ pub mod passing;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;
+pub mod priority;
 pub mod procfs;
 pub mod reexec;
 pub mod shared;

@@ -41,6 +41,8 @@ pub struct Plan {
     pub pid_file: Option<CString>,
     /// The limits of open descriptors, soft then hard.
     pub nofile: (u64, u64),
+    /// The nice value.
+    pub nice: i32,
     /// Whether it is told its own number as LISTEN_PID, `sd_listen_fds(3)`.
     pub listen_pid: bool,
 }
@@ -272,6 +274,8 @@ impl Child<'_> {
                 Stage::Limits,
                 libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit),
             )?;
+            // To give way is always allowed.
+            libc::setpriority(libc::PRIO_PROCESS, 0, plan.nice);
             libc::umask(plan.umask);
             step(Stage::Directory, libc::chdir(plan.cwd.as_ptr()))?;
             if let Some(script) = &plan.script {

@@ -34,6 +34,7 @@ impl Scene {
             run: u32::MAX,
             pid_file: Some(self.path("app.pid")),
             nofile: fd::nofile_limit().unwrap(),
+            nice: 3,
             listen_pid: false,
         }
     }
