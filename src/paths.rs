@@ -130,9 +130,14 @@ impl Records {
         self.0.join("spec.new")
     }
 
-    /// What is wanted and what was last so: one padded line, written in place.
+    /// What is wanted and what was last so: one padded line, rewritten in place.
     pub fn status(&self) -> PathBuf {
         self.0.join("status")
+    }
+
+    /// The first [`Records::status`] until it is whole.
+    pub fn status_new(&self) -> PathBuf {
+        self.0.join("status.new")
     }
 
     /// The pid and kernel start time, written by the program's own process before it executes.

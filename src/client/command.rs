@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, generate, help, jlist, list, logs, resurrect, save,
-    start, startup,
+    completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
+    save, start, startup, web,
 };
 use crate::error::Result;
 
@@ -140,6 +140,12 @@ pub const COMMANDS: &[Command] = &[
         help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
                created later are followed too.",
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "show programs and their logs on the whole screen, kept up to date",
+        help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
+               sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
+               locale is not UTF-8, and without colours where NO_COLOR is set.",
+        flags: &[], fields: false, launches: true, run: monit::run },
     Command { name: "events", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print a line whenever the state of a program changes",
         help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
@@ -158,6 +164,17 @@ pub const COMMANDS: &[Command] = &[
         meaning: "remove the saved list and the one before",
         help: "Programs that run are left alone.",
         flags: &[], fields: false, launches: false, run: save::clear },
+    Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
+        meaning: "serve a page that shows how programs fare, for browsers",
+        help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
+               for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
+               events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
+               is free. The token may be in RPM_WEB_TOKEN instead.",
+        flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
+    Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print how programs fare, as Prometheus reads it",
+        help: "The same text as /metrics of rpm web, for a textfile collector.",
+        flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print pong when the daemon answers",
         help: "The daemon is launched where none runs.",

@@ -89,7 +89,8 @@ fn words(words: &[Bytes]) -> String {
         .join(" ")
 }
 
-fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
+/// All that is known of a program, a pair each.
+pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     let (process, spec) = (&record.process, &record.spec);
     let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
     let exit = process.exit.map(|exit| match exit {
@@ -113,7 +114,7 @@ fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
         ("last end", exit),
         ("created", ago(meter.age(process.created))),
         ("user", Some(Users::default().name(process.uid).to_owned())),
-        ("mode", Some(record.mode.clone())),
+        ("mode", Some(record.process.mode.word().to_owned())),
         ("script", Some(lossy(&spec.script))),
         ("args", some(words(&spec.args))),
         (

@@ -231,7 +231,7 @@ fn has_gone(error: &std::io::Error) -> bool {
 }
 
 /// Whether a line ends an answer.
-fn is_last(line: &[u8]) -> bool {
+pub fn is_last(line: &[u8]) -> bool {
     let tag = line
         .split(u8::is_ascii_whitespace)
         .next()
@@ -239,7 +239,8 @@ fn is_last(line: &[u8]) -> bool {
     tag == b"ok" || tag == b"error"
 }
 
-fn too_long() -> Error {
+/// The error of an answer that cannot be held.
+pub fn too_long() -> Error {
     Error::new("the daemon's answer has a line without end")
 }
 
@@ -250,7 +251,7 @@ pub fn decoded(bytes: &[u8]) -> Result<Line> {
 }
 
 /// The program of a `process` line.
-fn program(bytes: &[u8]) -> Result<Process> {
+pub fn program(bytes: &[u8]) -> Result<Process> {
     match Process::from_plain_line(bytes) {
         Some(process) => Ok(process),
         None => process(&decoded(bytes)?),

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::web::Serve;
 use crate::app::field::{self, FIELDS, Field};
 
 /// What the command line said besides words and fields.
@@ -27,6 +28,10 @@ pub struct Options {
     pub only: Vec<String>,
     pub write: bool,
     pub keep: bool,
+    pub bind: Option<String>,
+    pub host: Vec<String>,
+    pub token: Option<String>,
+    pub serve: Option<Serve>,
     pub user: Option<String>,
     pub home: Option<String>,
     pub service_name: Option<String>,
@@ -120,6 +125,21 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },
+    Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
+        set: |options, text| { options.bind = Some(text.to_owned()); Ok(()) },
+        meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
+    Flag { name: "host", short: None, placeholder: "NAME", hidden: false,
+        set: |options, text| { options.host.push(text.to_owned()); Ok(()) },
+        meaning: "another name that the server is reached by; may come several times" },
+    Flag { name: "token", short: None, placeholder: "WORD", hidden: false,
+        set: |options, text| { options.token = Some(text.to_owned()); Ok(()) },
+        meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" },
+    Flag { name: "serve", short: None, placeholder: "HOW", hidden: true,
+        set: |options, word| {
+            options.serve = Some(Serve::read(word).ok_or("it is open or token")?);
+            Ok(())
+        },
+        meaning: "be the server" },
 ];
 
 fn lines(options: &mut Options, text: &str) -> Result<(), String> {

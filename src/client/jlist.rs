@@ -34,13 +34,20 @@ fn text(records: &[Record], indented: bool) -> String {
     let mut users = Users::default();
     json.array(|json| {
         for record in records {
-            json.object(|json| program(json, record, &mut meter, &mut users));
+            json.object(|json| program(json, record, &mut meter, &mut users, true));
         }
     });
     json.finish()
 }
 
-fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut Users) {
+/// The members of one program's object; its environment only `with_env`.
+pub fn program(
+    json: &mut Json,
+    record: &Record,
+    meter: &mut Meter,
+    users: &mut Users,
+    with_env: bool,
+) {
     let process = &record.process;
     json.key(b"pid").bare(process.pid);
     json.key(b"name").string(process.name.as_bytes());
@@ -54,7 +61,10 @@ fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut User
     json.key(b"pm2_env").object(|json| {
         json.key(b"pm_id").bare(process.id);
         how_it_fares(json, record, users);
-        settings::write_all(json, &record.told(), &record.environment);
+        match with_env {
+            true => settings::write_all(json, &record.told(), &record.environment),
+            false => settings::write_settings(json, &record.told()),
+        }
     });
 }
 
@@ -91,7 +101,7 @@ mod tests {
             r#"[{"pid":0,"name":"api","pm_id":3,"monit":{"memory":0,"cpu":0.0},"pm2_env":{"#,
             r#""status":"online","restart_time":2,"unstable_restarts":1,"pm_uptime":5,"created_at":4"#,
             r#""exit_code":null,"exit_signal":"SIGKILL""#,
-            r#""exec_mode":"fork_mode","exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
+            r#""exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
             r#""args":["--port","30 00"]"#,
             r#""autorestart":false"#,
             r#""kill_timeout":3000"#,

@@ -41,9 +41,6 @@ const CPU: Column = column("cpu", true, Narrow::Drop(4));
 const MEMORY: Column = column("mem", true, Narrow::Drop(5));
 const USER: Column = column("user", false, Narrow::Drop(1));
 
-/// The mode of every program.
-pub const MODE_WORD: &str = "fork";
-
 /// On a terminal narrower than this, names of users are not even looked up.
 const ROOM_FOR_USERS: usize = 90;
 
@@ -149,7 +146,7 @@ impl Listing {
         table.cell(process.id);
         table.cell(harmless(&process.name));
         table.cell(harmless(&process.namespace));
-        table.cell(MODE_WORD);
+        table.cell(process.mode.word());
         table.optional((process.pid > 0).then_some(process.pid));
         table.optional(meter.uptime(process).map(units::format_age));
         table.cell(process.restarts);
@@ -166,13 +163,14 @@ impl Listing {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let _ = write!(
             self.blocks,
-            "+--- {}\nnamespace : {}\npid : {}\nrpm id : {}\nstatus : {}\nmode : {MODE_WORD}\nrestarted : {}\n\
+            "+--- {}\nnamespace : {}\npid : {}\nrpm id : {}\nstatus : {}\nmode : {}\nrestarted : {}\n\
              uptime : {}\ncpu : {}\nmemory usage : {}\n",
             harmless(&process.name),
             harmless(&process.namespace),
             or_none((process.pid > 0).then(|| process.pid.to_string())),
             process.id,
             process.state.word(),
+            process.mode.word(),
             process.restarts,
             or_none(self.meter.uptime(process).map(units::format_age)),
             or_none(self.meter.cpu(process).map(percent)),
@@ -216,6 +214,7 @@ mod tests {
             restarts: id,
             unstable: 0,
             exit: None,
+            mode: crate::app::spec::ExecMode::Fork,
             instance: 0,
             uid: 0,
             cpu: 0,

@@ -19,6 +19,7 @@ mod jlist;
 mod list;
 mod logs;
 mod man;
+mod monit;
 mod output;
 mod record;
 mod resurrect;
@@ -31,6 +32,7 @@ mod startup;
 mod table;
 mod tail;
 mod usage;
+mod web;
 
 use std::io::Write;
 use std::process::ExitCode;

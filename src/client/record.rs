@@ -13,7 +13,6 @@ use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 
 use super::exchange::{self, Daemon};
-use super::list::MODE_WORD;
 
 /// One program.
 pub struct Record {
@@ -29,8 +28,6 @@ pub struct Record {
     pub error_path: Bytes,
     /// The file of its pid.
     pub pid_path: Bytes,
-    /// How it is run.
-    pub mode: String,
 }
 
 impl Record {
@@ -55,7 +52,6 @@ impl Record {
             out_path: path("out_path"),
             error_path: path("error_path"),
             pid_path: path("pid_path"),
-            mode: line.text("mode").unwrap_or(MODE_WORD).to_owned(),
         })
     }
 
@@ -63,7 +59,6 @@ impl Record {
     pub fn told(&self) -> Told<'_> {
         Told {
             spec: &self.spec,
-            mode: &self.mode,
             out_path: &self.out_path,
             error_path: &self.error_path,
             pid_path: &self.pid_path,
@@ -101,7 +96,7 @@ pub fn sample() -> Record {
     let line = "process id=3 name=api namespace=web status=online want=up pid=0 since=5 created=4 restarts=2 \
                 unstable=1 exit_signal=9 instance=1 uid=0 script=/srv/api.js args=--port args=30%2000 \
                 autorestart=false kill_timeout=3000 env=B=2 env=A=1%0A out_path=/l/api-out.log \
-                error_path=/l/api-error.log pid_path=/p/api-3.pid mode=fork";
+                error_path=/l/api-error.log pid_path=/p/api-3.pid";
     Record::from_line(
         &Line::decode(line.as_bytes()).unwrap(),
         &Home::new("/h".into()),

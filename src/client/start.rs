@@ -12,6 +12,7 @@ use super::generate;
 use super::list;
 use super::output;
 use super::session::{DONE, FAILED, Session};
+use crate::app::command;
 use crate::app::life::Want;
 use crate::app::spec::Spec;
 use crate::app::value::Octal;
@@ -91,8 +92,9 @@ fn one(
     }
     // As pm2 has it, in the present folder or in the one that the program runs in.
     let folders = [Path::new(""), Path::new(OsStr::from_bytes(&base.cwd))];
-    let spec = script::meaning(base.clone(), word, &folders)
+    let mut spec = script::meaning(base.clone(), word, &folders)
         .map_err(|why| cannot(&word.to_string_lossy(), &why))?;
+    command::choose_mode(&mut spec, |field| invocation.given.contains(&field));
     let written = invocation.options.write.then(|| generate::path_for(&spec));
     if let Some(path) = written.as_deref().filter(|path| path.exists()) {
         let why = format!(

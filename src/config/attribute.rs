@@ -14,14 +14,13 @@ pub enum Fate {
 use Fate::{Missing, Moot};
 
 /// Those that a process file may have and that are no setting of the program that is started.
-pub const OF_FILES: [&str; 12] = [
+pub const OF_FILES: [&str; 11] = [
     "append_env_to_name",
     "autostart",
     "cmd",
     "command",
     "disable_logs",
     "env",
-    "exec_mode",
     "filter_env",
     "force",
     "instances",

@@ -92,6 +92,7 @@ mod tests {
 
     fn present(name: &str, namespace: &str, instance: u32) -> Process {
         Process {
+            mode: crate::app::spec::ExecMode::Fork,
             id: 0,
             name: name.into(),
             namespace: namespace.into(),

@@ -95,8 +95,6 @@ fn whole(text: &str) -> Option<String> {
 pub struct Told<'a> {
     /// What it is.
     pub spec: &'a Spec,
-    /// How it is run.
-    pub mode: &'a str,
     /// The file of its standard output.
     pub out_path: &'a [u8],
     /// The file of its standard error.
@@ -105,14 +103,12 @@ pub struct Told<'a> {
     pub pid_path: &'a [u8],
 }
 
-/// Writes every field, then the same once more under the names that pm2 has for it, then the environment.
-pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
+/// Writes every field, then the same once more under the names that pm2 has for it.
+pub fn write_settings(json: &mut Json, told: &Told) {
     let spec = told.spec;
     for field in FIELDS {
         write(json.key(field.name.as_bytes()), field, &(field.write)(spec));
     }
-    json.key(b"exec_mode")
-        .string(format!("{}_mode", told.mode).as_bytes());
     json.key(b"exec_interpreter")
         .string(interpreter_shown(spec).as_bytes());
     for (key, path) in [
@@ -128,6 +124,11 @@ pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
     json.key(b"watch").bare(false);
     json.key(b"max_memory_restart").bare("null");
     json.key(b"version").string(b"N/A");
+}
+
+/// Writes the settings, then the environment.
+pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
+    write_settings(json, told);
     json.key(b"env").object(|json| {
         for assignment in env.assignments() {
             let name = name_of(assignment);

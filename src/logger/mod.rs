@@ -9,9 +9,9 @@ mod channel;
 pub mod journal;
 mod keeper;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 pub use batch::Batch;
@@ -21,9 +21,10 @@ use keeper::Keeper;
 
 use crate::app::value::Bytes;
 use crate::paths::Home;
-use crate::protocol::buffer::{LineBuffer, OutBuffer};
+use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report};
+use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{daemonize, fd, socket, user};
@@ -38,6 +39,8 @@ struct Writer<'a> {
     journal: Journal,
     /// Standard output and standard error of each program.
     channels: BTreeMap<u32, [Channel; 2]>,
+    /// What is kept for the next supervisor.
+    kept: BTreeMap<Bytes, OwnedFd>,
     /// Programs that the supervisor has not named since it came.
     unnamed: BTreeSet<u32>,
     /// What is moved goes through here, whoever wrote it.
@@ -51,7 +54,9 @@ struct Writer<'a> {
 struct Link {
     stream: UnixStream,
     input: LineBuffer,
-    output: OutBuffer,
+    /// What has come with the input and was not taken yet.
+    fds: VecDeque<OwnedFd>,
+    output: Outbox,
 }
 
 /// What a poll entry stands for.
@@ -84,6 +89,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         link: None,
         keeper: Keeper::default(),
         channels: BTreeMap::new(),
+        kept: BTreeMap::new(),
         unnamed: BTreeSet::new(),
         batch,
         inherited,
@@ -103,7 +109,7 @@ impl Writer<'_> {
         set.clear();
         set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
         if let Some(link) = &self.link {
-            let write = !link.output.pending().is_empty();
+            let write = !link.output.is_empty();
             let interest = Interest { read: true, write };
             set.push(link.stream.as_fd(), interest, Token::Link);
         }
@@ -157,10 +163,17 @@ impl Writer<'_> {
         self.link = Some(Link {
             stream,
             input: LineBuffer::default(),
-            output: OutBuffer::default(),
+            fds: VecDeque::new(),
+            output: Outbox::default(),
         });
         self.unnamed = self.channels.keys().copied().collect();
         self.report(&Report::Hello { link: LINK_VERSION });
+        let copies = self.kept.iter();
+        let copies = copies.filter_map(|(name, fd)| Some((name.clone(), fd.try_clone().ok()?)));
+        for (name, fd) in copies.collect::<Vec<_>>() {
+            self.report_with(&Report::Kept { name }, Some(fd));
+        }
+        self.report(&Report::Recovered);
     }
 
     fn drain_some(&mut self, id: u32, which: usize) {
@@ -195,7 +208,7 @@ impl Writer<'_> {
         let mut orders = Vec::new();
         let mut buffer = [0; 16 << 10];
         while let Some(link) = &mut self.link {
-            match link.stream.read(&mut buffer) {
+            match passing::receive(&link.stream, &mut buffer, &mut link.fds) {
                 Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -203,7 +216,14 @@ impl Writer<'_> {
             }
             if let Some(link) = &mut self.link {
                 while let Ok(Some(line)) = link.input.next_line() {
-                    orders.extend(Line::decode(line).ok().as_ref().and_then(Order::from_line));
+                    let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
+                    if let Some(Order::Keep { name }) = order {
+                        if let Some(fd) = link.fds.pop_front() {
+                            self.kept.insert(name, fd);
+                        }
+                    } else {
+                        orders.extend(order);
+                    }
                 }
             }
         }
@@ -229,6 +249,11 @@ impl Writer<'_> {
                     self.drain(id);
                 }
                 self.report(&Report::Drained { token });
+            }
+            // Taken where its descriptor is.
+            Order::Keep { .. } => {}
+            Order::Drop { name } => {
+                self.kept.remove(&name);
             }
             Order::Bye => self.ending = true,
         }
@@ -289,20 +314,19 @@ impl Writer<'_> {
     }
 
     fn report(&mut self, report: &Report) {
+        self.report_with(report, None);
+    }
+
+    fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
         if let Some(link) = &mut self.link {
-            report.to_line().encode(link.output.tail());
+            link.output.push(report.to_line().to_bytes(), fd);
         }
     }
 
     fn flush(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        while !link.output.pending().is_empty() {
-            match socket::send(&link.stream, link.output.pending()) {
-                Ok(n) => link.output.sent(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Room comes, or the end of the connection does.
-                Err(_) => break,
-            }
+        if let Some(link) = &mut self.link {
+            // A broken connection is heard of by its end.
+            let _ = link.output.flush(&link.stream);
         }
     }
 }

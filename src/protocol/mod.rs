@@ -10,6 +10,7 @@ pub mod node;
 pub mod process;
 pub mod reply;
 pub mod request;
+pub mod verb;
 
 /// The version of the protocol; a client that asks for another one in `hello` is refused.
 pub const VERSION: u32 = 1;

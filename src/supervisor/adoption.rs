@@ -55,6 +55,7 @@ impl Supervisor {
                 Err(e) => self.set_aside(id, &e),
             }
         }
+        self.look_again_at_remains();
     }
 
     /// Notes what concerns all records.
@@ -135,7 +136,8 @@ impl Supervisor {
                 }
             }
             (None, Some(last)) => self.ended_unseen(id, last),
-            (None, None) if want == Want::Down => {}
+            // Where it was ended last, there may not have been time for it.
+            (None, None) if want == Want::Down => self.remove_pid_file(id),
             (None, None) if boot == Boot::Another => self.start_anew(id),
             (None, None) => self.go_on(id, was, delay),
         }
@@ -211,7 +213,7 @@ impl Supervisor {
             life::State::Launching => self.launches.push_back(id),
             // Wanted up and stopped: the first release did not record that it was about to be launched.
             life::State::Stopped => self.feed(id, Event::Start),
-            _ => {}
+            _ => self.remove_pid_file(id),
         }
     }
 }

@@ -122,6 +122,8 @@ impl Supervisor {
                 connection.pending = left;
             }
         }
+        // What is not done yet has to be looked at again, though nothing else happens.
+        self.changed |= more;
         more
     }
 

@@ -65,6 +65,8 @@ impl Supervisor {
         }
         if after.at_rest() && !before.at_rest() {
             self.remove_pid_file(id);
+            let name = self.programs.get(&id).map(|p| p.spec.name.clone());
+            self.release_sockets(&name.unwrap_or_default());
         }
     }
 
@@ -92,7 +94,7 @@ impl Supervisor {
         }
     }
 
-    fn remove_pid_file(&mut self, id: u32) {
+    pub(super) fn remove_pid_file(&mut self, id: u32) {
         if let Some(program) = self.programs.get(&id) {
             let _ = std::fs::remove_file(program.pid_file(&self.home));
         }
@@ -101,12 +103,13 @@ impl Supervisor {
     /// Makes some of the processes that are due. Returns whether there are more.
     pub(super) fn launch_some(&mut self) -> bool {
         for _ in 0..LAUNCHES_A_TURN {
-            let Some(id) = self.launches.pop_front() else {
+            let next = self.launches.iter().position(|id| self.may_launch(*id));
+            let Some(id) = next.and_then(|at| self.launches.remove(at)) else {
                 return false;
             };
             self.launch(id);
         }
-        !self.launches.is_empty()
+        self.launches.iter().any(|id| self.may_launch(*id))
     }
 
     fn launch(&mut self, id: u32) {
@@ -122,10 +125,18 @@ impl Supervisor {
         program.group = None;
         program.led = None;
         program.run = program.run.saturating_add(1);
-        let plan = program.plan(&self.home, self.nofile);
+        let mut given = match self.give(id) {
+            Ok(given) => given,
+            Err(e) => return self.not_launched(id, e.to_string()),
+        };
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let plan = program.plan(&self.home, self.nofile, &given);
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
+            given: &given.fds,
             lock: self.lock.fd(),
         };
         let spawned = match &plan {
@@ -138,15 +149,17 @@ impl Supervisor {
                 program.group = Some(spawned.pid);
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
+                self.open_channel(id, given.channel.take());
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
-            Err(e) => {
-                let why = format!("making a process: {}", Reason(&e));
-                self.note(id, &why);
-                program_failed(self.programs.get_mut(&id), why);
-                self.feed(id, Event::NotSpawned);
-            }
+            Err(e) => self.not_launched(id, format!("making a process: {}", Reason(&e))),
         }
+    }
+
+    fn not_launched(&mut self, id: u32, why: String) {
+        self.note(id, &why);
+        program_failed(self.programs.get_mut(&id), why);
+        self.feed(id, Event::NotSpawned);
     }
 
     /// Reads what the child between fork and exec has to say.
@@ -236,6 +249,9 @@ impl Supervisor {
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
             program.ended = program.run;
+        }
+        self.close_channel(id);
+        if let Some(program) = self.programs.get_mut(&id) {
             if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));
             }
@@ -318,6 +334,7 @@ fn sentence(
         Stage::Stderr => format!("opening {}", records.err().display()),
         Stage::Record => format!("recording its pid in {}", records.pid().display()),
         Stage::PidFile => format!("writing {}", program.pid_file(home).display()),
+        Stage::Given => "passing descriptors on".to_owned(),
         Stage::Limits => "setting the limit of open files".to_owned(),
         Stage::Directory => format!("entering {}", text(&program.spec.cwd)),
         Stage::Script => format!("opening {}", text(&program.spec.script)),

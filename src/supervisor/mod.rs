@@ -2,7 +2,9 @@
 
 mod adoption;
 mod answer;
+mod channel;
 mod clients;
+mod cluster;
 mod connection;
 mod handover;
 mod init;
@@ -13,6 +15,7 @@ mod records;
 mod requests;
 mod server;
 mod setup;
+mod sockets;
 mod state;
 mod sync;
 mod timers;

@@ -1,8 +1,9 @@
 //! The records of a program in `run/ID`: all that it takes to find it again.
 //!
-//! `spec` is written before `status`, and a folder without `status` was never a program: so a supervisor that is
-//! killed in between leaves nothing half done. `status` has a fixed size and is written in place by one `pwrite(2)`,
-//! which no kill can tear. `pid` is the child's to write, see [`crate::sys::spawn`].
+//! `spec` is written before `status`, which takes its name when it is whole, and a folder without `status` was never a
+//! program: so a supervisor that is killed in between leaves nothing half done. `status` has a fixed size and is
+//! written in place afterwards, by one `pwrite(2)`, which no kill can tear. `pid` is the child's to write, see
+//! [`crate::sys::spawn`].
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -59,7 +60,9 @@ fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Resul
     }
     program.fifos = Some(open_fifos(records)?);
     write_new(&records.spec(), spec_text).doing(|| making(&records.spec()))?;
-    write_new(&records.status(), &status(program)).doing(|| making(&records.status()))
+    write_new(&records.status_new(), &status(program))
+        .and_then(|()| fs::rename(records.status_new(), records.status()))
+        .doing(|| making(&records.status()))
 }
 
 fn making(path: &Path) -> String {
@@ -109,6 +112,7 @@ pub fn remove(home: &Home, id: u32) -> io::Result<()> {
 fn remove_all(records: &Records) -> io::Result<()> {
     let files = [
         records.status(),
+        records.status_new(),
         records.spec(),
         records.spec_new(),
         records.pid(),

@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::init::Init;
 use super::log_link::LogLink;
 use super::program::Program;
+use super::sockets::Sockets;
 use super::sync::Unsynced;
 use super::timers::{Timer, Timers};
 use super::update::Update;
@@ -60,6 +61,7 @@ enum Token {
     Check,
     Report(u32),
     Adopted(u32),
+    Channel(u32),
     Client(u64),
 }
 
@@ -101,6 +103,8 @@ pub struct Supervisor {
     /// Records that could not be read and were set aside.
     pub(super) damaged: Vec<PathBuf>,
     pub(super) unsynced: Unsynced,
+    /// What is held for programs.
+    pub(super) sockets: Sockets,
     pub(super) update: Option<Update>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
@@ -148,6 +152,7 @@ impl Supervisor {
             next_id: 0,
             damaged: Vec::new(),
             unsynced: Unsynced::default(),
+            sockets: Sockets::default(),
             update: None,
             unrecorded: Vec::new(),
             launches: VecDeque::new(),
@@ -253,6 +258,9 @@ impl Supervisor {
             if let Some(held) = &program.adopted {
                 set.push(held.fd(), Interest::READ, Token::Adopted(program.id));
             }
+            if let Some(channel) = program.channel.as_ref().filter(|_| self.log.recovered()) {
+                set.push(channel.fd(), channel.interest(), Token::Channel(program.id));
+            }
         }
         for (token, connection) in &self.connections {
             if let Some(interest) = connection.interest() {
@@ -289,6 +297,7 @@ impl Supervisor {
                 Timer::Remains => self.look_at_remains(),
                 Timer::Logger => self.start_logger(),
                 Timer::Sync => self.sync_now(),
+                Timer::Sockets => self.close_unused_sockets(),
                 Timer::Check => self.check_is_late(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
             }
@@ -298,6 +307,7 @@ impl Supervisor {
                 Token::Report(id) => self.hear_report(*id),
                 Token::Logger => self.hear_logger(),
                 Token::Check => self.hear_check(),
+                Token::Channel(id) => self.hear_channel(*id),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
                 Token::Signals | Token::Adopted(_) => {}
@@ -324,6 +334,7 @@ impl Supervisor {
                     self.log.order(&order);
                 }
                 self.log.order(&Order::Complete);
+                self.keep_all();
                 self.log.repeat_drains();
             }
             Err(e) => {
@@ -341,6 +352,7 @@ impl Supervisor {
                 for note in notes {
                     self.journal.note(note);
                 }
+                self.take_kept();
                 self.changed = true;
             }
             Err(()) => self.logger_lost(),

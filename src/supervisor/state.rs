@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
-use crate::sys::clock;
+use crate::sys::{clock, procfs};
 
 /// The version of the records. A supervisor that finds a higher one does not touch them.
 pub const VERSION: u32 = 1;
@@ -16,9 +16,9 @@ pub const VERSION: u32 = 1;
 /// What is known of the records before they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boot {
-    /// They were written since the machine was started: their processes may live.
+    /// They were written since the machine, or the container, was started: their processes may live.
     Same,
-    /// The machine has been started since: the numbers of processes mean nothing any more.
+    /// It has been started since: the numbers of processes mean nothing any more.
     Another,
 }
 
@@ -55,8 +55,12 @@ impl State {
                 home.run().display()
             )));
         }
+        let same_machine = line.get("boot") == Some(clock::boot_id().as_bytes());
+        // Releases before this did not record it, and where it is hidden it means nothing.
+        let init = line.number::<u64>("init").filter(|start| *start != 0);
+        let same_init = init.is_none_or(|start| start == procfs::init_start());
         Ok(State {
-            boot: match line.get("boot") == Some(clock::boot_id().as_bytes()) {
+            boot: match same_machine && same_init {
                 true => Boot::Same,
                 false => Boot::Another,
             },
@@ -69,6 +73,7 @@ impl State {
         let line = Line::new("state")
             .with("version", VERSION.to_string())
             .with("boot", clock::boot_id())
+            .with("init", procfs::init_start().to_string())
             .with("next-id", next_id.to_string())
             .to_bytes();
         let path = home.state();
@@ -106,6 +111,17 @@ mod tests {
         let text = fs::read_to_string(home.state()).unwrap();
         fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();
         assert_eq!(boot(), Boot::Another);
+        fs::write(home.state(), text.replace("init=", "init=1")).unwrap();
+        assert_eq!(boot(), Boot::Another);
+        for unknown in ["", "init=0"] {
+            let words = text.split(' ').map(|word| match word.starts_with("init=") {
+                true => unknown,
+                false => word,
+            });
+            let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+            fs::write(home.state(), words.join(" ")).unwrap();
+            assert_eq!(boot(), Boot::Same, "{unknown}");
+        }
         fs::write(home.state(), "").unwrap();
         assert_eq!(boot(), Boot::Another);
         fs::write(home.state(), text.replace("version=1", "version=2")).unwrap();

@@ -16,6 +16,8 @@ pub enum Timer {
     Logger,
     /// Another release has had its time to prove itself.
     Check,
+    /// Closing sockets that nobody asks for any more.
+    Sockets,
     /// Bringing changes of the list to the disk.
     Sync,
     /// Giving up waiting for clients at the end.

@@ -21,7 +21,7 @@ impl Supervisor {
             Some(Ok(exists)) => exists,
             _ => signal::group_exists(*group),
         };
-        let group = program.group.filter(exists);
+        let group = own_group(program, proc, false).filter(exists);
         let grouped = match (group, proc) {
             (Some(group), Some(proc)) if program.foreign => proc.group_lives(group),
             (group, _) => group.is_some(),
@@ -63,7 +63,7 @@ impl Supervisor {
         let leader = Pid::new(program.life.pid);
         let send = |signal| match program.spec.treekill {
             false => signal_leader(program, leader, signal),
-            true => signal_tree(program, leader, signal),
+            true => signal_tree(program, self.proc.as_ref(), leader, signal),
         };
         if let (true, Some(proc)) = (program.spec.treekill, &self.proc) {
             let strays = leader.map(|pid| strays_of(proc, pid)).unwrap_or_default();
@@ -113,9 +113,18 @@ fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
     };
 }
 
-fn signal_tree(program: &Program, leader: Option<Pid>, signal: Signal) {
+/// The group of the last run, unless its number is another's by now: nobody is given the number of a group that has
+/// members, so whoever bears it when its leader leads no more came after the last of them.
+fn own_group(program: &Program, proc: Option<&ProcDir>, leads: bool) -> Option<Pid> {
+    let bears = |group| proc.is_some_and(|p| p.stat(group).is_ok_and(|stat| stat.lives()));
+    program.group.filter(|group| leads || !bears(*group))
+}
+
+fn signal_tree(program: &Program, proc: Option<&ProcDir>, leader: Option<Pid>, signal: Signal) {
     let held = program.adopted.as_ref().or(program.led.as_ref());
-    let done = match (held.map(|held| held.signal_group(signal)), program.group) {
+    let leads = leader.is_some() && !program.adopted.as_ref().is_some_and(PidFd::has_ended);
+    let group = own_group(program, proc, leads);
+    let done = match (held.map(|held| held.signal_group(signal)), group) {
         // A kernel before 6.9, or a child of ours, whose number is nobody else's before it is reaped.
         (Some(Err(e)), Some(group)) if e.kind() != std::io::ErrorKind::NotFound => {
             signal::kill_group(group, signal)

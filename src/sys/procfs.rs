@@ -182,6 +182,13 @@ fn number(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.trim_end().parse().ok()
 }
 
+/// When the first process started, in clock ticks since boot: each container has another one. 0 where it is hidden.
+pub fn init_start() -> u64 {
+    let stat = std::fs::read("/proc/1/stat").ok();
+    let stat = stat.and_then(|text| parse_stat(&text));
+    stat.map_or(0, |stat| stat.start)
+}
+
 /// The name of a process may hold blanks and `)`: the fields begin behind the last `)`.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let behind = text.iter().rposition(|b| *b == b')')?;

@@ -41,7 +41,12 @@ pub struct Plan {
     pub pid_file: Option<CString>,
     /// The limits of open descriptors, soft then hard.
     pub nofile: (u64, u64),
+    /// Whether it is told its own number as LISTEN_PID, `sd_listen_fds(3)`.
+    pub listen_pid: bool,
 }
+
+/// How many descriptors a program may be started with besides its standard ones.
+pub const MOST_GIVEN: usize = 64;
 
 /// A step of the child; the order is that in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +58,7 @@ pub enum Stage {
     Stderr,
     Record,
     PidFile,
+    Given,
     Limits,
     Directory,
     Script,
@@ -61,13 +67,14 @@ pub enum Stage {
     Interpreter,
 }
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     Stage::Session,
     Stage::Stdin,
     Stage::Stdout,
     Stage::Stderr,
     Stage::Record,
     Stage::PidFile,
+    Stage::Given,
     Stage::Limits,
     Stage::Directory,
     Stage::Script,
@@ -112,6 +119,8 @@ pub struct Inherited<'a> {
     pub null: BorrowedFd<'a>,
     /// Closed first: nobody shall connect to a supervisor that has died and meet a child of it.
     pub listener: BorrowedFd<'a>,
+    /// What it finds as descriptors 3 and up, at most [`MOST_GIVEN`].
+    pub given: &'a [OwnedFd],
     /// Closed when the child has recorded itself: whoever gets the lock afterwards finds every child on record.
     pub lock: BorrowedFd<'a>,
 }
@@ -119,7 +128,17 @@ pub struct Inherited<'a> {
 /// Forks a child that executes the plan. Fails when there can be no more processes or descriptors.
 pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
     let argv = pointers(&plan.argv);
-    let env = pointers(&plan.env);
+    let mut env = pointers(&plan.env);
+    if plan.listen_pid {
+        // The child puts its number here.
+        env.insert(0, c"LISTEN_PID=0".as_ptr());
+    }
+    let mut given = [-1; MOST_GIVEN];
+    for (slot, fd) in given.iter_mut().zip(inherited.given) {
+        *slot = fd.as_raw_fd();
+    }
+    let given = given.get_mut(..inherited.given.len());
+    let given = given.ok_or_else(|| io::Error::other("too many descriptors"))?;
     let (report, tell) = fd::pipe()?;
     fd::set_nonblocking(report.as_fd())?;
     let blocked = AllBlocked::new();
@@ -130,7 +149,8 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
         let child = Child {
             plan,
             argv: &argv,
-            env: &env,
+            env: &mut env,
+            given,
             null: inherited.null.as_raw_fd(),
             listener: inherited.listener.as_raw_fd(),
             lock: inherited.lock.as_raw_fd(),
@@ -193,7 +213,8 @@ impl Record {
 struct Child<'a> {
     plan: &'a Plan,
     argv: &'a [*const libc::c_char],
-    env: &'a [*const libc::c_char],
+    env: &'a mut [*const libc::c_char],
+    given: &'a mut [RawFd],
     null: RawFd,
     listener: RawFd,
     lock: RawFd,
@@ -201,8 +222,10 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
-    fn run(&self) -> ! {
-        if let Err((stage, program, errno)) = self.prepare().and_then(|()| self.execute()) {
+    fn run(mut self) -> ! {
+        let mut number = [0; 32];
+        let done = self.prepare(&mut number);
+        if let Err((stage, program, errno)) = done.and_then(|()| self.execute()) {
             let [a, b, c, d] = errno.to_ne_bytes();
             let record = [stage as u8, program, a, b, c, d];
             // SAFETY: the record lives on this stack; a write of six bytes to a pipe is whole.
@@ -212,8 +235,18 @@ impl Child<'_> {
         unsafe { libc::_exit(127) }
     }
 
-    fn prepare(&self) -> Result<(), Failure> {
+    fn prepare(&mut self, number: &mut [u8; 32]) -> Result<(), Failure> {
         let plan = self.plan;
+        if plan.listen_pid {
+            // SAFETY: getpid has no arguments and cannot fail.
+            let own = u64::from(unsafe { libc::getpid() }.unsigned_abs());
+            let at = put(number, 0, b"LISTEN_PID=");
+            put_number(number, at, own);
+            if let Some(first) = self.env.first_mut() {
+                // It ends in NUL, as not all of the array is filled, and lives until the program executes.
+                *first = number.as_ptr().cast();
+            }
+        }
         // SAFETY: each call is async-signal-safe, every pointer is to memory prepared before the fork or on this
         // stack, and the descriptors 0, 1 and 2 are this process's to replace.
         unsafe {
@@ -230,6 +263,7 @@ impl Child<'_> {
             redirect(Stage::Stderr, &plan.stderr, 2)?;
             self.record()?;
             libc::close(self.lock);
+            self.pass_on()?;
             let limit = libc::rlimit {
                 rlim_cur: plan.nofile.0,
                 rlim_max: plan.nofile.1,
@@ -247,6 +281,27 @@ impl Child<'_> {
                     return Err((Stage::Script, 0, libc::EISDIR));
                 }
                 libc::close(file);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what the program is given in its place, from 3 on. First all of it, and the pipe of the report, is moved
+    /// out of the way: any of these numbers may be among those places.
+    unsafe fn pass_on(&mut self) -> Result<(), Failure> {
+        if self.given.is_empty() {
+            return Ok(());
+        }
+        let behind = 3 + self.given.len() as libc::c_int;
+        // SAFETY: as in `prepare`; what stands at these places is closed by the exec otherwise.
+        unsafe {
+            let move_up = |fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, behind);
+            self.tell = step(Stage::Given, move_up(self.tell))?;
+            for fd in self.given.iter_mut() {
+                *fd = step(Stage::Given, move_up(*fd))?;
+            }
+            for (target, fd) in (3..).zip(self.given.iter()) {
+                step(Stage::Given, libc::dup2(*fd, target))?;
             }
         }
         Ok(())

@@ -53,7 +53,7 @@ fn what_is_printed_while_there_is_no_daemon_is_in_the_log() {
     let text = "echo ready\nwhile ! [ -e go ]; do sleep 0.01; done\ncat data\ntouch printed\nexec sleep 1000\n";
     let program = home.start("x", text, &[]);
     home.wait_for_log("x-out.log", "ready\n");
-    home.kill_both();
+    home.kill_daemons();
     std::fs::write(home.base.join("go"), "").unwrap();
     wait_until("all is printed", || home.base.join("printed").exists());
     home.rpm(&["list"]).ok();
@@ -93,7 +93,7 @@ fn adopted_programs_are_stopped_restarted_and_watched_like_others() {
 fn programs_that_ended_while_there_was_no_daemon_are_started_again() {
     let home = Home::new();
     let first = home.start_sleep("x");
-    home.kill_both();
+    home.kill_daemons();
     proc::kill(first.pid, Signal::KILL);
     wait_for_end(first.pid);
     home.rpm(&["list"]).ok();
@@ -139,7 +139,7 @@ fn the_daemon_may_die_again_and_again() {
 fn kill_ends_the_programs_of_a_daemon_that_was_killed() {
     let home = Home::new();
     let pid = home.start_sleep("x").pid;
-    home.kill_both();
+    home.kill_daemons();
     home.rpm(&["kill"]).ok();
     let left = proc::lives(pid);
     // So that nothing is left in any case.

@@ -215,7 +215,7 @@ fn a_paused_program_holds_still_with_all_of_its_tree_until_it_is_resumed() {
     assert_eq!(home.program("x").state, State::Online);
     home.rpm(&["pause", "x"]).ok();
     // The next daemon sees by the process that it was paused.
-    home.kill_both();
+    home.kill_daemons();
     home.rpm(&["ping"]).ok();
     assert_eq!(home.program("x").state, State::Paused);
     home.rpm(&["stop", "x"]).ok();

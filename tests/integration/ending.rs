@@ -7,8 +7,6 @@ use rpm::sys::signal::Signal;
 
 use crate::harness::{Home, app, proc, wait_until};
 
-const STOP: i32 = 19;
-
 /// Starts the program with children and grandchildren and gives all of its six processes.
 fn start_tree(home: &Home, flags: &[&str]) -> Vec<i32> {
     let tree = app("tree.sh");
@@ -126,7 +124,7 @@ fn without_treekill_only_the_program_itself_is_ended() {
 fn a_stopped_program_can_be_stopped() {
     let home = Home::new();
     let pid = home.start_sleep("x").pid;
-    proc::kill(pid, Signal::new(STOP).unwrap());
+    proc::stop(pid);
     wait_until("stopped by SIGSTOP", || proc::stat(pid)[0] == "T");
     home.rpm(&["stop", "x"]).ok();
     assert_gone(&[pid]);

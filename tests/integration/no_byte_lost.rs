@@ -49,8 +49,8 @@ fn kill_once(home: &Home, victim: Victim) {
     let writer = home.log_writer().expect("a log writer");
     match victim {
         Victim::LogWriter => proc::kill(writer, Signal::KILL),
-        Victim::Both => home.kill_both(),
-        Victim::SupervisorOfAStoppedLogWriter => proc::kill(writer, Signal::STOP),
+        Victim::Both => home.kill_daemons(),
+        Victim::SupervisorOfAStoppedLogWriter => proc::stop(writer),
         Victim::Supervisor => {}
     }
     if matches!(
@@ -66,7 +66,7 @@ fn kill_once(home: &Home, victim: Victim) {
     if victim == Victim::SupervisorOfAStoppedLogWriter {
         // Time for another one to come in between, if the next supervisor does not find this one.
         ended_within(writer, Duration::from_millis(5));
-        proc::kill(writer, Signal::CONT);
+        proc::go_on(writer);
     }
     let writers = || proc::named(&home.root, "rpmd-log");
     match victim {

@@ -120,7 +120,7 @@ fn programs_that_end_meanwhile_are_treated_by_their_restart_policy() {
         &[],
     );
     let pids: Vec<i32> = home.list().iter().map(|p| p.pid).collect();
-    home.kill_both();
+    home.kill_daemons();
     fs::write(home.base.join("go"), "").unwrap();
     pids.iter().for_each(|pid| wait_for_end(*pid));
     home.rpm(&["ping"]).ok();
@@ -198,7 +198,7 @@ fn kill_keep_leaves_the_programs_to_the_next_daemon() {
 /// The records as they are after the machine was started anew: those of another boot.
 fn reboot(home: &Home) {
     home.rpm(&["sync"]).ok();
-    home.kill_both();
+    home.kill_daemons();
     for pid in home.list_offline() {
         proc::kill(pid, Signal::KILL);
         assert!(ended_within(pid, Duration::from_secs(10)));

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use self::values::{
-    Filter, at_home, did_you_mean, exec_mode, filter, instances, nearest_attribute, switch,
-    text_in, text_of, variables,
+    Filter, at_home, did_you_mean, filter, instances, nearest_attribute, switch, text_in, text_of,
+    variables,
 };
 use super::attribute::{self, Fate};
 use super::dump::{Fault, assignment};
 use super::json::{Member, Node, Value};
 use super::{script, settings};
+use crate::app::command;
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
 use crate::app::spec::{Environment, Spec, name_of};
@@ -81,6 +82,8 @@ struct Draft<'a> {
     filter: Option<Filter<'a>>,
     suffixed: bool,
     silent: bool,
+    /// Which of the fields were given that others depend on.
+    given: Vec<&'static str>,
 }
 
 type Checked<T> = Result<T, Fault>;
@@ -200,6 +203,7 @@ impl<'a> Apps<'a> {
             port: None,
             filter: None,
             suffixed: false,
+            given: Vec::new(),
             silent: false,
         }
     }
@@ -250,8 +254,18 @@ impl<'a> Apps<'a> {
             "env" => draft.env.extend(variables(node)?),
             "script" | "exec" | "cmd" | "command" => draft.script = Some((node.at, text_in(node)?)),
             "cwd" => draft.cwd = Some((node.at, text_in(node)?)),
-            "exec_mode" => warning = exec_mode(node)?.map(str::to_owned),
-            "instances" => draft.app.spec.instances = instances(node)?,
+            "exec_mode" => {
+                draft.given.push("exec_mode");
+                settings::read(
+                    &mut draft.app.spec,
+                    field::find(&name).ok_or("no field")?,
+                    node,
+                )?;
+            }
+            "instances" => {
+                draft.given.push("instances");
+                draft.app.spec.instances = instances(node)?;
+            }
             "port" => draft.port = Some(node.scalar().ok_or("expected a number")?),
             "filter_env" => draft.filter = Some(filter(node)?),
             "autostart" if switch(node)? => draft.app.want = Want::Up,
@@ -298,6 +312,9 @@ impl<'a> Apps<'a> {
         let folder = Path::new(OsStr::from_bytes(&cwd));
         let mut spec = script::meaning(spec, OsStr::from_bytes(&at_home(word)), &[folder])
             .map_err(|why| (place, ["script: ", &why].concat()))?;
+        command::choose_mode(&mut spec, |field| {
+            draft.given.contains(&field) || self.wishes.given.contains(&field)
+        });
         if let Some(env) = self.wishes.env {
             if draft.suffixed {
                 spec.name = [&spec.name, "-", env].concat();

@@ -241,7 +241,7 @@ fn what_is_wrong_is_named_with_its_place_and_nothing_is_left_out() {
         ),
         (
             "{\"script\": \"app.sh\", \"exec_mode\": \"both\"}",
-            &["f.json:1:35: exec_mode: expected \"fork\" or \"cluster\""],
+            &["f.json:1:35: exec_mode: 'both' is neither fork nor cluster"],
         ),
         (
             "{\"script\": \"app.sh\", \"interpreter\": \"nope\"}",
@@ -277,7 +277,6 @@ fn what_is_not_taken_is_said() {
             "f.json:1:44: a: autorestrat: no such attribute (did you mean autorestart?), left out",
             "f.json:1:65: a: max_memory_restart: not supported yet, and left out",
             "f.json:2:1: a: cron: not supported yet, and left out",
-            "f.json:2:22: a: exec_mode: cluster is not supported yet; instances are ordinary processes",
             "f.json:2:46: a: xyzzy: no such attribute, left out",
         ]
     );

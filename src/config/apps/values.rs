@@ -89,17 +89,6 @@ pub fn switch(node: &Node) -> Result<bool, String> {
     }
 }
 
-/// The mode of a program, and what is to be said about it. There is one mode so far.
-pub fn exec_mode(node: &Node) -> Result<Option<&'static str>, String> {
-    match node.string() {
-        Some(b"fork" | b"fork_mode") => Ok(None),
-        Some(b"cluster" | b"cluster_mode") => Ok(Some(
-            "cluster is not supported yet; instances are ordinary processes",
-        )),
-        _ => Err("expected \"fork\" or \"cluster\"".to_owned()),
-    }
-}
-
 /// How many instances: a number, or "max".
 pub fn instances(node: &Node) -> Result<u32, String> {
     let wanted = "a number or \"max\"";

@@ -98,6 +98,11 @@ impl Json {
 
     /// A number, `true`, `false` or `null`: what is JSON as it stands.
     pub fn bare(&mut self, value: impl Display) {
+        self.shown(&value);
+    }
+
+    /// One piece of code for values of all types.
+    fn shown(&mut self, value: &dyn Display) {
         self.separate();
         let _ = write!(self.out, "{value}");
     }
@@ -119,10 +124,18 @@ impl Json {
     }
 
     fn nested(&mut self, left: char, right: char, inner: impl FnOnce(&mut Json)) {
+        self.begin(left);
+        inner(self);
+        self.end(right);
+    }
+
+    fn begin(&mut self, left: char) {
         self.separate();
         self.out.push(left);
         self.open.push(false);
-        inner(self);
+    }
+
+    fn end(&mut self, right: char) {
         if self.open.pop() == Some(true) {
             self.new_line();
         }

@@ -15,7 +15,7 @@ use rpm::sys::signal::Signal;
 use rpm::sys::spawn::Record;
 
 use super::run::{Output, finish};
-use super::wait::{LIMIT, ended_within, wait_for_files};
+use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
 use super::wire::Wire;
 use super::{app, has, proc};
 
@@ -258,18 +258,15 @@ impl Home {
         proc::named(&self.root, "rpmd-log").first().copied()
     }
 
-    /// Kills both daemons at once: nobody is left who could have another.
+    /// Kills both daemons, neither of which has time to have another of the other.
     #[track_caller]
-    pub fn kill_both(&self) {
-        let (supervisor, writer) = (self.supervisor(), self.log_writer().expect("a log writer"));
-        // So that it does not notice the death of the other in between.
-        proc::kill(writer, Signal::STOP);
-        for pid in [supervisor, writer] {
-            proc::kill(pid, Signal::KILL);
-        }
-        for pid in [supervisor, writer] {
-            assert!(ended_within(pid, LIMIT), "{}", proc::describe(pid));
-        }
+    pub fn kill_daemons(&self) {
+        wait_until("a log writer", || self.log_writer().is_some());
+        let both = [self.supervisor(), self.log_writer().unwrap()];
+        both.into_iter().for_each(proc::stop);
+        both.into_iter()
+            .for_each(|pid| proc::kill(pid, Signal::KILL));
+        both.into_iter().for_each(wait_for_end);
     }
 
     /// Names of what is in a folder of the home.

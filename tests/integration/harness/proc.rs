@@ -101,6 +101,19 @@ pub fn kill(pid: i32, signal: Signal) {
     signal::kill(pid, signal).unwrap_or_else(|e| panic!("signalling {pid}: {e}"));
 }
 
+/// SIGSTOP, the same number on every processor that this runs on.
+const STOP: i32 = 19;
+
+/// Stops a process: what it does next it does after [`go_on`].
+pub fn stop(pid: i32) {
+    kill(pid, Signal::new(STOP).unwrap());
+}
+
+/// Lets a stopped process go on.
+pub fn go_on(pid: i32) {
+    kill(pid, Signal::CONT);
+}
+
 /// A line about a process, for people.
 pub fn describe(pid: i32) -> String {
     let words = arguments(pid).join(" ");
