@@ -37,9 +37,8 @@ leave() {
         kill -TERM "$other" 2>/dev/null
         wait "$other"
     done
-    # The end of its process 1 is the end of all processes of a machine.
-    [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null
-    [ -z "$nspawn" ] || wait "$nspawn"
+    # It passes SIGTERM on as SIGKILL to process 1, whose end is that of the whole machine.
+    [ -z "$nspawn" ] || { kill -TERM "$nspawn"; wait "$nspawn"; }
     [ -z "$machine" ] || rm -rf "${machine%/*}"
     exit "$code"
 }
@@ -145,12 +144,12 @@ boot() {
     until_so 60 'for process 1' found_leader
     until_so 60 'for the machine to be up' is_up
 }
+# The child of systemd-nspawn that is process 1 of another namespace, and no longer systemd-nspawn itself.
 found_leader() {
     leader=$(cat "/proc/$nspawn/task/$nspawn/children")
     leader=${leader%% *}
-    name=$(process_1)
-    name=${name%% *}
-    [ -n "$leader" ] && tr '\0' ' ' <"/proc/$leader/cmdline" | grep -q "${name##*/}\|^init\|^runit"
+    [ -n "$leader" ] && grep -q '^NSpid:.*[[:space:]]1$' "/proc/$leader/status" &&
+        ! grep -q systemd-nspawn "/proc/$leader/cmdline"
 }
 
 is_down() { [ ! -e "/proc/$leader" ]; }
