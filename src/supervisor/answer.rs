@@ -1,7 +1,8 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
+use super::ending::Ending;
 use super::requests::nothing_matches;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
 use crate::app::spec::Spec;

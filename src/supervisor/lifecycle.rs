@@ -3,9 +3,10 @@
 
 use std::os::fd::AsFd;
 
+use super::ending::Ending;
 use super::program::{Program, Stream};
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
 use crate::app::value::Bytes;

@@ -6,6 +6,7 @@ mod channel;
 mod clients;
 mod cluster;
 mod connection;
+mod ending;
 mod handover;
 mod init;
 mod lifecycle;

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
 use super::connection::Connection;
+use super::ending::Ending;
 use super::program::Program;
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::SignalNumber;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::ending::Ending;
 use super::init::Init;
 use super::limits::Limits;
 use super::log_link::LogLink;
@@ -37,21 +38,6 @@ use crate::sys::{clock, fd};
 const LOGGER_AGAIN: u64 = 500;
 /// How often programs that were left by their leader are looked at, besides at every death. ms
 pub(super) const REMAINS_AGAIN: u64 = 50;
-/// How long the end waits for clients to take their answers. ms
-const FAREWELL: u64 = 1000;
-
-/// Why and how far the daemon is ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All programs are stopped and forgotten.
-    Forget,
-    /// Programs run on, for the next supervisor to adopt.
-    Leave,
-    /// All programs are stopped; the next supervisor starts those that were wanted up.
-    Keep,
-    /// Nothing runs any more: the log writer and the clients are taken leave of.
-    Farewell,
-}
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +114,7 @@ pub struct Supervisor {
     pub(super) ending: Option<Ending>,
     pub(super) init: Init,
     /// What the end waits for the log writer to write.
-    last_drain: Option<(u64, u64)>,
+    pub(super) last_drain: Option<(u64, u64)>,
     pub(super) listener: UnixListener,
     signals: SelfPipe,
 }
@@ -383,78 +369,6 @@ impl Supervisor {
                 .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
             false => self.start_logger(),
         }
-    }
-
-    /// Begins the end.
-    pub(super) fn end(&mut self, ending: Ending) {
-        match self.ending {
-            None | Some(Ending::Keep) => self.ending = Some(ending),
-            Some(Ending::Forget | Ending::Leave | Ending::Farewell) => return,
-        }
-        self.changed = true;
-        if ending == Ending::Leave {
-            return;
-        }
-        self.tell_of_the_end();
-        let ids: Vec<u32> = self.programs.keys().copied().collect();
-        for id in ids {
-            if let Some(program) = self
-                .programs
-                .get_mut(&id)
-                .filter(|_| ending == Ending::Keep)
-            {
-                program.wanted = Some(program.life.want);
-            }
-            self.feed(id, Event::Stop);
-        }
-    }
-
-    /// Goes on with the end as far as it is possible now.
-    fn settle_end(&mut self) {
-        let come = match self.ending {
-            Some(Ending::Forget | Ending::Keep) => self.programs.values().all(|p| p.life.at_rest()),
-            // A child that has not executed yet may still have something to say.
-            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
-            Some(Ending::Farewell) | None => false,
-        };
-        if !come {
-            return;
-        }
-        let (token, until) = match self.last_drain {
-            Some(asked) => asked,
-            None => {
-                let ids = self.programs.keys().copied().collect();
-                (self.log.drain(ids), self.patience())
-            }
-        };
-        self.last_drain = Some((token, until));
-        if !self.log.drained(token) && self.now < until {
-            return;
-        }
-        if self.ending == Some(Ending::Forget) {
-            let ids: Vec<u32> = self.programs.keys().copied().collect();
-            for id in ids {
-                if let Err(e) = self.forget(id) {
-                    self.note(id, e);
-                }
-            }
-            // An empty list begins anew.
-            self.next_id = 0;
-            self.note_state();
-        }
-        let _ = std::fs::remove_file(self.home.socket());
-        self.log.order(&Order::Bye);
-        self.ending = Some(Ending::Farewell);
-        self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));
-        self.changed = true;
-    }
-
-    /// Whether the end has come: nothing runs, and everybody has heard what was to be said.
-    fn finished(&self) -> bool {
-        self.ending == Some(Ending::Farewell)
-            && (!self.timers.is_set(Timer::Farewell)
-                || self.log.stream().is_none()
-                    && self.connections.values().all(Connection::flushed))
     }
 
     /// A line for the journal about a program.
