@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 CLIENT ?= rpm
 # Words for the benchmark: BENCH='restart --quick'
 BENCH ?=
+# Words for the endurance program: STRESS='--seconds 600 --seed 7', or --update-time
+STRESS ?=
 CARGO_TARGET_DIR ?= target
 
 BIN = $(CARGO_TARGET_DIR)/release
@@ -52,6 +54,11 @@ demo: all
 ## measure speed and memory; BENCH='restart --quick' chooses
 bench: all
 	RPM_BIN_DIR="$${RPM_BIN_DIR:-$(BIN)}" cargo bench --locked --bench bench -- $(BENCH)
+
+## kill the daemons at every system call, then at random for minutes; STRESS='--seconds 600 --seed 7'
+stress:
+	RPM_TEST_EVERY=1 cargo test --locked --test integration kill_points
+	cargo bench --locked --bench stress -- $(STRESS)
 
 ## print the bytes of each program, and fail above the limit
 size: all
@@ -116,4 +123,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test demo bench size install uninstall clean help
+.PHONY: all check test demo bench stress size install uninstall clean help
