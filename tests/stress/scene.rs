@@ -31,7 +31,7 @@ pub struct Scene {
     client: PathBuf,
     /// This program, which is every managed program too.
     pub own: String,
-    /// Goes up when a supervisor is about to end before its time, and when it has.
+    /// Goes up when a supervisor is about to end before its time, and when it has: odd in between.
     disturbed: AtomicU64,
     over: AtomicBool,
     failure: Mutex<Option<String>>,
@@ -80,7 +80,7 @@ impl Scene {
         };
         Said {
             done,
-            disturbed: self.disturbances() != before,
+            disturbed: before % 2 == 1 || self.disturbances() != before,
             shown: format!("rpm {}: {how}", words.join(" ")),
         }
     }
