@@ -1,9 +1,9 @@
 //! The file that decides who is the supervisor.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::check;
@@ -38,18 +38,17 @@ impl LockFile {
         self.0.as_fd()
     }
 
-    /// Makes `text` the whole content.
+    /// Makes `text` the whole content. Nobody finds the file empty meanwhile: it is cut to length, not emptied before.
     pub fn write(&mut self, text: &str) -> io::Result<()> {
-        self.0.set_len(0)?;
-        self.0.rewind()?;
-        self.0.write_all(text.as_bytes())
+        self.0.write_all_at(text.as_bytes(), 0)?;
+        self.0.set_len(text.len() as u64)
     }
 
-    /// What the holder of the lock at `path` wrote.
+    /// The first line of what the holder of the lock at `path` wrote.
     pub fn read(path: &Path) -> io::Result<String> {
         let mut text = String::new();
         File::open(path)?.take(64).read_to_string(&mut text)?;
-        Ok(text.trim().to_owned())
+        Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 }
 
@@ -61,7 +60,9 @@ mod tests {
     fn there_is_one_holder() {
         let path = std::env::temp_dir().join(format!("rpm-lock-{}", std::process::id()));
         let mut held = LockFile::acquire(&path).unwrap().unwrap();
+        held.write("123456\n").unwrap();
         held.write("4711\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"4711\n");
         assert!(LockFile::acquire(&path).unwrap().is_none());
         assert_eq!(LockFile::read(&path).unwrap(), "4711");
         drop(held);

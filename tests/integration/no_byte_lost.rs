@@ -62,15 +62,14 @@ fn kill_once(home: &Home, victim: Victim) {
         ended_within(writer, Duration::from_millis(5));
         proc::go_on(writer);
     }
-    let writers = || proc::named(&home.root, "rpmd-log");
     match victim {
         Victim::LogWriter | Victim::Both => {
             wait_until("another log writer", || {
-                writers().iter().any(|other| *other != writer)
+                home.log_writers().iter().any(|other| *other != writer)
             });
         }
         Victim::Supervisor | Victim::SupervisorOfAStoppedLogWriter => {
-            assert_eq!(writers(), [writer], "the log writer stays");
+            assert_eq!(home.log_writers(), [writer], "the log writer stays");
         }
     }
 }
