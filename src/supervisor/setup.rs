@@ -10,7 +10,7 @@ use super::handover::Handover;
 use super::init::Init;
 use super::limits::Limits;
 use super::server::{Holdings, Supervisor, Way};
-use super::state::State;
+use super::state::{self, State};
 use super::update;
 use crate::error::{Context, Error, Result};
 use crate::logger::journal::Journal;
@@ -255,7 +255,7 @@ fn lock(home: &Home) -> Result<Option<Lock>> {
         let held = Lock::acquire(root).doing(|| format!("locking {}", root.display()))?;
         if let Some(lock) = held {
             let path = home.pid_file();
-            fs::write(&path, format!("{}\n", Pid::own()))
+            state::replace(&path, format!("{}\n", Pid::own()).as_bytes())
                 .doing(|| format!("writing {}; move away what is there", path.display()))?;
             return Ok(Some(lock));
         }

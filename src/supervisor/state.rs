@@ -87,7 +87,7 @@ impl State {
 }
 
 /// Replaces a file by a new one in one step.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
     let mut options = File::options();
