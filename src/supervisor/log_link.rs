@@ -36,6 +36,8 @@ pub struct LogLink {
     kept: Vec<(Bytes, OwnedFd)>,
     /// It has given back all that it had kept.
     recovered: bool,
+    /// That is news.
+    news: bool,
     /// What was asked to be drained and is not known to be, by token: a new log writer is asked again.
     drains: BTreeMap<u64, Vec<u32>>,
     tokens: u64,
@@ -152,9 +154,9 @@ impl LogLink {
         self.recovered
     }
 
-    /// What was kept, once.
-    pub fn take_kept(&mut self) -> Vec<(Bytes, OwnedFd)> {
-        std::mem::take(&mut self.kept)
+    /// What was kept, once all of it is here.
+    pub fn take_kept(&mut self) -> Option<Vec<(Bytes, OwnedFd)>> {
+        std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
     /// Asks that all that these programs have printed be written; the token of the answer.
@@ -206,7 +208,10 @@ impl LogLink {
                 Some(Report::Kept { name }) => {
                     self.kept.extend(self.fds.pop_front().map(|fd| (name, fd)));
                 }
-                Some(Report::Recovered) => self.recovered = true,
+                Some(Report::Recovered) => {
+                    self.recovered = true;
+                    self.news = true;
+                }
                 Some(Report::Drained { token }) => {
                     self.drains.remove(&token);
                 }

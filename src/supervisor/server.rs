@@ -343,7 +343,9 @@ impl Supervisor {
                 for note in notes {
                     self.journal.note(note);
                 }
-                self.take_kept();
+                if let Some(kept) = self.log.take_kept() {
+                    self.take_back(kept);
+                }
                 self.changed = true;
             }
             Err(()) => self.logger_lost(),

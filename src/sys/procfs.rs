@@ -185,6 +185,17 @@ impl ProcDir {
     }
 }
 
+/// The numbers of the open descriptors of a process.
+pub fn descriptors(pid: Pid) -> Vec<i32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    names.collect()
+}
+
 fn unreadable() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,

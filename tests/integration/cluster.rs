@@ -10,7 +10,7 @@ use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::wait_for_end;
-use crate::harness::{Home, app, has, proc, skip, wait_until};
+use crate::harness::{Home, app, has, is_root, proc, skip, wait_until};
 
 /// A port that nobody listens at just now.
 fn free_port() -> u16 {
@@ -235,7 +235,9 @@ fn the_death_of_the_supervisor_an_update_and_a_stop_of_the_log_writer_take_no_po
     let home = Home::new();
     let port = free_port();
     workers(&home, 3, &[&port.to_string()]);
-    for what in ["supervisor", "update", "log writer", "supervisor"] {
+    // Only root may take from a process what nobody has kept.
+    let both = if is_root() { "both" } else { "supervisor" };
+    for what in ["supervisor", "update", "log writer", both, "supervisor"] {
         let before = pids(&home);
         match what {
             "supervisor" => {
@@ -243,6 +245,7 @@ fn the_death_of_the_supervisor_an_update_and_a_stop_of_the_log_writer_take_no_po
                 proc::kill(supervisor, Signal::KILL);
                 wait_for_end(supervisor);
             }
+            "both" => home.kill_daemons(),
             "log writer" => {
                 let writer = home.log_writer().unwrap();
                 proc::kill(writer, Signal::KILL);
