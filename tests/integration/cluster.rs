@@ -330,7 +330,10 @@ fn a_server_that_knows_the_protocol_is_activated() {
     home.rpm(&words).ok();
     assert_eq!(ask_port(port).unwrap(), "hello from gunicorn");
     proc::kill(home.program("gunicorn").pid, Signal::KILL);
-    assert_eq!(ask_port(port).unwrap(), "hello from gunicorn");
+    // Whatever its worker held when the two of them were ended is lost, and the port stays open.
+    wait_until("the next one answers", || {
+        ask_port(port).unwrap_or_default() == "hello from gunicorn"
+    });
 }
 
 #[test]
