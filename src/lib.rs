@@ -6,7 +6,8 @@
 //! bin         → supervisor | client
 //! supervisor  → logger, protocol, app, sys       rpmd: the loop that keeps programs running
 //! logger      → protocol, app, sys               rpmd-log: drains every program's output into its files
-//! client      → protocol, app, sys               rpm: commands, help, tables
+//! client      → config, protocol, app, sys       rpm: commands, help, tables
+//! config      → protocol, app, sys               JSON, process files, the saved list
 //! protocol    → app                              the line protocol that joins them
 //! app         → nothing but units and error      pure: fields, the life of a process, selectors
 //! sys         → nothing but error                the only `unsafe`: the kernel behind small safe types
@@ -23,6 +24,7 @@
 
 pub mod app;
 pub mod client;
+pub mod config;
 pub mod error;
 pub mod logger;
 pub mod paths;

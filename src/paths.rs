@@ -44,7 +44,7 @@ impl Home {
         self.0.join("rpmd.sock")
     }
 
-    /// The supervisor's pid; locked for as long as it lives.
+    /// The supervisor's pid. Its lock is that of the home folder itself.
     pub fn pid_file(&self) -> PathBuf {
         self.0.join("rpmd.pid")
     }
@@ -82,6 +82,21 @@ impl Home {
     /// Where the pid files of programs go that name none.
     pub fn pids(&self) -> PathBuf {
         self.0.join("pids")
+    }
+
+    /// The list that `rpm save` wrote.
+    pub fn dump(&self) -> PathBuf {
+        self.0.join("dump.json")
+    }
+
+    /// The list that [`Home::dump`] was before.
+    pub fn dump_backup(&self) -> PathBuf {
+        self.0.join("dump.json.bak")
+    }
+
+    /// The next [`Home::dump`] while it is being written.
+    pub fn dump_new(&self) -> PathBuf {
+        self.0.join("dump.json.new")
     }
 
     /// The records of all programs, a folder each.

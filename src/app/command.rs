@@ -1,6 +1,6 @@
 //! What is executed: the interpreter by a script's ending, and where a command is looked for.
 
-use super::spec::Spec;
+use super::spec::{ExecMode, Spec};
 use super::value::Bytes;
 
 /// Interpreters by the ending of a script, the first that is installed counts.
@@ -102,6 +102,16 @@ fn lookup(command: &[u8], path: &[u8], programs: &mut Vec<Bytes>) {
     }
 }
 
+/// Chooses the mode of a program that was told how many instances there shall be and not in which mode: as in pm2, those
+/// of a Node script are the workers of a cluster.
+pub fn choose_mode(spec: &mut Spec, is_given: impl Fn(&str) -> bool) {
+    let interpreter = interpreter_shown(spec);
+    let node = interpreter.rsplit('/').next() == Some("node");
+    if node && is_given("instances") && !is_given("exec_mode") {
+        spec.exec_mode = ExecMode::Cluster;
+    }
+}
+
 /// How many instances `-i TEXT` asks for on a machine with `processors`: a number, `max` or 0 for one a
 /// processor, a negative number for so many less; nonsense means one.
 pub fn instances(text: &str, processors: u32) -> u32 {
@@ -162,6 +172,24 @@ mod tests {
         let mut none = spec("/srv/app.js");
         none.interpreter = "none".into();
         assert_eq!(texts(&Command::of(&none).programs), ["/srv/app.js"]);
+    }
+
+    #[test]
+    fn instances_of_a_node_script_are_a_cluster_unless_another_mode_is_given() {
+        for (script, given, mode) in [
+            ("/a.js", &["instances"][..], ExecMode::Cluster),
+            ("/a.js", &["instances", "exec_mode"], ExecMode::Fork),
+            ("/a.js", &[], ExecMode::Fork),
+            ("/a.py", &["instances"], ExecMode::Fork),
+        ] {
+            let mut spec = spec(script);
+            choose_mode(&mut spec, |field| given.contains(&field));
+            assert_eq!(spec.exec_mode, mode, "{script} {given:?}");
+        }
+        let mut named = spec("/a");
+        named.interpreter = "/opt/bin/node".into();
+        choose_mode(&mut named, |_| true);
+        assert_eq!(named.exec_mode, ExecMode::Fork);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The table of fields: what a program can be told. Configuration, protocol, command line, `describe` and
 //! the manual are all made from these rows.
 
+use super::listen::Places;
 use super::spec::Spec;
-use super::value::{Bytes, Codes, Millis, Octal, SignalNumber, Value};
+use super::value::{Bytes, Codes, ExecMode, Millis, Octal, SignalNumber, Value};
 
 /// One row.
 pub struct Field {
@@ -73,6 +74,8 @@ pub const FIELDS: &[Field] = &[
     field!(interpreter: String, ["exec_interpreter"], None, true, "what runs the script; by default chosen by its ending, 'none' to execute it as it is"),
     field!(interpreter_args: Vec<Bytes>, ["node_args"], None, true, "arguments of the interpreter, before the script"),
     field!(instances: u32, [], Some('i'), true, "how many to start: a number, 'max' for one a processor, -1 for one less"),
+    field!(exec_mode: ExecMode, [], None, true, "'cluster' for Node workers that share their ports; by default so when instances of a Node script are asked for, else 'fork'"),
+    field!(listen: Places, [], None, true, "sockets that the daemon opens and holds for it, passed on as LISTEN_FDS: tcp:ADDRESS:PORT, tcp:PORT, udp:…, unix:PATH"),
     field!(out_file: Bytes, ["out", "output", "out_log"], Some('o'), true, "where its standard output goes"),
     field!(error_file: Bytes, ["error", "err", "err_file", "err_log"], Some('e'), true, "where its standard error goes"),
     field!(merge_logs: bool, ["combine_logs"], None, true, "several instances share one pair of log files"),
@@ -88,15 +91,21 @@ pub const FIELDS: &[Field] = &[
     field!(treekill: bool, [], None, true, "signals go to all its descendants too, not to the program alone"),
 ];
 
-/// The row of a field by its name, an alias, or either in camelCase.
-pub fn find(key: &str) -> Option<&'static Field> {
-    let mut snake = String::with_capacity(key.len() + 4);
-    for c in key.chars() {
+/// A name in snake_case, where it is in camelCase.
+pub fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
         if c.is_ascii_uppercase() {
             snake.push('_');
         }
         snake.push(c.to_ascii_lowercase());
     }
+    snake
+}
+
+/// The row of a field by its name, an alias, or either in camelCase.
+pub fn find(key: &str) -> Option<&'static Field> {
+    let snake = snake(key);
     FIELDS
         .iter()
         .find(|field| field.names().any(|name| name == snake))

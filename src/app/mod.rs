@@ -4,6 +4,7 @@
 pub mod command;
 pub mod field;
 pub mod life;
+pub mod listen;
 pub mod selector;
 pub mod spec;
 pub mod value;

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::field::FIELDS;
+use super::listen::Places;
+pub use super::value::ExecMode;
 use super::value::{Bytes, Codes, Millis, Octal, SignalNumber};
 
 /// A program as it was asked for. The fields are described in [`FIELDS`].
@@ -18,6 +20,8 @@ pub struct Spec {
     pub cwd: Bytes,
     pub umask: Octal,
     pub instances: u32,
+    pub exec_mode: ExecMode,
+    pub listen: Places,
     pub out_file: Bytes,
     pub error_file: Bytes,
     pub merge_logs: bool,
@@ -47,6 +51,8 @@ impl Default for Spec {
             cwd: b"/".to_vec(),
             umask: Octal(0o022),
             instances: 1,
+            exec_mode: ExecMode::Fork,
+            listen: Places::default(),
             out_file: Bytes::new(),
             error_file: Bytes::new(),
             merge_logs: false,

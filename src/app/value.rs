@@ -34,6 +34,25 @@ pub struct SignalNumber(pub i32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Octal(pub u32);
 
+/// How instances of a program are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecMode {
+    /// As processes that know nothing of each other.
+    Fork,
+    /// As the workers of a Node cluster, which share their ports.
+    Cluster,
+}
+
+impl ExecMode {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            ExecMode::Fork => "fork",
+            ExecMode::Cluster => "cluster",
+        }
+    }
+}
+
 /// A list of exit codes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Codes(pub Vec<i32>);
@@ -137,6 +156,22 @@ impl Value for SignalNumber {
     }
     fn write(&self) -> Vec<Vec<u8>> {
         vec![units::signal_name(self.0).into_bytes()]
+    }
+}
+
+impl Value for ExecMode {
+    const PLACEHOLDER: &'static str = "MODE";
+    fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let given = text(bytes)?;
+        *self = match given.strip_suffix("_mode").unwrap_or(given) {
+            "fork" => ExecMode::Fork,
+            "cluster" => ExecMode::Cluster,
+            _ => return Err(format!("'{given}' is neither fork nor cluster")),
+        };
+        Ok(())
+    }
+    fn write(&self) -> Vec<Vec<u8>> {
+        vec![[self.word(), "_mode"].concat().into_bytes()]
     }
 }
 

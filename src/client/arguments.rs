@@ -1,7 +1,7 @@
 //! From the words of the command line to a command and what it was told.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use lexopt::{Arg, Parser};
@@ -11,6 +11,7 @@ use super::flag::{self, Options, Taken};
 use crate::app;
 use crate::app::field::Field;
 use crate::app::spec::Spec;
+use crate::config::script::absolute;
 use crate::units;
 
 /// A command line that makes sense.
@@ -186,7 +187,7 @@ impl Invocation {
                 self.spec.instances = app::command::instances(flag::text(value)?, processors);
                 Ok(())
             }
-            (_, "WORD") => {
+            (_, "WORD" | "SOCKET") => {
                 let words = value.as_bytes().split(u8::is_ascii_whitespace);
                 let mut words = words.filter(|word| !word.is_empty());
                 words.try_for_each(|word| (field.read)(&mut self.spec, word))
@@ -197,6 +198,12 @@ impl Invocation {
     }
 }
 
+/// Words as the bytes that they are.
+pub fn bytes(words: &[OsString]) -> Vec<Vec<u8>> {
+    let bytes = words.iter().map(|word| word.as_bytes().to_vec());
+    bytes.collect()
+}
+
 /// A path as the daemon can use it, whose present folder is another one. `NULL` is pm2's word for no file.
 fn log_path(value: &OsStr) -> Result<Vec<u8>, String> {
     if value == "NULL" {
@@ -205,23 +212,10 @@ fn log_path(value: &OsStr) -> Result<Vec<u8>, String> {
     absolute(Path::new(value))
 }
 
-/// The path from the root on, without `.` folders.
-pub fn absolute(path: &Path) -> Result<Vec<u8>, String> {
-    if path.as_os_str().is_empty() {
-        return Err("the path is empty".to_owned());
-    }
-    match std::path::absolute(path) {
-        Ok(path) => Ok(path.into_os_string().into_vec()),
-        Err(why) => Err(format!(
-            "finding the present folder: {}",
-            crate::error::Reason(&why)
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn line(text: &[&str]) -> Result<Invocation, Misuse> {
         parse(text.iter().map(OsString::from))

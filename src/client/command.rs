@@ -1,7 +1,10 @@
 //! The table of commands: parsing, help, the manual and completions are made from it.
 
 use super::session::Session;
-use super::{completion, control, daemon, describe, help, jlist, list, logs, start};
+use super::{
+    completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
+    save, start, startup, web,
+};
 use crate::error::Result;
 
 /// What a command does: gives the exit status.
@@ -48,32 +51,61 @@ pub fn find(word: &str) -> Option<&'static Command> {
 }
 
 const ANY: usize = usize::MAX;
+const SERVICE: &[&str] = &["user", "hp", "service-name", "root", "print"];
+const SERVICE_GONE: &[&str] = &["user", "hp", "service-name", "root"];
 const TARGETS: &str = "<id|name|namespace|all>…";
+const TARGETS_OR_FILES: &str = "<id|name|namespace|all|file>…";
 
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    Command { name: "start", aliases: &[], arguments: "<script|command|id|name>…", at_least: 1, at_most: ANY,
+    Command { name: "start", aliases: &[], arguments: "<script|command|id|name|file>…", at_least: 1, at_most: ANY,
         meaning: "start programs",
         help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
                A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
                is no file is a shell command. The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
-               the present environment and folder.",
-        flags: &["force"], fields: true, launches: true, run: start::run },
-    Command { name: "stop", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+               the present environment and folder. A process file tells of programs: NAME.json (one object, an \
+               array, or both under apps; comments are fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
+               paths relative to its folder. What is missing is started, what is there is restarted with the new \
+               settings; a file with a mistake starts nothing.",
+        flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+    Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Done when nothing of them is left. They stay in the list.",
-        flags: &[], fields: false, launches: true, run: control::stop },
-    Command { name: "restart", aliases: &[], arguments: TARGETS, at_least: 1, at_most: ANY,
+        help: "Done when nothing of them is left. They stay in the list. A process file stands for its programs.",
+        flags: &["only"], fields: false, launches: true, run: control::stop },
+    Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one.",
-        flags: &["update-env"], fields: false, launches: true, run: control::restart },
-    Command { name: "delete", aliases: &["del"], arguments: TARGETS, at_least: 1, at_most: ANY,
+               with, unless --update-env gives them the present one. With a process file, see start: what is \
+               missing is started, and what is there gets its settings.",
+        flags: &["update-env", "env", "only"], fields: false, launches: true, run: control::restart },
+    Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and forget them",
-        help: "Their log files stay.",
-        flags: &[], fields: false, launches: true, run: control::delete },
+        help: "Their log files stay. A process file stands for its programs.",
+        flags: &["only"], fields: false, launches: true, run: control::delete },
+    Command { name: "stopAll", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "stop every program",
+        help: "The same as rpm stop all.",
+        flags: &[], fields: false, launches: true, run: control::stop_all },
+    Command { name: "restartAll", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "restart every program",
+        help: "The same as rpm restart all.",
+        flags: &[], fields: false, launches: true, run: control::restart_all },
+    Command { name: "pause", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
+        meaning: "have programs hold still until they are resumed",
+        help: "All their processes get SIGSTOP. They stay in memory, keep their ports and answer nobody. stop and restart \
+               work on them as on others.",
+        flags: &["only"], fields: false, launches: true, run: control::pause },
+    Command { name: "resume", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
+        meaning: "have paused programs go on",
+        help: "All their processes get SIGCONT.",
+        flags: &["only"], fields: false, launches: true, run: control::resume },
+    Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|all>…", at_least: 2, at_most: ANY,
+        meaning: "send a signal to programs",
+        help: "By its name or number, to the first process of each; a program that it ends is treated by its restart policy.",
+        flags: &[], fields: false, launches: true, run: control::send_signal },
     Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "show how programs fare",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
@@ -108,10 +140,41 @@ pub const COMMANDS: &[Command] = &[
         help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
                created later are followed too.",
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "show programs and their logs on the whole screen, kept up to date",
+        help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
+               sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
+               locale is not UTF-8, and without colours where NO_COLOR is set.",
+        flags: &[], fields: false, launches: true, run: monit::run },
     Command { name: "events", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print a line whenever the state of a program changes",
         help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
         flags: &[], fields: false, launches: true, run: daemon::events },
+    Command { name: "save", aliases: &["dump"], arguments: "", at_least: 0, at_most: 0,
+        meaning: "write the list of programs to a file, for resurrect",
+        help: "The file is dump.json in RPM_HOME; the one before is kept as dump.json.bak. Nobody needs it to get \
+               programs back after a crash or a reboot: what is wanted is on disk at every change.",
+        flags: &["force"], fields: false, launches: true, run: save::run },
+    Command { name: "resurrect", aliases: &[], arguments: "[file]", at_least: 0, at_most: 1,
+        meaning: "start the programs of a saved list",
+        help: "What is in the list already is left alone, what was stopped comes back stopped. Without a file it is \
+               what save wrote, or where that is damaged, the one before. pm2's dump.pm2 is read too.",
+        flags: &[], fields: false, launches: true, run: resurrect::run },
+    Command { name: "cleardump", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "remove the saved list and the one before",
+        help: "Programs that run are left alone.",
+        flags: &[], fields: false, launches: false, run: save::clear },
+    Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
+        meaning: "serve a page that shows how programs fare, for browsers",
+        help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
+               for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
+               events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
+               is free. The token may be in RPM_WEB_TOKEN instead.",
+        flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
+    Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
+        meaning: "print how programs fare, as Prometheus reads it",
+        help: "The same text as /metrics of rpm web, for a textfile collector.",
+        flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "print pong when the daemon answers",
         help: "The daemon is launched where none runs.",
@@ -127,9 +190,27 @@ pub const COMMANDS: &[Command] = &[
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, what \
-               they print waits in their pipes, and the next command has a daemon that adopts them.",
+        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, and \
+               the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
+               each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },
+    Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
+        meaning: "write a process file to begin with",
+        help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
+               stays.",
+        flags: &[], fields: false, launches: false, run: generate::run },
+    Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "have init start the daemon at boot, and with it the programs",
+        help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
+               here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
+               Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
+               service stands by and takes over when that daemon ends.",
+        flags: SERVICE, fields: false, launches: false, run: startup::startup },
+    Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
+        meaning: "take back what startup did",
+        help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
+               up is started by the next daemon.",
+        flags: SERVICE_GONE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
         meaning: "print what makes a shell complete commands and flags",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",

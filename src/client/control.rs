@@ -3,44 +3,118 @@
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
+use super::file::{self, Word};
 use super::list;
 use super::output::harmless;
-use super::session::{DONE, Session};
+use super::session::{DONE, Session, target};
 use crate::app::spec::{Environment, Spec};
-use crate::error::Result;
+use crate::app::value::{SignalNumber, Value};
+use crate::error::{Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
+use crate::units;
 
 /// `rpm stop`
 pub fn stop(session: &mut Session) -> Result<u8> {
-    let targets = session.targets()?;
-    carry_out(session, &Request::Stop { targets }, "stopped")
-}
-
-/// `rpm restart`
-pub fn restart(session: &mut Session) -> Result<u8> {
-    let targets = session.targets()?;
-    let env = session.invocation.options.update_env.then(|| {
-        Box::new(Spec {
-            env: present_environment().into(),
-            ..Spec::default()
-        })
-    });
-    carry_out(session, &Request::Restart { targets, env }, "restarted")
+    carry_out(session, |targets| Request::Stop { targets }, "stopped")
 }
 
 /// `rpm delete`
 pub fn delete(session: &mut Session) -> Result<u8> {
-    let targets = session.targets()?;
-    carry_out(session, &Request::Delete { targets }, "deleted")
+    carry_out(session, |targets| Request::Delete { targets }, "deleted")
 }
 
-fn carry_out(session: &mut Session, request: &Request, done: &str) -> Result<u8> {
+/// `rpm pause`
+pub fn pause(session: &mut Session) -> Result<u8> {
+    carry_out(session, |targets| Request::Pause { targets }, "paused")
+}
+
+/// `rpm resume`
+pub fn resume(session: &mut Session) -> Result<u8> {
+    carry_out(session, |targets| Request::Resume { targets }, "resumed")
+}
+
+/// `rpm stopAll`
+pub fn stop_all(session: &mut Session) -> Result<u8> {
+    let targets = vec!["all".to_owned()];
+    ask(session, &Request::Stop { targets }, "stopped")
+}
+
+/// `rpm restartAll`
+pub fn restart_all(session: &mut Session) -> Result<u8> {
+    let targets = vec!["all".to_owned()];
+    let told = None;
+    ask(session, &Request::Restart { targets, told }, "restarted")
+}
+
+/// `rpm sendSignal`
+pub fn send_signal(session: &mut Session) -> Result<u8> {
+    let mut targets = session.targets()?;
+    let word = targets.remove(0);
+    let mut signal = SignalNumber(0);
+    signal
+        .read(word.as_bytes())
+        .map_err(|why| Error::new(format!("sendSignal: {why}")))?;
+    let done = format!("sent {} to", units::signal_name(signal.0));
+    ask(session, &Request::Signal { signal, targets }, &done)
+}
+
+fn ask(session: &mut Session, request: &Request, done: &str) -> Result<u8> {
     let mut daemon = session.daemon()?;
     let processes = daemon.processes(request)?;
     session.say(&news(done, &processes))?;
     list::after_news(session, &mut daemon)?;
     Ok(DONE)
+}
+
+/// Does something with programs that are in the list.
+fn carry_out(
+    session: &mut Session,
+    request: impl FnOnce(Vec<String>) -> Request,
+    done: &str,
+) -> Result<u8> {
+    let words = match file::words(session, false) {
+        Ok(words) => words,
+        Err(code) => return Ok(code),
+    };
+    let mut daemon = session.daemon()?;
+    let targets = file::targets(words, &mut daemon)?;
+    let processes = daemon.processes(&request(targets))?;
+    session.say(&news(done, &processes))?;
+    list::after_news(session, &mut daemon)?;
+    Ok(DONE)
+}
+
+/// `rpm restart`: of a process file, what is missing is started.
+pub fn restart(session: &mut Session) -> Result<u8> {
+    let words = match file::words(session, true) {
+        Ok(words) => words,
+        Err(code) => return Ok(code),
+    };
+    let mut daemon = session.daemon()?;
+    let (mut targets, mut files) = (Vec::new(), Vec::new());
+    for word in words {
+        match word {
+            Word::Plain(word) => targets.push(target(&word)?),
+            Word::File(file) => files.push(file),
+        }
+    }
+    let told = session.invocation.options.update_env.then(|| {
+        Box::new(Spec {
+            env: present_environment().into(),
+            ..Spec::default()
+        })
+    });
+    if !targets.is_empty() {
+        let processes = daemon.processes(&Request::Restart { targets, told })?;
+        session.say(&news("restarted", &processes))?;
+    }
+    let mut code = DONE;
+    for file in files {
+        code = code.max(file::apply(session, &mut daemon, file, false)?);
+    }
+    list::after_news(session, &mut daemon)?;
+    Ok(code)
 }
 
 /// A line for each program that something was done to.

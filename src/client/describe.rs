@@ -36,7 +36,7 @@ pub fn environment(session: &mut Session) -> Result<u8> {
             "{word} means {count} programs; name one by its id"
         )));
     };
-    let mut lines: Vec<&[u8]> = record.spec.env.assignments().collect();
+    let mut lines: Vec<&[u8]> = record.environment.assignments().collect();
     lines.sort_unstable();
     let mut out = lines.join(&b'\n');
     if !out.is_empty() {
@@ -84,21 +84,13 @@ fn lossy(bytes: &[u8]) -> String {
 fn words(words: &[Bytes]) -> String {
     words
         .iter()
-        .map(|word| quoted(word))
+        .map(|word| super::shell::quoted(&lossy(word)))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-/// The word as a shell would need it.
-fn quoted(word: &[u8]) -> String {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(b);
-    match !word.is_empty() && word.iter().all(plain) {
-        true => lossy(word),
-        false => format!("'{}'", lossy(word).replace('\'', "'\\''")),
-    }
-}
-
-fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
+/// All that is known of a program, a pair each.
+pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     let (process, spec) = (&record.process, &record.spec);
     let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
     let exit = process.exit.map(|exit| match exit {
@@ -122,7 +114,7 @@ fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
         ("last end", exit),
         ("created", ago(meter.age(process.created))),
         ("user", Some(Users::default().name(process.uid).to_owned())),
-        ("mode", Some(record.mode.clone())),
+        ("mode", Some(record.process.mode.word().to_owned())),
         ("script", Some(lossy(&spec.script))),
         ("args", some(words(&spec.args))),
         (

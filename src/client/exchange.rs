@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
+use super::output;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, TooLong};
@@ -129,10 +130,16 @@ impl Daemon {
         each: &mut dyn FnMut(Process),
     ) -> std::result::Result<Line, Trouble> {
         self.send(request)?;
-        self.answer(&mut |bytes| {
+        let last = self.answer(&mut |bytes| {
             each(program(bytes)?);
             Ok(())
-        })
+        })?;
+        if last.get("unwritten").is_some() {
+            output::complain(
+                "the log writer does not answer: output may not be in the log files yet",
+            );
+        }
+        Ok(last)
     }
 
     /// Reads one answer.
@@ -215,7 +222,7 @@ impl Daemon {
 
     fn ended(&self) -> Error {
         Error::new(format!(
-            "the daemon in {} ended before it had answered; see {}",
+            "the daemon in {} ended before it had answered, and may or may not have done it; see {}",
             self.home.root().display(),
             self.home.daemon_log().display()
         ))
@@ -231,7 +238,7 @@ fn has_gone(error: &std::io::Error) -> bool {
 }
 
 /// Whether a line ends an answer.
-fn is_last(line: &[u8]) -> bool {
+pub fn is_last(line: &[u8]) -> bool {
     let tag = line
         .split(u8::is_ascii_whitespace)
         .next()
@@ -239,7 +246,8 @@ fn is_last(line: &[u8]) -> bool {
     tag == b"ok" || tag == b"error"
 }
 
-fn too_long() -> Error {
+/// The error of an answer that cannot be held.
+pub fn too_long() -> Error {
     Error::new("the daemon's answer has a line without end")
 }
 
@@ -250,7 +258,7 @@ pub fn decoded(bytes: &[u8]) -> Result<Line> {
 }
 
 /// The program of a `process` line.
-fn program(bytes: &[u8]) -> Result<Process> {
+pub fn program(bytes: &[u8]) -> Result<Process> {
     match Process::from_plain_line(bytes) {
         Some(process) => Ok(process),
         None => process(&decoded(bytes)?),

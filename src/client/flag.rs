@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::web::Serve;
 use crate::app::field::{self, FIELDS, Field};
 
 /// What the command line said besides words and fields.
@@ -23,7 +24,19 @@ pub struct Options {
     pub err: bool,
     pub raw: bool,
     pub man: bool,
+    pub env: Option<String>,
+    pub only: Vec<String>,
+    pub write: bool,
     pub keep: bool,
+    pub bind: Option<String>,
+    pub host: Vec<String>,
+    pub token: Option<String>,
+    pub serve: Option<Serve>,
+    pub user: Option<String>,
+    pub home: Option<String>,
+    pub service_name: Option<String>,
+    pub print: bool,
+    pub root: Option<String>,
 }
 
 /// One row.
@@ -58,6 +71,19 @@ macro_rules! switch {
     };
 }
 
+/// Keeps the value as it is.
+macro_rules! take {
+    ($field:ident) => {
+        |options, text| {
+            if text.is_empty() {
+                return Err("the value is empty".to_owned());
+            }
+            options.$field = Some(text.to_owned());
+            Ok(())
+        }
+    };
+}
+
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
@@ -71,7 +97,7 @@ pub const GLOBAL: &[Flag] = &[
 /// The flags of some commands.
 #[rustfmt::skip]
 pub const FLAGS: &[Flag] = &[
-    switch!("force", Some('f'), force, "start it even if the same script is managed already"),
+    switch!("force", Some('f'), force, "start it even if it is managed already; save even an empty list"),
     switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
     switch!("json", None, json, "print JSON, as jlist does"),
     Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,
@@ -80,16 +106,55 @@ pub const FLAGS: &[Flag] = &[
     switch!("out", None, out, "only standard output"),
     switch!("err", None, err, "only standard error"),
     switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    Flag { name: "env", short: None, placeholder: "NAME", hidden: false,
+        set: |options, name| { options.env = Some(name.to_owned()); Ok(()) },
+        meaning: "with a process file: put its env_NAME on top of its env" },
+    Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
+        meaning: "with a process file: these of its programs, not all" },
+    switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
     switch!("keep", None, keep, "leave the programs running, for the next daemon"),
+    Flag { name: "user", short: Some('u'), placeholder: "NAME", hidden: false, set: take!(user),
+        meaning: "whose programs they are; by default yours" },
+    Flag { name: "hp", short: None, placeholder: "FOLDER", hidden: false, set: take!(home),
+        meaning: "the home folder of that user" },
+    Flag { name: "service-name", short: None, placeholder: "NAME", hidden: false, set: take!(service_name),
+        meaning: "the name of the service; by default rpm-USER" },
+    switch!("print", None, print, "print the file that would be written, and do nothing"),
+    Flag { name: "root", short: None, placeholder: "FOLDER", hidden: false, set: take!(root),
+        meaning: "write below this folder, and say which commands are left to run" },
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
         meaning: "print the manual page rpm or rpmd, as roff" },
+    Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
+        set: |options, text| { options.bind = Some(text.to_owned()); Ok(()) },
+        meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
+    Flag { name: "host", short: None, placeholder: "NAME", hidden: false,
+        set: |options, text| { options.host.push(text.to_owned()); Ok(()) },
+        meaning: "another name that the server is reached by; may come several times" },
+    Flag { name: "token", short: None, placeholder: "WORD", hidden: false,
+        set: |options, text| { options.token = Some(text.to_owned()); Ok(()) },
+        meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" },
+    Flag { name: "serve", short: None, placeholder: "HOW", hidden: true,
+        set: |options, word| {
+            options.serve = Some(Serve::read(word).ok_or("it is open or token")?);
+            Ok(())
+        },
+        meaning: "be the server" },
 ];
 
 fn lines(options: &mut Options, text: &str) -> Result<(), String> {
     let count = text.parse();
     options.lines = Some(count.map_err(|_| format!("'{text}' is not a whole number"))?);
     Ok(())
+}
+
+fn only(options: &mut Options, text: &str) -> Result<(), String> {
+    let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+    options.only.extend(names.map(str::to_owned));
+    match options.only.is_empty() {
+        true => Err("no name is given".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// A flag that a command takes.

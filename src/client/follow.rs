@@ -26,6 +26,8 @@ pub struct Source {
     open: Option<(File, u64)>,
     /// The watches that tell of it, each with the name that it has in that folder.
     watches: Vec<(i32, OsString)>,
+    /// What is further from the end is passed over, in bytes.
+    most: u64,
 }
 
 /// Prints lines of several files in turn.
@@ -91,7 +93,15 @@ impl Source {
             prefix,
             open: None,
             watches: Vec::new(),
+            most: u64::MAX,
         }
+    }
+
+    /// The same, but where more than so many bytes are new only the last of them are printed: a screen shows the end,
+    /// and must not wait for the rest.
+    pub fn reading_at_most(mut self, bytes: u64) -> Source {
+        self.most = bytes;
+        self
     }
 
     /// Where it is.
@@ -142,6 +152,7 @@ impl Source {
             // Truncated: it begins anew.
             *at = 0;
         }
+        *at = (*at).max(size.saturating_sub(self.most));
         let mut chunk = vec![0; CHUNK];
         // Not further than to where it ended when we looked: a busy program must not keep the others from being read.
         while *at < size {
@@ -156,7 +167,7 @@ impl Source {
     }
 
     /// Prints what is new, also when another file has taken the place of this one.
-    fn catch_up(&mut self, of: usize, printer: &mut Printer) -> Result<()> {
+    pub fn catch_up(&mut self, of: usize, printer: &mut Printer) -> Result<()> {
         self.print_new(of, printer)?;
         let identity = |found: &std::fs::Metadata| (found.dev(), found.ino());
         let Ok(there) = self.path.metadata() else {
@@ -176,7 +187,7 @@ impl Source {
     }
 
     /// Watches the folder that the file is in, and where it is a link that of the file itself.
-    fn watch(&mut self, watcher: &Watcher) -> Result<()> {
+    pub fn watch(&mut self, watcher: &Watcher) -> Result<()> {
         let paths = [Some(self.path.clone()), self.path.canonicalize().ok()];
         for path in paths.into_iter().flatten() {
             if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
@@ -210,7 +221,7 @@ pub fn follow(sources: &mut [Source], lines: usize, printer: &mut Printer) -> Re
         if closed {
             return Ok(());
         }
-        for at in changed(sources, &watcher)? {
+        for at in changed(sources.iter(), &watcher)?.into_iter().flatten() {
             if let Some(source) = sources.get_mut(at) {
                 source.catch_up(at, printer)?;
             }
@@ -218,11 +229,15 @@ pub fn follow(sources: &mut [Source], lines: usize, printer: &mut Printer) -> Re
     }
 }
 
-/// Which files something happened to.
-fn changed(sources: &[Source], watcher: &Watcher) -> Result<BTreeSet<usize>> {
+/// Which files something happened to; none where nothing has happened at all.
+pub fn changed<'a>(
+    sources: impl Iterator<Item = &'a Source> + Clone,
+    watcher: &Watcher,
+) -> Result<Option<BTreeSet<usize>>> {
     let mut found = BTreeSet::new();
-    for change in watcher.read().doing(|| "waiting for log files to change")? {
-        for (at, source) in sources.iter().enumerate() {
+    let changes = watcher.read().doing(|| "waiting for log files to change")?;
+    for change in &changes {
+        for (at, source) in sources.clone().enumerate() {
             let told =
                 |(watch, name): &(i32, OsString)| *watch == change.watch && *name == change.name;
             if change.watch < 0 || source.watches.iter().any(told) {
@@ -230,7 +245,7 @@ fn changed(sources: &[Source], watcher: &Watcher) -> Result<BTreeSet<usize>> {
             }
         }
     }
-    Ok(found)
+    Ok((!changes.is_empty()).then_some(found))
 }
 
 #[cfg(test)]
@@ -268,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_new_only_the_end_is_printed_where_that_is_wanted() {
+        let path = std::env::temp_dir().join(format!("rpm-follow-end-{}", std::process::id()));
+        fs::write(&path, "0123456789").unwrap();
+        let mut source = Source::new(path.clone(), Vec::new()).reading_at_most(4);
+        assert_eq!(caught_up(&mut source), "6789");
+        let mut file = fs::File::options().append(true).open(&path).unwrap();
+        file.write_all(b"ab").unwrap();
+        assert_eq!(caught_up(&mut source), "ab");
+        file.write_all(b"cdefgh").unwrap();
+        assert_eq!(caught_up(&mut source), "efgh");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn a_line_that_is_not_finished_is_not_mixed_with_others() {
         let mut sink = Vec::new();
         let mut printer = Printer::new(&mut sink);
@@ -293,7 +322,9 @@ mod tests {
             source.watch(&watcher).unwrap();
         }
         fs::write(folder.join("b"), "x").unwrap();
-        assert_eq!(changed(&sources, &watcher).unwrap(), BTreeSet::from([1]));
+        let found = changed(sources.iter(), &watcher).unwrap();
+        assert_eq!(found, Some(BTreeSet::from([1])));
+        assert_eq!(changed(sources.iter(), &watcher).unwrap(), None);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

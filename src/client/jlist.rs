@@ -1,16 +1,13 @@
 //! The list as JSON, with the names that pm2 gives things.
 
-use super::json::Json;
 use super::list::Users;
 use super::output;
 use super::record::Record;
 use super::session::{DONE, Session};
 use super::usage::Meter;
-use crate::app::command;
-use crate::app::field::{FIELDS, Field};
 use crate::app::life::Exit;
-use crate::app::spec::name_of;
-use crate::app::value::Bytes;
+use crate::config::json::Json;
+use crate::config::settings;
 use crate::error::Result;
 use crate::units;
 
@@ -37,13 +34,20 @@ fn text(records: &[Record], indented: bool) -> String {
     let mut users = Users::default();
     json.array(|json| {
         for record in records {
-            json.object(|json| program(json, record, &mut meter, &mut users));
+            json.object(|json| program(json, record, &mut meter, &mut users, true));
         }
     });
     json.finish()
 }
 
-fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut Users) {
+/// The members of one program's object; its environment only `with_env`.
+pub fn program(
+    json: &mut Json,
+    record: &Record,
+    meter: &mut Meter,
+    users: &mut Users,
+    with_env: bool,
+) {
     let process = &record.process;
     json.key(b"pid").bare(process.pid);
     json.key(b"name").string(process.name.as_bytes());
@@ -57,15 +61,15 @@ fn program(json: &mut Json, record: &Record, meter: &mut Meter, users: &mut User
     json.key(b"pm2_env").object(|json| {
         json.key(b"pm_id").bare(process.id);
         how_it_fares(json, record, users);
-        for field in FIELDS {
-            json.key(field.name.as_bytes());
-            value(json, field, &(field.write)(&record.spec));
+        match with_env {
+            true => settings::write_all(json, &record.told(), &record.environment),
+            false => settings::write_settings(json, &record.told()),
         }
-        what_it_is(json, record);
     });
 }
 
-fn how_it_fares(json: &mut Json, record: &Record, users: &mut Users) {
+/// The state of a program and what is counted.
+pub fn how_it_fares(json: &mut Json, record: &Record, users: &mut Users) {
     let process = &record.process;
     json.key(b"status").string(process.state.word().as_bytes());
     json.key(b"restart_time").bare(process.restarts);
@@ -85,50 +89,6 @@ fn how_it_fares(json: &mut Json, record: &Record, users: &mut Users) {
     }
 }
 
-/// What pm2 calls by names of its own.
-fn what_it_is(json: &mut Json, record: &Record) {
-    let spec = &record.spec;
-    let strings = |json: &mut Json, words: &[Bytes]| {
-        json.array(|json| words.iter().for_each(|word| json.string(word)));
-    };
-    json.key(b"exec_mode")
-        .string(format!("{}_mode", record.mode).as_bytes());
-    json.key(b"exec_interpreter")
-        .string(command::interpreter_shown(spec).as_bytes());
-    json.key(b"pm_exec_path").string(&spec.script);
-    json.key(b"pm_cwd").string(&spec.cwd);
-    json.key(b"pm_out_log_path").string(&record.out_path);
-    json.key(b"pm_err_log_path").string(&record.error_path);
-    json.key(b"pm_pid_path").string(&record.pid_path);
-    strings(json.key(b"node_args"), &spec.interpreter_args);
-    json.key(b"watch").bare(false);
-    json.key(b"max_memory_restart").bare("null");
-    json.key(b"version").string(b"N/A");
-    json.key(b"env").object(|json| {
-        for assignment in spec.env.assignments() {
-            let name = name_of(assignment);
-            let value = assignment.get(name.len() + 1..).unwrap_or_default();
-            json.key(name).string(value);
-        }
-    });
-}
-
-/// The value of a field in the JSON type that suits it.
-fn value(json: &mut Json, field: &Field, values: &[Bytes]) {
-    match field.placeholder {
-        "WORD" => json.array(|json| values.iter().for_each(|word| json.string(word))),
-        "CODE,…" => json.array(|json| {
-            let codes = values.iter().flat_map(|codes| codes.split(|b| *b == b','));
-            codes.for_each(|code| json.bare(String::from_utf8_lossy(code)));
-        }),
-        "" | "N" | "TIME" => {
-            let text = values.first().map(|text| String::from_utf8_lossy(text));
-            json.bare(text.unwrap_or("null".into()));
-        }
-        _ => json.string(values.first().map(Vec::as_slice).unwrap_or_default()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +101,7 @@ mod tests {
             r#"[{"pid":0,"name":"api","pm_id":3,"monit":{"memory":0,"cpu":0.0},"pm2_env":{"#,
             r#""status":"online","restart_time":2,"unstable_restarts":1,"pm_uptime":5,"created_at":4"#,
             r#""exit_code":null,"exit_signal":"SIGKILL""#,
-            r#""exec_mode":"fork_mode","exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
+            r#""exec_interpreter":"node","pm_exec_path":"/srv/api.js""#,
             r#""args":["--port","30 00"]"#,
             r#""autorestart":false"#,
             r#""kill_timeout":3000"#,

@@ -1,5 +1,10 @@
 //! The table of programs.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::sys::spawn::Record;
 use std::fmt::Write as _;
 
 use super::exchange::Daemon;
@@ -41,9 +46,6 @@ const CPU: Column = column("cpu", true, Narrow::Drop(4));
 const MEMORY: Column = column("mem", true, Narrow::Drop(5));
 const USER: Column = column("user", false, Narrow::Drop(1));
 
-/// The mode of every program.
-pub const MODE_WORD: &str = "fork";
-
 /// On a terminal narrower than this, names of users are not even looked up.
 const ROOM_FOR_USERS: usize = 90;
 
@@ -61,9 +63,14 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let down = listing.down;
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
+        let folder = PathBuf::from(OsStr::from_bytes(path));
+        let record = std::fs::read(folder.join("pid")).ok();
+        let pid = record.and_then(|record| Record::parse(&record));
+        let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
         output::complain(format!(
-            "the records in {} are damaged, and their program is not in the list; mend or remove that folder",
-            String::from_utf8_lossy(path)
+            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then mend or \
+             remove that folder",
+            folder.display()
         ));
     }
     Ok(if asked && down { NOT_ONLINE } else { DONE })
@@ -86,7 +93,7 @@ pub fn after_news(session: &Session, daemon: &mut Daemon) -> Result<()> {
 pub fn tint(state: State) -> Tint {
     match state {
         State::Online => Tint::Good,
-        State::Launching | State::Stopping | State::Waiting => Tint::Changing,
+        State::Launching | State::Paused | State::Stopping | State::Waiting => Tint::Changing,
         State::Stopped | State::Errored => Tint::Bad,
     }
 }
@@ -149,7 +156,7 @@ impl Listing {
         table.cell(process.id);
         table.cell(harmless(&process.name));
         table.cell(harmless(&process.namespace));
-        table.cell(MODE_WORD);
+        table.cell(process.mode.word());
         table.optional((process.pid > 0).then_some(process.pid));
         table.optional(meter.uptime(process).map(units::format_age));
         table.cell(process.restarts);
@@ -166,13 +173,14 @@ impl Listing {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let _ = write!(
             self.blocks,
-            "+--- {}\nnamespace : {}\npid : {}\nrpm id : {}\nstatus : {}\nmode : {MODE_WORD}\nrestarted : {}\n\
+            "+--- {}\nnamespace : {}\npid : {}\nrpm id : {}\nstatus : {}\nmode : {}\nrestarted : {}\n\
              uptime : {}\ncpu : {}\nmemory usage : {}\n",
             harmless(&process.name),
             harmless(&process.namespace),
             or_none((process.pid > 0).then(|| process.pid.to_string())),
             process.id,
             process.state.word(),
+            process.mode.word(),
             process.restarts,
             or_none(self.meter.uptime(process).map(units::format_age)),
             or_none(self.meter.cpu(process).map(percent)),
@@ -216,6 +224,7 @@ mod tests {
             restarts: id,
             unstable: 0,
             exit: None,
+            mode: crate::app::spec::ExecMode::Fork,
             instance: 0,
             uid: 0,
             cpu: 0,

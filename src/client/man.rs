@@ -7,7 +7,7 @@ use super::roff::Page;
 use crate::app::field::{FIELDS, Field};
 use crate::protocol::line::MAX_LINE;
 use crate::protocol::reply::CODES;
-use crate::protocol::request::VERBS;
+use crate::protocol::verb::VERBS;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 /// When the pages last changed.
@@ -48,6 +48,11 @@ pub fn client() -> String {
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
     page.item("NO_COLOR", "", "no colours.");
+    page.item(
+        "RPM_WEB_TOKEN",
+        "",
+        "the token of rpm web, where --token gives none.",
+    );
     page.paragraph(
         "A program finds RPM_ID, RPM_NAME, RPM_HOME and NODE_APP_INSTANCE, the number of its instance, in its \
          environment.",
@@ -205,10 +210,16 @@ fn files(page: &mut Page) {
         ),
         ("rpmd.log", "what the daemon has to say."),
         (
+            "dump.json, dump.json.bak",
+            "what save wrote, and what it wrote before. It is JSON; a byte that is not UTF-8 is written \\udcXX, as \
+             surrogateescape of Python has it.",
+        ),
+        (
             "logs/NAME-out.log, logs/NAME-error.log",
             "the output of programs; with -ID before .log where there are several instances.",
         ),
         ("pids/NAME-ID.pid", "the pids of programs."),
+        ("web", "where rpm web serves."),
         ("run/ID", "what it takes to find a program again."),
     ] {
         page.item(&format!("~/.rpm/{name}"), "", meaning);

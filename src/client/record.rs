@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::app::field::FIELDS;
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::Bytes;
+use crate::config::settings::Told;
 use crate::error::Result;
 use crate::paths::Home;
 use crate::protocol::line::Line;
@@ -12,22 +13,21 @@ use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 
 use super::exchange::{self, Daemon};
-use super::list::MODE_WORD;
 
 /// One program.
 pub struct Record {
     /// How it fares.
     pub process: Process,
-    /// What it is.
+    /// What it is, as it was asked for.
     pub spec: Spec,
+    /// The environment that it is started with.
+    pub environment: Environment,
     /// The file of its standard output.
     pub out_path: Bytes,
     /// The file of its standard error.
     pub error_path: Bytes,
     /// The file of its pid.
     pub pid_path: Bytes,
-    /// How it is run.
-    pub mode: String,
 }
 
 impl Record {
@@ -42,16 +42,27 @@ impl Record {
                 let _ = (field.read)(&mut spec, value);
             }
         }
-        spec.env = environment(line, &process, &spec, home).into();
+        spec.env = Environment::from_assignments(line.all("env")).into();
+        let environment = environment(line, &process, &spec, home);
         let path = |key| line.get(key).unwrap_or_default().to_vec();
         Ok(Record {
             process,
             spec,
+            environment,
             out_path: path("out_path"),
             error_path: path("error_path"),
             pid_path: path("pid_path"),
-            mode: line.text("mode").unwrap_or(MODE_WORD).to_owned(),
         })
+    }
+
+    /// The program where JSON tells of it.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            spec: &self.spec,
+            out_path: &self.out_path,
+            error_path: &self.error_path,
+            pid_path: &self.pid_path,
+        }
     }
 
     /// The programs that are meant, all where `targets` is empty.
@@ -85,7 +96,7 @@ pub fn sample() -> Record {
     let line = "process id=3 name=api namespace=web status=online want=up pid=0 since=5 created=4 restarts=2 \
                 unstable=1 exit_signal=9 instance=1 uid=0 script=/srv/api.js args=--port args=30%2000 \
                 autorestart=false kill_timeout=3000 env=B=2 env=A=1%0A out_path=/l/api-out.log \
-                error_path=/l/api-error.log pid_path=/p/api-3.pid mode=fork";
+                error_path=/l/api-error.log pid_path=/p/api-3.pid";
     Record::from_line(
         &Line::decode(line.as_bytes()).unwrap(),
         &Home::new("/h".into()),
@@ -108,7 +119,10 @@ mod tests {
         assert_eq!(record.spec.args, [b"--port".to_vec(), b"30 00".to_vec()]);
         assert!(record.spec.pid_file.is_empty() && !record.spec.autorestart);
         assert_eq!(record.spec.env.get(b"A"), Some(&b"1\n"[..]));
-        assert_eq!(record.spec.env.get(b"NODE_APP_INSTANCE"), Some(&b"1"[..]));
+        assert_eq!(
+            record.environment.get(b"NODE_APP_INSTANCE"),
+            Some(&b"1"[..])
+        );
         assert_eq!(record.out_path, b"/l/api-out.log");
     }
 }

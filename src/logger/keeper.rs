@@ -1,9 +1,9 @@
 //! The log writer as the keeper of its supervisor: it notices when that dies without goodbye, and has another.
 
 use std::collections::VecDeque;
+use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::journal::Journal;
@@ -13,7 +13,7 @@ use crate::error::Reason;
 use crate::paths::Home;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
-use crate::sys::{clock, wait};
+use crate::sys::{clock, reexec, wait};
 
 /// So many supervisors that died …
 const DEATHS: usize = 5;
@@ -32,10 +32,14 @@ pub struct Keeper {
     unseen: bool,
     /// What to execute to have another supervisor; empty: somebody else has one.
     program: Bytes,
+    /// What it is told of limits.
+    limits: String,
     /// When supervisors died that were started here, the last ones. ms
     deaths: VecDeque<u64>,
     /// When to try to start one again. ms
     again: Option<u64>,
+    /// Processes that were started here and have made way for another supervisor.
+    left: Vec<Pid>,
 }
 
 /// A supervisor, or a process on its way to be one.
@@ -55,14 +59,22 @@ impl Keeper {
         if pid.is_none() || pid != known {
             // Somebody wanted it, who will see it if it fails.
             self.deaths.clear();
+            let before = self.supervisor.take().filter(|watched| watched.child);
+            self.left.extend(before.map(|watched| watched.pid));
             self.supervisor = pid.map(|pid| Watched::new(pid, false));
             self.unseen = pid.is_none();
         }
     }
 
     /// It has said what to execute.
-    pub fn set_program(&mut self, program: Bytes) {
+    pub fn set_program(&mut self, program: Bytes, limits: String) {
         self.program = program;
+        self.limits = limits;
+    }
+
+    /// Reaps those that were of no use.
+    pub fn reap(&mut self) {
+        self.left.retain(|pid| wait::reap(*pid).is_none());
     }
 
     /// What to poll for reading: it is so when the supervisor has ended.
@@ -116,12 +128,12 @@ impl Keeper {
             self.give_up(home, journal);
             return;
         }
-        journal.note("the supervisor has died; starting another");
+        let program = String::from_utf8_lossy(&self.program);
+        journal.note(format_args!("the supervisor has died; executing {program}"));
         match self.execute(home) {
             Ok(pid) => self.supervisor = Some(Watched::new(pid, true)),
             Err(e) => {
-                let program = String::from_utf8_lossy(&self.program);
-                journal.note(format_args!("executing {program}: {}", Reason(&e)));
+                journal.note(format_args!("making a process: {}", Reason(&e)));
                 self.again = Some(now + TRY_AGAIN);
             }
         }
@@ -130,16 +142,14 @@ impl Keeper {
 
     /// Executes the program; the one that this process came from where it is not there any more.
     fn execute(&self, home: &Home) -> std::io::Result<Pid> {
-        let start = |program: &std::ffi::OsStr| {
-            let mut command = Command::new(program);
-            command.arg("--resume").env("RPM_HOME", home.root());
-            command.current_dir("/").stdin(Stdio::null());
-            command.spawn()
-        };
-        let child = start(std::ffi::OsStr::from_bytes(&self.program))
-            .or_else(|e| start("/proc/self/exe".as_ref()).map_err(|_| e))?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::new);
-        pid.ok_or_else(|| std::io::Error::other("the kernel gave no usable pid"))
+        let own = b"/proc/self/exe".to_vec();
+        let ways = [self.program.clone(), own].map(|program| {
+            let limits = ["--limits=", &self.limits].concat().into_bytes();
+            let words = [program, b"--resume".to_vec(), limits].map(CString::new);
+            words.into_iter().flatten().collect()
+        });
+        let env = reexec::environment_with("RPM_HOME", home.root().as_os_str().as_bytes());
+        reexec::start(&ways, &env)
     }
 
     fn give_up(&mut self, home: &Home, journal: &mut Journal) {

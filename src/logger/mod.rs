@@ -9,10 +9,13 @@ mod channel;
 pub mod journal;
 mod keeper;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
 
 pub use batch::Batch;
 use channel::Channel;
@@ -21,9 +24,12 @@ use keeper::Keeper;
 
 use crate::app::value::Bytes;
 use crate::paths::Home;
-use crate::protocol::buffer::{LineBuffer, OutBuffer};
+use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report};
+use crate::sys::lock::Lock;
+use crate::sys::passing::{self, Outbox};
+use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{daemonize, fd, socket, user};
@@ -32,12 +38,16 @@ use crate::sys::{daemonize, fd, socket, user};
 struct Writer<'a> {
     home: Home,
     listener: UnixListener,
+    /// The number of the file that it listens at.
+    place: Option<u64>,
     /// The supervisor, where one is connected.
     link: Option<Link>,
     keeper: Keeper,
     journal: Journal,
     /// Standard output and standard error of each program.
     channels: BTreeMap<u32, [Channel; 2]>,
+    /// What is kept for the next supervisor.
+    kept: BTreeMap<Bytes, OwnedFd>,
     /// Programs that the supervisor has not named since it came.
     unnamed: BTreeSet<u32>,
     /// What is moved goes through here, whoever wrote it.
@@ -51,7 +61,9 @@ struct Writer<'a> {
 struct Link {
     stream: UnixStream,
     input: LineBuffer,
-    output: OutBuffer,
+    /// What has come with the input and was not taken yet.
+    fds: VecDeque<OwnedFd>,
+    output: Outbox,
 }
 
 /// What a poll entry stands for.
@@ -76,14 +88,18 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         // No descriptors: the supervisor will try again.
         daemonize::exit_now(1);
     }
+    let place = file_number(&home.log_socket());
+    let _turn = wait_for_turn(&home);
     let inherited = batch.left();
     let mut writer = Writer {
-        journal: Journal::open(&home, false),
+        journal: Journal::open(&home, "rpmd-log", false),
+        place,
         home,
         listener,
         link: None,
         keeper: Keeper::default(),
         channels: BTreeMap::new(),
+        kept: BTreeMap::new(),
         unnamed: BTreeSet::new(),
         batch,
         inherited,
@@ -98,12 +114,39 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     daemonize::exit_now(0)
 }
 
+/// How often the place is looked at where the next supervisor looks for this log writer, while there is none.
+const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
+/// How often a log writer that waits for its turn looks whether it has come.
+const LOOK_AT_TURN: Duration = Duration::from_millis(20);
+
+/// Waits until no other log writer of this home is at work: two readers would tear the output apart. The lock is that of
+/// the folder of records. Ends this process when the supervisor that forked it has died meanwhile.
+fn wait_for_turn(home: &Home) -> Option<Lock> {
+    let supervisor = Pid::parent();
+    loop {
+        match Lock::acquire(&home.run()) {
+            Ok(Some(lock)) => return Some(lock),
+            Ok(None) if Pid::parent() == supervisor => {
+                let _ = PollSet::<()>::default().wait(Some(LOOK_AT_TURN));
+            }
+            Ok(None) => daemonize::exit_now(0),
+            // The folder is gone: there is nothing to be torn apart.
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What tells a file from others that had its path before and after.
+fn file_number(path: &Path) -> Option<u64> {
+    Some(std::fs::symlink_metadata(path).ok()?.ino())
+}
+
 impl Writer<'_> {
     fn turn(&mut self, set: &mut PollSet<Token>) {
         set.clear();
         set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
         if let Some(link) = &self.link {
-            let write = !link.output.pending().is_empty();
+            let write = !link.output.is_empty();
             let interest = Interest { read: true, write };
             set.push(link.stream.as_fd(), interest, Token::Link);
         }
@@ -119,7 +162,12 @@ impl Writer<'_> {
         }
         let timeout = match &self.link {
             Some(_) => None,
-            None => self.keeper.timeout(),
+            None => Some(
+                self.keeper
+                    .timeout()
+                    .unwrap_or(LOOK_AT_PLACE)
+                    .min(LOOK_AT_PLACE),
+            ),
         };
         if set.wait(timeout).is_err() {
             return;
@@ -133,14 +181,38 @@ impl Writer<'_> {
                 Token::Channel(id, which) => self.drain_some(id, which),
             }
         }
+        self.keeper.reap();
         // After what the last supervisor has said before it left.
         if comes {
             self.accept();
         }
         if self.link.is_none() && !self.ending {
+            self.keep_place();
             self.keeper.look(&self.home, &mut self.journal);
         }
         self.flush();
+    }
+
+    /// Sees that the next supervisor will find this log writer, and leaves where it would find another one.
+    fn keep_place(&mut self) {
+        let path = self.home.log_socket();
+        let found = file_number(&path);
+        if found.is_some() && found == self.place {
+            return;
+        }
+        if found.is_some() && socket::connect_now(&path).is_ok() {
+            self.journal
+                .note("there is another log writer: leaving the programs to it");
+            self.journal.flush();
+            self.ending = true;
+            return;
+        }
+        // Removed by mistake, or left by one that was killed.
+        let _ = std::fs::remove_file(&path);
+        if let Ok(listener) = socket::listen(&path) {
+            self.listener = listener;
+            self.place = file_number(&path);
+        }
     }
 
     /// A supervisor comes: whoever was there before has gone, or is on its way.
@@ -156,10 +228,17 @@ impl Writer<'_> {
         self.link = Some(Link {
             stream,
             input: LineBuffer::default(),
-            output: OutBuffer::default(),
+            fds: VecDeque::new(),
+            output: Outbox::default(),
         });
         self.unnamed = self.channels.keys().copied().collect();
         self.report(&Report::Hello { link: LINK_VERSION });
+        let copies = self.kept.iter();
+        let copies = copies.filter_map(|(name, fd)| Some((name.clone(), fd.try_clone().ok()?)));
+        for (name, fd) in copies.collect::<Vec<_>>() {
+            self.report_with(&Report::Kept { name }, Some(fd));
+        }
+        self.report(&Report::Recovered);
     }
 
     fn drain_some(&mut self, id: u32, which: usize) {
@@ -194,7 +273,7 @@ impl Writer<'_> {
         let mut orders = Vec::new();
         let mut buffer = [0; 16 << 10];
         while let Some(link) = &mut self.link {
-            match link.stream.read(&mut buffer) {
+            match passing::receive(&link.stream, &mut buffer, &mut link.fds) {
                 Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -202,7 +281,14 @@ impl Writer<'_> {
             }
             if let Some(link) = &mut self.link {
                 while let Ok(Some(line)) = link.input.next_line() {
-                    orders.extend(Line::decode(line).ok().as_ref().and_then(Order::from_line));
+                    let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
+                    if let Some(Order::Keep { name }) = order {
+                        if let Some(fd) = link.fds.pop_front() {
+                            self.kept.insert(name, fd);
+                        }
+                    } else {
+                        orders.extend(order);
+                    }
                 }
             }
         }
@@ -213,7 +299,7 @@ impl Writer<'_> {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Attach { program } => self.keeper.set_program(program),
+            Order::Attach { program, limits } => self.keeper.set_program(program, limits),
             Order::Complete => {
                 for id in std::mem::take(&mut self.unnamed) {
                     self.channels.remove(&id);
@@ -228,6 +314,11 @@ impl Writer<'_> {
                     self.drain(id);
                 }
                 self.report(&Report::Drained { token });
+            }
+            // Taken where its descriptor is.
+            Order::Keep { .. } => {}
+            Order::Drop { name } => {
+                self.kept.remove(&name);
             }
             Order::Bye => self.ending = true,
         }
@@ -288,20 +379,19 @@ impl Writer<'_> {
     }
 
     fn report(&mut self, report: &Report) {
+        self.report_with(report, None);
+    }
+
+    fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
         if let Some(link) = &mut self.link {
-            report.to_line().encode(link.output.tail());
+            link.output.push(report.to_line().to_bytes(), fd);
         }
     }
 
     fn flush(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        while !link.output.pending().is_empty() {
-            match socket::send(&link.stream, link.output.pending()) {
-                Ok(n) => link.output.sent(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Room comes, or the end of the connection does.
-                Err(_) => break,
-            }
+        if let Some(link) = &mut self.link {
+            // A broken connection is heard of by its end.
+            let _ = link.output.flush(&link.stream);
         }
     }
 }

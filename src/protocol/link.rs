@@ -2,14 +2,15 @@
 //!
 //! The log writer listens, a supervisor connects: the one that forked it, and each that comes after. The log writer
 //! greets. The supervisor first says who it is (`attach`), then names every program (`open`), then says that these were
-//! all (`complete`); from then on it tells of changes.
+//! all (`complete`); from then on it tells of changes. The log writer gives back the descriptors that it was to keep
+//! (`kept`), then says that these were all (`recovered`).
 
 use super::line::Line;
 use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
-pub const LINK_VERSION: u32 = 1;
+pub const LINK_VERSION: u32 = 2;
 
 /// From the supervisor to the log writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Order {
     Attach {
         /// The path of `rpmd`.
         program: Bytes,
+        /// What it is told of limits.
+        limits: String,
     },
     /// Every program has been named since `attach`: those that were not are forgotten.
     Complete,
@@ -34,6 +37,16 @@ pub enum Order {
     Close {
         /// The program.
         id: u32,
+    },
+    /// Keep the descriptor that comes with this order for the next supervisor.
+    Keep {
+        /// What it is.
+        name: Bytes,
+    },
+    /// Do not keep it any more.
+    Drop {
+        /// What it is.
+        name: Bytes,
     },
     /// Write all that these programs have printed so far to their files, then answer with the token.
     Drain {
@@ -54,6 +67,13 @@ pub enum Report {
         /// Which version of this protocol is spoken.
         link: u32,
     },
+    /// The descriptor that comes with this report was kept.
+    Kept {
+        /// What it is.
+        name: Bytes,
+    },
+    /// All that was kept has been given back.
+    Recovered,
     /// What `Drain` with this token asked for is done.
     Drained {
         /// The token of the order.
@@ -70,7 +90,9 @@ impl Order {
     /// The order as a line.
     pub fn to_line(&self) -> Line {
         match self {
-            Order::Attach { program } => Line::new("attach").with("program", program),
+            Order::Attach { program, limits } => Line::new("attach")
+                .with("program", program)
+                .with("limits", limits),
             Order::Complete => Line::new("complete"),
             Order::Open { id, out, err } => {
                 let mut line = Line::new("open");
@@ -89,6 +111,8 @@ impl Order {
                 }
                 line
             }
+            Order::Keep { name } => Line::new("keep").with("name", name),
+            Order::Drop { name } => Line::new("drop").with("name", name),
             Order::Bye => Line::new("bye"),
         }
     }
@@ -99,6 +123,7 @@ impl Order {
         match line.tag.as_str() {
             "attach" => Some(Order::Attach {
                 program: line.get("program")?.to_vec(),
+                limits: line.text("limits")?.to_owned(),
             }),
             "complete" => Some(Order::Complete),
             "open" => Some(Order::Open {
@@ -114,6 +139,12 @@ impl Order {
                     token: line.number("token")?,
                 })
             }
+            "keep" => Some(Order::Keep {
+                name: line.get("name")?.to_vec(),
+            }),
+            "drop" => Some(Order::Drop {
+                name: line.get("name")?.to_vec(),
+            }),
             "bye" => Some(Order::Bye),
             _ => None,
         }
@@ -125,6 +156,8 @@ impl Report {
     pub fn to_line(&self) -> Line {
         match self {
             Report::Hello { link } => Line::new("hello").with("link", link.to_string()),
+            Report::Kept { name } => Line::new("kept").with("name", name),
+            Report::Recovered => Line::new("recovered"),
             Report::Drained { token } => Line::new("drained").with("token", token.to_string()),
             Report::Note { text } => Line::new("note").with("text", text),
         }
@@ -136,6 +169,10 @@ impl Report {
             "hello" => Some(Report::Hello {
                 link: line.number("link")?,
             }),
+            "kept" => Some(Report::Kept {
+                name: line.get("name")?.to_vec(),
+            }),
+            "recovered" => Some(Report::Recovered),
             "drained" => Some(Report::Drained {
                 token: line.number("token")?,
             }),
@@ -157,6 +194,7 @@ mod tests {
         for order in [
             Order::Attach {
                 program: path.clone(),
+                limits: "1:2:0".into(),
             },
             Order::Complete,
             Order::Open {
@@ -169,6 +207,8 @@ mod tests {
                 ids: vec![3, 5],
                 token: u64::MAX,
             },
+            Order::Keep { name: path.clone() },
+            Order::Drop { name: path.clone() },
             Order::Bye,
         ] {
             let line = Line::decode(&order.to_line().to_bytes()).unwrap();
@@ -176,6 +216,8 @@ mod tests {
         }
         for report in [
             Report::Hello { link: LINK_VERSION },
+            Report::Kept { name: path.clone() },
+            Report::Recovered,
             Report::Drained { token: 9 },
             Report::Note { text: "a b".into() },
         ] {

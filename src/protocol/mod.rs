@@ -6,9 +6,11 @@
 pub mod buffer;
 pub mod line;
 pub mod link;
+pub mod node;
 pub mod process;
 pub mod reply;
 pub mod request;
+pub mod verb;
 
 /// The version of the protocol; a client that asks for another one in `hello` is refused.
 pub const VERSION: u32 = 1;
@@ -20,12 +22,20 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "stay in the foreground and write the log to standard error too: for init and containers",
     ),
     (
+        "--standby",
+        "the same, and where another supervisor serves, wait for its end and take over",
+    ),
+    (
         "--launched",
         "used by rpm: another supervisor that serves already is no failure",
     ),
     (
         "--resume",
         "used by rpmd-log, to have a supervisor again when one died",
+    ),
+    (
+        "--limits=TEXT",
+        "used by rpmd-log: the limits that programs get",
     ),
     (
         "--updated=FD",

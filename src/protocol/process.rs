@@ -2,6 +2,7 @@
 
 use super::line::{Line, LineWriter};
 use crate::app::life::{Exit, State, Want};
+use crate::app::spec::ExecMode;
 
 /// How one program fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Process {
     pub unstable: u32,
     /// How the last run ended.
     pub exit: Option<Exit>,
+    /// How it was started.
+    pub mode: ExecMode,
     /// Which of its instances it is, from 0.
     pub instance: u32,
     /// Whose it is.
@@ -63,6 +66,13 @@ pub fn want_word(want: Want) -> &'static str {
     }
 }
 
+fn mode_of(word: Option<&str>) -> ExecMode {
+    match word {
+        Some("cluster") => ExecMode::Cluster,
+        _ => ExecMode::Fork,
+    }
+}
+
 /// What the word means.
 pub fn read_want(word: &[u8]) -> Option<Want> {
     match word {
@@ -90,6 +100,9 @@ impl Process {
             line.number(key, value);
         }
         line.number("instance", i64::from(self.instance));
+        if self.mode == ExecMode::Cluster {
+            line.field("mode", self.mode.word().as_bytes());
+        }
         line.number("uid", i64::from(self.uid));
         for (key, value) in [("cpu", self.cpu), ("memory", self.memory)] {
             if value > 0 {
@@ -112,6 +125,7 @@ impl Process {
             restarts: line.number("restarts")?,
             unstable: line.number("unstable")?,
             exit: read_exit(line),
+            mode: mode_of(line.text("mode")),
             instance: line.number("instance").unwrap_or(0),
             uid: line.number("uid").unwrap_or(0),
             cpu: line.number("cpu").unwrap_or(0),
@@ -140,6 +154,7 @@ impl Process {
             restarts: next("restarts")?.parse().ok()?,
             unstable: next("unstable")?.parse().ok()?,
             exit: None,
+            mode: ExecMode::Fork,
             instance: 0,
             uid: 0,
             cpu: 0,
@@ -151,6 +166,7 @@ impl Process {
                 "exit_code" => process.exit = Some(Exit::Code(value.parse().ok()?)),
                 "exit_signal" => process.exit = Some(Exit::Signal(value.parse().ok()?)),
                 "exit_unknown" => process.exit = Some(Exit::Unknown),
+                "mode" => process.mode = mode_of(Some(value)),
                 "instance" => process.instance = value.parse().ok()?,
                 "uid" => process.uid = value.parse().ok()?,
                 "cpu" => process.cpu = value.parse().ok()?,
@@ -180,6 +196,7 @@ mod tests {
             restarts: 3,
             unstable: 1,
             exit: None,
+            mode: ExecMode::Cluster,
             instance: 2,
             uid: 1000,
             cpu: 12,

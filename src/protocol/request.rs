@@ -1,40 +1,14 @@
-//! Requests, and the table of verbs that they are made of.
+//! Requests.
 
 use super::line::{Line, Malformed};
 use super::process::{read_want, want_word};
 use super::reply::{Code, Failure};
+use super::verb::VERBS;
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
 use crate::app::spec::Spec;
-use crate::app::value::Bytes;
+use crate::app::value::{Bytes, SignalNumber, Value};
 use crate::units;
-
-/// One verb of the protocol.
-pub struct Verb {
-    /// The tag of the request line.
-    pub name: &'static str,
-    /// Its fields, as they are written.
-    pub fields: &'static str,
-    /// One line that says what it does.
-    pub meaning: &'static str,
-}
-
-/// Every verb.
-#[rustfmt::skip]
-pub const VERBS: &[Verb] = &[
-    Verb { name: "hello", fields: "protocol=N", meaning: "agree on the protocol; refused, and the connection closed, when the version is not served" },
-    Verb { name: "ping", fields: "", meaning: "answer with the supervisor's pid and version" },
-    Verb { name: "start", fields: "script=PATH [FIELD=VALUE]… [env.NAME=VALUE]… [force=true] [want=down]", meaning: "start a program, or with want=down only add it to the list; answers when it runs, with a process line for each instance" },
-    Verb { name: "stop", fields: "target=WORD…", meaning: "stop programs; answers when nothing of them is left and their output is in the files" },
-    Verb { name: "restart", fields: "target=WORD… [env.NAME=VALUE]…", meaning: "stop and start programs, with an environment where one is given; answers when they run again" },
-    Verb { name: "delete", fields: "target=WORD…", meaning: "stop programs and forget them" },
-    Verb { name: "list", fields: "[target=WORD]…", meaning: "a process line for each program" },
-    Verb { name: "describe", fields: "[target=WORD]…", meaning: "a process line with every field for each program" },
-    Verb { name: "events", fields: "", meaning: "from now on an event line whenever the state of a program changes, until the client closes" },
-    Verb { name: "sync", fields: "", meaning: "answer when the list is on the disk, so that a crash of the machine costs nothing of it" },
-    Verb { name: "update", fields: "[program=PATH]", meaning: "execute the rpmd of this path, by default the present one, in the place of the running one; answers when that serves, or with the reason why the old one stays" },
-    Verb { name: "kill", fields: "[keep=true]", meaning: "stop and forget all programs, then end both daemons; with keep=true the programs run on for the next daemon" },
-];
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,9 +28,20 @@ pub enum Request {
     },
     Restart {
         targets: Vec<String>,
-        env: Option<Box<Spec>>,
+        /// What replaces what they were told: with an empty script, only the environment does.
+        told: Option<Box<Spec>>,
     },
     Delete {
+        targets: Vec<String>,
+    },
+    Pause {
+        targets: Vec<String>,
+    },
+    Resume {
+        targets: Vec<String>,
+    },
+    Signal {
+        signal: SignalNumber,
         targets: Vec<String>,
     },
     List {
@@ -85,6 +70,9 @@ impl Request {
             Request::Stop { .. } => "stop",
             Request::Restart { .. } => "restart",
             Request::Delete { .. } => "delete",
+            Request::Pause { .. } => "pause",
+            Request::Resume { .. } => "resume",
+            Request::Signal { .. } => "signal",
             Request::List { .. } => "list",
             Request::Describe { .. } => "describe",
             Request::Events => "events",
@@ -108,14 +96,20 @@ impl Request {
                     line.push("want", want_word(*want));
                 }
             }
-            Request::Restart { targets, env } => {
+            Request::Restart { targets, told } => {
                 push_targets(&mut line, targets);
-                if let Some(spec) = env {
+                if let Some(spec) = told {
                     push_pairs(&mut line, spec);
                 }
             }
+            Request::Signal { signal, targets } => {
+                line.push("signal", units::signal_name(signal.0));
+                push_targets(&mut line, targets);
+            }
             Request::Stop { targets }
             | Request::Delete { targets }
+            | Request::Pause { targets }
+            | Request::Resume { targets }
             | Request::List { targets }
             | Request::Describe { targets } => push_targets(&mut line, targets),
             Request::Update {
@@ -145,8 +139,11 @@ impl Request {
             "stop" => some_targets(line).map(|targets| Request::Stop { targets }),
             "restart" => restart(line),
             "delete" => some_targets(line).map(|targets| Request::Delete { targets }),
-            "list" => targets(line, &[]).map(|targets| Request::List { targets }),
-            "describe" => targets(line, &[]).map(|targets| Request::Describe { targets }),
+            "pause" => some_targets(line).map(|targets| Request::Pause { targets }),
+            "resume" => some_targets(line).map(|targets| Request::Resume { targets }),
+            "signal" => signal(line),
+            "list" => targets(line).map(|targets| Request::List { targets }),
+            "describe" => targets(line).map(|targets| Request::Describe { targets }),
             "events" => only(line, &[]).map(|()| Request::Events),
             "sync" => only(line, &[]).map(|()| Request::Sync),
             "update" => only(line, &["program"]).map(|()| Request::Update {
@@ -202,21 +199,31 @@ fn is_env(key: &str) -> bool {
     key == "env" || key.starts_with("env.")
 }
 
-/// The targets of a line that has no other keys but those of `also`.
-fn targets(line: &Line, also: &[&str]) -> Result<Vec<String>, Failure> {
-    let mut targets = Vec::new();
-    for (key, value) in &line.fields {
-        match key.as_str() {
-            "target" => targets.push(utf8(&line.tag, key, value)?.to_owned()),
-            key if also.contains(&"env") && is_env(key) => {}
-            key => return Err(bad(format!("{}: no field {key}", line.tag))),
+/// Some of the fields of a line.
+type Fields<'a> = Vec<&'a (String, Vec<u8>)>;
+
+/// The targets of a line, and its other fields.
+fn targets_and_others(line: &Line) -> Result<(Vec<String>, Fields<'_>), Failure> {
+    let (mut targets, mut others) = (Vec::new(), Vec::new());
+    for field in &line.fields {
+        match field.0.as_str() {
+            "target" => targets.push(utf8(&line.tag, "target", &field.1)?.to_owned()),
+            _ => others.push(field),
         }
     }
-    Ok(targets)
+    Ok((targets, others))
+}
+
+/// The targets of a line that has no other keys.
+fn targets(line: &Line) -> Result<Vec<String>, Failure> {
+    match targets_and_others(line)? {
+        (targets, others) if others.is_empty() => Ok(targets),
+        _ => only(line, &["target"]).map(|()| Vec::new()),
+    }
 }
 
 fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
-    let targets = targets(line, &[])?;
+    let targets = targets(line)?;
     match targets.is_empty() {
         true => Err(bad(format!(
             "{}: which program? target=all means every one",
@@ -226,73 +233,95 @@ fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
     }
 }
 
+fn signal(line: &Line) -> Result<Request, Failure> {
+    let mut signal = SignalNumber(0);
+    let given = line.get("signal");
+    let given = given.ok_or_else(|| bad("signal: which? signal=SIGUSR2, for example"))?;
+    signal
+        .read(given)
+        .map_err(|why| bad(format!("signal: {why}")))?;
+    let mut rest = line.clone();
+    rest.fields.retain(|(key, _)| key != "signal");
+    let targets = some_targets(&rest)?;
+    Ok(Request::Signal { signal, targets })
+}
+
 fn utf8<'a>(verb: &str, key: &str, value: &'a [u8]) -> Result<&'a str, Failure> {
     std::str::from_utf8(value).map_err(|_| bad(format!("{verb}: {key} is not UTF-8")))
 }
 
 fn restart(line: &Line) -> Result<Request, Failure> {
-    let targets = targets(line, &["env"])?;
+    let (targets, others) = targets_and_others(line)?;
     if targets.is_empty() {
         return Err(bad("restart: which program? target=all means every one"));
     }
-    let mut spec = Spec::default();
-    let variables = line.fields.iter().filter(|(key, _)| is_env(key));
-    let mut given = false;
-    for (key, value) in variables {
-        given = true;
-        spec.set(key, value)
-            .map_err(|why| bad(format!("restart: {why}")))?;
+    let whole = others.iter().any(|(key, _)| key == "script");
+    if let (false, Some((key, _))) = (whole, others.iter().find(|(key, _)| !is_env(key))) {
+        return Err(bad(format!("restart: no field {key} without script=PATH")));
     }
+    let given = !others.is_empty();
+    let spec = told("restart", others)?;
     Ok(Request::Restart {
         targets,
-        env: given.then(|| Box::new(spec)),
+        told: given.then(|| Box::new(spec)),
     })
 }
 
 fn start(line: &Line) -> Result<Request, Failure> {
-    let mut spec = Spec::default();
     let mut force = false;
     let mut want = Want::Up;
+    let mut others = Vec::new();
+    for field in &line.fields {
+        let (key, value) = field;
+        match key.as_str() {
+            "force" => force = utf8("start", key, value)? == "true",
+            "want" => want = read_want(value).ok_or_else(|| bad("start: want is up or down"))?,
+            _ => others.push(field),
+        }
+    }
+    let spec = told("start", others)?;
+    if spec.script.is_empty() {
+        return Err(bad("start: which program? script=PATH says it"));
+    }
+    Ok(Request::Start {
+        spec: Box::new(spec),
+        force,
+        want,
+    })
+}
+
+/// What a program is told by the fields of a request.
+fn told(verb: &str, fields: Fields) -> Result<Spec, Failure> {
+    let mut spec = Spec::default();
     let mut assignments: Vec<Vec<u8>> = Vec::new();
-    for (key, value) in &line.fields {
-        if key == "force" {
-            force = utf8("start", key, value)? == "true";
-        } else if key == "want" {
-            want = read_want(value).ok_or_else(|| bad("start: want is up or down"))?;
-        } else if let Some(name) = key.strip_prefix("env.") {
+    for (key, value) in fields {
+        if let Some(name) = key.strip_prefix("env.") {
             assignments.push([name.as_bytes(), b"=", value].concat());
         } else if key == "env" {
             assignments.push(value.clone());
         } else if !spec
             .set(key, value)
-            .map_err(|why| bad(format!("start: {why}")))?
+            .map_err(|why| bad(format!("{verb}: {why}")))?
         {
             let names = FIELDS.iter().flat_map(field::Field::names);
             let hint = units::nearest(key, names);
             let hint = hint
                 .map(|k| format!(" (did you mean {k}?)"))
                 .unwrap_or_default();
-            return Err(bad(format!("start: no field {key}{hint}")));
+            return Err(bad(format!("{verb}: no field {key}{hint}")));
         }
     }
     if assignments
         .iter()
         .any(|a| a.contains(&0) || !a.contains(&b'=') || a.starts_with(b"="))
     {
-        return Err(bad(
-            "start: env: a variable is NAME=VALUE, without a NUL byte",
-        ));
-    }
-    if spec.script.is_empty() {
-        return Err(bad("start: which program? script=PATH says it"));
+        return Err(bad(format!(
+            "{verb}: env: a variable is NAME=VALUE, without a NUL byte"
+        )));
     }
     let all = assignments.iter().map(Vec::as_slice);
     spec.env = std::rc::Rc::new(crate::app::spec::Environment::from_assignments(all));
-    Ok(Request::Start {
-        spec: Box::new(spec),
-        force,
-        want,
-    })
+    Ok(spec)
 }
 
 #[cfg(test)]
@@ -314,7 +343,7 @@ mod tests {
             Request::Hello { protocol: 1 },
             Request::Ping,
             Request::Start {
-                spec: Box::new(spec),
+                spec: Box::new(spec.clone()),
                 force: true,
                 want: Want::Down,
             },
@@ -323,13 +352,27 @@ mod tests {
             },
             Request::Restart {
                 targets: targets.clone(),
-                env: None,
+                told: None,
             },
             Request::Restart {
                 targets: targets.clone(),
-                env: Some(Box::new(env)),
+                told: Some(Box::new(env)),
+            },
+            Request::Restart {
+                targets: targets.clone(),
+                told: Some(Box::new(spec)),
             },
             Request::Delete {
+                targets: targets.clone(),
+            },
+            Request::Pause {
+                targets: targets.clone(),
+            },
+            Request::Resume {
+                targets: targets.clone(),
+            },
+            Request::Signal {
+                signal: SignalNumber(10),
                 targets: targets.clone(),
             },
             Request::List {
@@ -376,6 +419,12 @@ mod tests {
             ("ping x=1", "no field x"),
             ("hello protocol=new", "number"),
             ("restart target=a name=b", "no field name"),
+            ("signal target=a", "which"),
+            ("signal signal=SIGNONE target=a", "not a signal"),
+            ("signal signal=9", "which program"),
+            ("restart target=a script=x nmae=b", "did you mean name?"),
+            ("restart target=a env.A=%00", "NUL"),
+            ("list target=a x=1", "no field x"),
         ] {
             let failure = Request::from_line(&Line::decode(line.as_bytes()).unwrap()).unwrap_err();
             assert_eq!(failure.code, Code::BadRequest);

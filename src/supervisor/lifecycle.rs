@@ -3,9 +3,10 @@
 
 use std::os::fd::AsFd;
 
+use super::ending::Ending;
 use super::program::{Program, Stream};
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
 use crate::app::value::Bytes;
@@ -37,7 +38,11 @@ impl Supervisor {
         if before.state != after.state {
             self.publish(id);
         }
-        if self.ending != Some(Ending::Keep) {
+        if self.ending == Some(Ending::Keep) {
+            if matches!(event, Event::Exited(..)) {
+                self.unrecorded.push(id);
+            }
+        } else {
             if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
                 // What is wanted is on disk before anything is done about it.
                 self.record(id);
@@ -53,6 +58,8 @@ impl Supervisor {
                 self.note(id, "did not end in time: killing it");
                 self.signal_with(id, Some(Signal::KILL));
             }
+            Some(Action::Suspend) => self.signal_with(id, Some(Signal::STOP)),
+            Some(Action::Continue) => self.signal_with(id, Some(Signal::CONT)),
             None => {}
         }
         if after.state == State::Errored && before.state != State::Errored {
@@ -63,6 +70,8 @@ impl Supervisor {
         }
         if after.at_rest() && !before.at_rest() {
             self.remove_pid_file(id);
+            let name = self.programs.get(&id).map(|p| p.spec.name.clone());
+            self.release_sockets(&name.unwrap_or_default());
         }
     }
 
@@ -82,11 +91,19 @@ impl Supervisor {
         }
     }
 
-    fn record(&mut self, id: u32) {
-        if let Some(program) = self.programs.get(&id) {
-            if let Err(e) = records::rewrite_status(&self.home, program) {
-                self.note(id, format_args!("cannot be recorded: {}", Reason(&e)));
+    pub(super) fn record(&mut self, id: u32) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        program.unrecorded = match records::rewrite_status(&self.home, program) {
+            Ok(()) => None,
+            Err(e) => {
+                let path = self.home.records(id).status();
+                Some(format!("writing {}: {}", path.display(), Reason(&e)))
             }
+        };
+        if let Some(why) = program.unrecorded.clone() {
+            self.note(id, format_args!("cannot be recorded: {why}"));
         }
     }
 
@@ -99,12 +116,13 @@ impl Supervisor {
     /// Makes some of the processes that are due. Returns whether there are more.
     pub(super) fn launch_some(&mut self) -> bool {
         for _ in 0..LAUNCHES_A_TURN {
-            let Some(id) = self.launches.pop_front() else {
+            let next = self.launches.iter().position(|id| self.may_launch(*id));
+            let Some(id) = next.and_then(|at| self.launches.remove(at)) else {
                 return false;
             };
             self.launch(id);
         }
-        !self.launches.is_empty()
+        self.launches.iter().any(|id| self.may_launch(*id))
     }
 
     fn launch(&mut self, id: u32) {
@@ -120,10 +138,18 @@ impl Supervisor {
         program.group = None;
         program.led = None;
         program.run = program.run.saturating_add(1);
-        let plan = program.plan(&self.home, self.nofile);
+        let mut given = match self.give(id) {
+            Ok(given) => given,
+            Err(e) => return self.not_launched(id, e.to_string()),
+        };
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let plan = program.plan(&self.home, &self.limits, &given);
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
+            given: &given.fds,
             lock: self.lock.fd(),
         };
         let spawned = match &plan {
@@ -136,15 +162,17 @@ impl Supervisor {
                 program.group = Some(spawned.pid);
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
+                self.open_channel(id, given.channel.take());
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
-            Err(e) => {
-                let why = format!("making a process: {}", Reason(&e));
-                self.note(id, &why);
-                program_failed(self.programs.get_mut(&id), why);
-                self.feed(id, Event::NotSpawned);
-            }
+            Err(e) => self.not_launched(id, format!("making a process: {}", Reason(&e))),
         }
+    }
+
+    fn not_launched(&mut self, id: u32, why: String) {
+        self.note(id, &why);
+        program_failed(self.programs.get_mut(&id), why);
+        self.feed(id, Event::NotSpawned);
     }
 
     /// Reads what the child between fork and exec has to say.
@@ -198,8 +226,8 @@ impl Supervisor {
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                wait::reap(pid);
-                self.other_ended(pid);
+                let exit = wait::reap(pid);
+                self.other_ended(pid, exit);
             }
         }
         for (id, exit) in dead {
@@ -209,8 +237,8 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    fn other_ended(&mut self, pid: Pid) {
-        self.sync_child_ended(pid);
+    fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
+        self.sync_child_ended(pid, exit);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }
@@ -234,7 +262,10 @@ impl Supervisor {
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
             program.ended = program.run;
-            if program.life.state == State::Online {
+        }
+        self.close_channel(id);
+        if let Some(program) = self.programs.get_mut(&id) {
+            if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));
             }
         }
@@ -316,6 +347,7 @@ fn sentence(
         Stage::Stderr => format!("opening {}", records.err().display()),
         Stage::Record => format!("recording its pid in {}", records.pid().display()),
         Stage::PidFile => format!("writing {}", program.pid_file(home).display()),
+        Stage::Given => "passing descriptors on".to_owned(),
         Stage::Limits => "setting the limit of open files".to_owned(),
         Stage::Directory => format!("entering {}", text(&program.spec.cwd)),
         Stage::Script => format!("opening {}", text(&program.spec.script)),

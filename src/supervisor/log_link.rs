@@ -1,16 +1,18 @@
 //! The supervisor's end of the connection with the log writer.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use crate::app::value::Bytes;
 use crate::logger::{self, Batch};
 use crate::paths::Home;
-use crate::protocol::buffer::{LineBuffer, OutBuffer};
+use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report};
 use crate::sys::daemonize::{Fork, fork};
+use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
 
@@ -27,7 +29,15 @@ pub struct LogLink {
     /// What outlives a log writer that is killed.
     batch: Option<Batch>,
     input: LineBuffer,
-    output: OutBuffer,
+    output: Outbox,
+    /// What has come with the input and was not taken yet.
+    fds: VecDeque<OwnedFd>,
+    /// What it has kept for this supervisor.
+    kept: Vec<(Bytes, OwnedFd)>,
+    /// It has given back all that it had kept.
+    recovered: bool,
+    /// That is news.
+    news: bool,
     /// What was asked to be drained and is not known to be, by token: a new log writer is asked again.
     drains: BTreeMap<u64, Vec<u32>>,
     tokens: u64,
@@ -36,7 +46,7 @@ pub struct LogLink {
 impl LogLink {
     /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
     /// dies; then it has to be told of the programs.
-    pub fn start(&mut self, home: &Home, program: &Bytes) -> io::Result<()> {
+    pub fn start(&mut self, home: &Home, program: &Bytes, limits: &str) -> io::Result<()> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
             none => none.insert(Batch::open(&home.batch())?),
@@ -50,7 +60,13 @@ impl LogLink {
             // Nobody listens.
             Err(_) => {
                 let _ = std::fs::remove_file(&path);
-                let listener = socket::listen(&path)?;
+                let listener = socket::listen(&path).map_err(|e| {
+                    let what = format!(
+                        "listening at {}: {e}; move away what is there",
+                        path.display()
+                    );
+                    io::Error::new(e.kind(), what)
+                })?;
                 if fork()? == Fork::Child {
                     logger::run(listener, home.clone(), batch);
                 }
@@ -58,12 +74,15 @@ impl LogLink {
             }
         };
         self.input = LineBuffer::default();
-        self.output = OutBuffer::default();
+        self.output = Outbox::default();
+        self.fds.clear();
         self.greeted = false;
+        self.recovered = false;
         self.replaced = false;
         self.end = Some(end);
         self.order(&Order::Attach {
             program: program.clone(),
+            limits: limits.to_owned(),
         });
         Ok(())
     }
@@ -71,8 +90,8 @@ impl LogLink {
     /// Has the log writer leave, so that another takes its place: this one runs the code of a former release.
     pub fn replace(&mut self) {
         self.replaced = true;
-        self.output = OutBuffer::default();
-        Order::Bye.to_line().encode(self.output.tail());
+        self.output = Outbox::default();
+        self.output.push(Order::Bye.to_line().to_bytes(), None);
     }
 
     /// Whether it was to be expected that it leaves: it was asked to, or was leaving when it was found.
@@ -109,15 +128,35 @@ impl LogLink {
     pub fn interest(&self) -> Interest {
         Interest {
             read: true,
-            write: self.greeted && !self.output.pending().is_empty(),
+            write: self.greeted && !self.output.is_empty(),
         }
     }
 
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
+        self.order_with(order, None);
+    }
+
+    /// Says something that comes with a descriptor.
+    pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
         if self.end.is_some() && !self.replaced {
-            order.to_line().encode(self.output.tail());
+            self.output.push(order.to_line().to_bytes(), fd);
         }
+    }
+
+    /// Something is not to be kept any more.
+    pub fn drop_kept(&mut self, name: Bytes) {
+        self.order(&Order::Drop { name });
+    }
+
+    /// Whether all that was kept for this supervisor is here.
+    pub fn recovered(&self) -> bool {
+        self.recovered
+    }
+
+    /// What was kept, once all of it is here.
+    pub fn take_kept(&mut self) -> Option<Vec<(Bytes, OwnedFd)>> {
+        std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
     /// Asks that all that these programs have printed be written; the token of the answer.
@@ -138,16 +177,9 @@ impl LogLink {
 
     /// Sends what the log writer takes.
     pub fn flush(&mut self) {
-        while let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
-            if self.output.pending().is_empty() {
-                break;
-            }
-            match socket::send(stream, self.output.pending()) {
-                Ok(n) => self.output.sent(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // A broken pair is heard of by its end of file.
-                Err(_) => break,
-            }
+        if let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
+            // A broken connection is heard of by its end.
+            let _ = self.output.flush(stream);
         }
     }
 
@@ -158,8 +190,7 @@ impl LogLink {
             return Ok(notes);
         };
         let mut buffer = [0; 4096];
-        let mut stream = stream;
-        match stream.read(&mut buffer) {
+        match passing::receive(stream, &mut buffer, &mut self.fds) {
             Ok(0) => return Err(()),
             Ok(n) => self.input.push(buffer.get(..n).unwrap_or_default()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -173,6 +204,13 @@ impl LogLink {
                     if link != LINK_VERSION {
                         self.replace();
                     }
+                }
+                Some(Report::Kept { name }) => {
+                    self.kept.extend(self.fds.pop_front().map(|fd| (name, fd)));
+                }
+                Some(Report::Recovered) => {
+                    self.recovered = true;
+                    self.news = true;
                 }
                 Some(Report::Drained { token }) => {
                     self.drains.remove(&token);

@@ -6,8 +6,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::channel::Channel;
+use super::cluster::Given;
+use super::limits::Limits;
 use crate::app::command::{Command, DEFAULT_PATH};
-use crate::app::life::{Life, Policy};
+use crate::app::life::{Life, Policy, Want};
 use crate::app::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
@@ -38,6 +41,10 @@ pub struct Program {
     pub run: u32,
     /// The last run whose end has been dealt with.
     pub ended: u32,
+    /// What was wanted of it when the daemon began to end: so it is recorded.
+    pub wanted: Option<Want>,
+    /// Why what is wanted of it is not on record.
+    pub unrecorded: Option<String>,
     /// What the child between fork and exec reports by.
     pub report: Option<OwnedFd>,
     /// Why the last launch did not come to the program.
@@ -52,6 +59,8 @@ pub struct Program {
     pub adopted: Option<PidFd>,
     /// The leader of the last run after its end: its group is found by it, never another that took the number.
     pub led: Option<PidFd>,
+    /// The channel of a Node worker.
+    pub channel: Option<Channel>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// The log writer drains it.
@@ -81,6 +90,8 @@ impl Program {
             since: 0,
             run: 0,
             ended: 0,
+            wanted: None,
+            unrecorded: None,
             report: None,
             failure: None,
             group: None,
@@ -88,6 +99,7 @@ impl Program {
             foreign: false,
             adopted: None,
             led: None,
+            channel: None,
             fifos: None,
             logged: false,
             gauge: None,
@@ -116,6 +128,7 @@ impl Program {
             restarts: self.life.restarts,
             unstable: self.life.unstable,
             exit: self.life.exit,
+            mode: self.spec.exec_mode,
             instance: self.instance,
             uid: user::effective_uid(),
             cpu: 0,
@@ -146,7 +159,6 @@ impl Program {
                 line.field(&key, &value);
             }
         }
-        line.field("mode", b"fork");
         for (key, path) in [
             ("out_path", self.log_file(home, Stream::Out)),
             ("error_path", self.log_file(home, Stream::Err)),
@@ -210,7 +222,7 @@ impl Program {
     }
 
     /// What the child must do.
-    pub fn plan(&self, home: &Home, nofile: (u64, u64)) -> Result<Plan, NulError> {
+    pub fn plan(&self, home: &Home, limits: &Limits, given: &Given) -> Result<Plan, NulError> {
         let records = home.records(self.id);
         let command = Command::of(&self.spec);
         let c_strings = |all: Vec<Vec<u8>>| -> Result<Vec<CString>, NulError> {
@@ -219,7 +231,7 @@ impl Program {
         Ok(Plan {
             programs: c_strings(command.programs)?,
             argv: c_strings(command.argv)?,
-            env: self.environment(home)?,
+            env: self.environment(home, given)?,
             script: match command.interpreted {
                 true => Some(CString::new(self.spec.script.as_slice())?),
                 false => None,
@@ -231,20 +243,41 @@ impl Program {
             record: c_path(&records.pid())?,
             run: self.run,
             pid_file: Some(c_path(&self.pid_file(home))?),
-            nofile,
+            nofile: limits.nofile,
+            nice: limits.nice,
+            listen_pid: !given.names.is_empty(),
         })
     }
 
+    /// What tells it of the descriptors that it is given.
+    fn told_of(&self, given: &Given) -> Vec<(&'static str, Vec<u8>)> {
+        let mut told = Vec::new();
+        let sockets = given.names.len();
+        if sockets > 0 {
+            told.push(("LISTEN_FDS", sockets.to_string().into_bytes()));
+            told.push(("LISTEN_FDNAMES", given.names.join(":").into_bytes()));
+        }
+        if given.channel.is_some() {
+            told.push(("NODE_CHANNEL_FD", (3 + sockets).to_string().into_bytes()));
+            told.push(("NODE_CHANNEL_SERIALIZATION_MODE", b"json".to_vec()));
+            let number = self.instance.saturating_add(1);
+            told.push(("NODE_UNIQUE_ID", number.to_string().into_bytes()));
+        }
+        told
+    }
+
     /// The environment it was started with, and what tells it about itself.
-    fn environment(&self, home: &Home) -> Result<Vec<CString>, NulError> {
+    fn environment(&self, home: &Home, given: &Given) -> Result<Vec<CString>, NulError> {
         let home = home.root().as_os_str().as_bytes();
-        let own = self.spec.told(self.id, self.instance, home);
+        let mut own = self.spec.told(self.id, self.instance, home).to_vec();
+        own.extend(self.told_of(given));
+        // Those of whoever started it mean other descriptors.
+        let foreign =
+            |name: &[u8]| name.starts_with(b"LISTEN_") || name.starts_with(b"NODE_CHANNEL");
         let mut env = Vec::new();
         for assignment in self.spec.env.assignments() {
-            if !own
-                .iter()
-                .any(|(name, _)| name.as_bytes() == name_of(assignment))
-            {
+            let name = name_of(assignment);
+            if !foreign(name) && !own.iter().any(|(own, _)| own.as_bytes() == name) {
                 env.push(CString::new(assignment)?);
             }
         }
@@ -320,7 +353,9 @@ mod tests {
             s.set("env", b"RPM_ID=99").unwrap();
             s.set("env", b"A=b").unwrap();
         });
-        let env = made.environment(&Home::new("/h".into())).unwrap();
+        let env = made
+            .environment(&Home::new("/h".into()), &Given::default())
+            .unwrap();
         let has = |text: &str| {
             env.iter()
                 .filter(|a| a.to_bytes() == text.as_bytes())

@@ -4,16 +4,21 @@ use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
 use super::connection::Connection;
+use super::ending::Ending;
 use super::program::Program;
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
+use crate::app::value::SignalNumber;
+use crate::error::Reason;
+use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
 use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
 
 /// How many requests of one client are looked at in one turn of the loop.
 const REQUESTS_A_TURN: usize = 32;
@@ -59,7 +64,10 @@ impl Supervisor {
             Request::Start { spec, force, want } => self.start(*spec, force, want),
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
-            Request::Restart { targets, env } => self.restart(&targets, env),
+            Request::Restart { targets, told } => self.restart(&targets, told),
+            Request::Pause { targets } => self.each(&targets, Event::Pause),
+            Request::Resume { targets } => self.each(&targets, Event::Resume),
+            Request::Signal { signal, targets } => self.signal(&targets, signal),
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
@@ -112,12 +120,7 @@ impl Supervisor {
         if spec.name.is_empty() {
             spec.name = default_name(&spec.script);
         }
-        if spec.instances == 0 || spec.instances > 10_000 {
-            return refuse(
-                Code::BadRequest,
-                "start: instances is 1 to 10000".to_owned(),
-            );
-        }
+        check_instances(&spec)?;
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
         if let (Some(other), false) = (namesake, force) {
             let script = String::from_utf8_lossy(&other.spec.script);
@@ -145,13 +148,15 @@ impl Supervisor {
         Ok(Answer::Later(Pending::Stop(Turn::of(ids), then)))
     }
 
-    fn restart(&mut self, targets: &[String], env: Option<Box<Spec>>) -> Result<Answer, Failure> {
+    fn restart(&mut self, targets: &[String], told: Option<Box<Spec>>) -> Result<Answer, Failure> {
         self.refuse_when_ending()?;
         let ids = self.select(targets)?;
-        if let Some(given) = env {
-            let env = self.share_environment(given.env);
+        if let Some(mut told) = told {
+            check_instances(&told)?;
+            told.env = self.share_environment(told.env);
+            let told = Rc::new(*told);
             for id in &ids {
-                self.replace_environment(*id, &env)?;
+                self.replace_spec(*id, &told)?;
             }
         }
         for id in &ids {
@@ -161,6 +166,43 @@ impl Supervisor {
             self.feed(*id, Event::Restart);
         }
         Ok(Answer::Later(Pending::Restart(Turn::of(ids))))
+    }
+
+    /// Has programs hold still or go on; one that does not run is none of those.
+    fn each(&mut self, targets: &[String], event: Event) -> Result<Answer, Failure> {
+        let ids = self.running(targets)?;
+        for id in &ids {
+            self.feed(*id, event);
+        }
+        Ok(listing(ids))
+    }
+
+    fn signal(&mut self, targets: &[String], signal: SignalNumber) -> Result<Answer, Failure> {
+        let ids = self.running(targets)?;
+        let signal = Signal::new(signal.0);
+        let signal = signal.ok_or_else(|| Failure::new(Code::BadRequest, "no such signal"))?;
+        for id in &ids {
+            self.signal_one(*id, signal).map_err(|e| {
+                let name = self.programs.get(id).map_or("", |p| p.spec.name.as_str());
+                let message = format!("signalling {name}: {}", Reason(&e));
+                Failure::new(Code::NotRunning, message)
+            })?;
+        }
+        Ok(listing(ids))
+    }
+
+    /// Those of the programs that run; it is a failure when none does.
+    fn running(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
+        let mut ids = self.select(targets)?;
+        let runs = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.pid != 0);
+        ids.retain(runs);
+        match ids.is_empty() {
+            true => {
+                let message = format!("{} is not running", targets.join(", "));
+                Err(Failure::new(Code::NotRunning, message))
+            }
+            false => Ok(ids),
+        }
     }
 
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
@@ -206,10 +248,14 @@ impl Supervisor {
         Ok(id)
     }
 
-    /// Takes a program that is at rest off the list.
-    pub(super) fn forget(&mut self, id: u32) {
+    /// Takes a program that is at rest off the list. Where its records cannot be removed it stays there.
+    pub(super) fn forget(&mut self, id: u32) -> std::result::Result<(), String> {
+        records::remove(&self.home, id).map_err(|e| {
+            let records = self.home.records(id);
+            format!("removing {}: {}", records.folder().display(), Reason(&e))
+        })?;
         let Some(program) = self.programs.remove(&id) else {
-            return;
+            return Ok(());
         };
         if id.saturating_add(1) == self.next_id {
             // No number means two programs, even if this supervisor is killed.
@@ -218,27 +264,39 @@ impl Supervisor {
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));
-        if let Err(e) = records::remove(&self.home, id) {
-            self.journal.note(format_args!(
-                "{}: removing its records: {e}",
-                program.spec.name
-            ));
-        }
         self.unsynced(id, true);
         self.tell_followers("deleted", &program);
+        Ok(())
     }
 
-    fn replace_environment(&mut self, id: u32, env: &Rc<Environment>) -> Result<(), Failure> {
+    /// Replaces what a program was told: all but its name and namespace, or without a script the environment alone.
+    fn replace_spec(&mut self, id: u32, told: &Rc<Spec>) -> Result<(), Failure> {
         let Some(program) = self.programs.get_mut(&id) else {
             return Ok(());
         };
-        let mut spec = Spec::clone(&program.spec);
-        spec.env = Rc::clone(env);
-        program.spec = Rc::new(spec);
-        records::rewrite_spec(&self.home, program).map_err(|e| {
-            let message = format!("recording the environment of {}: {e}", program.spec.name);
-            Failure::new(Code::Internal, message)
-        })?;
+        let whole = !told.script.is_empty();
+        let mut spec = Spec::clone(if whole { told } else { &program.spec });
+        spec.env = Rc::clone(&told.env);
+        spec.name.clone_from(&program.spec.name);
+        spec.namespace.clone_from(&program.spec.namespace);
+        let spec = match spec == **told {
+            true => Rc::clone(told),
+            false => Rc::new(spec),
+        };
+        let pid_file = program.pid_file(&self.home);
+        let before = std::mem::replace(&mut program.spec, spec);
+        if let Err(e) = record_spec(&self.home, program) {
+            program.spec = before;
+            let message = format!("recording what {} was told: {e}", program.spec.name);
+            return Err(Failure::new(Code::Internal, message));
+        }
+        if whole {
+            // Its files may be others now: the log writer is told when it runs again.
+            program.logged = false;
+            if program.pid_file(&self.home) != pid_file {
+                let _ = std::fs::remove_file(pid_file);
+            }
+        }
         self.unsynced(id, false);
         Ok(())
     }
@@ -254,12 +312,37 @@ impl Supervisor {
     }
 }
 
+/// The answer that lists these programs.
+fn listing(ids: Vec<u32>) -> Answer {
+    Answer::Later(Pending::Rows(Rows {
+        ids,
+        done: 0,
+        full: false,
+    }))
+}
+
 /// What is answered at once, and what later.
 pub(super) enum Answer {
     /// The last line, now.
     Now(Line),
     /// When it is true.
     Later(Pending),
+}
+
+/// Records what a program is told from now on, and makes the folder of its pid file.
+fn record_spec(home: &Home, program: &Program) -> crate::error::Result<()> {
+    use crate::error::Context;
+    if !program.spec.pid_file.is_empty() {
+        make_parent(&program.pid_file(home))?;
+    }
+    records::rewrite_spec(home, program).doing(|| "writing its record")
+}
+
+fn check_instances(spec: &Spec) -> Result<(), Failure> {
+    match spec.instances {
+        1..=10_000 => Ok(()),
+        _ => Err(Failure::new(Code::BadRequest, "instances is 1 to 10000")),
+    }
 }
 
 fn make_parent(path: &std::path::Path) -> crate::error::Result<()> {

@@ -16,6 +16,10 @@ pub enum Timer {
     Logger,
     /// Another release has had its time to prove itself.
     Check,
+    /// Closing sockets that nobody asks for any more.
+    Sockets,
+    /// Answers have waited long enough for the log writer.
+    Patience,
     /// Bringing changes of the list to the disk.
     Sync,
     /// Giving up waiting for clients at the end.

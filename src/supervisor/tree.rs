@@ -75,7 +75,9 @@ impl Supervisor {
                 signal_stray(proc, *stray, signal);
             }
             // A stopped program does not see its signal before it goes on.
-            send(Signal::CONT);
+            if signal != Signal::STOP {
+                send(Signal::CONT);
+            }
             for stray in strays {
                 if !program.strays.contains(&stray) {
                     program.strays.push(stray);
@@ -83,7 +85,21 @@ impl Supervisor {
             }
         } else {
             send(signal);
-            send(Signal::CONT);
+            if signal != Signal::STOP {
+                send(Signal::CONT);
+            }
+        }
+    }
+
+    /// Sends a signal to the leader alone, as somebody has asked. Fails where there is none.
+    pub(super) fn signal_one(&self, id: u32, signal: Signal) -> std::io::Result<()> {
+        let program = self.programs.get(&id);
+        let program = program.filter(|program| program.life.pid != 0);
+        let program = program.ok_or(std::io::ErrorKind::NotFound)?;
+        match (&program.adopted, Pid::new(program.life.pid)) {
+            (Some(held), _) => held.signal(signal),
+            (None, Some(pid)) => signal::kill(pid, signal),
+            (None, None) => Err(std::io::ErrorKind::NotFound.into()),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::answer::Pending;
+use super::channel::Channel;
 use super::server::Supervisor;
 use super::timers::Timer;
 use super::{handover, records, state};
@@ -26,6 +27,8 @@ use crate::sys::{fd, reexec};
 
 /// How long a new release may take to prove itself. ms
 const CHECK_TIME: u64 = 10_000;
+/// How long channels of Node workers may take to come to rest. ms
+const REST_TIME: u64 = 500;
 /// How much of what it says is listened to, in bytes.
 const CHECK_TEXT: usize = 4096;
 
@@ -40,12 +43,14 @@ pub struct Update {
     said: Vec<u8>,
     /// It has proved it.
     proved: bool,
+    /// Channels of workers have had their time to come to rest.
+    waited: bool,
 }
 
 /// What `rpmd --self-check` prints: whether this release can take over the home.
 pub fn self_check(home: &Home) -> Result<String> {
     state::State::read(home)?;
-    let ids = records::ids(home);
+    let ids = records::ids(home)?;
     let readable = ids.iter().filter(|id| records::read(home, **id).is_ok());
     let line = Line::new("ok")
         .with("release", RELEASE)
@@ -75,6 +80,7 @@ impl Supervisor {
             answer,
             said: Vec::new(),
             proved: false,
+            waited: false,
         });
         self.timers.set(Timer::Check, Some(self.now + CHECK_TIME));
         Ok(())
@@ -96,7 +102,7 @@ impl Supervisor {
             Ok(0) => match proof(&update.said) {
                 Ok(()) => {
                     update.proved = true;
-                    self.timers.set(Timer::Check, None);
+                    self.timers.set(Timer::Check, Some(self.now + REST_TIME));
                 }
                 Err(why) => self.give_up_update(&why),
             },
@@ -113,8 +119,12 @@ impl Supervisor {
 
     /// It has had its time.
     pub(super) fn check_is_late(&mut self) {
+        if let Some(update) = self.update.as_mut().filter(|update| update.proved) {
+            update.waited = true;
+            return;
+        }
         if let Some(prover) = self.update.as_ref().and_then(|update| update.prover) {
-            let _ = signal::kill(prover, Signal::KILL);
+            let _ = signal::kill_group(prover, Signal::KILL);
         }
         self.give_up_update("it does not answer");
     }
@@ -124,6 +134,11 @@ impl Supervisor {
         let Some(update) = self.update.as_ref().filter(|update| update.proved) else {
             return;
         };
+        // What is half said on a channel would be lost; the channels themselves are kept by the log writer.
+        let mut channels = self.programs.values().filter_map(|p| p.channel.as_ref());
+        if !update.waited && !channels.all(Channel::rests) {
+            return;
+        }
         if self.ending.is_some() {
             self.give_up_update("the daemon is ending");
             return;

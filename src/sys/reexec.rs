@@ -74,6 +74,20 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
     open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Starts the first of these command lines that can be executed, in a process that is heard of only by its end: with
+/// status 127 where none can.
+pub fn start(ways: &[Vec<CString>], env: &[CString]) -> io::Result<Pid> {
+    match fork()? {
+        Fork::Parent(pid) => Ok(pid),
+        Fork::Child => {
+            for argv in ways {
+                execve(argv, env);
+            }
+            exit_now(127)
+        }
+    }
+}
+
 /// Starts a program whose answer, what it prints to either stream, can be read without blocking from the descriptor.
 /// A program that cannot be executed answers nothing but the reason.
 pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
@@ -83,6 +97,8 @@ pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
     match fork()? {
         Fork::Parent(pid) => Ok((pid, out)),
         Fork::Child => {
+            // A group of its own, so that all of it can be ended.
+            super::daemonize::new_session();
             signal::reset_all();
             signal::unblock_all();
             let (from, to) = (null.as_raw_fd(), into.as_raw_fd());
@@ -100,6 +116,7 @@ pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::life::Exit;
     use crate::sys::poll::{Interest, PollSet};
     use crate::sys::wait;
 
@@ -128,6 +145,17 @@ mod tests {
         let script = "echo $HOME; echo two >&2";
         assert_eq!(answer(&["/bin/sh", "-c", script]), "/here\ntwo\n");
         assert!(answer(&["/nonexistent"]).contains("No such file"));
+    }
+
+    #[test]
+    fn the_first_way_that_there_is_is_gone() {
+        let way = |words: &[&str]| words.iter().map(|w| CString::new(*w).unwrap()).collect();
+        let ways: [Vec<CString>; 2] = [way(&["/nonexistent"]), way(&["/bin/sh", "-c", "exit 3"])];
+        let env = environment_with("HOME", b"/");
+        let pid = start(&ways, &env).unwrap();
+        assert_eq!(wait::wait_for(pid), Some(Exit::Code(3)));
+        let pid = start(&ways[..1], &env).unwrap();
+        assert_eq!(wait::wait_for(pid), Some(Exit::Code(127)));
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Signal {
     pub const TERM: Signal = Signal(libc::SIGTERM);
     pub const CHLD: Signal = Signal(libc::SIGCHLD);
     pub const CONT: Signal = Signal(libc::SIGCONT);
+    pub const STOP: Signal = Signal(libc::SIGSTOP);
+    pub const TSTP: Signal = Signal(libc::SIGTSTP);
+    pub const TTOU: Signal = Signal(libc::SIGTTOU);
+    pub const WINCH: Signal = Signal(libc::SIGWINCH);
 }
 
 /// One more than the highest signal number of Linux.
@@ -64,6 +68,29 @@ pub fn group_exists(leader: Pid) -> bool {
 pub fn set_default(signal: Signal) {
     // SAFETY: SIG_DFL is a valid disposition; no handler code of ours is involved.
     unsafe { libc::signal(signal.0, libc::SIG_DFL) };
+}
+
+/// Lets a signal do to this process what it does to one that does not care: end it, or stop it until it is
+/// continued. To the whole process group where the terminal would have signalled all of it. Afterwards the signal
+/// is caught as before. `signal(7)`
+pub fn act_by_default(signal: Signal, whole_group: bool) {
+    let target = if whole_group { 0 } else { Pid::own() };
+    // SAFETY: sets and actions are plain data that live on this stack during the calls; the default action is
+    // restored to what it was. The signal stays pending until it is let in, and is let in by the mask alone.
+    unsafe {
+        let mut only: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut only);
+        libc::sigaddset(&raw mut only, signal.0);
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        let mut caught: libc::sigaction = std::mem::zeroed();
+        let mut default: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal.0, &raw const default, &raw mut caught);
+        libc::kill(target, signal.0);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, &raw mut mask);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
+        libc::sigaction(signal.0, &raw const caught, std::ptr::null_mut());
+    }
 }
 
 /// Ignores a signal from now on. `signal(2)`

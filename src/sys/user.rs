@@ -17,12 +17,13 @@ struct Entry {
     home: PathBuf,
 }
 
-fn entry(uid: u32) -> Option<Entry> {
+fn entry(wanted: &dyn Fn(&str, u32) -> bool) -> Option<Entry> {
     let table = std::fs::read_to_string("/etc/passwd").ok()?;
     table.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        (fields.nth(1)?.parse::<u32>().ok()? == uid).then_some(())?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        wanted(name, uid).then_some(())?;
         let home = fields.nth(2)?;
         Some(Entry {
             name: name.to_owned(),
@@ -33,12 +34,17 @@ fn entry(uid: u32) -> Option<Entry> {
 
 /// The name of a user. `passwd(5)`
 pub fn user_name(uid: u32) -> Option<String> {
-    entry(uid).map(|e| e.name)
+    entry(&|_, other| other == uid).map(|e| e.name)
 }
 
 /// The home folder of a user. `passwd(5)`
 pub fn home_dir(uid: u32) -> Option<PathBuf> {
-    entry(uid).map(|e| e.home)
+    entry(&|_, other| other == uid).map(|e| e.home)
+}
+
+/// The home folder of the user of this name. `passwd(5)`
+pub fn home_of(name: &str) -> Option<PathBuf> {
+    entry(&|other, _| other == name).map(|e| e.home)
 }
 
 /// The file creation mask. It can only be read by setting it, which is safe as there is one thread. `umask(2)`
@@ -74,6 +80,8 @@ mod tests {
     fn root_is_in_the_table_and_nobody_knows_a_high_number() {
         assert_eq!(user_name(0).as_deref(), Some("root"));
         assert!(home_dir(0).is_some_and(|home| home.is_absolute()));
+        assert_eq!(home_of("root"), home_dir(0));
+        assert_eq!(home_of("root:x"), None);
         assert_eq!(user_name(u32::MAX - 7), None);
     }
 }

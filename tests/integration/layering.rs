@@ -22,8 +22,14 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "client",
+        "config",
         &["protocol", "app", "sys", "error", "paths", "units"],
+    ),
+    (
+        "client",
+        &[
+            "config", "protocol", "app", "sys", "error", "paths", "units",
+        ],
     ),
     ("paths", &["error", "sys"]),
     ("units", &[]),

@@ -48,13 +48,19 @@ fn kill_once(home: &Home, victim: Victim) {
     let supervisor = home.supervisor();
     let writer = home.log_writer().expect("a log writer");
     match victim {
-        Victim::LogWriter | Victim::Both => proc::kill(writer, Signal::KILL),
+        Victim::LogWriter => proc::kill(writer, Signal::KILL),
+        Victim::Both => home.kill_daemons(),
         Victim::SupervisorOfAStoppedLogWriter => proc::stop(writer),
         Victim::Supervisor => {}
     }
-    if victim != Victim::LogWriter {
+    if matches!(
+        victim,
+        Victim::Supervisor | Victim::SupervisorOfAStoppedLogWriter
+    ) {
         proc::kill(supervisor, Signal::KILL);
         wait_for_end(supervisor);
+    }
+    if victim != Victim::LogWriter {
         home.rpm(&["ping"]).ok();
     }
     if victim == Victim::SupervisorOfAStoppedLogWriter {

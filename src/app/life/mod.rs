@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! want   up | down
-//! state  stopped · launching · online · stopping · waiting · errored
+//! state  stopped · launching · online · paused · stopping · waiting · errored
 //!
 //! stopped → launching → online → stopping → stopped      stopping/up is a restart, stopping/down a stop
 //!              ↑           ↓         ↓
@@ -10,13 +10,17 @@
 //! ```
 //!
 //! Every cell, event against state. "–" changes nothing but the want. `[S]` asks for a process, `[T]` for the
-//! kill signal, `[K]` for SIGKILL; "end" is the restart policy, below.
+//! kill signal, `[K]` for SIGKILL, `[P]` for SIGSTOP, `[C]` for SIGCONT; "end" is the restart policy, below. Paused is
+//! as online, but for Pause and Resume, and for Start, which resumes it.
 //!
 //! ```text
 //!             stopped       launching, no pid  launching, pid   online           stopping             waiting       errored
 //! Start       launching[S]  –                  –                –                – (want up)          launching[S]  launching[S]
 //! Restart     launching[S]  –                  stopping[T]      stopping[T]      – (want up)          launching[S]  launching[S]
 //! Stop        –             stopped            stopping[T]      stopping[T]      – (want down)        stopped       stopped
+//! Pause       –             –                  –                paused[P]        –                    –             –
+//! Resume      –             –                  –                –, online[C]     –                    –             –
+//!                                                               if paused
 //! Spawned     ×             launching, pid     ×                ×                ×                    ×             ×
 //! NotSpawned  ×             waiting            ×                ×                ×                    ×             ×
 //! Executed    ×             ×                  online           ×                –                    ×             ×
@@ -65,6 +69,8 @@ pub enum State {
     Launching,
     /// The program runs.
     Online,
+    /// It runs, and was stopped by SIGSTOP until it is resumed.
+    Paused,
     /// Its end was asked for; with pid 0 the leader has ended and others of it have not.
     Stopping,
     /// It will be launched at the deadline.
@@ -74,10 +80,11 @@ pub enum State {
 }
 
 /// All states, for tables and tests.
-pub const STATES: [State; 6] = [
+pub const STATES: [State; 7] = [
     State::Stopped,
     State::Launching,
     State::Online,
+    State::Paused,
     State::Stopping,
     State::Waiting,
     State::Errored,
@@ -90,6 +97,7 @@ impl State {
             State::Stopped => "stopped",
             State::Launching => "launching",
             State::Online => "online",
+            State::Paused => "paused",
             State::Stopping => "stopping",
             State::Waiting => "waiting restart",
             State::Errored => "errored",
@@ -122,6 +130,10 @@ pub enum Event {
     Restart,
     /// It is wanted down.
     Stop,
+    /// It shall hold still.
+    Pause,
+    /// It shall go on.
+    Resume,
     /// The process that was asked for exists.
     Spawned(i32),
     /// The process that was asked for could not be made.
@@ -145,6 +157,10 @@ pub enum Action {
     Terminate,
     /// Send SIGKILL to all of the program.
     Kill,
+    /// Send SIGSTOP to all of the program.
+    Suspend,
+    /// Send SIGCONT to all of the program.
+    Continue,
 }
 
 /// After SIGKILL, and while something survives it (a process in an uninterruptible wait), how long until the next. ms
@@ -232,6 +248,12 @@ impl Life {
             Event::Restart if self.pid != 0 => self.restart(policy, now),
             Event::Restart => self.start(true),
             Event::Stop => self.stop(policy, now),
+            Event::Pause if self.state == State::Online => {
+                self.state = State::Paused;
+                Some(Action::Suspend)
+            }
+            Event::Resume if self.state == State::Paused => self.go_on(),
+            Event::Pause | Event::Resume => None,
             Event::Spawned(pid) => self.spawned(pid),
             Event::NotSpawned => self.not_spawned(now),
             Event::Executed => self.executed(now),
@@ -258,8 +280,14 @@ impl Life {
                 self.restarting = true;
                 None
             }
+            State::Paused => self.go_on(),
             State::Launching | State::Online => None,
         }
+    }
+
+    fn go_on(&mut self) -> Option<Action> {
+        self.state = State::Online;
+        Some(Action::Continue)
     }
 
     fn restart(&mut self, policy: &Policy, now: u64) -> Option<Action> {
@@ -318,10 +346,10 @@ impl Life {
         // An end that was asked for says nothing about how long the run would have lasted.
         if self.state != State::Stopping {
             let lasted = match self.state {
-                State::Online => now.saturating_sub(self.since),
-                _ => 0,
+                State::Online | State::Paused => Some(now.saturating_sub(self.since)),
+                _ => None,
             };
-            match lasted >= policy.min_uptime && self.state == State::Online {
+            match lasted.is_some_and(|lasted| lasted >= policy.min_uptime) {
                 true => self.unstable = 0,
                 false => self.unstable = self.unstable.saturating_add(1),
             }

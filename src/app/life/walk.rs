@@ -39,7 +39,7 @@ impl World {
                 );
                 self.spawns_owed = 1;
             }
-            Some(Action::Terminate | Action::Kill) => {
+            Some(Action::Terminate | Action::Kill | Action::Suspend | Action::Continue) => {
                 assert!(
                     self.leader.is_some() || self.others,
                     "a signal to a reaped pid"
@@ -80,7 +80,7 @@ impl World {
                 life.state
             );
         }
-        if life.state == State::Online {
+        if matches!(life.state, State::Online | State::Paused) {
             assert!(life.pid != 0);
         }
     }
@@ -88,7 +88,7 @@ impl World {
     /// One thing that a real world could do next.
     fn happen(&mut self, dice: u64) {
         self.now += [0, 1, 40, 700, 3000][(dice >> 8) as usize % 5];
-        match dice % 10 {
+        match dice % 12 {
             0 => self.feed(Event::Start),
             1 => self.feed(Event::Stop),
             2 => self.feed(Event::Restart),
@@ -96,6 +96,8 @@ impl World {
             5 => self.feed(Event::Executed),
             6 | 7 => self.die(dice & 0x3_0000 == 0),
             8 => self.others_end(),
+            9 => self.feed(Event::Pause),
+            10 => self.feed(Event::Resume),
             _ => self.feed(Event::Deadline),
         }
     }

@@ -1,10 +1,13 @@
+use super::child::put_number;
 use super::*;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{fifo, wait};
+use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-struct Scene(PathBuf);
+/// A folder, and what programs are given.
+struct Scene(PathBuf, Vec<OwnedFd>);
 
 impl Scene {
     fn new(name: &str) -> Scene {
@@ -12,7 +15,7 @@ impl Scene {
         std::fs::create_dir_all(&folder).unwrap();
         fifo::make(&folder.join("out")).unwrap();
         fifo::make(&folder.join("err")).unwrap();
-        Scene(folder)
+        Scene(folder, Vec::new())
     }
 
     fn path(&self, name: &str) -> CString {
@@ -33,13 +36,15 @@ impl Scene {
             run: u32::MAX,
             pid_file: Some(self.path("app.pid")),
             nofile: fd::nofile_limit().unwrap(),
+            nice: 3,
+            listen_pid: false,
         }
     }
 
     /// Runs a plan to its end: what was reported, what was printed.
     fn run(&self, plan: &Plan) -> (Report, String) {
         fd::sweep_cloexec();
-        signal::reset_all();
+        crate::sys::signal::reset_all();
         for old in ["pid", "app.pid"] {
             let _ = std::fs::remove_file(self.0.join(old));
         }
@@ -48,6 +53,7 @@ impl Scene {
         let inherited = Inherited {
             null: null.as_fd(),
             listener: listener.as_fd(),
+            given: &self.1,
             lock: lock.as_fd(),
         };
         let spawned = spawn(plan, inherited).unwrap();
@@ -178,4 +184,39 @@ fn numbers_are_written_without_allocating() {
         let end = put_number(&mut text, 0, number);
         assert_eq!(&text[..end], number.to_string().as_bytes());
     }
+}
+
+#[test]
+fn what_is_given_is_found_from_3_on_whatever_its_numbers_were() {
+    let mut scene = Scene::new("given");
+    for text in ["one", "two", "three"] {
+        let (out, into) = fd::pipe().unwrap();
+        fd::write(into.as_fd(), text.as_bytes()).unwrap();
+        scene.1.push(out);
+    }
+    scene.1.reverse();
+    let script =
+        "cat <&3 && cat <&4 && cat <&5 && [ $LISTEN_PID = $$ ] && ls -l /proc/$$/fd | grep -c :";
+    let mut plan = scene.plan(&["/bin/sh", "-c", script]);
+    plan.listen_pid = true;
+    plan.env.push(c"PATH=/usr/bin:/bin".to_owned());
+    let (report, text) = scene.run(&plan);
+    assert!(matches!(report, Report::Executed), "{report:?}");
+    // 0, 1, 2, what was given, and nothing else.
+    assert_eq!(
+        text,
+        "threetwoone0\n".replace('0', &text[text.len() - 2..text.len() - 1])
+    );
+    plan.programs = vec![c"/nonexistent".to_owned()];
+    let (report, _) = scene.run(&plan);
+    assert!(
+        matches!(
+            report,
+            Report::Failed {
+                stage: Stage::Program,
+                ..
+            }
+        ),
+        "{report:?}"
+    );
 }

@@ -1,9 +1,12 @@
 //! What the tests are made with.
 
+pub mod browser;
 pub mod home;
+pub mod http;
 pub mod killer;
 pub mod proc;
 pub mod run;
+pub mod tmux;
 pub mod wait;
 pub mod wire;
 

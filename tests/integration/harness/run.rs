@@ -31,7 +31,18 @@ impl Output {
     /// The command must have failed with exit status 1 and a sentence on stderr that has all of these parts.
     #[track_caller]
     pub fn fails(self, parts: &[&str]) -> Output {
-        assert_eq!(self.code, 1, "{}", self.shown());
+        self.ends_with(1, parts)
+    }
+
+    /// The command line must have been refused, exit status 2, with this part in the sentence.
+    #[track_caller]
+    pub fn misused(self, part: &str) -> Output {
+        self.ends_with(2, &[part])
+    }
+
+    #[track_caller]
+    fn ends_with(self, code: i32, parts: &[&str]) -> Output {
+        assert_eq!(self.code, code, "{}", self.shown());
         for part in parts {
             let shown = self.shown();
             assert!(

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::{ESCAPED_BYTE, Node, Value};
+
 /// JSON text that is being written.
 pub struct Json {
     out: String,
@@ -10,6 +12,7 @@ pub struct Json {
     /// A key has been written and its value has not.
     keyed: bool,
     indented: bool,
+    exact: bool,
 }
 
 impl Json {
@@ -20,7 +23,15 @@ impl Json {
             open: Vec::new(),
             keyed: false,
             indented,
+            exact: false,
         }
+    }
+
+    /// The same, but no byte of a string is lost: what is not UTF-8 is written as lone surrogates.
+    #[must_use]
+    pub fn exact(mut self) -> Json {
+        self.exact = true;
+        self
     }
 
     /// The text, a LF at its end.
@@ -50,37 +61,81 @@ impl Json {
         self
     }
 
-    /// A string; what is not UTF-8 becomes U+FFFD.
+    /// A string; what is not UTF-8 becomes U+FFFD, unless the text is exact.
     pub fn string(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push('"');
-        for c in String::from_utf8_lossy(bytes).chars() {
+        for chunk in bytes.utf8_chunks() {
+            self.characters(chunk.valid());
+            if self.exact {
+                for byte in chunk.invalid() {
+                    self.escaped(ESCAPED_BYTE + u32::from(*byte));
+                }
+            } else if !chunk.invalid().is_empty() {
+                self.out.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn characters(&mut self, text: &str) {
+        for c in text.chars() {
             match c {
                 '"' => self.out.push_str("\\\""),
                 '\\' => self.out.push_str("\\\\"),
                 '\n' => self.out.push_str("\\n"),
                 '\r' => self.out.push_str("\\r"),
                 '\t' => self.out.push_str("\\t"),
-                c if c.is_control() => {
-                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
-                }
+                c if c.is_control() => self.escaped(c.into()),
                 c => self.out.push(c),
             }
         }
-        self.out.push('"');
+    }
+
+    fn escaped(&mut self, unit: u32) {
+        let _ = write!(self.out, "\\u{unit:04x}");
     }
 
     /// A number, `true`, `false` or `null`: what is JSON as it stands.
     pub fn bare(&mut self, value: impl Display) {
+        self.shown(&value);
+    }
+
+    /// One piece of code for values of all types.
+    fn shown(&mut self, value: &dyn Display) {
         self.separate();
         let _ = write!(self.out, "{value}");
     }
 
+    /// A value that was read.
+    pub fn node(&mut self, node: &Node) {
+        match &node.value {
+            Value::Null => self.bare("null"),
+            Value::Bool(given) => self.bare(given),
+            Value::Number(text) => self.bare(text),
+            Value::String(bytes) => self.string(bytes),
+            Value::Array(items) => self.array(|json| items.iter().for_each(|item| json.node(item))),
+            Value::Object(members) => self.object(|json| {
+                for member in members {
+                    json.key(&member.key).node(&member.node);
+                }
+            }),
+        }
+    }
+
     fn nested(&mut self, left: char, right: char, inner: impl FnOnce(&mut Json)) {
+        self.begin(left);
+        inner(self);
+        self.end(right);
+    }
+
+    fn begin(&mut self, left: char) {
         self.separate();
         self.out.push(left);
         self.open.push(false);
-        inner(self);
+    }
+
+    fn end(&mut self, right: char) {
         if self.open.pop() == Some(true) {
             self.new_line();
         }

@@ -1,0 +1,380 @@
+//! The programs of a process file: pm2's attributes, each read and checked before anything is started.
+
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use self::values::{
+    Filter, at_home, did_you_mean, filter, instances, nearest_attribute, switch, text_in, text_of,
+    variables,
+};
+use super::attribute::{self, Fate};
+use super::dump::{Fault, assignment};
+use super::json::{Member, Node, Value};
+use super::{script, settings};
+use crate::app::command;
+use crate::app::field::{self, FIELDS};
+use crate::app::life::Want;
+use crate::app::spec::{Environment, Spec, name_of};
+use crate::error::Reason;
+use crate::units;
+
+/// What the command line says about the programs of a file.
+pub struct Wishes<'a> {
+    /// What a program is told that is told nothing: mask and environment.
+    pub base: &'a Spec,
+    /// Fields that were given there, and count more than those in the file.
+    pub over: &'a Spec,
+    /// Their names.
+    pub given: &'a [&'static str],
+    /// NAME where `env_NAME` goes on top of `env`.
+    pub env: Option<&'a str>,
+    /// The names of the programs that are meant; all where there are none.
+    pub only: &'a [String],
+    /// Whether they are to be started: then what they execute must be there.
+    pub starts: bool,
+}
+
+/// One program.
+#[derive(Debug)]
+pub struct App {
+    /// What it is.
+    pub spec: Spec,
+    /// Whether it is started when it is added to the list.
+    pub want: Want,
+    /// Whether it is started even if one of its name is there.
+    pub force: bool,
+}
+
+/// The programs while they are being read.
+pub struct Apps<'a> {
+    wishes: &'a Wishes<'a>,
+    folder: &'a Path,
+    done: Done,
+    names: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub struct Done {
+    /// The programs that are meant.
+    pub apps: Vec<App>,
+    /// What is wrong: then none of them is to be started.
+    pub faults: Vec<Fault>,
+    /// What is not taken.
+    pub warnings: Vec<Fault>,
+}
+
+/// What has been read of one program.
+struct Draft<'a> {
+    app: App,
+    script: Option<(usize, &'a [u8])>,
+    cwd: Option<(usize, &'a [u8])>,
+    env: Vec<&'a Member>,
+    named_env: Vec<&'a Member>,
+    named: bool,
+    port: Option<Vec<u8>>,
+    filter: Option<Filter<'a>>,
+    suffixed: bool,
+    silent: bool,
+    /// Which of the fields were given that others depend on.
+    given: Vec<&'static str>,
+}
+
+type Checked<T> = Result<T, Fault>;
+
+impl<'a> Apps<'a> {
+    /// None yet. What is relative in the file is relative to `folder`.
+    pub fn new(wishes: &'a Wishes<'a>, folder: &'a Path) -> Apps<'a> {
+        Apps {
+            wishes,
+            folder,
+            done: Done::default(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Something is wrong at this place.
+    pub fn fault(&mut self, at: usize, why: impl Into<String>) {
+        self.done.faults.push((at, why.into()));
+    }
+
+    /// Takes a file: one program, an array of them, or an object with such an array under `apps`, which pm2 also
+    /// finds under `pm2` in a `package.json`.
+    pub fn take_all(&mut self, root: &Node) {
+        let inner = root.get("apps").or_else(|| root.get("pm2"));
+        if inner.is_some() {
+            for member in root.members() {
+                match member.key.as_slice() {
+                    b"apps" | b"pm2" | b"deploy" => {}
+                    _ if root.get("apps").is_none() => {}
+                    key => {
+                        let key = String::from_utf8_lossy(key);
+                        let why = format!("{key}: not read; programs stand under apps");
+                        self.done.warnings.push((member.at, why));
+                    }
+                }
+            }
+        }
+        let node = inner.unwrap_or(root);
+        match &node.value {
+            Value::Array(items) => items.iter().for_each(|item| self.take(item)),
+            _ => self.take(node),
+        }
+    }
+
+    /// Takes one program.
+    fn take(&mut self, node: &Node) {
+        if !matches!(node.value, Value::Object(_)) {
+            let why = format!(
+                "expected an object with the attributes of a program, found {}",
+                node.kind()
+            );
+            return self.fault(node.at, why);
+        }
+        let name = node.get("name").and_then(Node::string);
+        let label = name.map(|name| String::from_utf8_lossy(name) + ": ");
+        let label = label.unwrap_or_default().into_owned();
+        let before = self.done.faults.len();
+        let mut draft = self.draft();
+        for member in node.members() {
+            if let Err(why) = self.attribute(&mut draft, member, &label) {
+                let key = String::from_utf8_lossy(&member.key);
+                self.fault(member.node.at, [&label, &*key, ": ", &why].concat());
+            }
+        }
+        if self.done.faults.len() > before {
+            return;
+        }
+        match self.complete(draft, node.at) {
+            Ok(app) => self.add(app, node.at),
+            Err((at, why)) => self.fault(at, label + &why),
+        }
+    }
+
+    /// Takes a command of the shell.
+    pub fn take_command(&mut self, at: usize, name: &str, command: &[u8]) {
+        let mut draft = self.draft();
+        draft.app.spec.name = name.to_owned();
+        draft.app.spec.cwd = self.folder.as_os_str().as_bytes().to_vec();
+        let done = self.overrule(&mut draft.app.spec).and_then(|()| {
+            draft.app.spec.env = Rc::new(self.environment(&draft).map_err(|(_, why)| why)?);
+            script::shell_command(&mut draft.app.spec, OsStr::from_bytes(command));
+            Ok(draft.app)
+        });
+        match done {
+            Ok(app) => self.add(app, at),
+            Err(why) => self.fault(at, why),
+        }
+    }
+
+    /// What came of all.
+    pub fn finish(mut self) -> Done {
+        if self.names.is_empty() && self.done.faults.is_empty() {
+            self.fault(0, "there are no programs in it");
+        }
+        for wanted in self.wishes.only {
+            if !self.names.contains(wanted) {
+                let near = units::nearest(wanted, self.names.iter().map(String::as_str));
+                let why = ["no program is called ", wanted, &did_you_mean(near)].concat();
+                self.done.faults.push((0, why));
+            }
+        }
+        self.done
+    }
+
+    fn draft(&self) -> Draft<'static> {
+        Draft {
+            app: App {
+                spec: self.wishes.base.clone(),
+                want: Want::Up,
+                force: false,
+            },
+            script: None,
+            cwd: None,
+            env: Vec::new(),
+            named_env: Vec::new(),
+            named: false,
+            port: None,
+            filter: None,
+            suffixed: false,
+            given: Vec::new(),
+            silent: false,
+        }
+    }
+
+    fn add(&mut self, app: App, at: usize) {
+        let name = &app.spec.name;
+        if self.names.contains(name) && !app.force {
+            let why = format!("two programs are called {name}; names tell them apart");
+            return self.fault(at, why);
+        }
+        self.names.push(name.clone());
+        if !self.is_meant(name) {
+            return;
+        }
+        match self.wishes.starts.then(|| script::check(&app.spec)) {
+            Some(Err(why)) => self.fault(at, format!("{name}: script: {why}")),
+            _ => self.done.apps.push(app),
+        }
+    }
+
+    fn is_meant(&self, name: &String) -> bool {
+        self.wishes.only.is_empty() || self.wishes.only.contains(name)
+    }
+
+    /// Takes one attribute. The error completes "KEY: …".
+    fn attribute<'n>(
+        &mut self,
+        draft: &mut Draft<'n>,
+        member: &'n Member,
+        label: &str,
+    ) -> Result<(), String> {
+        let node = &member.node;
+        let key = String::from_utf8_lossy(&member.key);
+        if node.value == Value::Null {
+            return Ok(());
+        }
+        if let Some(name) = key.strip_prefix("env_") {
+            let members = variables(node)?;
+            if self.wishes.env == Some(name) {
+                draft.named_env.extend(members);
+                draft.named = true;
+            }
+            return Ok(());
+        }
+        let name = field::snake(&key);
+        let mut warning = None;
+        match name.as_str() {
+            "env" => draft.env.extend(variables(node)?),
+            "script" | "exec" | "cmd" | "command" => draft.script = Some((node.at, text_in(node)?)),
+            "cwd" => draft.cwd = Some((node.at, text_in(node)?)),
+            "exec_mode" => {
+                draft.given.push("exec_mode");
+                settings::read(
+                    &mut draft.app.spec,
+                    field::find(&name).ok_or("no field")?,
+                    node,
+                )?;
+            }
+            "instances" => {
+                draft.given.push("instances");
+                draft.app.spec.instances = instances(node)?;
+            }
+            "port" => draft.port = Some(node.scalar().ok_or("expected a number")?),
+            "filter_env" => draft.filter = Some(filter(node)?),
+            "autostart" if switch(node)? => draft.app.want = Want::Up,
+            "autostart" => draft.app.want = Want::Down,
+            "force" => draft.app.force = switch(node)?,
+            "append_env_to_name" => draft.suffixed = switch(node)?,
+            "disable_logs" => draft.silent = switch(node)?,
+            _ => match (field::find(&name), attribute::fate(&name)) {
+                (Some(field), _) => settings::read(&mut draft.app.spec, field, node)?,
+                (None, Some(Fate::Missing)) if attribute::asks(&name, node) => {
+                    warning = Some("not supported yet, and left out".to_owned());
+                }
+                (None, Some(_)) => {}
+                (None, None) => {
+                    let hint = did_you_mean(nearest_attribute(&name));
+                    warning = Some(["no such attribute", &hint, ", left out"].concat());
+                }
+            },
+        }
+        let warning = warning.map(|what| (member.at, [label, &key, ": ", &what].concat()));
+        self.done.warnings.extend(warning);
+        Ok(())
+    }
+
+    /// What the attributes mean together.
+    fn complete(&mut self, mut draft: Draft, at: usize) -> Checked<App> {
+        let spec = &mut draft.app.spec;
+        spec.cwd = self.cwd(draft.cwd)?;
+        for path in [&mut spec.out_file, &mut spec.error_file, &mut spec.pid_file] {
+            *path = at_home(path);
+        }
+        if draft.silent {
+            spec.out_file = b"/dev/null".to_vec();
+            spec.error_file = b"/dev/null".to_vec();
+        }
+        self.overrule(spec).map_err(|why| (at, why))?;
+        let script = draft
+            .script
+            .ok_or_else(|| (at, "a program needs a script".to_owned()));
+        let (place, word) = script?;
+        draft.app.spec.env = Rc::new(self.environment(&draft)?);
+        let App { spec, want, force } = draft.app;
+        let cwd = spec.cwd.clone();
+        let folder = Path::new(OsStr::from_bytes(&cwd));
+        let mut spec = script::meaning(spec, OsStr::from_bytes(&at_home(word)), &[folder])
+            .map_err(|why| (place, ["script: ", &why].concat()))?;
+        command::choose_mode(&mut spec, |field| {
+            draft.given.contains(&field) || self.wishes.given.contains(&field)
+        });
+        if let Some(env) = self.wishes.env {
+            if draft.suffixed {
+                spec.name = [&spec.name, "-", env].concat();
+            }
+            if !draft.named && self.is_meant(&spec.name) {
+                let why = [&spec.name, ": there is no env_", env, " in it"].concat();
+                self.done.warnings.push((at, why));
+            }
+        }
+        Ok(App { spec, want, force })
+    }
+
+    /// The folder that a program runs in.
+    fn cwd(&self, given: Option<(usize, &[u8])>) -> Checked<Vec<u8>> {
+        let Some((at, text)) = given else {
+            return Ok(self.folder.as_os_str().as_bytes().to_vec());
+        };
+        let folder = self.folder.join(OsStr::from_bytes(&at_home(text)));
+        let done = match folder.metadata() {
+            Ok(found) if found.is_dir() => script::absolute(&folder),
+            Ok(_) => Err(format!("{} is not a folder", folder.display())),
+            Err(e) => Err(format!("{}: {}", folder.display(), Reason(&e))),
+        };
+        done.map_err(|why| (at, ["cwd: ", &why].concat()))
+    }
+
+    /// Gives a program what the command line says.
+    fn overrule(&self, spec: &mut Spec) -> Result<(), String> {
+        for field in FIELDS
+            .iter()
+            .filter(|field| self.wishes.given.contains(&field.name))
+        {
+            (field.clear)(spec);
+            for value in (field.write)(self.wishes.over) {
+                (field.read)(spec, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The environment: that of the command line, filtered, then `env`, `env_NAME`, `port`. Null takes a variable away.
+    fn environment(&self, draft: &Draft) -> Checked<Environment> {
+        let base = self.wishes.base.env.assignments();
+        let mut assignments = Vec::new();
+        for assignment in base {
+            let filter = draft.filter.as_ref();
+            if !filter.is_some_and(|filter| filter.holds(name_of(assignment))) {
+                assignments.push(assignment.to_vec());
+            }
+        }
+        for member in draft.env.iter().chain(&draft.named_env) {
+            assignments.retain(|known| name_of(known) != member.key);
+            if let Some(value) = text_of(&member.node) {
+                assignments.push(assignment(member, &value)?);
+            }
+        }
+        if let Some(port) = &draft.port {
+            assignments.push([b"PORT=", port.as_slice()].concat());
+        }
+        let all = assignments.iter().map(Vec::as_slice);
+        Ok(Environment::from_assignments(all))
+    }
+}

@@ -1,0 +1,135 @@
+//! Values of attributes.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::app::command;
+use crate::app::field::{FIELDS, Field};
+use crate::config::attribute::{self, OF_FILES};
+use crate::config::json::{Json, Member, Node, Value};
+use crate::units;
+
+fn expected(what: &str, node: &Node) -> String {
+    ["expected ", what, ", found ", node.kind()].concat()
+}
+
+/// The members of an environment.
+pub fn variables(node: &Node) -> Result<&[Member], String> {
+    match &node.value {
+        Value::Object(members) => Ok(members),
+        _ => Err(expected("an object of variables", node)),
+    }
+}
+
+/// A string that says something.
+pub fn text_in(node: &Node) -> Result<&[u8], String> {
+    match node.string() {
+        Some(b"") => Err("it is empty".to_owned()),
+        Some(text) => Ok(text),
+        None => Err(expected("a string", node)),
+    }
+}
+
+/// The value of a variable: JSON text where it is an object or an array, as pm2 has it; none for null.
+pub fn text_of(node: &Node) -> Option<Vec<u8>> {
+    match &node.value {
+        Value::Null => None,
+        Value::Array(_) | Value::Object(_) => {
+            let mut json = Json::new(false);
+            json.node(node);
+            Some(json.finish().trim_end().as_bytes().to_vec())
+        }
+        _ => node.scalar(),
+    }
+}
+
+/// Which variables `filter_env` keeps away from a program.
+pub enum Filter<'a> {
+    /// All of them, or none.
+    All(bool),
+    /// The one of this name.
+    Name(&'a [u8]),
+    /// Those whose names hold one of these.
+    Parts(Vec<&'a [u8]>),
+}
+
+impl Filter<'_> {
+    /// Whether a variable is kept away.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        match self {
+            Filter::All(all) => *all,
+            Filter::Name(given) => name == *given,
+            Filter::Parts(parts) => parts
+                .iter()
+                .any(|part| name.windows(part.len().max(1)).any(|piece| piece == *part)),
+        }
+    }
+}
+
+/// `filter_env`
+pub fn filter(node: &Node) -> Result<Filter<'_>, String> {
+    let wrong = || expected("true, a name, or an array of parts of names", node);
+    match &node.value {
+        Value::Bool(all) => Ok(Filter::All(*all)),
+        Value::String(name) => Ok(Filter::Name(name)),
+        Value::Array(items) => {
+            let parts = items.iter().map(|item| item.string().ok_or_else(wrong));
+            parts.collect::<Result<_, _>>().map(Filter::Parts)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// True or false.
+pub fn switch(node: &Node) -> Result<bool, String> {
+    match &node.value {
+        Value::Bool(given) => Ok(*given),
+        _ => Err(expected("true or false", node)),
+    }
+}
+
+/// How many instances: a number, or "max".
+pub fn instances(node: &Node) -> Result<u32, String> {
+    let wanted = "a number or \"max\"";
+    let text = node.scalar().ok_or_else(|| expected(wanted, node))?;
+    let text = String::from_utf8_lossy(&text);
+    if text != "max" && text.parse::<i64>().is_err() {
+        return Err(format!("expected {wanted}, found '{text}'"));
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = command::instances(&text, u32::try_from(processors).unwrap_or(u32::MAX));
+    match count {
+        0..=10_000 => Ok(count),
+        _ => Err("at most 10000 instances".to_owned()),
+    }
+}
+
+/// A path whose `~/` stands for the home folder of the user.
+pub fn at_home(path: &[u8]) -> Vec<u8> {
+    match (path.strip_prefix(b"~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home)
+            .join(OsStr::from_bytes(rest))
+            .into_os_string()
+            .as_bytes()
+            .to_vec(),
+        _ => path.to_vec(),
+    }
+}
+
+/// The question whether something else was meant.
+pub fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| [" (did you mean ", near, "?)"].concat())
+}
+
+/// The attribute that was meant.
+pub fn nearest_attribute(name: &str) -> Option<&'static str> {
+    let fields = FIELDS.iter().flat_map(Field::names);
+    units::nearest(
+        name,
+        fields
+            .chain(OF_FILES)
+            .chain(attribute::names())
+            .chain(["apps"]),
+    )
+}

@@ -1,0 +1,398 @@
+//! A reader of JSON: a tree of values that know where they stand.
+
+use super::{ESCAPED_BYTE, Source};
+use crate::error::Result;
+use crate::protocol::line::printable;
+
+/// How deep arrays and objects may stand in each other.
+const DEPTH: usize = 100;
+
+/// A value and where it begins, in bytes from the beginning of the text.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Node {
+    pub at: usize,
+    pub value: Value,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    /// As it is written.
+    Number(String),
+    /// The bytes that it means.
+    String(Vec<u8>),
+    Array(Vec<Node>),
+    Object(Vec<Member>),
+}
+
+/// One member of an object.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Member {
+    /// Where the key stands.
+    pub at: usize,
+    pub key: Vec<u8>,
+    pub node: Node,
+}
+
+impl Node {
+    /// The member of an object: of several with the key the last, as JavaScript has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        let found = self
+            .members()
+            .iter()
+            .rev()
+            .find(|m| m.key == key.as_bytes());
+        found.map(|member| &member.node)
+    }
+
+    /// The members of an object; none of any other value.
+    pub fn members(&self) -> &[Member] {
+        match &self.value {
+            Value::Object(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The bytes of a string.
+    pub fn string(&self) -> Option<&[u8]> {
+        match &self.value {
+            Value::String(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// What a number, a string, true or false stand for as text; none of any other value.
+    pub fn scalar(&self) -> Option<Vec<u8>> {
+        match &self.value {
+            Value::Bool(given) => Some(given.to_string().into_bytes()),
+            Value::Number(text) => Some(text.clone().into_bytes()),
+            Value::String(bytes) => Some(bytes.clone()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// What kind of value it is, for sentences.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+/// The value that a text is.
+pub fn parse(source: &Source) -> Result<Node> {
+    let fault = match std::str::from_utf8(source.text) {
+        Ok(text) => match Reader::new(text).document() {
+            Ok(node) => return Ok(node),
+            Err(fault) => fault,
+        },
+        Err(e) => {
+            let at = e.valid_up_to();
+            let byte = source.text.get(at).copied().unwrap_or_default();
+            Fault(at, format!("the byte 0x{byte:02x} is not UTF-8"))
+        }
+    };
+    Err(source.error(fault.0, &fault.1))
+}
+
+/// Whether it may stand in a word of JavaScript.
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
+}
+
+/// Where the text is no JSON, and why.
+struct Fault(usize, String);
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+type Read<T> = std::result::Result<T, Fault>;
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Reader<'a> {
+        // A byte order mark says nothing in UTF-8.
+        let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
+        Reader { text, at, depth: 0 }
+    }
+
+    fn document(&mut self) -> Read<Node> {
+        self.blank()?;
+        let node = self.value()?;
+        self.blank()?;
+        match self.peek() {
+            None => Ok(node),
+            Some(_) => Err(self.expected("the end of the text")),
+        }
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Goes past the byte where it is the next one.
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn fault<T>(&self, at: usize, why: impl Into<String>) -> Read<T> {
+        Err(Fault(at, why.into()))
+    }
+
+    fn expected(&self, what: &str) -> Fault {
+        let found = match self.rest().chars().next() {
+            None => "the end of the text".to_owned(),
+            Some('\'') => "a ': strings stand in double quotes".to_owned(),
+            Some(c) if c.is_alphanumeric() => {
+                let word = self
+                    .rest()
+                    .split(|c: char| !c.is_alphanumeric() && c != '_');
+                let word = word.take(1).collect::<String>();
+                format!("'{}'", printable(word.as_bytes()))
+            }
+            Some(c) => format!("'{}'", printable(c.encode_utf8(&mut [0; 4]).as_bytes())),
+        };
+        Fault(self.at, format!("expected {what}, found {found}"))
+    }
+
+    /// Goes past blanks and comments.
+    fn blank(&mut self) -> Read<()> {
+        loop {
+            let rest = self.rest();
+            let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            self.at += rest.len() - trimmed.len();
+            if trimmed.starts_with("//") {
+                self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+            } else if trimmed.starts_with("/*") {
+                match trimmed.find("*/") {
+                    Some(end) => self.at += end + 2,
+                    None => {
+                        return self.fault(self.at, "the comment that begins here is not closed");
+                    }
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn value(&mut self) -> Read<Node> {
+        let at = self.at;
+        let value = match self.peek() {
+            Some(b'{') => self.nested(Reader::object)?,
+            Some(b'[') => self.nested(Reader::array)?,
+            Some(b'"') => Value::String(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            _ => self.name()?,
+        };
+        Ok(Node { at, value })
+    }
+
+    /// The letters, digits and the like that come next.
+    fn word(&self) -> &'a str {
+        let rest = self.rest();
+        let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    }
+
+    fn name(&mut self) -> Read<Value> {
+        let word = self.word();
+        let value = match word {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "null" => Value::Null,
+            _ => return Err(self.expected("a value")),
+        };
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn nested(&mut self, inner: fn(&mut Self) -> Read<Value>) -> Read<Value> {
+        if self.depth == DEPTH {
+            return self.fault(self.at, format!("more than {DEPTH} brackets are open"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        let value = inner(self)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn array(&mut self) -> Read<Value> {
+        let mut items = Vec::new();
+        loop {
+            self.blank()?;
+            if self.take(b']') {
+                return Ok(Value::Array(items));
+            }
+            items.push(self.value()?);
+            self.blank()?;
+            if !self.take(b',') && self.peek() != Some(b']') {
+                return Err(self.expected("',' or ']'"));
+            }
+        }
+    }
+
+    fn object(&mut self) -> Read<Value> {
+        let mut members = Vec::new();
+        loop {
+            self.blank()?;
+            if self.take(b'}') {
+                return Ok(Value::Object(members));
+            }
+            if self.peek() != Some(b'"') {
+                return Err(self.expected("a key in double quotes or '}'"));
+            }
+            let at = self.at;
+            let key = self.string()?;
+            self.blank()?;
+            if !self.take(b':') {
+                return Err(self.expected("':' after the key"));
+            }
+            self.blank()?;
+            let node = self.value()?;
+            members.push(Member { at, key, node });
+            self.blank()?;
+            if !self.take(b',') && self.peek() != Some(b'}') {
+                return Err(self.expected("',' or '}'"));
+            }
+        }
+    }
+
+    fn number(&mut self) -> Read<Value> {
+        let begin = self.at;
+        self.take(b'-');
+        let zero = self.peek() == Some(b'0');
+        let digits = self.digits();
+        if digits == 0 || (zero && digits > 1) {
+            return self.fault(begin, "a number has digits, and no 0 before them");
+        }
+        if self.take(b'.') && self.digits() == 0 {
+            return self.fault(begin, "a number has digits after its point");
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            if self.digits() == 0 {
+                return self.fault(begin, "a number has digits in its exponent");
+            }
+        }
+        let text = self.text.get(begin..self.at).unwrap_or_default();
+        Ok(Value::Number(text.to_owned()))
+    }
+
+    /// Goes past digits; how many.
+    fn digits(&mut self) -> usize {
+        let begin = self.at;
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at - begin
+    }
+
+    fn string(&mut self) -> Read<Vec<u8>> {
+        let begin = self.at;
+        self.at += 1;
+        let mut bytes = Vec::new();
+        loop {
+            match self.peek() {
+                None => return self.fault(begin, "the string that begins here is not closed"),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(bytes);
+                }
+                Some(b'\\') => self.escape(&mut bytes)?,
+                Some(b'\n') => {
+                    return self.fault(
+                        begin,
+                        "the string is not closed in its line; \\n is a line break",
+                    );
+                }
+                Some(b) if b < b' ' => {
+                    let why =
+                        format!("the control byte 0x{b:02x} in a string is written \\u{b:04x}");
+                    return self.fault(self.at, why);
+                }
+                Some(b) => {
+                    bytes.push(b);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Read<()> {
+        let begin = self.at;
+        self.at += 1;
+        let plain = match self.peek() {
+            Some(b @ (b'"' | b'\\' | b'/')) => b,
+            Some(b'b') => 0x08,
+            Some(b'f') => 0x0c,
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.unicode(begin, bytes);
+            }
+            _ => return self.fault(begin, "no such escape; a backslash is written \\\\"),
+        };
+        bytes.push(plain);
+        self.at += 1;
+        Ok(())
+    }
+
+    /// `\uXXXX`, and a second one where the first is half of a character.
+    fn unicode(&mut self, begin: usize, bytes: &mut Vec<u8>) -> Read<()> {
+        let unit = self.four_digits(begin)?;
+        let code = match unit {
+            0xd800..0xdc00 if self.rest().starts_with("\\u") => {
+                let second = self.at;
+                self.at += 2;
+                match self.four_digits(second)? {
+                    low @ 0xdc00..0xe000 => 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00),
+                    _ => unit,
+                }
+            }
+            _ => unit,
+        };
+        if let Some(c) = char::from_u32(code) {
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+        match u8::try_from(code.wrapping_sub(ESCAPED_BYTE)) {
+            Ok(byte @ 0x80..) => bytes.push(byte),
+            _ => return self.fault(begin, "half of a surrogate pair is no character"),
+        }
+        Ok(())
+    }
+
+    fn four_digits(&mut self, begin: usize) -> Read<u32> {
+        let digits = self.rest().get(..4).unwrap_or_default();
+        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        match u32::from_str_radix(digits, 16) {
+            Ok(unit) if hex => {
+                self.at += 4;
+                Ok(unit)
+            }
+            _ => self.fault(begin, "\\u needs four hexadecimal digits"),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What programs are told by files: JSON, process files, the saved list. The client's business alone: the daemon
+//! reads no JSON.
+#![forbid(unsafe_code)]
+
+pub mod apps;
+pub mod attribute;
+pub mod dump;
+pub mod json;
+mod node;
+mod pm2;
+pub mod process_file;
+mod procfile;
+pub mod restore;
+pub mod script;
+pub mod settings;
+pub mod text;
+pub mod words;

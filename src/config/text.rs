@@ -1,0 +1,31 @@
+//! Reading a whole text, which nobody writes too long on purpose.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Context, Error, Result};
+
+/// The longest text in bytes: thousands of programs with large environments.
+const LONGEST: u64 = 256 << 20;
+
+/// What a file holds.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let doing = || format!("reading {}", path.display());
+    let file = File::open(path).doing(doing)?;
+    read_all(file, &path.display().to_string())
+}
+
+/// All that comes from a reader of this name.
+pub fn read_all(reader: impl Read, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = reader.take(LONGEST + 1).read_to_end(&mut bytes);
+    let length = read.doing(|| format!("reading {name}"))?;
+    match u64::try_from(length) {
+        Ok(0..=LONGEST) => Ok(bytes),
+        _ => Err(Error::new(format!(
+            "reading {name}: it is longer than {} MiB",
+            LONGEST >> 20
+        ))),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a service tells the init that started it.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// The socket that `NOTIFY_SOCKET` names. `sd_notify(3)`
+#[derive(Debug)]
+pub struct Notifier(UnixDatagram);
+
+impl Notifier {
+    /// Connects to the socket of this name: a path, or after `@` a name in the abstract namespace, see `unix(7)`.
+    /// Telling does not block.
+    pub fn connect(name: &OsStr) -> io::Result<Notifier> {
+        let address = match name.as_bytes() {
+            [b'/', ..] => SocketAddr::from_pathname(name)?,
+            [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest)?,
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "no such address",
+                ));
+            }
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&address)?;
+        socket.set_nonblocking(true)?;
+        Ok(Notifier(socket))
+    }
+
+    /// Sends assignments, one a line: `READY=1`.
+    pub fn tell(&self, state: &str) -> io::Result<()> {
+        self.0.send(state.as_bytes()).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(socket: &UnixDatagram) -> String {
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[test]
+    fn init_hears_at_a_path_and_at_an_abstract_name() {
+        let path = std::env::temp_dir().join(format!("rpm-notify-{}", std::process::id()));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let notifier = Notifier::connect(path.as_os_str()).unwrap();
+        notifier.tell("READY=1\nSTATUS=serving").unwrap();
+        assert_eq!(heard(&socket), "READY=1\nSTATUS=serving");
+        drop(socket);
+        let gone = notifier.tell("STOPPING=1").unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::ConnectionRefused);
+        std::fs::remove_file(&path).unwrap();
+
+        let name = format!("rpm-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        let notifier = Notifier::connect(OsStr::new(&format!("@{name}"))).unwrap();
+        notifier.tell("STOPPING=1").unwrap();
+        assert_eq!(heard(&socket), "STOPPING=1");
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for name in ["", "vsock:2:1", "relative"] {
+            let refused = Notifier::connect(OsStr::new(name)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::Unsupported, "{name}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Descriptors that go from one process to another with bytes. `unix(7)` SCM_RIGHTS
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use super::check_size;
+
+/// Bytes that wait to go out in their order, some with a descriptor.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    queue: VecDeque<Parcel>,
+}
+
+#[derive(Debug)]
+struct Parcel {
+    bytes: Vec<u8>,
+    sent: usize,
+    fd: Option<OwnedFd>,
+}
+
+impl Outbox {
+    /// Adds bytes, and the descriptor that goes with the first of them.
+    pub fn push(&mut self, bytes: Vec<u8>, fd: Option<OwnedFd>) {
+        match self.queue.back_mut() {
+            Some(last) if fd.is_none() => last.bytes.extend_from_slice(&bytes),
+            _ => self.queue.push_back(Parcel { bytes, sent: 0, fd }),
+        }
+    }
+
+    /// Whether everything has gone out.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many bytes wait.
+    pub fn len(&self) -> usize {
+        self.queue.iter().map(|p| p.bytes.len() - p.sent).sum()
+    }
+
+    /// The bytes that wait, without their descriptors.
+    pub fn bytes(&self) -> Vec<u8> {
+        let rest = self.queue.iter().filter_map(|p| p.bytes.get(p.sent..));
+        rest.flatten().copied().collect()
+    }
+
+    /// Sends what the other side takes.
+    pub fn flush(&mut self, stream: &UnixStream) -> io::Result<()> {
+        while let Some(parcel) = self.queue.front_mut() {
+            let rest = parcel.bytes.get(parcel.sent..).unwrap_or_default();
+            match send(stream, rest, parcel.fd.as_ref()) {
+                Ok(n) => {
+                    parcel.sent += n;
+                    // With the first byte it is on its way.
+                    parcel.fd = None;
+                    if parcel.sent >= parcel.bytes.len() {
+                        self.queue.pop_front();
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Room for the control message of a few descriptors, aligned as `cmsg(3)` wants it.
+type Control = [u64; 16];
+
+/// Sends once, perhaps not all. `sendmsg(2)`
+fn send(stream: &UnixStream, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<usize> {
+    let mut part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut control: Control = [0; 16];
+    // SAFETY: the message is zeroed plain data; every pointer in it is to this stack or to `bytes`, which the kernel
+    // only reads; the control message is written within its room.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        if let Some(fd) = fd {
+            let size = size_of::<libc::c_int>() as libc::c_uint;
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(size) as _;
+            let head = libc::CMSG_FIRSTHDR(&raw const message);
+            if !head.is_null() {
+                (*head).cmsg_level = libc::SOL_SOCKET;
+                (*head).cmsg_type = libc::SCM_RIGHTS;
+                (*head).cmsg_len = libc::CMSG_LEN(size) as _;
+                let data = libc::CMSG_DATA(head).cast::<libc::c_int>();
+                std::ptr::write_unaligned(data, fd.as_raw_fd());
+            }
+        }
+        let flags = libc::MSG_NOSIGNAL;
+        check_size(libc::sendmsg(stream.as_raw_fd(), &raw const message, flags))
+    }
+}
+
+/// Receives once: bytes into `buffer`, and the descriptors that came with them behind `fds`. `recvmsg(2)`
+pub fn receive(
+    stream: &UnixStream,
+    buffer: &mut [u8],
+    fds: &mut VecDeque<OwnedFd>,
+) -> io::Result<usize> {
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    let mut control: Control = [0; 16];
+    // SAFETY: the message is zeroed plain data; every pointer in it is to this stack or to `buffer`; what the kernel
+    // wrote of control messages is walked with its own macros; the descriptors are new and nobody else's.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<Control>() as _;
+        let flags = libc::MSG_CMSG_CLOEXEC;
+        let n = check_size(libc::recvmsg(stream.as_raw_fd(), &raw mut message, flags))?;
+        let mut head = libc::CMSG_FIRSTHDR(&raw const message);
+        while !head.is_null() {
+            if ((*head).cmsg_level, (*head).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let empty = libc::CMSG_LEN(0) as usize;
+                let bytes = ((*head).cmsg_len as usize).saturating_sub(empty);
+                let data = libc::CMSG_DATA(head).cast::<libc::c_int>();
+                for at in 0..bytes / size_of::<libc::c_int>() {
+                    let fd = std::ptr::read_unaligned(data.add(at));
+                    fds.push_back(OwnedFd::from_raw_fd(fd));
+                }
+            }
+            head = libc::CMSG_NXTHDR(&raw const message, head);
+        }
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fd;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn descriptors_arrive_in_the_order_of_the_bytes_that_they_came_with() {
+        let (one, other) = UnixStream::pair().unwrap();
+        one.set_nonblocking(true).unwrap();
+        other.set_nonblocking(true).unwrap();
+        let mut outbox = Outbox::default();
+        let mut ends = Vec::new();
+        for line in ["plain\n", "first\n", "second\n", "plain\n"] {
+            let fd = (line != "plain\n").then(|| {
+                let (out, into) = fd::pipe().unwrap();
+                ends.push(out);
+                into
+            });
+            outbox.push(line.as_bytes().to_vec(), fd);
+        }
+        assert_eq!(outbox.len(), 25);
+        outbox.flush(&one).unwrap();
+        assert!(outbox.is_empty());
+        let (mut text, mut fds) = (Vec::new(), VecDeque::new());
+        let mut buffer = [0; 64];
+        while let Ok(n @ 1..) = receive(&other, &mut buffer, &mut fds) {
+            text.extend_from_slice(&buffer[..n]);
+        }
+        assert_eq!(text, b"plain\nfirst\nsecond\nplain\n");
+        assert_eq!(fds.len(), 2);
+        for (into, out) in fds.iter().zip(&ends) {
+            fd::write(into.as_fd(), b"x").unwrap();
+            assert_eq!(fd::read(out.as_fd(), &mut buffer).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn what_the_other_side_does_not_take_waits() {
+        let (one, other) = UnixStream::pair().unwrap();
+        one.set_nonblocking(true).unwrap();
+        let mut outbox = Outbox::default();
+        outbox.push(vec![b'x'; 4 << 20], None);
+        outbox.flush(&one).unwrap();
+        assert!(outbox.len() < 4 << 20 && !outbox.is_empty());
+        assert_eq!(outbox.bytes().len(), outbox.len());
+        drop(other);
+        assert!(outbox.flush(&one).is_err());
+    }
+}
