@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::app::listen::Place;
 use crate::protocol::node::Query;
+use crate::sys::fd;
 use crate::sys::net::{self, Options};
 use crate::sys::socket;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,6 +83,8 @@ impl Sockets {
         let new = self.find(group, &key).is_none();
         if new {
             let socket = bind_query(query)?;
+            // Node takes connections until there are none, and counts on hearing so.
+            fd::set_nonblocking(socket.as_fd())?;
             self.0
                 .push(Held::found(group.to_owned(), key.clone(), socket));
         }

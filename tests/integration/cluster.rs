@@ -168,10 +168,9 @@ fn errors_reach_the_program_as_those_of_node() {
     home.rpm(&[&words[..], &[foreign]].concat()).ok();
     home.wait_for_log("web-out-2.log", &format!("{foreign}: EADDRNOTAVAIL bind"));
     home.rpm(&["delete", "web"]).ok();
-    home.rpm(&[&words[..], &["/nonexistent/socket"]].concat())
-        .ok();
-    // As Node's own primary has it.
-    home.wait_for_log("web-out-4.log", "/nonexistent/socket: E");
+    let nowhere = home.base.join("missing/socket").display().to_string();
+    home.rpm(&[&words[..], &[&nowhere]].concat()).ok();
+    home.wait_for_log("web-out-4.log", &format!("{nowhere}: E"));
 }
 
 #[test]
@@ -331,7 +330,10 @@ fn a_server_that_knows_the_protocol_is_activated() {
     home.rpm(&words).ok();
     assert_eq!(ask_port(port).unwrap(), "hello from gunicorn");
     proc::kill(home.program("gunicorn").pid, Signal::KILL);
-    assert_eq!(ask_port(port).unwrap(), "hello from gunicorn");
+    // Whatever its worker held when the two of them were ended is lost, and the port stays open.
+    wait_until("the next one answers", || {
+        ask_port(port).unwrap_or_default() == "hello from gunicorn"
+    });
 }
 
 #[test]
