@@ -179,7 +179,7 @@ forget_events() { : >"$machine/home/app/events"; }
 ended_well() {
     # shellcheck disable=SC2086 # one word each
     set -- $before
-    sort >"$shown.due" <<END
+    sort >"${machine%/*}/due" <<END
 INT int $1
 USR1 usr1 $2
 INT slow $3
@@ -187,7 +187,7 @@ bye int $1
 bye usr1 $2
 bye slow $3
 END
-    events -v | diff -u "$shown.due" - >&2 || fail 'these are not the signals that were due (see above)'
+    events -v | diff -u "${machine%/*}/due" - >&2 || fail 'these are not the signals that were due (see above)'
 }
 
 have_started() { [ "$(grep -c ^start "$machine/home/app/events")" = 3 ]; }
@@ -197,8 +197,8 @@ started_well() {
     before=$(pids)
     # shellcheck disable=SC2086 # one word each
     set -- $before
-    printf 'start %s\n' "int $1" "usr1 $2" "slow $3" | sort >"$shown.due"
-    events -e | diff -u "$shown.due" - >&2 || fail 'these are not the programs that were due (see above)'
+    printf 'start %s\n' "int $1" "usr1 $2" "slow $3" | sort >"${machine%/*}/due"
+    events -e | diff -u "${machine%/*}/due" - >&2 || fail 'these are not the programs that were due (see above)'
     said=$(app 'rpm list' 2>&1 >/dev/null)
     [ -z "$said" ] || fail "rpm list said: $said"
     code=0

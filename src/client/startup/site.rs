@@ -5,18 +5,24 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::platform::{Act, Platform, Scene};
 use super::service::Service;
 use super::text::MARK;
 use crate::client::output;
 use crate::error::{Error, Result};
+use crate::sys::poll::PollSet;
 
 /// Where the commands of inits are, which the PATH of a user may lack.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin";
 
 /// What supervisors make in the folder of a service.
 const STATE: [&str; 2] = ["supervise", "event"];
+
+/// How often they are removed again while their supervisor ends, and how long it is waited for in between.
+const REMOVALS: u32 = 100;
+const REMOVE_AGAIN: Duration = Duration::from_millis(20);
 
 /// A service of a platform, and where it is to be.
 pub struct Site<'a> {
@@ -181,11 +187,7 @@ impl Site<'_> {
         done &= removed(&path, fs::remove_file(&path));
         if !self.platform.scanned.is_empty() {
             let folder = self.scene.path(&self.folder());
-            for state in STATE {
-                clear(&folder.join(state));
-            }
-            // It stays where somebody has put more into it.
-            done &= removed(&folder, fs::remove_dir(&folder));
+            done &= removed(&folder, remove_folder(&folder));
         }
         done & self.run_all(self.platform.forget)
     }
@@ -285,6 +287,24 @@ fn told(done: Result<()>) -> bool {
 
 fn removed(path: &Path, done: io::Result<()>) -> bool {
     told(attempt("removing", path, done))
+}
+
+/// Removes the folder of a service, with what the supervisor of it has made there, and only that.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        STATE.iter().for_each(|state| clear(&folder.join(state)));
+        let done = fs::remove_dir(folder);
+        let written = || STATE.iter().any(|state| folder.join(state).exists());
+        // A supervisor that is ending writes down that it is.
+        let again = done.is_err() && written() && tries < REMOVALS;
+        if !again {
+            return done;
+        }
+        tries += 1;
+        // Nobody else is served by this process: it may wait.
+        let _ = PollSet::<()>::default().wait(Some(REMOVE_AGAIN));
+    }
 }
 
 /// Removes a folder that has only files in it, where there is one.
