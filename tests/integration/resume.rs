@@ -116,9 +116,10 @@ fn programs_that_end_meanwhile_are_treated_by_their_restart_policy() {
     home.start("once", once, &["--no-autorestart"]);
     home.start(
         "again",
-        "[ -e go ] && exec sleep 1000\nwhile ! [ -e go ]; do sleep 0.01; done\nexit 3\n",
+        "[ -e go ] && exec sleep 1000\necho waits\nwhile ! [ -e go ]; do sleep 0.01; done\nexit 3\n",
         &[],
     );
+    home.wait_for_log("again-out.log", "waits\n");
     let pids: Vec<i32> = home.list().iter().map(|p| p.pid).collect();
     home.kill_daemons();
     fs::write(home.base.join("go"), "").unwrap();

@@ -166,7 +166,8 @@ fn the_server_outlives_the_daemon_and_finds_the_next_one() {
     let home = Home::new();
     let site = home.web(&[]);
     site.get("/metrics").is(200, "rpm_program_up");
-    proc::kill(home.supervisor(), Signal::KILL);
+    // Both: otherwise the next one is there in a moment, and nobody sees that there was none.
+    home.kill_daemons();
     wait_until("the end of the daemon is seen", || {
         site.get("/metrics").status == 503
     });
