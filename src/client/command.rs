@@ -140,6 +140,16 @@ pub const COMMANDS: &[Command] = &[
         help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
                created later are followed too.",
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "flush", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "empty the log files of programs",
+        help: "Of all programs, unless some are named. What they have printed before is gone when the command is done; \
+               what they print from now on is at the beginning.",
+        flags: &[], fields: false, launches: true, run: control::flush },
+    Command { name: "reloadLogs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "open the log files of programs anew",
+        help: "By their names: for logrotate and others that move them away. What was printed before is in the files that \
+               were moved. Of all programs, unless some are named.",
+        flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "show programs and their logs on the whole screen, kept up to date",
         help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \

@@ -5,7 +5,9 @@ use super::server::{Ending, Supervisor};
 use crate::app::life::{Event, State, Want};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
+use crate::protocol::link::{Order, Upkeep};
 use crate::protocol::reply::{Code, Failure};
+use std::collections::VecDeque;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -18,6 +20,8 @@ pub enum Pending {
     Restart(Turn),
     /// A stop, until nothing of any program is left; then perhaps they are forgotten.
     Stop(Turn, Then),
+    /// Something that is done to log files, until it is.
+    Upkeep(Turn, Upkeep),
     /// A listing that goes out as the client reads it.
     Rows(Rows),
     /// The list on the disk.
@@ -59,7 +63,7 @@ pub struct Turn {
     pub ids: Vec<u32>,
     /// Those that are not there yet.
     pub open: Vec<u32>,
-    /// The log writer's token, once it was asked to write all that they have printed.
+    /// The log writer's token, once it was asked to write all that they have printed, or to see to their files.
     pub drain: Option<u64>,
     /// The first that failed.
     pub failure: Option<Failure>,
@@ -100,6 +104,7 @@ impl Supervisor {
     /// Looks at every pending answer and gives those that have become true. Returns whether there is more to do at
     /// once.
     pub(super) fn settle_answers(&mut self) -> bool {
+        self.take_failures();
         let mut more = false;
         let waiting = self.connections.iter().filter(|(_, c)| c.pending.is_some());
         let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
@@ -112,6 +117,7 @@ impl Supervisor {
                 Pending::Start(start) => self.settle_start(token, start),
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
                 Pending::Rows(rows) => (self.settle_rows(token, rows), false),
                 Pending::Sync => (self.settle_sync(token), false),
                 Pending::Update => (self.settle_update(token), false),
@@ -252,7 +258,56 @@ impl Supervisor {
                 token
             }
         };
-        self.log.drained(token)
+        self.log.done(token)
+    }
+
+    fn settle_upkeep(&mut self, token: u64, mut turn: Turn, what: Upkeep) -> Option<Pending> {
+        let asked = match turn.drain {
+            Some(asked) => asked,
+            None => self.ask_for_upkeep(&turn.ids, what),
+        };
+        turn.drain = Some(asked);
+        if !self.log.done(asked) {
+            return Some(Pending::Upkeep(turn, what));
+        }
+        match &turn.failure {
+            Some(failure) => self.reply(token, |c| c.refuse(failure)),
+            None => self.reply_rows(token, &turn.ids),
+        }
+        None
+    }
+
+    fn ask_for_upkeep(&mut self, ids: &[u32], what: Upkeep) -> u64 {
+        let token = self.log.next_token();
+        let programs = ids.iter().filter_map(|id| self.programs.get(id));
+        let orders = programs.map(|program| {
+            let [out, err] = self.log_files(program);
+            let id = program.id;
+            Order::Upkeep {
+                what,
+                id,
+                out,
+                err,
+                token,
+            }
+        });
+        let orders: VecDeque<Order> = orders.collect();
+        self.log.ask(orders)
+    }
+
+    /// Hears what the log writer could not do, for those who wait for it.
+    fn take_failures(&mut self) {
+        for (token, why) in self.log.take_failures() {
+            for connection in self.connections.values_mut() {
+                match &mut connection.pending {
+                    Some(Pending::Upkeep(turn, _)) if turn.drain == Some(token) => {
+                        let failure = Failure::new(Code::Internal, &why);
+                        turn.failure.get_or_insert(failure);
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn settle_rows(&mut self, token: u64, mut rows: Rows) -> Option<Pending> {

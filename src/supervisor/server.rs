@@ -335,7 +335,7 @@ impl Supervisor {
                 }
                 self.log.order(&Order::Complete);
                 self.keep_all();
-                self.log.repeat_drains();
+                self.log.ask_again();
             }
             Err(e) => {
                 self.journal
@@ -413,7 +413,7 @@ impl Supervisor {
             None => self.log.drain(self.programs.keys().copied().collect()),
         };
         self.last_drain = Some(token);
-        if !self.log.drained(token) {
+        if !self.log.done(token) {
             return;
         }
         if self.ending == Some(Ending::Forget) {

@@ -25,6 +25,7 @@ mod idle;
 mod init;
 mod kill_points;
 mod layering;
+mod log_upkeep;
 mod monit;
 mod no_byte_lost;
 mod output;
