@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
-    save, start, startup, web,
+    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit,
+    resurrect, save, start, startup, web,
 };
 use crate::error::Result;
 
@@ -71,6 +71,15 @@ pub const COMMANDS: &[Command] = &[
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
                settings; a file with a mistake starts nothing.",
         flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+    Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
+        meaning: "run a program while you work on it, and restart it when a file changes",
+        help: "What it prints is shown until ^C, which stops and removes it. It is called dev-NAME unless --name says \
+               otherwise, has FORCE_COLOR=1 where colours are shown, and is not started again when it ends, but at the \
+               next change. Its folder is watched with those below, but for node_modules, folders whose name begins \
+               with a dot, what editors keep beside a file, and its own logs. What it writes and closes there itself is \
+               a change too: leave that out with --ignore-watch. A folder that is a symbolic link is not entered. Where \
+               this command is killed by SIGKILL the program stays in the list.",
+        flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
         help: "Done when nothing of them is left. They stay in the list. A process file stands for its programs.",
