@@ -398,7 +398,7 @@ fn a_node_program_at_a_terminal_has_colours() {
     });
     let screen = tmux.coloured_screen();
     let plain = screen.rsplit("code 0").next().unwrap();
-    assert!(plain.contains("0|dev-server | number 42"), "{plain}");
+    assert!(plain.contains("1|dev-server | number 42"), "{plain}");
     // The terminal goes.
     drop(tmux);
     wait_until("the program is removed", || home.list().is_empty());

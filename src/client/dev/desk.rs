@@ -13,6 +13,7 @@ use super::SIGNALS;
 use super::burst::Burst;
 use super::outlet::{Flow, Outlet};
 use super::program::{News, Program};
+use super::rules::Rules;
 use super::tree::Tree;
 use crate::client::control;
 use crate::client::describe::exit_text;
@@ -72,7 +73,6 @@ pub struct Desk<'a> {
     signals: &'a SelfPipe,
     flow: &'a Cell<Flow>,
     program: &'a mut Program,
-    tree: Tree,
     logs: Watcher,
     sources: Vec<Source>,
     changed: Burst,
@@ -101,7 +101,6 @@ impl Desk<'_> {
         session: &Session,
         name: &str,
         program: &'a mut Program,
-        tree: Tree,
         outlet: &'a mut Outlet,
     ) -> Result<Desk<'a>> {
         let (signals, flow) = (outlet.signals, outlet.flow);
@@ -116,7 +115,6 @@ impl Desk<'_> {
             signals,
             flow,
             program,
-            tree,
             logs: Watcher::new().doing(|| "preparing to follow log files")?,
             sources: Vec::new(),
             changed: Burst::default(),
@@ -128,8 +126,15 @@ impl Desk<'_> {
     }
 
     /// Runs until the program has been removed.
-    pub fn run(&mut self, daemon: &mut Daemon) -> Result<Left> {
-        self.open_logs(daemon)?;
+    pub fn run(
+        mut self,
+        daemon: &mut Daemon,
+        roots: Vec<PathBuf>,
+        mut rules: Rules,
+    ) -> Result<Left> {
+        self.open_logs(daemon, &mut rules)?;
+        // Last, for it may take all watches that there are.
+        let mut tree = Tree::new(roots, rules)?;
         let mut set = PollSet::default();
         loop {
             if self.hear_signals() {
@@ -142,18 +147,18 @@ impl Desk<'_> {
             let now = clock::monotonic_ms();
             self.say_what_is_due(now)?;
             self.restart_where_due(now)?;
-            self.wait(&mut set, now)?;
+            self.wait(&mut set, &tree, now)?;
             for (token, ready) in set.ready() {
                 match token {
                     Token::Logs => self.print_changed()?,
-                    Token::Tree => self.changed.add(self.tree.news()?, clock::monotonic_ms()),
+                    Token::Tree => self.changed.add(tree.news()?, clock::monotonic_ms()),
                     Token::Stdout if ready.error || ready.hangup => self.flow.set(Flow::Closed),
                     Token::Daemon => {
                         for news in self.program.turn()? {
                             if matches!(news, News::Gone) {
                                 return Ok(self.finish());
                             }
-                            self.take(news)?;
+                            self.take(news, &tree)?;
                         }
                     }
                     Token::Stdout | Token::Signals => {}
@@ -163,12 +168,12 @@ impl Desk<'_> {
     }
 
     /// Opens the log files at their ends: what was printed before is not of interest.
-    fn open_logs(&mut self, daemon: &mut Daemon) -> Result<()> {
+    fn open_logs(&mut self, daemon: &mut Daemon, rules: &mut Rules) -> Result<()> {
         let records = Record::of(daemon, self.program.targets())?;
         for record in &records {
             for file in [&record.out_path, &record.error_path, &record.pid_path] {
                 let file = OsString::from_vec(file.clone());
-                self.tree.leave_out(file.into());
+                rules.leave_out(file.into());
             }
         }
         self.sources = logs::sources(&records, true, true, self.raw, self.look);
@@ -221,11 +226,11 @@ impl Desk<'_> {
         left
     }
 
-    fn wait(&mut self, set: &mut PollSet<Token>, now: u64) -> Result<()> {
+    fn wait(&mut self, set: &mut PollSet<Token>, tree: &Tree, now: u64) -> Result<()> {
         let stdout = io::stdout();
         set.clear();
         set.push(self.signals.fd(), Interest::READ, Token::Signals);
-        set.push(self.tree.fd(), Interest::READ, Token::Tree);
+        set.push(tree.fd(), Interest::READ, Token::Tree);
         set.push(self.logs.fd(), Interest::READ, Token::Logs);
         self.program.push(set, Token::Daemon);
         if self.flow.get() != Flow::Closed {
@@ -260,7 +265,7 @@ impl Desk<'_> {
         }
     }
 
-    fn take(&mut self, news: News) -> Result<()> {
+    fn take(&mut self, news: News, tree: &Tree) -> Result<()> {
         match news {
             News::Started(processes) => {
                 self.cause.at = clock::monotonic_ms();
@@ -268,7 +273,7 @@ impl Desk<'_> {
                     let text = control::news("started", &processes);
                     text.lines()
                         .try_for_each(|line| self.print_line(Tint::Heading, line))?;
-                    let watched = format!("watching {}; ^C ends it", self.tree.shown());
+                    let watched = format!("watching {}; ^C ends it", tree.shown());
                     self.say(Tint::Heading, &watched)?;
                 }
                 self.watch_logs();

@@ -37,7 +37,6 @@ use desk::{Desk, Left};
 use outlet::{Flow, Outlet};
 use program::Program;
 use rules::Rules;
-use tree::Tree;
 
 /// The signals that end it, and with it the program.
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
@@ -55,7 +54,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     };
     let spec = spec(session)?;
     let name = harmless(&spec.name).into_owned();
-    let tree = Tree::new(roots(session, &spec)?, rules)?;
+    let roots = roots(session, &spec)?;
     let mut daemon = session.daemon()?;
     // From here on nothing may end this but what removes the program.
     signal::ignore(Signal::PIPE);
@@ -68,8 +67,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let processes = add(&mut daemon, spec)?;
     let silent = session.invocation.options.silent;
     let mut program = Program::new(daemon.home().clone(), silent, &processes);
-    let desk = Desk::new(session, &name, &mut program, tree, &mut outlet);
-    let left = desk.and_then(|mut desk| desk.run(&mut daemon));
+    let desk = Desk::new(session, &name, &mut program, &mut outlet);
+    let left = desk.and_then(|desk| desk.run(&mut daemon, roots, rules));
     if left.is_err() {
         // The reason is worth more than what follows from it.
         let daemon = session.daemon();
@@ -128,7 +127,10 @@ fn spec(session: &Session) -> Result<Spec> {
 /// folder.
 fn roots(session: &Session, spec: &Spec) -> Result<Vec<PathBuf>> {
     let named = &session.invocation.options.watch;
-    let absolute = |path: &String| std::path::absolute(path).doing(|| format!("watching '{path}'"));
+    let absolute = |path: &String| {
+        let found = std::path::absolute(path).and_then(|path| path.metadata().map(|_| path));
+        found.doing(|| format!("watching '{path}'"))
+    };
     if !named.is_empty() {
         return named.iter().map(absolute).collect();
     }

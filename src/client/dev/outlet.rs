@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::client::output;
+use crate::error::Error;
 use crate::sys::fd;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::SelfPipe;
@@ -80,7 +82,10 @@ impl Write for Outlet<'_> {
         match written {
             // Asked for once more.
             Err(e) if e.kind() == ErrorKind::WouldBlock => Err(ErrorKind::Interrupted.into()),
-            Err(_) => {
+            Err(e) => {
+                if e.kind() != ErrorKind::BrokenPipe {
+                    output::complain(Error::io("writing to standard output", &e));
+                }
                 self.flow.set(Flow::Closed);
                 Ok(bytes.len())
             }

@@ -50,10 +50,6 @@ impl Tree {
             folders: BTreeMap::new(),
             full: false,
         };
-        for root in &tree.roots {
-            root.metadata()
-                .doing(|| format!("watching {}", root.display()))?;
-        }
         tree.add_roots();
         match tree.folders.is_empty() {
             true => Err(Error::new("nothing can be watched")),
@@ -69,11 +65,6 @@ impl Tree {
             1 => roots,
             many => format!("{roots} ({many} folders)"),
         }
-    }
-
-    /// Leaves out this file too.
-    pub fn leave_out(&mut self, file: PathBuf) {
-        self.rules.leave_out(file);
     }
 
     /// What to poll for reading.
