@@ -46,7 +46,7 @@ impl Home {
         self.0.join("rpmd.sock")
     }
 
-    /// The supervisor's pid; locked for as long as it lives.
+    /// The supervisor's pid. Its lock is that of the home folder itself.
     pub fn pid_file(&self) -> PathBuf {
         self.0.join("rpmd.pid")
     }

@@ -67,7 +67,7 @@ fn internet(text: &str) -> Option<SocketAddr> {
 }
 
 impl Value for Places {
-    const PLACEHOLDER: &'static str = "WORD";
+    const PLACEHOLDER: &'static str = "SOCKET";
     fn read(&mut self, text: &[u8]) -> Result<(), String> {
         let words = text.split(u8::is_ascii_whitespace);
         for word in words.filter(|word| !word.is_empty()) {

@@ -187,7 +187,7 @@ impl Invocation {
                 self.spec.instances = app::command::instances(flag::text(value)?, processors);
                 Ok(())
             }
-            (_, "WORD") => {
+            (_, "WORD" | "SOCKET") => {
                 let words = value.as_bytes().split(u8::is_ascii_whitespace);
                 let mut words = words.filter(|word| !word.is_empty());
                 words.try_for_each(|word| (field.read)(&mut self.spec, word))

@@ -209,8 +209,9 @@ pub const COMMANDS: &[Command] = &[
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, what \
-               they print waits in their pipes, and the next command has a daemon that adopts them.",
+        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, and \
+               the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
+               each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },
     Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
         meaning: "write a process file to begin with",

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
+use super::output;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, TooLong};
@@ -129,10 +130,16 @@ impl Daemon {
         each: &mut dyn FnMut(Process),
     ) -> std::result::Result<Line, Trouble> {
         self.send(request)?;
-        self.answer(&mut |bytes| {
+        let last = self.answer(&mut |bytes| {
             each(program(bytes)?);
             Ok(())
-        })
+        })?;
+        if last.get("unwritten").is_some() {
+            output::complain(
+                "the log writer does not answer: output may not be in the log files yet",
+            );
+        }
+        Ok(last)
     }
 
     /// Reads one answer.
@@ -215,7 +222,7 @@ impl Daemon {
 
     fn ended(&self) -> Error {
         Error::new(format!(
-            "the daemon in {} ended before it had answered; see {}",
+            "the daemon in {} ended before it had answered, and may or may not have done it; see {}",
             self.home.root().display(),
             self.home.daemon_log().display()
         ))

@@ -1,5 +1,10 @@
 //! The table of programs.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::sys::spawn::Record;
 use std::fmt::Write as _;
 
 use super::exchange::Daemon;
@@ -58,9 +63,14 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let down = listing.down;
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
+        let folder = PathBuf::from(OsStr::from_bytes(path));
+        let record = std::fs::read(folder.join("pid")).ok();
+        let pid = record.and_then(|record| Record::parse(&record));
+        let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
         output::complain(format!(
-            "the records in {} are damaged, and their program is not in the list; mend or remove that folder",
-            String::from_utf8_lossy(path)
+            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then mend or \
+             remove that folder",
+            folder.display()
         ));
     }
     Ok(if asked && down { NOT_ONLINE } else { DONE })

@@ -11,7 +11,7 @@ use crate::protocol::verb::VERBS;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 /// When the pages last changed.
-const DATE: &str = "2026-11-23";
+const DATE: &str = "2026-11-25";
 
 const HOMES: &str = "the folder with the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
 
@@ -206,9 +206,14 @@ fn files(page: &mut Page) {
         ),
         (
             "rpmd.pid",
-            "the pid of the daemon, locked as long as it lives.",
+            "the pid of the daemon; the folder is locked as long as it lives.",
         ),
+        ("rpmd.state", "which boot and version the records are of."),
         ("rpmd.log", "what the daemon has to say."),
+        (
+            "log.sock, log.batch",
+            "where a supervisor finds the log writer, and what is on its way to a file.",
+        ),
         (
             "dump.json, dump.json.bak",
             "what save wrote, and what it wrote before. It is JSON; a byte that is not UTF-8 is written \\udcXX, as \

@@ -48,14 +48,14 @@ pub type Fault = (usize, String);
 
 /// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept.
 pub fn write(home: &Home, text: &str) -> Result<()> {
-    let folder = hold(home)?;
+    let _held = hold(home)?;
     let (new, dump) = (home.dump_new(), home.dump());
     let written = write_new(&new, text).doing(|| format!("writing {}", new.display()));
     let placed = written.and_then(|()| {
         keep(&dump, &home.dump_backup()).doing(|| format!("keeping {}", dump.display()))?;
         fs::rename(&new, &dump).doing(|| format!("making {}", dump.display()))?;
-        folder
-            .sync_all()
+        File::open(home.root())
+            .and_then(|folder| folder.sync_all())
             .doing(|| format!("writing {}", home.root().display()))
     });
     if placed.is_err() {
@@ -64,10 +64,12 @@ pub fn write(home: &Home, text: &str) -> Result<()> {
     placed
 }
 
-/// The folder of a home, locked: one at a time writes the list there, or starts what is in it.
+/// A lock: one at a time writes the list of a home, or starts what is in it. It is that of a folder which is there in
+/// every home and which nobody else locks.
 pub fn hold(home: &Home) -> Result<File> {
-    let doing = || format!("opening {}", home.root().display());
-    let folder = File::open(home.root()).doing(doing)?;
+    let folder = home.logs();
+    let doing = || format!("opening {}", folder.display());
+    let folder = File::open(&folder).doing(doing)?;
     lock::wait_for(&folder).doing(doing)?;
     Ok(folder)
 }

@@ -10,7 +10,7 @@ use crate::app::value::Bytes;
 /// Writes the value of a field.
 pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
     match field.placeholder {
-        "WORD" => strings(json, values),
+        "WORD" | "SOCKET" => strings(json, values),
         "CODE,…" => json.array(|json| {
             let codes = values.iter().flat_map(|codes| codes.split(|b| *b == b','));
             codes.for_each(|code| json.bare(String::from_utf8_lossy(code)));
@@ -30,7 +30,7 @@ pub fn strings(json: &mut Json, words: &[Bytes]) {
 
 /// Takes the value of a field. The error completes "NAME: …".
 pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
-    let several = matches!(field.placeholder, "WORD" | "CODE,…");
+    let several = matches!(field.placeholder, "WORD" | "SOCKET" | "CODE,…");
     (field.clear)(spec);
     match &node.value {
         Value::Array(items) if several => {
@@ -39,13 +39,15 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
                 texts.push(text(item).ok_or_else(|| unfit(field, item))?);
             }
             match field.placeholder {
-                "WORD" => texts.iter().try_for_each(|text| (field.read)(spec, text)),
+                "WORD" | "SOCKET" => texts.iter().try_for_each(|text| (field.read)(spec, text)),
                 _ => (field.read)(spec, &texts.join(&b',')),
             }
         }
-        Value::String(given) if field.placeholder == "WORD" => words::split(given)
-            .iter()
-            .try_for_each(|word| (field.read)(spec, word)),
+        Value::String(given) if matches!(field.placeholder, "WORD" | "SOCKET") => {
+            words::split(given)
+                .iter()
+                .try_for_each(|word| (field.read)(spec, word))
+        }
         _ => (field.read)(spec, &text(node).ok_or_else(|| unfit(field, node))?),
     }
 }
@@ -53,7 +55,7 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
 fn unfit(field: &Field, node: &Node) -> String {
     let wanted = match field.placeholder {
         "" => "true or false",
-        "WORD" => "an array of strings, or a string",
+        "WORD" | "SOCKET" => "an array of strings, or a string",
         "CODE,…" => "an array of numbers",
         "N" => "a number",
         "TIME" => "a time such as 1500 or \"30s\"",

@@ -80,10 +80,11 @@ impl Batch {
 
     /// Gives the memory back, where nothing is left in it and nobody will look for it.
     pub fn remove(self, path: &Path) {
-        let _ = std::fs::remove_file(path);
+        // The memory first: whoever is killed in between leaves a record of nothing, not memory of no record.
         if let Some(id) = self.memory.id() {
             shared::remove(id);
         }
+        let _ = std::fs::remove_file(path);
     }
 
     /// To be called once by each process that will move something.

@@ -13,6 +13,8 @@ use crate::sys::pid::Pid;
 #[derive(Debug)]
 pub struct Journal {
     file: Option<File>,
+    /// Who writes.
+    name: &'static str,
     foreground: bool,
     /// Lines that are written at the end of a turn: nothing that is urgent waits for the disk.
     lines: String,
@@ -20,7 +22,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the log. Where that fails the daemon serves without one.
-    pub fn open(home: &Home, foreground: bool) -> Journal {
+    pub fn open(home: &Home, name: &'static str, foreground: bool) -> Journal {
         let mut options = File::options();
         // O_NONBLOCK: a FIFO in the place of the file must not hold the daemon up.
         options
@@ -30,6 +32,7 @@ impl Journal {
             .custom_flags(libc::O_NONBLOCK);
         Journal {
             file: options.open(home.daemon_log()).ok(),
+            name,
             foreground,
             lines: String::new(),
         }
@@ -38,7 +41,7 @@ impl Journal {
     /// Notes one line.
     pub fn note(&mut self, text: impl std::fmt::Display) {
         let now = clock::local_time(clock::wall_ms());
-        let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
+        let _ = writeln!(self.lines, "{now} {}[{}]: {text}", self.name, Pid::own());
     }
 
     /// Writes what was noted.

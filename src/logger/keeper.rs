@@ -32,6 +32,8 @@ pub struct Keeper {
     unseen: bool,
     /// What to execute to have another supervisor; empty: somebody else has one.
     program: Bytes,
+    /// What it is told of limits.
+    limits: String,
     /// When supervisors died that were started here, the last ones. ms
     deaths: VecDeque<u64>,
     /// When to try to start one again. ms
@@ -65,8 +67,9 @@ impl Keeper {
     }
 
     /// It has said what to execute.
-    pub fn set_program(&mut self, program: Bytes) {
+    pub fn set_program(&mut self, program: Bytes, limits: String) {
         self.program = program;
+        self.limits = limits;
     }
 
     /// Reaps those that were of no use.
@@ -141,7 +144,8 @@ impl Keeper {
     fn execute(&self, home: &Home) -> std::io::Result<Pid> {
         let own = b"/proc/self/exe".to_vec();
         let ways = [self.program.clone(), own].map(|program| {
-            let words = [program, b"--resume".to_vec()].map(CString::new);
+            let limits = ["--limits=", &self.limits].concat().into_bytes();
+            let words = [program, b"--resume".to_vec(), limits].map(CString::new);
             words.into_iter().flatten().collect()
         });
         let env = reexec::environment_with("RPM_HOME", home.root().as_os_str().as_bytes());

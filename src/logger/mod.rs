@@ -12,7 +12,10 @@ mod keeper;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
 
 pub use batch::Batch;
 use channel::Channel;
@@ -24,7 +27,9 @@ use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report, Upkeep};
+use crate::sys::lock::Lock;
 use crate::sys::passing::{self, Outbox};
+use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{daemonize, fd, socket, user};
@@ -33,6 +38,8 @@ use crate::sys::{daemonize, fd, socket, user};
 struct Writer<'a> {
     home: Home,
     listener: UnixListener,
+    /// The number of the file that it listens at.
+    place: Option<u64>,
     /// The supervisor, where one is connected.
     link: Option<Link>,
     keeper: Keeper,
@@ -81,9 +88,12 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         // No descriptors: the supervisor will try again.
         daemonize::exit_now(1);
     }
+    let place = file_number(&home.log_socket());
+    let _turn = wait_for_turn(&home);
     let inherited = batch.left();
     let mut writer = Writer {
-        journal: Journal::open(&home, false),
+        journal: Journal::open(&home, "rpmd-log", false),
+        place,
         home,
         listener,
         link: None,
@@ -102,6 +112,33 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     writer.drain_all();
     writer.flush();
     daemonize::exit_now(0)
+}
+
+/// How often the place is looked at where the next supervisor looks for this log writer, while there is none.
+const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
+/// How often a log writer that waits for its turn looks whether it has come.
+const LOOK_AT_TURN: Duration = Duration::from_millis(20);
+
+/// Waits until no other log writer of this home is at work: two readers would tear the output apart. The lock is that of
+/// the folder of records. Ends this process when the supervisor that forked it has died meanwhile.
+fn wait_for_turn(home: &Home) -> Option<Lock> {
+    let supervisor = Pid::parent();
+    loop {
+        match Lock::acquire(&home.run()) {
+            Ok(Some(lock)) => return Some(lock),
+            Ok(None) if Pid::parent() == supervisor => {
+                let _ = PollSet::<()>::default().wait(Some(LOOK_AT_TURN));
+            }
+            Ok(None) => daemonize::exit_now(0),
+            // The folder is gone: there is nothing to be torn apart.
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What tells a file from others that had its path before and after.
+fn file_number(path: &Path) -> Option<u64> {
+    Some(std::fs::symlink_metadata(path).ok()?.ino())
 }
 
 impl Writer<'_> {
@@ -125,7 +162,12 @@ impl Writer<'_> {
         }
         let timeout = match &self.link {
             Some(_) => None,
-            None => self.keeper.timeout(),
+            None => Some(
+                self.keeper
+                    .timeout()
+                    .unwrap_or(LOOK_AT_PLACE)
+                    .min(LOOK_AT_PLACE),
+            ),
         };
         if set.wait(timeout).is_err() {
             return;
@@ -145,9 +187,32 @@ impl Writer<'_> {
             self.accept();
         }
         if self.link.is_none() && !self.ending {
+            self.keep_place();
             self.keeper.look(&self.home, &mut self.journal);
         }
         self.flush();
+    }
+
+    /// Sees that the next supervisor will find this log writer, and leaves where it would find another one.
+    fn keep_place(&mut self) {
+        let path = self.home.log_socket();
+        let found = file_number(&path);
+        if found.is_some() && found == self.place {
+            return;
+        }
+        if found.is_some() && socket::connect_now(&path).is_ok() {
+            self.journal
+                .note("there is another log writer: leaving the programs to it");
+            self.journal.flush();
+            self.ending = true;
+            return;
+        }
+        // Removed by mistake, or left by one that was killed.
+        let _ = std::fs::remove_file(&path);
+        if let Ok(listener) = socket::listen(&path) {
+            self.listener = listener;
+            self.place = file_number(&path);
+        }
     }
 
     /// A supervisor comes: whoever was there before has gone, or is on its way.
@@ -234,7 +299,7 @@ impl Writer<'_> {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Attach { program } => self.keeper.set_program(program),
+            Order::Attach { program, limits } => self.keeper.set_program(program, limits),
             Order::Complete => {
                 for id in std::mem::take(&mut self.unnamed) {
                     self.channels.remove(&id);

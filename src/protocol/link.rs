@@ -44,6 +44,8 @@ pub enum Order {
     Attach {
         /// The path of `rpmd`.
         program: Bytes,
+        /// What it is told of limits.
+        limits: String,
     },
     /// Every program has been named since `attach`: those that were not are forgotten.
     Complete,
@@ -128,7 +130,9 @@ impl Order {
     /// The order as a line.
     pub fn to_line(&self) -> Line {
         match self {
-            Order::Attach { program } => Line::new("attach").with("program", program),
+            Order::Attach { program, limits } => Line::new("attach")
+                .with("program", program)
+                .with("limits", limits),
             Order::Complete => Line::new("complete"),
             Order::Open { id, out, err } => {
                 let mut line = Line::new("open");
@@ -170,6 +174,7 @@ impl Order {
         match line.tag.as_str() {
             "attach" => Some(Order::Attach {
                 program: line.get("program")?.to_vec(),
+                limits: line.text("limits")?.to_owned(),
             }),
             "complete" => Some(Order::Complete),
             "open" => Some(Order::Open {
@@ -253,6 +258,7 @@ mod tests {
         for order in [
             Order::Attach {
                 program: path.clone(),
+                limits: "1:2:0".into(),
             },
             Order::Complete,
             Order::Open {

@@ -34,6 +34,10 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "used by rpmd-log, to have a supervisor again when one died",
     ),
     (
+        "--limits=TEXT",
+        "used by rpmd-log: the limits that programs get",
+    ),
+    (
         "--updated=FD",
         "used by rpmd, to go on in the place of another release of itself",
     ),

@@ -1,6 +1,7 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use super::handover;
@@ -9,6 +10,7 @@ use super::server::Supervisor;
 use super::state::{Boot, State};
 use super::timers::Timer;
 use crate::app::life::{self, Event, Exit, Life, Want};
+use crate::error::Result;
 use crate::protocol::line::Line;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
@@ -27,9 +29,13 @@ impl Supervisor {
     /// Takes over the programs that the records know: those that live are adopted, those that have ended meanwhile are
     /// treated by their restart policy. In a new boot those are started that were wanted up.
     /// What another release has handed over counts for more than the records.
-    pub(super) fn take_over(&mut self, state: State, mut handed: BTreeMap<u32, Line>) {
+    pub(super) fn take_over(
+        &mut self,
+        state: State,
+        mut handed: BTreeMap<u32, Line>,
+    ) -> Result<()> {
         let boot = state.boot;
-        let ids = records::ids(&self.home);
+        let ids = records::ids(&self.home)?;
         if boot == Boot::Another {
             for id in &ids {
                 // Before the records are claimed for this boot: its number may be another's soon.
@@ -56,6 +62,7 @@ impl Supervisor {
             }
         }
         self.look_again_at_remains();
+        Ok(())
     }
 
     /// Notes what concerns all records.
@@ -107,7 +114,12 @@ impl Supervisor {
         program.logged = true;
         let spec = Rc::make_mut(&mut program.spec);
         spec.env = self.share_environment(Rc::clone(&spec.env));
-        let last = found.last;
+        // A process that should be there, and whose record is lost, bears its number and home in its environment.
+        let lost = found.last.is_none() && boot == Boot::Same;
+        let last = match lost && program.life.state == life::State::Launching {
+            true => self.find_unrecorded(id, program.ended.saturating_add(1)),
+            false => found.last,
+        };
         program.run = last.map_or(0, |last| last.run).max(program.ended);
         // A supervisor that was killed in a storm may not have come to write down the last restarts.
         let unwritten = program.run.saturating_sub(program.ended.saturating_add(1));
@@ -141,6 +153,17 @@ impl Supervisor {
             (None, None) if boot == Boot::Another => self.start_anew(id),
             (None, None) => self.go_on(id, was, delay),
         }
+    }
+
+    /// The leader of a program, found by what it was told about itself.
+    fn find_unrecorded(&self, id: u32, run: u32) -> Option<Record> {
+        let home = self.home.root().as_os_str().as_bytes();
+        let told = [
+            format!("RPM_ID={id}").into_bytes(),
+            [b"RPM_HOME=", home].concat(),
+        ];
+        let (pid, start) = self.proc.as_ref()?.find_leader(&told)?;
+        Some(Record { pid, start, run })
     }
 
     /// The process that a record is of, if it lives.

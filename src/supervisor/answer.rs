@@ -1,13 +1,14 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
+use super::ending::Ending;
 use super::requests::nothing_matches;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
+use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
-use crate::protocol::link::{Order, Upkeep};
+use crate::protocol::link::Upkeep;
 use crate::protocol::reply::{Code, Failure};
-use std::collections::VecDeque;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -65,9 +66,14 @@ pub struct Turn {
     pub open: Vec<u32>,
     /// The log writer's token, once it was asked to write all that they have printed, or to see to their files.
     pub drain: Option<u64>,
+    /// Until when that is waited for: the disk may hang. ms
+    pub patience: u64,
     /// The first that failed.
     pub failure: Option<Failure>,
 }
+
+/// How long an answer waits for the log writer, whose disk may hang. ms
+const PATIENCE: u64 = 2000;
 
 impl Turn {
     /// A turn that has just begun.
@@ -76,6 +82,7 @@ impl Turn {
             open: ids.clone(),
             ids,
             drain: None,
+            patience: 0,
             failure: None,
         }
     }
@@ -157,7 +164,9 @@ impl Supervisor {
             }
             if start.ids.iter().all(|id| self.rests(*id)) {
                 for id in &start.ids {
-                    self.forget(*id);
+                    if let Err(e) = self.forget(*id) {
+                        self.note(*id, e);
+                    }
                 }
                 self.take_ids_back(&start.ids);
                 self.reply(token, |c| c.refuse(&failure));
@@ -209,7 +218,10 @@ impl Supervisor {
         }
         match &turn.failure {
             Some(failure) => self.reply(token, |c| c.refuse(failure)),
-            None => self.reply_rows(token, &turn.ids),
+            None => {
+                self.reply_rows_before(token, &turn.ids);
+                self.reply_done(token, &turn);
+            }
         }
         None
     }
@@ -227,22 +239,64 @@ impl Supervisor {
                 }
             }
         }
+        let mut overtaken = None;
         turn.open.retain(|id| {
-            self.programs
-                .get(id)
-                .is_some_and(|p| p.life.want == Want::Down && !p.life.at_rest())
+            let Some(program) = self.programs.get(id) else {
+                return false;
+            };
+            if program.life.want == Want::Up {
+                overtaken.get_or_insert(program.spec.name.clone());
+            }
+            program.life.want == Want::Down && !program.life.at_rest()
         });
+        if let Some(name) = overtaken {
+            let message = format!("{name} is wanted up again: another client has started it");
+            turn.failure
+                .get_or_insert(Failure::new(Code::Busy, message));
+        }
         if !self.written(&mut turn) {
             return Some(Pending::Stop(turn, then));
         }
         self.reply_rows_before(token, &turn.ids);
-        if then == Then::Forget {
-            for id in &turn.ids {
-                self.forget(*id);
+        let mut failure = turn.failure.take();
+        for id in &turn.ids {
+            let name = self.programs.get(id).map(|p| p.spec.name.clone());
+            let done = match then {
+                Then::Forget => self.forget(*id),
+                Then::Keep => self.is_recorded(*id),
+            };
+            if let (Err(why), Some(name)) = (done, name) {
+                let message =
+                    format!("{name} is stopped, but the next daemon will not know: {why}");
+                failure.get_or_insert(Failure::new(Code::Internal, message));
             }
         }
-        self.reply(token, |c| c.say(&ok_count(turn.ids.len())));
+        match failure {
+            Some(failure) => self.reply(token, |c| c.refuse(&failure)),
+            None => self.reply_done(token, &turn),
+        }
         None
+    }
+
+    /// Whether what is wanted of a program is on record; tries it once more.
+    fn is_recorded(&mut self, id: u32) -> std::result::Result<(), String> {
+        let unrecorded = |s: &Supervisor| s.programs.get(&id).and_then(|p| p.unrecorded.clone());
+        if unrecorded(self).is_some() {
+            self.record(id);
+        }
+        match unrecorded(self) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    /// The last line about a turn.
+    fn reply_done(&mut self, token: u64, turn: &Turn) {
+        let mut last = ok_count(turn.ids.len());
+        if turn.drain.is_some_and(|drain| !self.log.done(drain)) {
+            last.push("unwritten", "true");
+        }
+        self.reply(token, |c| c.say(&last));
     }
 
     /// Once all programs of a turn are where they should be: whether all that they have printed is in their files.
@@ -255,59 +309,34 @@ impl Supervisor {
             None => {
                 let token = self.log.drain(turn.ids.clone());
                 turn.drain = Some(token);
+                turn.patience = self.patience();
                 token
             }
         };
-        self.log.done(token)
+        self.log.done(token) || self.now >= turn.patience
     }
 
-    fn settle_upkeep(&mut self, token: u64, mut turn: Turn, what: Upkeep) -> Option<Pending> {
-        let asked = match turn.drain {
-            Some(asked) => asked,
-            None => self.ask_for_upkeep(&turn.ids, what),
-        };
-        turn.drain = Some(asked);
-        if !self.log.done(asked) {
-            return Some(Pending::Upkeep(turn, what));
+    /// Until when the log writer is waited for.
+    pub(super) fn patience(&mut self) -> u64 {
+        let until = self.now.saturating_add(PATIENCE);
+        // An earlier one comes first, and sets the timer again.
+        if !self.timers.is_set(Timer::Patience) {
+            self.timers.set(Timer::Patience, Some(until));
         }
-        match &turn.failure {
-            Some(failure) => self.reply(token, |c| c.refuse(failure)),
-            None => self.reply_rows(token, &turn.ids),
-        }
-        None
+        until
     }
 
-    fn ask_for_upkeep(&mut self, ids: &[u32], what: Upkeep) -> u64 {
-        let token = self.log.next_token();
-        let programs = ids.iter().filter_map(|id| self.programs.get(id));
-        let orders = programs.map(|program| {
-            let [out, err] = self.log_files(program);
-            let id = program.id;
-            Order::Upkeep {
-                what,
-                id,
-                out,
-                err,
-                token,
+    /// Some answers are given without the log writer; others may still wait for it.
+    pub(super) fn patience_is_over(&mut self) {
+        self.changed = true;
+        let waiting = self.connections.values().filter_map(|c| match &c.pending {
+            Some(Pending::Restart(turn) | Pending::Stop(turn, _) | Pending::Upkeep(turn, _)) => {
+                Some(turn.patience)
             }
+            _ => None,
         });
-        let orders: VecDeque<Order> = orders.collect();
-        self.log.ask(orders)
-    }
-
-    /// Hears what the log writer could not do, for those who wait for it.
-    fn take_failures(&mut self) {
-        for (token, why) in self.log.take_failures() {
-            for connection in self.connections.values_mut() {
-                match &mut connection.pending {
-                    Some(Pending::Upkeep(turn, _)) if turn.drain == Some(token) => {
-                        let failure = Failure::new(Code::Internal, &why);
-                        turn.failure.get_or_insert(failure);
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let next = waiting.filter(|until| *until > self.now).min();
+        self.timers.set(Timer::Patience, next);
     }
 
     fn settle_rows(&mut self, token: u64, mut rows: Rows) -> Option<Pending> {
@@ -338,7 +367,12 @@ impl Supervisor {
         if !self.is_synced() {
             return Some(Pending::Sync);
         }
-        self.reply(token, |c| c.say(&Line::new("ok")));
+        let ids: Vec<u32> = self.programs.keys().copied().collect();
+        let unrecorded = ids.into_iter().find_map(|id| self.is_recorded(id).err());
+        match unrecorded.or_else(|| self.sync_failure()) {
+            Some(why) => self.reply(token, |c| c.refuse(&Failure::new(Code::Internal, why))),
+            None => self.reply(token, |c| c.say(&Line::new("ok"))),
+        }
         None
     }
 
@@ -361,7 +395,11 @@ impl Supervisor {
         None
     }
 
-    fn reply(&mut self, token: u64, say: impl FnOnce(&mut super::connection::Connection)) {
+    pub(super) fn reply(
+        &mut self,
+        token: u64,
+        say: impl FnOnce(&mut super::connection::Connection),
+    ) {
         if let Some(connection) = self.connections.get_mut(&token) {
             say(connection);
         }
@@ -377,7 +415,7 @@ impl Supervisor {
         }
     }
 
-    fn reply_rows(&mut self, token: u64, ids: &[u32]) {
+    pub(super) fn reply_rows(&mut self, token: u64, ids: &[u32]) {
         self.reply_rows_before(token, ids);
         self.reply(token, |c| c.say(&ok_count(ids.len())));
     }

@@ -6,13 +6,15 @@ use std::os::unix::net::UnixStream;
 
 use super::channel::Channel;
 use super::server::Supervisor;
-use super::sockets::Held;
+use super::sockets::{self, Held};
 use super::timers::Timer;
 use crate::app::spec::ExecMode;
 use crate::app::value::Bytes;
 use crate::error::{Error, Reason, Result};
 use crate::protocol::link::Order;
 use crate::protocol::node::{self, Message, Query};
+use crate::sys::pid::Pid;
+use crate::sys::procfs;
 
 /// How long a socket is kept that no worker of a program asks for any more, as its code may have changed. ms
 const UNUSED: u64 = 10_000;
@@ -46,6 +48,9 @@ impl Supervisor {
         for place in &spec.listen.0 {
             let shown = String::from_utf8_lossy(place).into_owned();
             let failed = |e| Error::io(format!("listening at {shown}"), &e);
+            if self.sockets.place(&spec.name, place).is_err_and(in_use) {
+                self.find_socket(&spec.name, &shown);
+            }
             let (socket, new) = self.sockets.place(&spec.name, place).map_err(failed)?;
             given.fds.push(socket.try_clone_to_owned().map_err(failed)?);
             given.names.push(shown.replace(':', "-"));
@@ -130,6 +135,9 @@ impl Supervisor {
     }
 
     fn answer_query(&mut self, id: u32, name: &str, query: &Query) {
+        if self.sockets.query(name, id, query).is_err_and(in_use) {
+            self.find_socket(name, &query.key());
+        }
         let found = self.sockets.query(name, id, query);
         let found = found.and_then(|(socket, new)| Ok((socket.try_clone_to_owned()?, new)));
         match found {
@@ -145,6 +153,40 @@ impl Supervisor {
                 let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
                 self.tell_worker(id, node::server_answer(query, errno), None);
             }
+        }
+    }
+
+    /// Looks for a socket in the programs that serve it: where both daemons were killed, nobody has kept it.
+    fn find_socket(&mut self, group: &str, key: &str) {
+        let others = self.programs.values().filter(|p| p.spec.name == group);
+        let held = others.filter_map(|p| Some((Pid::new(p.life.pid)?, p.adopted.as_ref()?)));
+        let found = held.into_iter().find_map(|(pid, process)| {
+            let numbers = procfs::descriptors(pid).into_iter();
+            let copies = numbers.filter_map(|number| process.copy_fd(number).ok());
+            copies.into_iter().find(|copy| sockets::is_meant(key, copy))
+        });
+        if let Some(socket) = found {
+            self.recover_socket(group, key, socket);
+            self.keep_socket(group, key);
+        }
+    }
+
+    /// Takes the channels of Node workers from themselves: they hold both ends.
+    fn find_channels(&mut self) {
+        let mut found = Vec::new();
+        for program in self.programs.values_mut() {
+            let worker = program.spec.exec_mode == ExecMode::Cluster && program.channel.is_none();
+            let process = program.adopted.as_ref().filter(|_| worker);
+            // Behind the sockets, its own end, then ours.
+            let number = program.spec.listen.0.len() + 4;
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            if let Some(Ok(end)) = process.map(|process| process.copy_fd(number)) {
+                program.channel = Some(Channel::new(end));
+                found.push(program.id);
+            }
+        }
+        for id in found {
+            self.keep_channel(id);
         }
     }
 
@@ -199,8 +241,8 @@ impl Supervisor {
     }
 
     /// Takes back what the log writer has kept.
-    pub(super) fn take_kept(&mut self) {
-        for (name, fd) in self.log.take_kept() {
+    pub(super) fn take_back(&mut self, kept: Vec<(Bytes, OwnedFd)>) {
+        for (name, fd) in kept {
             let text = String::from_utf8_lossy(&name).into_owned();
             let mut words = text.splitn(3, '\0');
             let taken = match (words.next(), words.next(), words.next()) {
@@ -212,6 +254,7 @@ impl Supervisor {
                 self.log.drop_kept(name);
             }
         }
+        self.find_channels();
     }
 
     fn recover_channel(&mut self, id: &str, fd: OwnedFd) -> bool {
@@ -242,6 +285,11 @@ impl Supervisor {
         self.sockets.hold(held);
         true
     }
+}
+
+/// By value, as what [`Result::is_err_and`] takes.
+fn in_use(e: std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::AddrInUse
 }
 
 fn channel_name(id: u32) -> Bytes {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
 use super::connection::Connection;
+use super::limits::Limits;
 use super::program::Program;
 use super::records;
 use super::server::Supervisor;
@@ -41,6 +42,8 @@ pub struct Handover {
     pub foreground: bool,
     /// The number of the next program.
     pub next_id: u32,
+    /// What programs get back.
+    pub limits: Limits,
     /// How each program fares.
     pub programs: BTreeMap<u32, Line>,
     /// The clients.
@@ -58,6 +61,7 @@ impl Supervisor {
         line.push_number("listener", self.listener.as_raw_fd());
         line.push("foreground", self.way.foreground.to_string());
         line.push_number("next-id", self.next_id);
+        line.push("limits", self.limits.to_string());
         line.encode(&mut text);
         for program in self.programs.values() {
             program_line(program).encode(&mut text);
@@ -243,6 +247,7 @@ fn read_turn(line: &Line) -> Turn {
         open: read_ids(line, "open"),
         // Asked for again: it was another connection that the answer would have come by.
         drain: None,
+        patience: 0,
         failure: read_failure(line),
     }
 }
@@ -289,6 +294,7 @@ impl Handover {
             listener: reexec::inherited(first.number("listener")?)?,
             foreground: first.get("foreground") == Some(b"true"),
             next_id: first.number("next-id")?,
+            limits: Limits::parse(first.text("limits")?)?,
             programs: BTreeMap::new(),
             connections: Vec::new(),
         };
@@ -344,6 +350,7 @@ mod tests {
             ids: vec![1, 2],
             open: vec![2],
             drain: None,
+            patience: 0,
             failure: Some(Failure::new(Code::Timeout, "too late, by far")),
         }
     }

@@ -3,9 +3,10 @@
 
 use std::os::fd::AsFd;
 
+use super::ending::Ending;
 use super::program::{Program, Stream};
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
 use crate::app::value::Bytes;
@@ -37,7 +38,11 @@ impl Supervisor {
         if before.state != after.state {
             self.publish(id);
         }
-        if self.ending != Some(Ending::Keep) {
+        if self.ending == Some(Ending::Keep) {
+            if matches!(event, Event::Exited(..)) {
+                self.unrecorded.push(id);
+            }
+        } else {
             if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
                 // What is wanted is on disk before anything is done about it.
                 self.record(id);
@@ -86,11 +91,19 @@ impl Supervisor {
         }
     }
 
-    fn record(&mut self, id: u32) {
-        if let Some(program) = self.programs.get(&id) {
-            if let Err(e) = records::rewrite_status(&self.home, program) {
-                self.note(id, format_args!("cannot be recorded: {}", Reason(&e)));
+    pub(super) fn record(&mut self, id: u32) {
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        program.unrecorded = match records::rewrite_status(&self.home, program) {
+            Ok(()) => None,
+            Err(e) => {
+                let path = self.home.records(id).status();
+                Some(format!("writing {}: {}", path.display(), Reason(&e)))
             }
+        };
+        if let Some(why) = program.unrecorded.clone() {
+            self.note(id, format_args!("cannot be recorded: {why}"));
         }
     }
 
@@ -132,7 +145,7 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let plan = program.plan(&self.home, self.nofile, &given);
+        let plan = program.plan(&self.home, &self.limits, &given);
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
@@ -213,8 +226,8 @@ impl Supervisor {
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                wait::reap(pid);
-                self.other_ended(pid);
+                let exit = wait::reap(pid);
+                self.other_ended(pid, exit);
             }
         }
         for (id, exit) in dead {
@@ -224,8 +237,8 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    fn other_ended(&mut self, pid: Pid) {
-        self.sync_child_ended(pid);
+    fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
+        self.sync_child_ended(pid, exit);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }

@@ -36,6 +36,8 @@ pub struct LogLink {
     kept: Vec<(Bytes, OwnedFd)>,
     /// It has given back all that it had kept.
     recovered: bool,
+    /// That is news.
+    news: bool,
     /// What was asked and is not known to be done, by token: a new log writer is asked again.
     asked: BTreeMap<u64, VecDeque<Order>>,
     tokens: u64,
@@ -46,7 +48,7 @@ pub struct LogLink {
 impl LogLink {
     /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
     /// dies; then it has to be told of the programs.
-    pub fn start(&mut self, home: &Home, program: &Bytes) -> io::Result<()> {
+    pub fn start(&mut self, home: &Home, program: &Bytes, limits: &str) -> io::Result<()> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
             none => none.insert(Batch::open(&home.batch())?),
@@ -60,7 +62,13 @@ impl LogLink {
             // Nobody listens.
             Err(_) => {
                 let _ = std::fs::remove_file(&path);
-                let listener = socket::listen(&path)?;
+                let listener = socket::listen(&path).map_err(|e| {
+                    let what = format!(
+                        "listening at {}: {e}; move away what is there",
+                        path.display()
+                    );
+                    io::Error::new(e.kind(), what)
+                })?;
                 if fork()? == Fork::Child {
                     logger::run(listener, home.clone(), batch);
                 }
@@ -76,6 +84,7 @@ impl LogLink {
         self.end = Some(end);
         self.order(&Order::Attach {
             program: program.clone(),
+            limits: limits.to_owned(),
         });
         Ok(())
     }
@@ -144,9 +153,9 @@ impl LogLink {
         self.recovered
     }
 
-    /// What was kept, once.
-    pub fn take_kept(&mut self) -> Vec<(Bytes, OwnedFd)> {
-        std::mem::take(&mut self.kept)
+    /// What was kept, once all of it is here.
+    pub fn take_kept(&mut self) -> Option<Vec<(Bytes, OwnedFd)>> {
+        std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
     /// Asks that all that these programs have printed be written; the token of the reports.
@@ -226,7 +235,10 @@ impl LogLink {
                 Some(Report::Kept { name }) => {
                     self.kept.extend(self.fds.pop_front().map(|fd| (name, fd)));
                 }
-                Some(Report::Recovered) => self.recovered = true,
+                Some(Report::Recovered) => {
+                    self.recovered = true;
+                    self.news = true;
+                }
                 Some(Report::Done { token, failure }) => self.hear_done(token, failure),
                 Some(Report::Note { text }) => notes.push(text),
                 None => notes.push("the log writer said something that is no report".to_owned()),

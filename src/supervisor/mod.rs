@@ -6,9 +6,11 @@ mod channel;
 mod clients;
 mod cluster;
 mod connection;
+mod ending;
 mod handover;
 mod init;
 mod lifecycle;
+mod limits;
 mod log_link;
 mod program;
 mod records;
@@ -21,15 +23,18 @@ mod sync;
 mod timers;
 mod tree;
 mod update;
+mod upkeep;
 
 use std::process::ExitCode;
+
+use limits::Limits;
 
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
-    Serve(setup::Mode),
+    Serve(setup::Mode, Option<Limits>),
     Check,
     Say(String),
 }
@@ -48,7 +53,9 @@ pub fn main() -> ExitCode {
             println!("{text}");
             return ExitCode::SUCCESS;
         }
-        Task::Serve(mode) => Home::from_environment().and_then(|home| setup::run(home, mode)),
+        Task::Serve(mode, limits) => {
+            Home::from_environment().and_then(|home| setup::run(home, mode, limits))
+        }
         Task::Check => Home::from_environment()
             .and_then(|home| update::self_check(&home))
             .map(|line| println!("{line}")),
@@ -66,6 +73,7 @@ fn parse() -> Result<Task> {
     use lexopt::Arg::{Long, Short};
     let mut parser = lexopt::Parser::from_env();
     let mut mode = setup::Mode::Daemon;
+    let mut limits = None;
     while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
         match arg {
             Long("foreground") if mode == setup::Mode::Standby => {}
@@ -79,13 +87,17 @@ fn parse() -> Result<Task> {
                     fd.ok_or_else(|| Error::new("--updated needs the number of a descriptor"))?;
                 mode = setup::Mode::Updated(fd);
             }
+            Long("limits") => {
+                let text = parser.value().ok();
+                limits = text.and_then(|text| Limits::parse(text.to_str()?));
+            }
             Long("self-check") => return Ok(Task::Check),
             Long("help") | Short('h') => return Ok(Task::Say(help())),
             Long("version") | Short('V') => return Ok(Task::Say(format!("rpmd {RELEASE}"))),
             other => return Err(Error::new(other.unexpected().to_string())),
         }
     }
-    Ok(Task::Serve(mode))
+    Ok(Task::Serve(mode, limits))
 }
 
 fn help() -> String {

@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use super::channel::Channel;
 use super::cluster::Given;
+use super::limits::Limits;
 use crate::app::command::{Command, DEFAULT_PATH};
-use crate::app::life::{Life, Policy};
+use crate::app::life::{Life, Policy, Want};
 use crate::app::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
@@ -40,6 +41,10 @@ pub struct Program {
     pub run: u32,
     /// The last run whose end has been dealt with.
     pub ended: u32,
+    /// What was wanted of it when the daemon began to end: so it is recorded.
+    pub wanted: Option<Want>,
+    /// Why what is wanted of it is not on record.
+    pub unrecorded: Option<String>,
     /// What the child between fork and exec reports by.
     pub report: Option<OwnedFd>,
     /// Why the last launch did not come to the program.
@@ -85,6 +90,8 @@ impl Program {
             since: 0,
             run: 0,
             ended: 0,
+            wanted: None,
+            unrecorded: None,
             report: None,
             failure: None,
             group: None,
@@ -215,7 +222,7 @@ impl Program {
     }
 
     /// What the child must do.
-    pub fn plan(&self, home: &Home, nofile: (u64, u64), given: &Given) -> Result<Plan, NulError> {
+    pub fn plan(&self, home: &Home, limits: &Limits, given: &Given) -> Result<Plan, NulError> {
         let records = home.records(self.id);
         let command = Command::of(&self.spec);
         let c_strings = |all: Vec<Vec<u8>>| -> Result<Vec<CString>, NulError> {
@@ -236,7 +243,8 @@ impl Program {
             record: c_path(&records.pid())?,
             run: self.run,
             pid_file: Some(c_path(&self.pid_file(home))?),
-            nofile,
+            nofile: limits.nofile,
+            nice: limits.nice,
             listen_pid: !given.names.is_empty(),
         })
     }

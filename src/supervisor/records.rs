@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::program::{Program, id_of};
-use crate::app::life::{Life, State};
+use crate::app::life::{Life, State, Want};
 use crate::app::spec::Spec;
 use crate::error::{Context, Error, Result};
 use crate::paths::{Home, Records};
@@ -101,11 +101,18 @@ pub fn rewrite_status(home: &Home, program: &Program) -> io::Result<()> {
     file.write_all_at(&status(program), 0)
 }
 
-/// Removes the records. The status goes first: then the rest is a program no more.
+/// Removes the records of a program that has no process. When the status has gone, the rest is a program no more; the
+/// pid goes before it, because where it stands without a status, something is amiss.
 pub fn remove(home: &Home, id: u32) -> io::Result<()> {
     let records = home.records(id);
-    fs::remove_file(records.status())?;
-    remove_all(&records)
+    for path in [records.pid(), records.status()] {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    let _ = remove_all(&records);
+    Ok(())
 }
 
 /// Removes a folder of records, file by file: to list it takes a descriptor, and there may be none left.
@@ -135,7 +142,15 @@ const RESTS: [(&str, State); 3] = [
 /// The status record: what is wanted, how it rests, and what is counted. Whether it runs is not written, as only
 /// the process itself can say so.
 fn status(program: &Program) -> Vec<u8> {
-    let life = &program.life;
+    let life = &Life {
+        // While the daemon ends, a program that is stopped by that is still wanted.
+        want: program.wanted.unwrap_or(program.life.want),
+        state: match program.wanted {
+            Some(Want::Up) if program.life.state == State::Stopped => State::Launching,
+            _ => program.life.state,
+        },
+        ..program.life.clone()
+    };
     let (rest, _) = RESTS
         .into_iter()
         .find(|(_, state)| *state == life.state)
@@ -172,7 +187,12 @@ pub struct Found {
 pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
     let mut found = read(home, id)?;
     if let Some(found) = &mut found {
-        found.program.fifos = Some(open_fifos(&home.records(id))?);
+        let records = home.records(id);
+        for path in [records.out(), records.err()] {
+            // One that was removed by mistake; what its program prints now is heard from its next run on.
+            let _ = fifo::make(&path);
+        }
+        found.program.fifos = Some(open_fifos(&records)?);
     }
     Ok(found)
 }
@@ -180,8 +200,17 @@ pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
 /// Reads the records of a program. `Ok(None)`: it never came to be one.
 pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let records = home.records(id);
-    if !records.status().exists() {
-        return Ok(None);
+    let looking = || format!("looking at {}", records.status().display());
+    let is_there = |path: PathBuf| path.try_exists();
+    if !is_there(records.status()).doing(looking)? {
+        // A process records itself only where the status stands already.
+        return match is_there(records.pid()).doing(looking)? {
+            true => Err(Error::new(format!(
+                "{} is missing",
+                records.status().display()
+            ))),
+            false => Ok(None),
+        };
     }
     let status = read_line(&records.status(), "status")?;
     let spec_line = read_line(&records.spec(), "spec")?;
@@ -219,12 +248,15 @@ fn read_line(path: &Path, tag: &str) -> Result<Line> {
 }
 
 /// The numbers of all programs that have records, in order.
-pub fn ids(home: &Home) -> Vec<u32> {
-    let mut ids: Vec<u32> = entries(home)
+pub fn ids(home: &Home) -> Result<Vec<u32>> {
+    let run = home.run();
+    let entries = fs::read_dir(&run).doing(|| format!("reading {}", run.display()))?;
+    let mut ids: Vec<u32> = entries
+        .flatten()
         .filter_map(|entry| id_of(&entry.file_name()))
         .collect();
     ids.sort_unstable();
-    ids
+    Ok(ids)
 }
 
 /// The records that were set aside and are still there.
@@ -260,7 +292,7 @@ pub fn set_aside(home: &Home, id: u32) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::{Exit, Want};
+    use crate::app::life::Exit;
 
     fn scene(name: &str) -> Home {
         let root = std::env::temp_dir().join(format!("rpm-records-{name}-{}", std::process::id()));

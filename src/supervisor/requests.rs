@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
 use super::connection::Connection;
+use super::ending::Ending;
 use super::program::Program;
 use super::records;
-use super::server::{Ending, Supervisor};
+use super::server::Supervisor;
 use crate::app::life::{Event, Want};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::SignalNumber;
@@ -259,10 +260,14 @@ impl Supervisor {
         Ok(id)
     }
 
-    /// Takes a program that is at rest off the list.
-    pub(super) fn forget(&mut self, id: u32) {
+    /// Takes a program that is at rest off the list. Where its records cannot be removed it stays there.
+    pub(super) fn forget(&mut self, id: u32) -> std::result::Result<(), String> {
+        records::remove(&self.home, id).map_err(|e| {
+            let records = self.home.records(id);
+            format!("removing {}: {}", records.folder().display(), Reason(&e))
+        })?;
         let Some(program) = self.programs.remove(&id) else {
-            return;
+            return Ok(());
         };
         if id.saturating_add(1) == self.next_id {
             // No number means two programs, even if this supervisor is killed.
@@ -271,14 +276,9 @@ impl Supervisor {
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));
-        if let Err(e) = records::remove(&self.home, id) {
-            self.journal.note(format_args!(
-                "{}: removing its records: {e}",
-                program.spec.name
-            ));
-        }
         self.unsynced(id, true);
         self.tell_followers("deleted", &program);
+        Ok(())
     }
 
     /// Replaces what a program was told: all but its name and namespace, or without a script the environment alone.

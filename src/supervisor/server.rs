@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::ending::Ending;
 use super::init::Init;
+use super::limits::Limits;
 use super::log_link::LogLink;
 use super::program::Program;
 use super::sockets::Sockets;
@@ -25,7 +27,7 @@ use crate::app::value::Bytes;
 use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::protocol::link::Order;
-use crate::sys::lock::LockFile;
+use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
@@ -36,21 +38,6 @@ use crate::sys::{clock, fd};
 const LOGGER_AGAIN: u64 = 500;
 /// How often programs that were left by their leader are looked at, besides at every death. ms
 pub(super) const REMAINS_AGAIN: u64 = 50;
-/// How long the end waits for clients to take their answers. ms
-const FAREWELL: u64 = 1000;
-
-/// Why and how far the daemon is ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All programs are stopped and forgotten.
-    Forget,
-    /// Programs run on, for the next supervisor to adopt.
-    Leave,
-    /// All programs are stopped; the next supervisor starts those that were wanted up.
-    Keep,
-    /// Nothing runs any more: the log writer and the clients are taken leave of.
-    Farewell,
-}
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,22 +64,22 @@ pub struct Way {
 /// What the supervisor holds from its start.
 pub struct Holdings {
     /// Its lock.
-    pub lock: LockFile,
+    pub lock: Lock,
     /// The daemons' log.
     pub journal: Journal,
     /// The control socket.
     pub listener: UnixListener,
     /// Signals arrive here.
     pub signals: SelfPipe,
-    /// The limits of open descriptors that programs get.
-    pub nofile: (u64, u64),
+    /// What programs get back.
+    pub limits: Limits,
 }
 
 /// Everything that the supervisor knows.
 pub struct Supervisor {
     pub(super) home: Home,
     /// Held for as long as this is the supervisor.
-    pub(super) lock: LockFile,
+    pub(super) lock: Lock,
     /// How it is executed.
     pub(super) way: Way,
     pub(super) journal: Journal,
@@ -119,15 +106,15 @@ pub struct Supervisor {
     pub(super) null: OwnedFd,
     /// Given up for a moment when there are no descriptors left, to refuse a client politely.
     pub(super) spare: Option<OwnedFd>,
-    /// The limits of open descriptors that programs get.
-    pub(super) nofile: (u64, u64),
+    /// What programs get back.
+    pub(super) limits: Limits,
     pub(super) now: u64,
     /// Something has changed that a pending answer may wait for.
     pub(super) changed: bool,
     pub(super) ending: Option<Ending>,
     pub(super) init: Init,
     /// What the end waits for the log writer to write.
-    last_drain: Option<u64>,
+    pub(super) last_drain: Option<(u64, u64)>,
     pub(super) listener: UnixListener,
     signals: SelfPipe,
 }
@@ -140,7 +127,7 @@ impl Supervisor {
             journal,
             listener,
             signals,
-            nofile,
+            limits,
         } = holdings;
         Ok(Supervisor {
             home,
@@ -164,7 +151,7 @@ impl Supervisor {
             proc: ProcDir::open().ok(),
             null: fd::open_null()?,
             spare: fd::open_null().ok(),
-            nofile,
+            limits,
             now: clock::monotonic_ms(),
             changed: true,
             ending: None,
@@ -299,6 +286,7 @@ impl Supervisor {
                 Timer::Sync => self.sync_now(),
                 Timer::Sockets => self.close_unused_sockets(),
                 Timer::Check => self.check_is_late(),
+                Timer::Patience => self.patience_is_over(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
             }
         }
@@ -322,7 +310,10 @@ impl Supervisor {
             true => Bytes::new(),
             false => self.way.program.as_os_str().as_bytes().to_vec(),
         };
-        match self.log.start(&self.home, &program) {
+        match self
+            .log
+            .start(&self.home, &program, &self.limits.to_string())
+        {
             Ok(()) => {
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
@@ -352,7 +343,9 @@ impl Supervisor {
                 for note in notes {
                     self.journal.note(note);
                 }
-                self.take_kept();
+                if let Some(kept) = self.log.take_kept() {
+                    self.take_back(kept);
+                }
                 self.changed = true;
             }
             Err(()) => self.logger_lost(),
@@ -378,66 +371,6 @@ impl Supervisor {
                 .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
             false => self.start_logger(),
         }
-    }
-
-    /// Begins the end.
-    pub(super) fn end(&mut self, ending: Ending) {
-        match self.ending {
-            None | Some(Ending::Keep) => self.ending = Some(ending),
-            Some(Ending::Forget | Ending::Leave | Ending::Farewell) => return,
-        }
-        self.changed = true;
-        if ending == Ending::Leave {
-            return;
-        }
-        self.tell_of_the_end();
-        let ids: Vec<u32> = self.programs.keys().copied().collect();
-        for id in ids {
-            self.feed(id, Event::Stop);
-        }
-    }
-
-    /// Goes on with the end as far as it is possible now.
-    fn settle_end(&mut self) {
-        let come = match self.ending {
-            Some(Ending::Forget | Ending::Keep) => self.programs.values().all(|p| p.life.at_rest()),
-            // A child that has not executed yet may still have something to say.
-            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
-            Some(Ending::Farewell) | None => false,
-        };
-        if !come {
-            return;
-        }
-        let token = match self.last_drain {
-            Some(token) => token,
-            None => self.log.drain(self.programs.keys().copied().collect()),
-        };
-        self.last_drain = Some(token);
-        if !self.log.done(token) {
-            return;
-        }
-        if self.ending == Some(Ending::Forget) {
-            let ids: Vec<u32> = self.programs.keys().copied().collect();
-            for id in ids {
-                self.forget(id);
-            }
-            // An empty list begins anew.
-            self.next_id = 0;
-            self.note_state();
-        }
-        let _ = std::fs::remove_file(self.home.socket());
-        self.log.order(&Order::Bye);
-        self.ending = Some(Ending::Farewell);
-        self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));
-        self.changed = true;
-    }
-
-    /// Whether the end has come: nothing runs, and everybody has heard what was to be said.
-    fn finished(&self) -> bool {
-        self.ending == Some(Ending::Farewell)
-            && (!self.timers.is_set(Timer::Farewell)
-                || self.log.stream().is_none()
-                    && self.connections.values().all(Connection::flushed))
     }
 
     /// A line for the journal about a program.

@@ -8,14 +8,15 @@ use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
 use super::init::Init;
+use super::limits::Limits;
 use super::server::{Holdings, Supervisor, Way};
-use super::state::State;
+use super::state::{self, State};
 use super::update;
 use crate::error::{Context, Error, Result};
 use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
-use crate::sys::lock::LockFile;
+use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
@@ -45,7 +46,7 @@ pub enum Mode {
 }
 
 /// Becomes the supervisor of a home and serves to the end.
-pub fn run(home: Home, mode: Mode) -> Result<()> {
+pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     let way = Way {
         program: update::own_path()?,
         foreground: matches!(mode, Mode::Foreground | Mode::Standby),
@@ -67,7 +68,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
     };
     user::set_umask(0o077);
     let served = home.clone();
-    match prepare(home, mode, way) {
+    match prepare(home, mode, way, limits) {
         Ok(Some(mut supervisor)) => {
             readiness.ready();
             let root = served.root().display();
@@ -83,7 +84,7 @@ pub fn run(home: Home, mode: Mode) -> Result<()> {
             readiness.failed(&e.to_string());
             if mode == Mode::Resumed {
                 // Nobody reads what it prints.
-                let mut journal = Journal::open(&served, false);
+                let mut journal = Journal::open(&served, "rpmd", false);
                 journal.note(format_args!("cannot serve: {e}"));
                 journal.flush();
             }
@@ -100,17 +101,16 @@ fn serve(supervisor: &mut Supervisor) {
 
 /// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet, and no signal is
 /// caught: it may wait, and SIGTERM ends it.
-fn stand_by(home: &Home) -> Result<LockFile> {
+fn stand_by(home: &Home) -> Result<Lock> {
     signal::reset_all();
     let init = Init::of(true);
-    let path = home.pid_file();
     loop {
-        let pid = LockFile::read(&path).unwrap_or_default();
+        let pid = holder(home);
         let root = home.root().display();
         let status = format!("standing by: a supervisor serves {root} already (pid {pid})");
         eprintln!("rpmd: {status}");
         init.ready(status);
-        LockFile::wait_until_free(&path).doing(|| format!("waiting for {}", path.display()))?;
+        Lock::wait_until_free(home.root()).doing(|| format!("waiting for {root}"))?;
         // Where another one was quicker, it goes on.
         if let Some(lock) = lock(home)? {
             return Ok(lock);
@@ -133,13 +133,14 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         foreground: handover.foreground,
         ..way
     };
-    let lock = LockFile::inherited(handover.lock);
+    let lock = Lock::inherited(handover.lock);
     let listener = UnixListener::from(handover.listener);
-    let mut supervisor = assemble(home, way, lock, listener)?;
+    let limits = Some(handover.limits);
+    let mut supervisor = assemble(home, way, lock, listener, limits)?;
     supervisor
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
-    supervisor.take_over(state, handover.programs);
+    supervisor.take_over(state, handover.programs)?;
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
     for connection in handover.connections {
         supervisor.connect(connection);
@@ -153,14 +154,14 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
 }
 
 /// The supervisor, about to serve; none where another one serves and that is as well.
-fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
+fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<Option<Supervisor>> {
     make_home(&home)?;
     let lock = match lock(&home)? {
         Some(lock) => lock,
         None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
         None if mode == Mode::Standby => stand_by(&home)?,
         None => {
-            let pid = LockFile::read(&home.pid_file()).unwrap_or_default();
+            let pid = holder(&home);
             let root = home.root().display();
             return Err(Error::new(format!(
                 "a supervisor serves {root} already (pid {pid})"
@@ -173,36 +174,43 @@ fn prepare(home: Home, mode: Mode, way: Way) -> Result<Option<Supervisor>> {
     }
     let state = State::read(&home)?;
     let listener = listen(&home)?;
-    let mut supervisor = assemble(home, way, lock, listener)?;
+    let mut supervisor = assemble(home, way, lock, listener, limits)?;
     supervisor.journal.note(format_args!(
         "rpmd {} serves {}",
         crate::protocol::RELEASE,
         supervisor.home.root().display()
     ));
-    supervisor.take_over(state, BTreeMap::new());
+    supervisor.take_over(state, BTreeMap::new())?;
     supervisor.start_logger();
     let _ = fs::remove_file(supervisor.home.gave_up());
     Ok(Some(supervisor))
 }
 
 /// A supervisor of no programs yet.
-fn assemble(home: Home, way: Way, lock: LockFile, listener: UnixListener) -> Result<Supervisor> {
-    let journal = Journal::open(&home, way.foreground);
+fn assemble(
+    home: Home,
+    way: Way,
+    lock: Lock,
+    listener: UnixListener,
+    limits: Option<Limits>,
+) -> Result<Supervisor> {
+    let journal = Journal::open(&home, "rpmd", way.foreground);
     signal::reset_all();
     signal::ignore(Signal::HUP);
     signal::ignore(Signal::PIPE);
     let signals = SelfPipe::install(&[Signal::CHLD, Signal::TERM, Signal::INT]);
     let signals = signals.doing(|| "catching signals")?;
     wait::become_subreaper();
-    let nofile = fd::raise_nofile()
-        .or_else(|_| fd::nofile_limit())
-        .doing(|| "reading the limit of open files")?;
+    let limits = match limits {
+        Some(limits) => limits,
+        None => Limits::raise()?,
+    };
     let holdings = Holdings {
         lock,
         journal,
         listener,
         signals,
-        nofile,
+        limits,
     };
     let init = Init::of(way.foreground);
     let supervisor = Supervisor::new(home, way, holdings);
@@ -240,29 +248,40 @@ fn make_home(home: &Home) -> Result<()> {
 
 /// The lock decides who is the supervisor: only its holder may touch the socket. None: somebody else holds it and
 /// serves. One that was killed may hold it a moment longer, by a child that has not recorded itself yet.
-fn lock(home: &Home) -> Result<Option<LockFile>> {
-    let path = home.pid_file();
+fn lock(home: &Home) -> Result<Option<Lock>> {
+    let root = home.root();
     let begin = clock::monotonic_ms();
     loop {
-        let held = LockFile::acquire(&path).doing(|| format!("locking {}", path.display()))?;
-        if let Some(mut lock) = held {
-            lock.write(&format!("{}\n", Pid::own()))
-                .doing(|| format!("writing {}", path.display()))?;
+        let held = Lock::acquire(root).doing(|| format!("locking {}", root.display()))?;
+        if let Some(lock) = held {
+            let path = home.pid_file();
+            state::replace(&path, format!("{}\n", Pid::own()).as_bytes())
+                .doing(|| format!("writing {}; move away what is there", path.display()))?;
             return Ok(Some(lock));
         }
         if socket::connect_now(&home.socket()).is_ok() {
             return Ok(None);
         }
         if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
-            let pid = LockFile::read(&path).unwrap_or_default();
             return Err(Error::new(format!(
-                "{} is locked, by pid {pid} or a child of it, and nobody serves {}; end that process",
-                path.display(),
-                home.root().display()
+                "{} is locked by a supervisor (pid {}) that nobody can reach at {}; end that process by kill -9, its \
+                 programs run on",
+                root.display(),
+                holder(home),
+                home.socket().display()
             )));
         }
         // Nobody is served by this process yet: it may wait.
         let _ = PollSet::<()>::default().wait(Some(LOCK_AGAIN));
+    }
+}
+
+/// Who holds the lock, as far as its pid file tells.
+fn holder(home: &Home) -> String {
+    let text = fs::read_to_string(home.pid_file()).unwrap_or_default();
+    match text.trim() {
+        "" => "unknown".to_owned(),
+        pid => pid.to_owned(),
     }
 }
 

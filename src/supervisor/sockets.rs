@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::app::listen::Place;
 use crate::protocol::node::Query;
+use crate::sys::fd;
 use crate::sys::net::{self, Options};
 use crate::sys::socket;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,6 +83,8 @@ impl Sockets {
         let new = self.find(group, &key).is_none();
         if new {
             let socket = bind_query(query)?;
+            // Node takes connections until there are none, and counts on hearing so.
+            fd::set_nonblocking(socket.as_fd())?;
             self.0
                 .push(Held::found(group.to_owned(), key.clone(), socket));
         }
@@ -148,6 +151,37 @@ impl Sockets {
         }
         gone
     }
+}
+
+/// Whether a socket is the one that a key means.
+pub fn is_meant(key: &str, socket: &OwnedFd) -> bool {
+    if let Some(path) = path_of(key) {
+        return net::path(socket).is_some_and(|found| found == path);
+    }
+    let Some(found) = net::address(socket) else {
+        return false;
+    };
+    match Place::parse(key.as_bytes()) {
+        Ok(Place::Tcp(wanted) | Place::Udp(wanted)) => is_same(wanted, found),
+        Ok(Place::Unix(_)) => false,
+        // A key of Node's: ADDRESS:PORT:KIND:INDEX, where no address is "null".
+        Err(_) => {
+            let mut words = key.rsplitn(4, ':');
+            let (_, _, port, address) = (words.next(), words.next(), words.next(), words.next());
+            let address = address.filter(|address| *address != "null");
+            let address =
+                address.map_or(Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), |a| a.parse().ok());
+            let port = port.and_then(|port| port.parse().ok());
+            let wanted = address.zip(port).map(|(a, p)| SocketAddr::new(a, p));
+            wanted.is_some_and(|wanted| is_same(wanted, found))
+        }
+    }
+}
+
+/// Whether two addresses are one; every address may be that of one family or of both.
+fn is_same(wanted: SocketAddr, found: SocketAddr) -> bool {
+    let every = |address: SocketAddr| address.ip().is_unspecified();
+    wanted == found || wanted.port() == found.port() && every(wanted) && every(found)
 }
 
 /// Binds what a worker asks for, as Node's own primary would.

@@ -46,7 +46,6 @@ impl State {
             }
             Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
         };
-        // A file that the crash of a machine has torn says nothing: then what it was about is of another boot.
         let line = Line::decode(&bytes).unwrap_or_default();
         if line.number::<u32>("version").unwrap_or(0) > VERSION {
             return Err(Error::new(format!(
@@ -55,7 +54,10 @@ impl State {
                 home.run().display()
             )));
         }
-        let same_machine = line.get("boot") == Some(clock::boot_id().as_bytes());
+        // A file that is damaged says nothing: a process that has the number and the start time of a record is the
+        // one that it is of, and that it is not may come at the cost of a second one.
+        let boot = line.get("boot");
+        let same_machine = boot.is_none_or(|boot| boot == clock::boot_id().as_bytes());
         // Releases before this did not record it, and where it is hidden it means nothing.
         let init = line.number::<u64>("init").filter(|start| *start != 0);
         let same_init = init.is_none_or(|start| start == procfs::init_start());
@@ -85,7 +87,7 @@ impl State {
 }
 
 /// Replaces a file by a new one in one step.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
     let mut options = File::options();
@@ -122,8 +124,10 @@ mod tests {
             fs::write(home.state(), words.join(" ")).unwrap();
             assert_eq!(boot(), Boot::Same, "{unknown}");
         }
-        fs::write(home.state(), "").unwrap();
-        assert_eq!(boot(), Boot::Another);
+        for damaged in ["", "nonsense", "state version=1\n"] {
+            fs::write(home.state(), damaged).unwrap();
+            assert_eq!(boot(), Boot::Same);
+        }
         fs::write(home.state(), text.replace("version=1", "version=2")).unwrap();
         let refused = State::read(&home).unwrap_err().to_string();
         assert!(refused.contains("newer rpmd"), "{refused}");

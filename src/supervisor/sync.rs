@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::server::Supervisor;
 use super::timers::Timer;
+use crate::app::life::Exit;
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Fork};
 use crate::sys::fd;
@@ -24,6 +26,8 @@ pub struct Unsynced {
     list: bool,
     /// The child at work.
     child: Option<Pid>,
+    /// The last one has failed.
+    failed: bool,
 }
 
 impl Unsynced {
@@ -47,6 +51,13 @@ impl Supervisor {
         self.unsynced.is_empty() && self.unsynced.child.is_none()
     }
 
+    /// Why the last changes are not on the disk.
+    pub(super) fn sync_failure(&self) -> Option<String> {
+        let folder = self.home.run();
+        let why = || format!("the disk of {} refuses what was written", folder.display());
+        self.unsynced.failed.then(why)
+    }
+
     /// Has a child bring the changes to the disk; while one is at work the next waits for its end.
     pub(super) fn sync_now(&mut self) {
         self.timers.set(Timer::Sync, None);
@@ -57,8 +68,8 @@ impl Supervisor {
             Ok(Fork::Child) => {
                 fd::close_all_except(&[]);
                 daemonize::set_process_name(c"rpmd-sync");
-                sync(&self.home, &self.unsynced);
-                daemonize::exit_now(0)
+                let done = sync(&self.home, &self.unsynced);
+                daemonize::exit_now(i32::from(done.is_err()))
             }
             Ok(Fork::Parent(pid)) => {
                 self.unsynced = Unsynced {
@@ -76,27 +87,37 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    pub(super) fn sync_child_ended(&mut self, pid: Pid) {
+    pub(super) fn sync_child_ended(&mut self, pid: Pid, exit: Option<Exit>) {
         if self.unsynced.child == Some(pid) {
             self.unsynced.child = None;
+            self.unsynced.failed = exit != Some(Exit::Code(0));
+            if self.unsynced.failed {
+                self.journal
+                    .note("bringing the list to the disk has failed");
+            }
             self.changed = true;
             self.sync_now();
         }
     }
 }
 
-fn sync(home: &Home, unsynced: &Unsynced) {
-    // What is gone needs no more than the folder above it.
-    let flush = |path: &Path| File::open(path).and_then(|file| file.sync_all());
+fn sync(home: &Home, unsynced: &Unsynced) -> io::Result<()> {
+    let flush = |path: &Path| match File::open(path) {
+        Ok(file) => file.sync_all(),
+        // What is gone needs no more than the folder above it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    };
     for id in &unsynced.ids {
         let records = home.records(*id);
         for path in [&records.spec(), &records.status(), records.folder()] {
-            let _ = flush(path);
+            flush(path)?;
         }
     }
     if unsynced.list {
-        let _ = flush(&home.state());
-        let _ = flush(&home.run());
-        let _ = flush(home.root());
+        flush(&home.state())?;
+        flush(&home.run())?;
+        flush(home.root())?;
     }
+    Ok(())
 }

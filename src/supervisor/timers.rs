@@ -18,6 +18,8 @@ pub enum Timer {
     Check,
     /// Closing sockets that nobody asks for any more.
     Sockets,
+    /// Answers have waited long enough for the log writer.
+    Patience,
     /// Bringing changes of the list to the disk.
     Sync,
     /// Giving up waiting for clients at the end.

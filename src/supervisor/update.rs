@@ -50,7 +50,7 @@ pub struct Update {
 /// What `rpmd --self-check` prints: whether this release can take over the home.
 pub fn self_check(home: &Home) -> Result<String> {
     state::State::read(home)?;
-    let ids = records::ids(home);
+    let ids = records::ids(home)?;
     let readable = ids.iter().filter(|id| records::read(home, **id).is_ok());
     let line = Line::new("ok")
         .with("release", RELEASE)
@@ -124,7 +124,7 @@ impl Supervisor {
             return;
         }
         if let Some(prover) = self.update.as_ref().and_then(|update| update.prover) {
-            let _ = signal::kill(prover, Signal::KILL);
+            let _ = signal::kill_group(prover, Signal::KILL);
         }
         self.give_up_update("it does not answer");
     }

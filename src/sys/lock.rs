@@ -1,67 +1,44 @@
-//! Locks by `flock(2)`: the file that decides who is the supervisor, and folders that one process at a time changes.
+//! Locks by `flock(2)`, because an `fcntl(2)` lock vanishes when any descriptor of the file is closed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::check;
 
-/// A file that is locked for as long as this, or a copy of its descriptor in another process, lives. `flock(2)`,
-/// because an `fcntl(2)` lock vanishes when any descriptor of the file is closed.
+/// A folder that is locked for as long as this, or a copy of its descriptor in another process, lives. A folder, because
+/// a file can be removed by mistake and made anew: then two would hold the lock of one name.
 #[derive(Debug)]
-pub struct LockFile(File);
+pub struct Lock(File);
 
-impl LockFile {
-    /// Opens the file, mode 0600, making it where it is missing.
-    fn open(path: &Path) -> io::Result<File> {
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let options = options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        options.open(path)
-    }
-
-    /// Locks the file, making it where it is missing. `None`: another process holds it.
-    pub fn acquire(path: &Path) -> io::Result<Option<LockFile>> {
-        let file = LockFile::open(path)?;
+impl Lock {
+    /// Locks a folder. `None`: another process holds it.
+    pub fn acquire(folder: &Path) -> io::Result<Option<Lock>> {
+        let file = File::open(folder)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
-            Ok(_) => Ok(Some(LockFile(file))),
+            Ok(_) => Ok(Some(Lock(file))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
         }
     }
 
     /// Waits, as long as it takes, until nobody holds the lock. Another may have it the next moment.
-    pub fn wait_until_free(path: &Path) -> io::Result<()> {
-        let file = LockFile::open(path)?;
+    pub fn wait_until_free(folder: &Path) -> io::Result<()> {
+        let file = File::open(folder)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
     }
 
     /// The lock of a descriptor that was inherited locked.
-    pub fn inherited(fd: OwnedFd) -> LockFile {
-        LockFile(File::from(fd))
+    pub fn inherited(fd: OwnedFd) -> Lock {
+        Lock(File::from(fd))
     }
 
     /// Its descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-
-    /// Makes `text` the whole content.
-    pub fn write(&mut self, text: &str) -> io::Result<()> {
-        self.0.set_len(0)?;
-        self.0.rewind()?;
-        self.0.write_all(text.as_bytes())
-    }
-
-    /// What the holder of the lock at `path` wrote.
-    pub fn read(path: &Path) -> io::Result<String> {
-        let mut text = String::new();
-        File::open(path)?.take(64).read_to_string(&mut text)?;
-        Ok(text.trim().to_owned())
     }
 }
 
@@ -82,13 +59,13 @@ mod tests {
 
     #[test]
     fn there_is_one_holder() {
-        let path = std::env::temp_dir().join(format!("rpm-lock-{}", std::process::id()));
-        let mut held = LockFile::acquire(&path).unwrap().unwrap();
-        held.write("4711\n").unwrap();
-        assert!(LockFile::acquire(&path).unwrap().is_none());
-        assert_eq!(LockFile::read(&path).unwrap(), "4711");
+        let folder = std::env::temp_dir().join(format!("rpm-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let held = Lock::acquire(&folder).unwrap().unwrap();
+        assert!(Lock::acquire(&folder).unwrap().is_none());
         drop(held);
-        assert!(LockFile::acquire(&path).unwrap().is_some());
-        std::fs::remove_file(&path).unwrap();
+        assert!(Lock::acquire(&folder).unwrap().is_some());
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(Lock::acquire(&folder).is_err());
     }
 }

@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;
+pub mod priority;
 pub mod procfs;
 pub mod reexec;
 pub mod shared;

@@ -88,6 +88,44 @@ pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Where a socket is that takes connections or datagrams; none where it is another one.
+pub fn address(socket: &OwnedFd) -> Option<SocketAddr> {
+    let serves = match option(socket, libc::SO_TYPE)? {
+        libc::SOCK_STREAM => option(socket, libc::SO_ACCEPTCONN)? == 1,
+        kind => kind == libc::SOCK_DGRAM,
+    };
+    let copy = socket.try_clone().ok().filter(|_| serves)?;
+    // Whatever it is, this asks for its name and no more.
+    std::net::TcpListener::from(copy).local_addr().ok()
+}
+
+/// The path at which a socket takes connections; none where it is another one.
+pub fn path(socket: &OwnedFd) -> Option<std::path::PathBuf> {
+    let serves = option(socket, libc::SO_ACCEPTCONN)? == 1;
+    let copy = socket.try_clone().ok().filter(|_| serves)?;
+    let address = std::os::unix::net::UnixListener::from(copy)
+        .local_addr()
+        .ok()?;
+    address.as_pathname().map(Path::to_owned)
+}
+
+/// An option of a socket that is a number. `getsockopt(2)`
+fn option(socket: &OwnedFd, option: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
+    // SAFETY: the kernel writes one int.
+    let done = check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    });
+    done.ok().map(|_| value)
+}
+
 fn socket(family: libc::c_int, kind: libc::c_int) -> io::Result<OwnedFd> {
     let kind = kind | libc::SOCK_CLOEXEC;
     // SAFETY: takes numbers; the new descriptor is ours alone.
@@ -145,11 +183,16 @@ mod tests {
             };
             let listener = TcpListener::from(socket);
             let bound = listener.local_addr().unwrap();
+            let copy: OwnedFd = listener.try_clone().unwrap().into();
+            assert_eq!((super::address(&copy), path(&copy)), (Some(bound), None));
             let taken = bind(bound, Options::default()).unwrap_err();
             assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
             let mut client = TcpStream::connect(bound).unwrap();
             client.write_all(b"x").unwrap();
-            listener.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+            let (mut served, _) = listener.accept().unwrap();
+            served.read_exact(&mut [0]).unwrap();
+            // It has the same address, and takes nothing.
+            assert_eq!(super::address(&served.into()), None);
         }
         let options = Options {
             datagrams: true,
@@ -171,6 +214,8 @@ mod tests {
         );
         UnixStream::connect(&path).unwrap();
         listener.accept().unwrap();
+        let copy: OwnedFd = listener.try_clone().unwrap().into();
+        assert_eq!(super::path(&copy), Some(path.clone()));
         std::fs::remove_file(&path).unwrap();
         let long = Path::new("/tmp").join("x".repeat(200));
         assert_eq!(

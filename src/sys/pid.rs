@@ -20,6 +20,12 @@ impl Pid {
         // SAFETY: getpid has no arguments and cannot fail.
         unsafe { libc::getpid() }
     }
+
+    /// The number of the parent of this process, `getppid(2)`: another one when the parent has ended.
+    pub fn parent() -> i32 {
+        // SAFETY: getppid has no arguments and cannot fail.
+        unsafe { libc::getppid() }
+    }
 }
 
 impl std::fmt::Display for Pid {

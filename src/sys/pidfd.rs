@@ -67,6 +67,17 @@ impl PidFd {
         set.wait(Some(Duration::ZERO)).is_ok() && set.ready().next().is_some()
     }
 
+    /// A copy of a descriptor of the process, where this one may look into it: for root, or within one user where the
+    /// kernel does not restrict that further. `pidfd_getfd(2)`, Linux 5.6
+    pub fn copy_fd(&self, number: i32) -> io::Result<OwnedFd> {
+        // SAFETY: takes numbers; the new descriptor, CLOEXEC by itself, is ours alone.
+        unsafe {
+            let fd = libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), number, 0);
+            let fd = i32::try_from(fd).map_err(io::Error::other)?;
+            Ok(OwnedFd::from_raw_fd(super::check(fd)?))
+        }
+    }
+
     /// Signals the process, never one that took its number. `pidfd_send_signal(2)`
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         self.send(signal.get(), 0)

@@ -105,6 +105,20 @@ impl ProcDir {
             .is_ok_and(|stat| stat.start == start && stat.lives())
     }
 
+    /// A process that leads a group and has all of these variables in its environment, and when it started.
+    pub fn find_leader(&self, variables: &[Vec<u8>]) -> Option<(Pid, u64)> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
+        pids.find_map(|pid| {
+            let stat = self.stat(pid).ok()?;
+            let leads = stat.lives() && stat.group == pid.get();
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).ok();
+            let environment = environment.filter(|_| leads)?;
+            let has = |wanted: &Vec<u8>| environment.split(|b| *b == 0).any(|v| v == wanted);
+            variables.iter().all(has).then_some((pid, stat.start))
+        })
+    }
+
     /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
     pub fn group_lives(&self, leader: Pid) -> bool {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -169,6 +183,17 @@ impl ProcDir {
     pub fn uid(&self, pid: Pid) -> io::Result<u32> {
         Ok(std::fs::metadata(format!("/proc/{pid}"))?.uid())
     }
+}
+
+/// The numbers of the open descriptors of a process.
+pub fn descriptors(pid: Pid) -> Vec<i32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    names.collect()
 }
 
 fn unreadable() -> io::Error {

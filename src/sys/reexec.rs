@@ -97,6 +97,8 @@ pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
     match fork()? {
         Fork::Parent(pid) => Ok((pid, out)),
         Fork::Child => {
+            // A group of its own, so that all of it can be ended.
+            super::daemonize::new_session();
             signal::reset_all();
             signal::unblock_all();
             let (from, to) = (null.as_raw_fd(), into.as_raw_fd());

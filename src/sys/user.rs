@@ -17,7 +17,7 @@ struct Entry {
     home: PathBuf,
 }
 
-fn entry(wanted: impl Fn(&str, u32) -> bool) -> Option<Entry> {
+fn entry(wanted: &dyn Fn(&str, u32) -> bool) -> Option<Entry> {
     let table = std::fs::read_to_string("/etc/passwd").ok()?;
     table.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -34,17 +34,17 @@ fn entry(wanted: impl Fn(&str, u32) -> bool) -> Option<Entry> {
 
 /// The name of a user. `passwd(5)`
 pub fn user_name(uid: u32) -> Option<String> {
-    entry(|_, other| other == uid).map(|e| e.name)
+    entry(&|_, other| other == uid).map(|e| e.name)
 }
 
 /// The home folder of a user. `passwd(5)`
 pub fn home_dir(uid: u32) -> Option<PathBuf> {
-    entry(|_, other| other == uid).map(|e| e.home)
+    entry(&|_, other| other == uid).map(|e| e.home)
 }
 
 /// The home folder of the user of this name. `passwd(5)`
 pub fn home_of(name: &str) -> Option<PathBuf> {
-    entry(|other, _| other == name).map(|e| e.home)
+    entry(&|other, _| other == name).map(|e| e.home)
 }
 
 /// The file creation mask. It can only be read by setting it, which is safe as there is one thread. `umask(2)`

@@ -37,9 +37,8 @@ leave() {
         kill -TERM "$other" 2>/dev/null
         wait "$other"
     done
-    # The end of its process 1 is the end of all processes of a machine.
-    [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null
-    [ -z "$nspawn" ] || wait "$nspawn"
+    # It passes SIGTERM on as SIGKILL to process 1, whose end is that of the whole machine.
+    [ -z "$nspawn" ] || { kill -TERM "$nspawn"; wait "$nspawn"; }
     [ -z "$machine" ] || rm -rf "${machine%/*}"
     exit "$code"
 }
@@ -145,12 +144,12 @@ boot() {
     until_so 60 'for process 1' found_leader
     until_so 60 'for the machine to be up' is_up
 }
+# The child of systemd-nspawn that is process 1 of another namespace, and no longer systemd-nspawn itself.
 found_leader() {
     leader=$(cat "/proc/$nspawn/task/$nspawn/children")
     leader=${leader%% *}
-    name=$(process_1)
-    name=${name%% *}
-    [ -n "$leader" ] && tr '\0' ' ' <"/proc/$leader/cmdline" | grep -q "${name##*/}\|^init\|^runit"
+    [ -n "$leader" ] && grep -q '^NSpid:.*[[:space:]]1$' "/proc/$leader/status" &&
+        ! grep -q systemd-nspawn "/proc/$leader/cmdline"
 }
 
 is_down() { [ ! -e "/proc/$leader" ]; }
@@ -180,7 +179,7 @@ forget_events() { : >"$machine/home/app/events"; }
 ended_well() {
     # shellcheck disable=SC2086 # one word each
     set -- $before
-    sort >"$shown.due" <<END
+    sort >"${machine%/*}/due" <<END
 INT int $1
 USR1 usr1 $2
 INT slow $3
@@ -188,7 +187,7 @@ bye int $1
 bye usr1 $2
 bye slow $3
 END
-    events -v | diff -u "$shown.due" - >&2 || fail 'these are not the signals that were due (see above)'
+    events -v | diff -u "${machine%/*}/due" - >&2 || fail 'these are not the signals that were due (see above)'
 }
 
 have_started() { [ "$(grep -c ^start "$machine/home/app/events")" = 3 ]; }
@@ -198,8 +197,8 @@ started_well() {
     before=$(pids)
     # shellcheck disable=SC2086 # one word each
     set -- $before
-    printf 'start %s\n' "int $1" "usr1 $2" "slow $3" | sort >"$shown.due"
-    events -e | diff -u "$shown.due" - >&2 || fail 'these are not the programs that were due (see above)'
+    printf 'start %s\n' "int $1" "usr1 $2" "slow $3" | sort >"${machine%/*}/due"
+    events -e | diff -u "${machine%/*}/due" - >&2 || fail 'these are not the programs that were due (see above)'
     said=$(app 'rpm list' 2>&1 >/dev/null)
     [ -z "$said" ] || fail "rpm list said: $said"
     code=0

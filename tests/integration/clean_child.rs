@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
+use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, proc, wait_until};
 
 /// The environment of the person who starts it.
@@ -138,16 +139,31 @@ fn the_daemons_hold_no_file_of_whoever_launched_them() {
     }
 }
 
+/// However the daemon came to be: what it has changed for itself is not passed on.
 #[test]
-fn a_program_has_the_limit_of_open_files_of_whoever_launched_the_daemon() {
+fn a_program_has_the_limits_and_the_nice_value_of_whoever_launched_the_daemon() {
     let home = Home::new();
-    home.shell("ulimit -S -n 300; $RPM start sleep -- 1000")
+    home.shell("ulimit -S -n 300; exec nice -n 2 $RPM start sleep -- 1000")
         .ok();
-    let pid = home.program("sleep").pid;
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let line = limits
-        .lines()
-        .find(|l| l.starts_with("Max open files"))
-        .unwrap();
-    assert_eq!(line.split_ascii_whitespace().nth(3), Some("300"), "{line}");
+    let is_as_it_was = || {
+        let pid = home.program("sleep").pid;
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let mut lines = limits.lines();
+        let line = lines.find(|l| l.starts_with("Max open files")).unwrap();
+        assert_eq!(line.split_ascii_whitespace().nth(3), Some("300"), "{line}");
+        // Field 19.
+        assert_eq!(proc::stat(pid)[16], "2");
+    };
+    is_as_it_was();
+    home.rpm(&["update"]).ok();
+    home.rpm(&["restart", "sleep"]).ok();
+    is_as_it_was();
+    let supervisor = home.supervisor();
+    proc::kill(supervisor, Signal::KILL);
+    wait_for_end(supervisor);
+    crate::harness::wait_until("the log writer has another one", || {
+        crate::harness::wire::Wire::try_connect(&home.root).is_ok()
+    });
+    home.rpm(&["restart", "sleep"]).ok();
+    is_as_it_was();
 }

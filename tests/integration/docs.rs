@@ -96,12 +96,11 @@ fn every_flag_that_help_shows_is_taken() {
             let flag = flags_in(term).into_iter().next().unwrap();
             // With a value where it needs one; --help keeps the command from doing anything.
             let mut words = vec![name.clone(), format!("--{flag}")];
-            if term
-                .split_ascii_whitespace()
-                .last()
-                .is_some_and(|w| !w.starts_with('-'))
-            {
-                words.push("1".to_owned());
+            match term.split_ascii_whitespace().last() {
+                Some(word) if word.starts_with('-') => {}
+                Some("MODE") => words.push("fork".to_owned()),
+                Some("SOCKET") => words.push("tcp:80".to_owned()),
+                _ => words.push("1".to_owned()),
             }
             words.push("--help".to_owned());
             let words: Vec<&str> = words.iter().map(String::as_str).collect();

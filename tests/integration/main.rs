@@ -17,6 +17,7 @@ mod clean_child;
 mod cluster;
 mod control;
 mod daemon;
+mod damage;
 mod dev;
 mod docs;
 mod ending;

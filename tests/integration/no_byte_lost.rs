@@ -68,16 +68,14 @@ fn kill_once(home: &Home, victim: Victim) {
         ended_within(writer, Duration::from_millis(5));
         proc::go_on(writer);
     }
-    let writers = || proc::named(&home.root, "rpmd-log");
     match victim {
         Victim::LogWriter | Victim::Both => {
             wait_until("another log writer", || {
-                writers().iter().any(|other| *other != writer)
+                home.log_writers().iter().any(|other| *other != writer)
             });
         }
         Victim::Supervisor | Victim::SupervisorOfAStoppedLogWriter => {
-            // A child of it that is about to execute another supervisor bears its name for a moment.
-            wait_until("the log writer stays", || writers() == [writer]);
+            assert_eq!(home.log_writers(), [writer], "the log writer stays");
         }
     }
 }

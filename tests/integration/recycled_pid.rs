@@ -187,7 +187,7 @@ done
 freeze $pid
 $RPM list
 untouched $pid
-is_state x online || fail 'x was wanted up'
+until is_state x online; do is_state x 'launching' || is_state x online || fail 'x was wanted up'; done
 is_state y stopped || fail 'y was not'
 $RPM kill
 left $pid

@@ -174,6 +174,7 @@ fn kill_keep_leaves_the_programs_to_the_next_daemon() {
     let home = Home::new();
     let text = "echo one\nwhile ! [ -e go ]; do sleep 0.01; done\necho two\ntouch printed\nexec sleep 1000\n";
     let pid = home.start("x", text, &[]).pid;
+    home.wait_for_log("x-out.log", "one\n");
     let daemons = [home.supervisor(), home.log_writer().unwrap()];
     let said = home.rpm(&["kill", "--keep"]).ok().stdout;
     assert!(said.contains("run on"), "{said}");

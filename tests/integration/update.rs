@@ -102,9 +102,9 @@ fn one_that_proves_itself_and_then_fails_is_followed_by_one_from_the_records() {
         "rpmd-new",
         "#!/bin/sh\n[ \"$1\" = --self-check ] && echo ok release=9 state=1 handover=1\n",
     );
+    let supervisor = home.supervisor();
     home.wire().send(format!("update program={liar}\n"));
     // The log writer executes what it was told to by the last one that was a supervisor.
-    let supervisor = home.supervisor();
     crate::harness::wait::wait_for_end(supervisor);
     home.rpm(&["ping"]).ok();
     assert_eq!(home.program("x").pid, pid);

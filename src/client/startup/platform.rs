@@ -80,7 +80,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform { name: "runit", aliases: &[], for_root: true, stands_by: true, signs: &[First("runit"), First("runsvdir")],
         file: "/etc/sv/NAME/run", mode: 0o755, text: text::runit,
         scanned: &["/etc/runit/runsvdir/default", "/etc/service", "/var/service", "/service"],
-        enable: &[], stop: &[Running("sv -w 600 stop FOLDER")], release: &[Running("sv exit FOLDER")], forget: &[],
+        enable: &[], stop: &[Running("sv -w 600 stop FOLDER")], release: &[Running("sv -v -w 60 exit FOLDER")], forget: &[],
         remark: "" },
     // s6-linux-init copies the first of these to the second, on a tmpfs, at each boot.
     Platform { name: "s6", aliases: &[], for_root: true, stands_by: true, signs: &[First("s6-svscan")],

@@ -45,7 +45,12 @@ impl Service {
                 )));
             }
             Some(name) => name.to_owned(),
-            None => format!("rpm-{}", user.replace(|c| !plain(c), "_")),
+            None => format!(
+                "rpm-{}",
+                user.chars()
+                    .map(|c| if plain(c) { c } else { '_' })
+                    .collect::<String>()
+            ),
         };
         Ok(Service {
             name,

@@ -1,22 +1,28 @@
 //! Carrying it out: files, links and commands.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::platform::{Act, Platform, Scene};
 use super::service::Service;
 use super::text::MARK;
 use crate::client::output;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::sys::poll::PollSet;
 
 /// Where the commands of inits are, which the PATH of a user may lack.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin";
 
 /// What supervisors make in the folder of a service.
 const STATE: [&str; 2] = ["supervise", "event"];
+
+/// How often they are removed again while their supervisor ends, and how long it is waited for in between.
+const REMOVALS: u32 = 100;
+const REMOVE_AGAIN: Duration = Duration::from_millis(20);
 
 /// A service of a platform, and where it is to be.
 pub struct Site<'a> {
@@ -70,15 +76,16 @@ impl Site<'_> {
     /// What is in the place of the file. Somebody else's file is an error.
     pub fn look(&self) -> Result<Found> {
         let path = self.scene.path(&self.file());
-        let reading = || format!("reading {}", path.display());
         match fs::symlink_metadata(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(e) => return Err(Error::io(reading(), &e)),
             Ok(meta) if !meta.is_file() => return Err(self.not_ours(&path)),
-            Ok(_) => {}
+            _ => {}
         }
-        let text = fs::read(&path).doing(reading)?;
-        let text = String::from_utf8_lossy(&text);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Err(self.not_ours(&path)),
+            Err(e) => return Err(failed("reading", &path, &e)),
+        };
         match text.lines().take(2).any(|line| line == MARK) {
             true if text == (self.platform.text)(self.service) => Ok(Found::Same),
             true => Ok(Found::Other),
@@ -109,7 +116,7 @@ impl Site<'_> {
     pub fn check(&self) -> Result<()> {
         let mut commands = self.commands(self.platform.enable).into_iter();
         if !self.is_asleep() {
-            commands.try_for_each(|(program, _)| self.program(&program).map(drop))?;
+            commands.try_for_each(|(program, _)| self.has(&program))?;
         }
         let scanned = self.scanned();
         if scanned.is_empty() && !self.platform.scanned.is_empty() {
@@ -140,7 +147,7 @@ impl Site<'_> {
             match symlink(self.folder(), &link) {
                 // Two of the folders may be one, under two names.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && self.is_our_link(&link) => {}
-                made => made.doing(|| format!("making {}", link.display()))?,
+                made => attempt("making", &link, made)?,
             }
         }
         self.commands(self.platform.enable)
@@ -152,17 +159,17 @@ impl Site<'_> {
     fn write(&self) -> Result<()> {
         let path = self.scene.path(&self.file());
         let folder = path.parent().unwrap_or(&path);
-        fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
+        attempt("making", folder, fs::create_dir_all(folder))?;
         let new = folder.join(format!(".{}.new", self.service.name));
         let mode = fs::Permissions::from_mode(self.platform.mode);
         let text = (self.platform.text)(self.service);
         let written = fs::write(&new, text)
             .and_then(|()| fs::set_permissions(&new, mode))
             .and_then(|()| fs::rename(&new, &path));
-        written.doing(|| {
+        if written.is_err() {
             let _ = fs::remove_file(&new);
-            format!("writing {}", path.display())
-        })
+        }
+        attempt("writing", &path, written)
     }
 
     /// Stops the service and removes all that [`Site::install`] made, to the end even where a step fails. Returns
@@ -172,32 +179,23 @@ impl Site<'_> {
         for folder in self.scanned() {
             let link = folder.join(&self.service.name);
             if self.is_our_link(&link) {
-                done &= self.tell(fs::remove_file(&link).doing(|| removing(&link)));
+                done &= removed(&link, fs::remove_file(&link));
             }
         }
         done &= self.run_all(self.platform.release);
         let path = self.scene.path(&self.file());
-        done &= self.tell(fs::remove_file(&path).doing(|| removing(&path)));
+        done &= removed(&path, fs::remove_file(&path));
         if !self.platform.scanned.is_empty() {
             let folder = self.scene.path(&self.folder());
-            for state in STATE {
-                // Made where the service has run.
-                let _ = fs::remove_dir_all(folder.join(state));
-            }
-            // It stays where somebody has put more into it.
-            done &= self.tell(fs::remove_dir(&folder).doing(|| removing(&folder)));
+            done &= removed(&folder, remove_folder(&folder));
         }
         done & self.run_all(self.platform.forget)
-    }
-
-    fn tell(&self, done: Result<()>) -> bool {
-        done.map_err(output::complain).is_ok()
     }
 
     fn run_all(&self, acts: &[Act]) -> bool {
         let mut done = true;
         for (program, words) in self.commands(acts) {
-            done &= self.tell(self.run(&program, &words));
+            done &= told(self.run(&program, &words));
         }
         done
     }
@@ -232,21 +230,21 @@ impl Site<'_> {
         (words.next().unwrap_or_default(), words.collect())
     }
 
-    /// The path of a program of the init.
-    fn program(&self, name: &str) -> Result<PathBuf> {
-        if name.starts_with('/') {
-            return Ok(name.into());
-        }
+    /// Fails where a program of the init is missing.
+    fn has(&self, name: &str) -> Result<()> {
         let path = search_path();
-        let mut folders = std::env::split_paths(&path);
-        let found = folders.find_map(|folder| {
-            let file = folder.join(name);
-            file.is_file().then_some(file)
-        });
-        found.ok_or_else(|| {
-            let platform = self.platform.name;
-            Error::new(format!("{platform} needs {name}, which is not installed"))
-        })
+        // One with a slash is the script that is yet to be written.
+        match name.starts_with('/')
+            || path
+                .split(':')
+                .any(|folder| Path::new(folder).join(name).is_file())
+        {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "{} needs {name}, which is not installed",
+                self.platform.name
+            ))),
+        }
     }
 
     fn run(&self, program: &str, words: &[String]) -> Result<()> {
@@ -257,26 +255,64 @@ impl Site<'_> {
             }
             return Ok(());
         }
-        let mut command = Command::new(self.program(program)?);
-        command
-            .args(words)
-            .env("PATH", search_path())
-            .stdin(Stdio::null());
+        let mut command = Command::new("/usr/bin/env");
+        let path = format!("PATH={}", search_path());
+        command.arg(path).arg(program).args(words);
+        command.stdin(Stdio::null());
         if self.silent {
             command.stdout(Stdio::null());
         }
-        let status = command.status().doing(|| format!("running {shown}"))?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(Error::new(format!(
-                "{shown} failed ({status}); what it said stands above"
+        match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(Error::new(format!(
+                "{shown} failed; what it said stands above"
             ))),
+            Err(e) => Err(Error::io(format_args!("running {shown}"), &e)),
         }
     }
 }
 
-fn removing(path: &Path) -> String {
-    format!("removing {}", path.display())
+fn failed(doing: &str, path: &Path, why: &io::Error) -> Error {
+    Error::io(format_args!("{doing} {}", path.display()), why)
+}
+
+fn attempt(doing: &str, path: &Path, done: io::Result<()>) -> Result<()> {
+    done.map_err(|e| failed(doing, path, &e))
+}
+
+/// Whether it was done; a failure is told of.
+fn told(done: Result<()>) -> bool {
+    done.map_err(output::complain).is_ok()
+}
+
+fn removed(path: &Path, done: io::Result<()>) -> bool {
+    told(attempt("removing", path, done))
+}
+
+/// Removes the folder of a service, with what the supervisor of it has made there, and only that.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        STATE.iter().for_each(|state| clear(&folder.join(state)));
+        let done = fs::remove_dir(folder);
+        let written = || STATE.iter().any(|state| folder.join(state).exists());
+        // A supervisor that is ending writes down that it is.
+        let again = done.is_err() && written() && tries < REMOVALS;
+        if !again {
+            return done;
+        }
+        tries += 1;
+        // Nobody else is served by this process: it may wait.
+        let _ = PollSet::<()>::default().wait(Some(REMOVE_AGAIN));
+    }
+}
+
+/// Removes a folder that has only files in it, where there is one.
+fn clear(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 fn search_path() -> String {

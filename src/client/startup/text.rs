@@ -20,10 +20,10 @@ fn purpose(service: &Service) -> String {
 /// A word of a unit file: `systemd.syntax(7)` quotes, `systemd.unit(5)` specifiers.
 fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@:=,".contains(c);
-    let text = text.replace('%', "%%");
+    let text = text.replace("%", "%%");
     match text.chars().all(plain) {
         true => text,
-        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => format!("\"{}\"", text.replace("\\", "\\\\").replace("\"", "\\\"")),
     }
 }
 
@@ -33,7 +33,7 @@ pub fn systemd(service: &Service) -> String {
         "After=network.target nss-user-lookup.target\nRequiresMountsFor={}\n",
         word(&service.home)
     );
-    let user = format!("User={}\n", service.user.replace('%', "%%"));
+    let user = format!("User={}\n", service.user.replace("%", "%%"));
     unit_file(service, &unit, &user, "multi-user.target")
 }
 
@@ -43,7 +43,7 @@ pub fn systemd_user(service: &Service) -> String {
 }
 
 fn unit_file(service: &Service, unit: &str, user: &str, target: &str) -> String {
-    let purpose = purpose(service).replace('%', "%%");
+    let purpose = purpose(service).replace("%", "%%");
     let home = word(&format!("RPM_HOME={}", service.home));
     let (daemon, client) = (word(&service.daemon), word(&service.client));
     format!(

@@ -1,6 +1,8 @@
+use super::child::put_number;
 use super::*;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{fifo, wait};
+use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,7 @@ impl Scene {
             run: u32::MAX,
             pid_file: Some(self.path("app.pid")),
             nofile: fd::nofile_limit().unwrap(),
+            nice: 3,
             listen_pid: false,
         }
     }
@@ -41,7 +44,7 @@ impl Scene {
     /// Runs a plan to its end: what was reported, what was printed.
     fn run(&self, plan: &Plan) -> (Report, String) {
         fd::sweep_cloexec();
-        signal::reset_all();
+        crate::sys::signal::reset_all();
         for old in ["pid", "app.pid"] {
             let _ = std::fs::remove_file(self.0.join(old));
         }

@@ -250,12 +250,25 @@ impl Home {
     #[track_caller]
     pub fn supervisor(&self) -> i32 {
         let text = fs::read_to_string(self.root.join("rpmd.pid")).unwrap();
-        text.trim().parse().unwrap()
+        text.lines().next().unwrap().parse().unwrap()
     }
 
     /// The pid of the log writer, where there is one.
     pub fn log_writer(&self) -> Option<i32> {
-        proc::named(&self.root, "rpmd-log").first().copied()
+        self.log_writers().first().copied()
+    }
+
+    /// The pids of all log writers. A child of one, on its way to execute a supervisor, is none.
+    pub fn log_writers(&self) -> Vec<i32> {
+        let mut named = proc::named(&self.root, "rpmd-log");
+        let all = named.clone();
+        let parent = |pid: i32| {
+            proc::stat(pid)
+                .get(1)
+                .and_then(|parent| parent.parse().ok())
+        };
+        named.retain(|pid| parent(*pid).is_some_and(|parent: i32| !all.contains(&parent)));
+        named
     }
 
     /// Kills both daemons, neither of which has time to have another of the other.

@@ -1,0 +1,94 @@
+//! The end of a run: everything is accounted for, and nothing is left.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufReader;
+
+use rpm::app::life::State;
+use rpm::protocol::process::Process;
+
+use crate::program;
+use crate::scene::{Scene, environment, lives, processes};
+
+/// What was found.
+#[derive(Default)]
+pub struct Found {
+    pub lines: u64,
+    pub bytes: u64,
+    pub crashes: u32,
+}
+
+/// Every line of every writer, in its order and once.
+pub fn lines(scene: &Scene, writers: usize) -> Found {
+    let mut found = Found::default();
+    for number in 0..writers {
+        let streams: &[&str] = match program::prints_errors(number as u64) {
+            true => &["out", "error"],
+            false => &["out"],
+        };
+        for stream in streams {
+            let path = scene.root.join(format!("logs/w{number}-{stream}.log"));
+            let checked = File::open(&path)
+                .map_err(|e| e.to_string())
+                .and_then(|log| {
+                    found.bytes += log.metadata().map_or(0, |meta| meta.len());
+                    program::check(&mut BufReader::new(log))
+                });
+            match checked {
+                Ok(lines) => found.lines += lines,
+                Err(sentence) => scene.fail(format!("{}: {sentence}", path.display())),
+            }
+        }
+    }
+    found
+}
+
+/// The list and the processes: one of each program that is online, and none of any other.
+pub fn processes_of(scene: &Scene, list: &BTreeMap<String, Process>) {
+    let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for pid in processes(&scene.root).into_iter().filter(|pid| lives(*pid)) {
+        let block = environment(pid);
+        let ids = block
+            .split(|b| *b == 0)
+            .filter_map(|a| a.strip_prefix(b"RPM_ID="));
+        for id in ids {
+            let id = String::from_utf8_lossy(id).into_owned();
+            found.entry(id).or_default().push(pid);
+        }
+    }
+    for process in list.values().filter(|p| p.state == State::Online) {
+        let pids = found.remove(&process.id.to_string()).unwrap_or_default();
+        if pids != [process.pid] {
+            scene.fail(format!(
+                "{} has the processes {pids:?}: {process:?}",
+                process.name
+            ));
+        }
+    }
+    if !found.is_empty() {
+        scene.fail(format!("processes of no program, by RPM_ID: {found:?}"));
+    }
+}
+
+/// After `rpm kill`: no process, and no memory that was shared.
+pub fn nothing_is_left(scene: &Scene, supervisors: &[i32]) {
+    let mut left = Vec::new();
+    scene.wait_until("no process of this home is left", || {
+        left = processes(&scene.root);
+        left.is_empty()
+    });
+    for pid in left {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        scene.fail(format!("process {pid} is left: {words}"));
+    }
+    // proc_sysvipc(5): the creator's pid is the sixth but one word of a line, behind key, shmid, perms and size.
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    for line in table.lines().skip(1) {
+        let creator = line.split_ascii_whitespace().nth(4);
+        let creator = creator.and_then(|word| word.parse().ok());
+        if creator.is_some_and(|pid: i32| supervisors.contains(&pid)) {
+            scene.fail(format!("a segment of shared memory is left: {line}"));
+        }
+    }
+}
