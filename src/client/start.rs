@@ -63,7 +63,7 @@ enum Failed {
 }
 
 /// What all programs of this command have in common.
-fn base(invocation: &Invocation) -> Result<Spec> {
+pub fn base(invocation: &Invocation) -> Result<Spec> {
     let mut spec = invocation.spec.clone();
     if !invocation.given.contains(&"cwd") {
         let folder = std::env::current_dir().doing(|| "finding the present folder")?;

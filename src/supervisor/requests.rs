@@ -18,6 +18,7 @@ use crate::app::value::SignalNumber;
 use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::line::Line;
+use crate::protocol::link::Upkeep;
 use crate::protocol::reply::{Code, Failure};
 use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
@@ -72,6 +73,7 @@ impl Supervisor {
             Request::Pause { targets } => self.each(&targets, Event::Pause),
             Request::Resume { targets } => self.each(&targets, Event::Resume),
             Request::Signal { signal, targets } => self.signal(&targets, signal),
+            Request::Upkeep { what, targets } => self.upkeep(what, &targets),
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
@@ -212,11 +214,21 @@ impl Supervisor {
         }
     }
 
+    /// Those of the programs that are meant, all where nothing is named.
+    fn meant(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
+        match targets.is_empty() {
+            true => Ok(self.programs.keys().copied().collect()),
+            false => self.select(targets),
+        }
+    }
+
+    fn upkeep(&mut self, what: Upkeep, targets: &[String]) -> Result<Answer, Failure> {
+        let turn = Turn::of(self.meant(targets)?);
+        Ok(Answer::Later(Pending::Upkeep(turn, what)))
+    }
+
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
-        let ids = match targets.is_empty() {
-            true => self.programs.keys().copied().collect(),
-            false => self.select(targets)?,
-        };
+        let ids = self.meant(targets)?;
         Ok(Answer::Later(Pending::Rows(Rows { ids, done: 0, full })))
     }
 
