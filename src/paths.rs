@@ -1,5 +1,7 @@
 //! The files of `RPM_HOME`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
@@ -97,6 +99,17 @@ impl Home {
     /// The next [`Home::dump`] while it is being written.
     pub fn dump_new(&self) -> PathBuf {
         self.0.join("dump.json.new")
+    }
+
+    /// Whether the daemons keep something of this name in the folder.
+    pub fn keeps(&self, name: &OsStr) -> bool {
+        let files = ["rpmd.", "log.", "dump.json"];
+        let folders = [self.logs(), self.pids(), self.run()];
+        let bytes = name.as_bytes();
+        files
+            .iter()
+            .any(|begin| bytes.starts_with(begin.as_bytes()))
+            || folders.iter().any(|path| path.file_name() == Some(name))
     }
 
     /// The records of all programs, a folder each.

@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, generate, help, jlist, list, logs, monit, resurrect,
-    save, start, startup, web,
+    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit,
+    resurrect, save, start, startup, web,
 };
 use crate::error::Result;
 
@@ -71,6 +71,15 @@ pub const COMMANDS: &[Command] = &[
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
                settings; a file with a mistake starts nothing.",
         flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+    Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
+        meaning: "run a program while you work on it, and restart it when a file changes",
+        help: "What it prints is shown until ^C, which stops and removes it. It is called dev-NAME unless --name says \
+               otherwise, has FORCE_COLOR=1 where colours are shown, and is not started again when it ends, but at the \
+               next change. Its folder is watched with those below, but for node_modules, folders whose name begins \
+               with a dot, what editors keep beside a file, and its own logs. What it writes and closes there itself is \
+               a change too: leave that out with --ignore-watch. A folder that is a symbolic link is not entered. Where \
+               this command is killed by SIGKILL the program stays in the list.",
+        flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
         help: "Done when nothing of them is left. They stay in the list. A process file stands for its programs.",
@@ -140,6 +149,16 @@ pub const COMMANDS: &[Command] = &[
         help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
                created later are followed too.",
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
+    Command { name: "flush", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "empty the log files of programs",
+        help: "Of all programs, unless some are named. What they have printed before is gone when the command is done; \
+               what they print from now on is at the beginning.",
+        flags: &[], fields: false, launches: true, run: control::flush },
+    Command { name: "reloadLogs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "open the log files of programs anew",
+        help: "By their names: for logrotate and others that move them away. What was printed before is in the files that \
+               were moved. Of all programs, unless some are named.",
+        flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "show programs and their logs on the whole screen, kept up to date",
         help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \

@@ -10,6 +10,7 @@ use super::session::{DONE, Session, target};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::{SignalNumber, Value};
 use crate::error::{Error, Result};
+use crate::protocol::link::Upkeep;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 use crate::units;
@@ -57,6 +58,21 @@ pub fn send_signal(session: &mut Session) -> Result<u8> {
         .map_err(|why| Error::new(format!("sendSignal: {why}")))?;
     let done = format!("sent {} to", units::signal_name(signal.0));
     ask(session, &Request::Signal { signal, targets }, &done)
+}
+
+/// `rpm flush`
+pub fn flush(session: &mut Session) -> Result<u8> {
+    upkeep(session, Upkeep::Flush, "emptied the logs of")
+}
+
+/// `rpm reloadLogs`
+pub fn reload_logs(session: &mut Session) -> Result<u8> {
+    upkeep(session, Upkeep::Reopen, "opened anew the logs of")
+}
+
+fn upkeep(session: &mut Session, what: Upkeep, done: &str) -> Result<u8> {
+    let targets = session.targets()?;
+    ask(session, &Request::Upkeep { what, targets }, done)
 }
 
 fn ask(session: &mut Session, request: &Request, done: &str) -> Result<u8> {

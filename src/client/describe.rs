@@ -89,15 +89,20 @@ fn words(words: &[Bytes]) -> String {
         .join(" ")
 }
 
+/// How a program ended.
+pub fn exit_text(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => units::signal_name(signal),
+        Exit::Unknown => "unknown: the daemon was not its parent".to_owned(),
+    }
+}
+
 /// All that is known of a program, a pair each.
 pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     let (process, spec) = (&record.process, &record.spec);
     let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
-    let exit = process.exit.map(|exit| match exit {
-        Exit::Code(code) => format!("exit code {code}"),
-        Exit::Signal(signal) => units::signal_name(signal),
-        Exit::Unknown => "unknown: the daemon was not its parent".to_owned(),
-    });
+    let exit = process.exit.map(exit_text);
     let some = |text: String| (!text.is_empty()).then_some(text);
     let mut rows: Vec<(String, String)> = Vec::new();
     for (key, value) in [

@@ -76,6 +76,13 @@ impl Printer<'_> {
         }
     }
 
+    /// Prints a line that stands for itself, its LF included.
+    pub fn print_line(&mut self, line: &str) -> Result<()> {
+        self.finish()?;
+        self.out = line.as_bytes().to_vec();
+        self.flush()
+    }
+
     fn flush(&mut self) -> Result<()> {
         let done = self
             .sink
@@ -184,6 +191,11 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// Whether changes to it are heard of.
+    pub fn is_watched(&self) -> bool {
+        !self.watches.is_empty()
     }
 
     /// Watches the folder that the file is in, and where it is a link that of the file itself.

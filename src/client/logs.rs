@@ -38,7 +38,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
 }
 
 /// The log files, each once: instances may share a pair.
-fn sources(records: &[Record], out: bool, err: bool, raw: bool, look: Look) -> Vec<Source> {
+pub fn sources(records: &[Record], out: bool, err: bool, raw: bool, look: Look) -> Vec<Source> {
     let names = records.iter().map(|record| label(record).chars().count());
     let width = names.max().unwrap_or(0);
     let mut sources: Vec<Source> = Vec::new();

@@ -63,7 +63,7 @@ enum Failed {
 }
 
 /// What all programs of this command have in common.
-fn base(invocation: &Invocation) -> Result<Spec> {
+pub fn base(invocation: &Invocation) -> Result<Spec> {
     let mut spec = invocation.spec.clone();
     if !invocation.given.contains(&"cwd") {
         let folder = std::env::current_dir().doing(|| "finding the present folder")?;
@@ -155,6 +155,9 @@ fn start_again(
     // A namespace is a target too, but no program.
     let meant =
         |process: &Process| word == "all" || process.name == word || process.id.to_string() == word;
+    if known.is_empty() && word == "all" {
+        return Err(cannot(&word, "there are no programs"));
+    }
     if !known.iter().any(meant) {
         return Ok(None);
     }

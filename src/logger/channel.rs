@@ -1,5 +1,6 @@
 //! One stream of one program: from its FIFO to its log file.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::batch::{self, Batch, Left};
-use crate::error::Reason;
+use crate::error::{Context, Reason, Result};
 use crate::sys::fifo;
 
 /// How often one channel is read before the others have their turn.
@@ -34,7 +35,7 @@ impl Channel {
     pub fn open(fifo: &Path, file: &[u8]) -> (Channel, Option<String>) {
         let mut channel = Channel {
             fifo: None,
-            path: std::ffi::OsStr::from_bytes(file).into(),
+            path: OsStr::from_bytes(file).into(),
             file: None,
             enlarged: false,
             lost: 0,
@@ -115,6 +116,15 @@ impl Channel {
         self.write(batch, left.length, written)
     }
 
+    /// Opens the file anew, under its name. Where that fails it is the one before that is written to.
+    pub fn reopen(&mut self) -> Result<()> {
+        if !self.path.as_os_str().is_empty() {
+            let opened = open_log(&self.path);
+            self.file = Some(opened.doing(|| format!("opening {}", self.path.display()))?);
+        }
+        Ok(())
+    }
+
     fn take(&mut self, name: (u32, usize), batch: &mut Batch, most: usize) -> usize {
         let Some(fifo) = &self.fifo else {
             return 0;
@@ -164,6 +174,18 @@ impl Channel {
         let path = self.path.display();
         (lost > 0).then(|| format!("writing {path} again; {lost} bytes were dropped"))
     }
+}
+
+/// Empties the log file of this name, where there is one. A FIFO or a device has nothing that could be taken back.
+pub fn empty(file: &[u8]) -> Result<()> {
+    let path = Path::new(OsStr::from_bytes(file));
+    if !path.is_file() {
+        return Ok(());
+    }
+    let mut options = File::options();
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    let emptied = options.open(path).and_then(|file| file.set_len(0));
+    emptied.doing(|| format!("emptying {}", path.display()))
 }
 
 /// Opens a log file for appending, mode 0600, making missing folders; a FIFO in its place must not block.

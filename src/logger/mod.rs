@@ -26,7 +26,7 @@ use crate::app::value::Bytes;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
-use crate::protocol::link::{LINK_VERSION, Order, Report};
+use crate::protocol::link::{LINK_VERSION, Order, Report, Upkeep};
 use crate::sys::lock::Lock;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::pid::Pid;
@@ -313,7 +313,26 @@ impl Writer<'_> {
                 for id in ids {
                     self.drain(id);
                 }
-                self.report(&Report::Drained { token });
+                let failure = None;
+                self.report(&Report::Done { token, failure });
+            }
+            Order::Upkeep {
+                what,
+                id,
+                out,
+                err,
+                token,
+            } => {
+                self.drain(id);
+                let done = match what {
+                    Upkeep::Flush => [&out, &err].into_iter().try_for_each(|f| channel::empty(f)),
+                    Upkeep::Reopen => {
+                        let mut pair = self.channels.get_mut(&id).into_iter().flatten();
+                        pair.try_for_each(Channel::reopen)
+                    }
+                };
+                let failure = done.err().map(|why| why.to_string());
+                self.report(&Report::Done { token, failure });
             }
             // Taken where its descriptor is.
             Order::Keep { .. } => {}

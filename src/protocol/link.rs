@@ -10,7 +10,32 @@ use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
-pub const LINK_VERSION: u32 = 2;
+pub const LINK_VERSION: u32 = 3;
+
+/// What is done to log files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upkeep {
+    /// They are emptied.
+    Flush,
+    /// They are opened anew by their names: somebody has moved them away.
+    Reopen,
+}
+
+impl Upkeep {
+    /// The word for it, here and as a verb.
+    pub fn word(self) -> &'static str {
+        match self {
+            Upkeep::Flush => "flush",
+            Upkeep::Reopen => "reopen",
+        }
+    }
+
+    /// What the word means.
+    pub fn from_word(word: &str) -> Option<Upkeep> {
+        let all = [Upkeep::Flush, Upkeep::Reopen];
+        all.into_iter().find(|what| what.word() == word)
+    }
+}
 
 /// From the supervisor to the log writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +73,24 @@ pub enum Order {
         /// What it is.
         name: Bytes,
     },
-    /// Write all that these programs have printed so far to their files, then answer with the token.
+    /// Write all that these programs have printed so far to their files, then report with the token.
     Drain {
         /// The programs.
         ids: Vec<u32>,
-        /// What the answer carries.
+        /// What the report carries.
+        token: u64,
+    },
+    /// Write all that a program has printed so far, do something to its files, then report with the token.
+    Upkeep {
+        /// What to do.
+        what: Upkeep,
+        /// The program.
+        id: u32,
+        /// Where its standard output goes.
+        out: Bytes,
+        /// Where its standard error goes.
+        err: Bytes,
+        /// What the report carries.
         token: u64,
     },
     /// Write what waits, then end. The supervisor ends and wants no successor, or wants another log writer.
@@ -74,10 +112,12 @@ pub enum Report {
     },
     /// All that was kept has been given back.
     Recovered,
-    /// What `Drain` with this token asked for is done.
-    Drained {
+    /// The order with this token has been carried out; those of one token in their order.
+    Done {
         /// The token of the order.
         token: u64,
+        /// Why it was not, where that is so: a sentence.
+        failure: Option<String>,
     },
     /// Something that belongs into the daemons' log.
     Note {
@@ -110,6 +150,17 @@ impl Order {
                     line.push_number("id", *id);
                 }
                 line
+            }
+            Order::Upkeep {
+                what,
+                id,
+                out,
+                err,
+                token,
+            } => {
+                let mut line = Line::new(what.word()).with("token", token.to_string());
+                line.push_number("id", *id);
+                line.with("out", out).with("err", err)
             }
             Order::Keep { name } => Line::new("keep").with("name", name),
             Order::Drop { name } => Line::new("drop").with("name", name),
@@ -146,7 +197,13 @@ impl Order {
                 name: line.get("name")?.to_vec(),
             }),
             "bye" => Some(Order::Bye),
-            _ => None,
+            word => Some(Order::Upkeep {
+                what: Upkeep::from_word(word)?,
+                id: id?,
+                out: line.get("out")?.to_vec(),
+                err: line.get("err")?.to_vec(),
+                token: line.number("token")?,
+            }),
         }
     }
 }
@@ -158,7 +215,13 @@ impl Report {
             Report::Hello { link } => Line::new("hello").with("link", link.to_string()),
             Report::Kept { name } => Line::new("kept").with("name", name),
             Report::Recovered => Line::new("recovered"),
-            Report::Drained { token } => Line::new("drained").with("token", token.to_string()),
+            Report::Done { token, failure } => {
+                let mut line = Line::new("done").with("token", token.to_string());
+                if let Some(why) = failure {
+                    line.push("failure", why);
+                }
+                line
+            }
             Report::Note { text } => Line::new("note").with("text", text),
         }
     }
@@ -173,8 +236,9 @@ impl Report {
                 name: line.get("name")?.to_vec(),
             }),
             "recovered" => Some(Report::Recovered),
-            "drained" => Some(Report::Drained {
+            "done" => Some(Report::Done {
                 token: line.number("token")?,
+                failure: line.text("failure").map(str::to_owned),
             }),
             "note" => Some(Report::Note {
                 text: String::from_utf8_lossy(line.get("text")?).into_owned(),
@@ -207,6 +271,20 @@ mod tests {
                 ids: vec![3, 5],
                 token: u64::MAX,
             },
+            Order::Upkeep {
+                what: Upkeep::Flush,
+                id: 3,
+                out: path.clone(),
+                err: Vec::new(),
+                token: 7,
+            },
+            Order::Upkeep {
+                what: Upkeep::Reopen,
+                id: 3,
+                out: Vec::new(),
+                err: path.clone(),
+                token: 7,
+            },
             Order::Keep { name: path.clone() },
             Order::Drop { name: path.clone() },
             Order::Bye,
@@ -218,7 +296,14 @@ mod tests {
             Report::Hello { link: LINK_VERSION },
             Report::Kept { name: path.clone() },
             Report::Recovered,
-            Report::Drained { token: 9 },
+            Report::Done {
+                token: 9,
+                failure: None,
+            },
+            Report::Done {
+                token: 9,
+                failure: Some("emptying /x: no".into()),
+            },
             Report::Note { text: "a b".into() },
         ] {
             let line = Line::decode(&report.to_line().to_bytes()).unwrap();

@@ -1,6 +1,7 @@
 //! Requests.
 
 use super::line::{Line, Malformed};
+use super::link::Upkeep;
 use super::process::{read_want, want_word};
 use super::reply::{Code, Failure};
 use super::verb::VERBS;
@@ -44,6 +45,10 @@ pub enum Request {
         signal: SignalNumber,
         targets: Vec<String>,
     },
+    Upkeep {
+        what: Upkeep,
+        targets: Vec<String>,
+    },
     List {
         targets: Vec<String>,
     },
@@ -73,6 +78,7 @@ impl Request {
             Request::Pause { .. } => "pause",
             Request::Resume { .. } => "resume",
             Request::Signal { .. } => "signal",
+            Request::Upkeep { what, .. } => what.word(),
             Request::List { .. } => "list",
             Request::Describe { .. } => "describe",
             Request::Events => "events",
@@ -110,6 +116,7 @@ impl Request {
             | Request::Delete { targets }
             | Request::Pause { targets }
             | Request::Resume { targets }
+            | Request::Upkeep { targets, .. }
             | Request::List { targets }
             | Request::Describe { targets } => push_targets(&mut line, targets),
             Request::Update {
@@ -142,6 +149,14 @@ impl Request {
             "pause" => some_targets(line).map(|targets| Request::Pause { targets }),
             "resume" => some_targets(line).map(|targets| Request::Resume { targets }),
             "signal" => signal(line),
+            "flush" => targets(line).map(|targets| Request::Upkeep {
+                what: Upkeep::Flush,
+                targets,
+            }),
+            "reopen" => targets(line).map(|targets| Request::Upkeep {
+                what: Upkeep::Reopen,
+                targets,
+            }),
             "list" => targets(line).map(|targets| Request::List { targets }),
             "describe" => targets(line).map(|targets| Request::Describe { targets }),
             "events" => only(line, &[]).map(|()| Request::Events),
@@ -325,114 +340,4 @@ fn told(verb: &str, fields: Fields) -> Result<Spec, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all_requests() -> Vec<Request> {
-        let mut spec = Spec {
-            name: "api server".into(),
-            script: b"/srv/api.js".to_vec(),
-            args: vec![b"--port".to_vec(), b"30 00".to_vec()],
-            ..Spec::default()
-        };
-        spec.set("env.PORT", b"3000").unwrap();
-        let mut env = Spec::default();
-        env.set("env.A", b"b\nc").unwrap();
-        let targets = vec!["all".to_owned(), "a b".to_owned()];
-        vec![
-            Request::Hello { protocol: 1 },
-            Request::Ping,
-            Request::Start {
-                spec: Box::new(spec.clone()),
-                force: true,
-                want: Want::Down,
-            },
-            Request::Stop {
-                targets: targets.clone(),
-            },
-            Request::Restart {
-                targets: targets.clone(),
-                told: None,
-            },
-            Request::Restart {
-                targets: targets.clone(),
-                told: Some(Box::new(env)),
-            },
-            Request::Restart {
-                targets: targets.clone(),
-                told: Some(Box::new(spec)),
-            },
-            Request::Delete {
-                targets: targets.clone(),
-            },
-            Request::Pause {
-                targets: targets.clone(),
-            },
-            Request::Resume {
-                targets: targets.clone(),
-            },
-            Request::Signal {
-                signal: SignalNumber(10),
-                targets: targets.clone(),
-            },
-            Request::List {
-                targets: Vec::new(),
-            },
-            Request::Describe { targets },
-            Request::Events,
-            Request::Sync,
-            Request::Update { program: None },
-            Request::Update {
-                program: Some(b"/bin/rpmd".to_vec()),
-            },
-            Request::Kill { keep: false },
-            Request::Kill { keep: true },
-        ]
-    }
-
-    #[test]
-    fn every_request_comes_back_as_it_went() {
-        for request in all_requests() {
-            let line = Line::decode(&request.to_line().to_bytes()).unwrap();
-            assert_eq!(Request::from_line(&line), Ok(request));
-        }
-    }
-
-    #[test]
-    fn the_table_has_every_verb_and_no_other() {
-        let mut used: Vec<_> = all_requests().iter().map(Request::verb).collect();
-        used.dedup();
-        let listed: Vec<_> = VERBS.iter().map(|verb| verb.name).collect();
-        assert_eq!(used, listed);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (line, part) in [
-            ("strat", "did you mean start?"),
-            ("start", "script=PATH"),
-            ("start script=x kill_timeot=1", "did you mean kill_timeout?"),
-            ("start script=x kill_timeout=soon", "'soon' is not a time"),
-            ("start script=x%00", "NUL"),
-            ("stop", "which program"),
-            ("stop target=%ff", "UTF-8"),
-            ("ping x=1", "no field x"),
-            ("hello protocol=new", "number"),
-            ("restart target=a name=b", "no field name"),
-            ("signal target=a", "which"),
-            ("signal signal=SIGNONE target=a", "not a signal"),
-            ("signal signal=9", "which program"),
-            ("restart target=a script=x nmae=b", "did you mean name?"),
-            ("restart target=a env.A=%00", "NUL"),
-            ("list target=a x=1", "no field x"),
-        ] {
-            let failure = Request::from_line(&Line::decode(line.as_bytes()).unwrap()).unwrap_err();
-            assert_eq!(failure.code, Code::BadRequest);
-            assert!(
-                failure.message.contains(part),
-                "{line}: {}",
-                failure.message
-            );
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
+use crate::protocol::link::Upkeep;
 use crate::protocol::reply::{Code, Failure};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ pub enum Pending {
     Restart(Turn),
     /// A stop, until nothing of any program is left; then perhaps they are forgotten.
     Stop(Turn, Then),
+    /// Something that is done to log files, until it is.
+    Upkeep(Turn, Upkeep),
     /// A listing that goes out as the client reads it.
     Rows(Rows),
     /// The list on the disk.
@@ -61,7 +64,7 @@ pub struct Turn {
     pub ids: Vec<u32>,
     /// Those that are not there yet.
     pub open: Vec<u32>,
-    /// The log writer's token, once it was asked to write all that they have printed.
+    /// The log writer's token, once it was asked to write all that they have printed, or to see to their files.
     pub drain: Option<u64>,
     /// Until when that is waited for: the disk may hang. ms
     pub patience: u64,
@@ -108,6 +111,7 @@ impl Supervisor {
     /// Looks at every pending answer and gives those that have become true. Returns whether there is more to do at
     /// once.
     pub(super) fn settle_answers(&mut self) -> bool {
+        self.take_failures();
         let mut more = false;
         let waiting = self.connections.iter().filter(|(_, c)| c.pending.is_some());
         let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
@@ -120,6 +124,7 @@ impl Supervisor {
                 Pending::Start(start) => self.settle_start(token, start),
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
                 Pending::Rows(rows) => (self.settle_rows(token, rows), false),
                 Pending::Sync => (self.settle_sync(token), false),
                 Pending::Update => (self.settle_update(token), false),
@@ -288,7 +293,7 @@ impl Supervisor {
     /// The last line about a turn.
     fn reply_done(&mut self, token: u64, turn: &Turn) {
         let mut last = ok_count(turn.ids.len());
-        if turn.drain.is_some_and(|drain| !self.log.drained(drain)) {
+        if turn.drain.is_some_and(|drain| !self.log.done(drain)) {
             last.push("unwritten", "true");
         }
         self.reply(token, |c| c.say(&last));
@@ -308,7 +313,7 @@ impl Supervisor {
                 token
             }
         };
-        self.log.drained(token) || self.now >= turn.patience
+        self.log.done(token) || self.now >= turn.patience
     }
 
     /// Until when the log writer is waited for.
@@ -325,7 +330,9 @@ impl Supervisor {
     pub(super) fn patience_is_over(&mut self) {
         self.changed = true;
         let waiting = self.connections.values().filter_map(|c| match &c.pending {
-            Some(Pending::Restart(turn) | Pending::Stop(turn, _)) => Some(turn.patience),
+            Some(Pending::Restart(turn) | Pending::Stop(turn, _) | Pending::Upkeep(turn, _)) => {
+                Some(turn.patience)
+            }
             _ => None,
         });
         let next = waiting.filter(|until| *until > self.now).min();
@@ -388,7 +395,11 @@ impl Supervisor {
         None
     }
 
-    fn reply(&mut self, token: u64, say: impl FnOnce(&mut super::connection::Connection)) {
+    pub(super) fn reply(
+        &mut self,
+        token: u64,
+        say: impl FnOnce(&mut super::connection::Connection),
+    ) {
         if let Some(connection) = self.connections.get_mut(&token) {
             say(connection);
         }
@@ -404,7 +415,7 @@ impl Supervisor {
         }
     }
 
-    fn reply_rows(&mut self, token: u64, ids: &[u32]) {
+    pub(super) fn reply_rows(&mut self, token: u64, ids: &[u32]) {
         self.reply_rows_before(token, ids);
         self.reply(token, |c| c.say(&ok_count(ids.len())));
     }

@@ -66,7 +66,7 @@ impl Supervisor {
             }
         };
         self.last_drain = Some((token, until));
-        if !self.log.drained(token) && self.now < until {
+        if !self.log.done(token) && self.now < until {
             return;
         }
         if self.ending == Some(Ending::Forget) {

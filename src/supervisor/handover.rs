@@ -22,6 +22,7 @@ use super::server::Supervisor;
 use crate::app::life::{Life, State};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
+use crate::protocol::link::Upkeep;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::protocol::reply::{Code, Failure, Reply};
 use crate::sys::pid::Pid;
@@ -190,6 +191,10 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
             );
             push_turn(&mut line, turn);
         }
+        Pending::Upkeep(turn, what) => {
+            line.push("kind", what.word());
+            push_turn(&mut line, turn);
+        }
         Pending::Rows(rows) => {
             line.push("kind", if rows.full { "describe" } else { "list" });
             push_ids(&mut line, "id", &rows.ids);
@@ -272,7 +277,7 @@ fn read_pending(line: &Line) -> Option<Pending> {
         "sync" => Some(Pending::Sync),
         "update" => Some(Pending::Update),
         "kill" => Some(Pending::Kill),
-        _ => None,
+        word => Some(Pending::Upkeep(read_turn(line), Upkeep::from_word(word)?)),
     }
 }
 
@@ -361,6 +366,8 @@ mod tests {
             Pending::Restart(turn()),
             Pending::Stop(turn(), Then::Keep),
             Pending::Stop(turn(), Then::Forget),
+            Pending::Upkeep(turn(), Upkeep::Flush),
+            Pending::Upkeep(turn(), Upkeep::Reopen),
             Pending::Rows(rows),
             Pending::Sync,
             Pending::Update,

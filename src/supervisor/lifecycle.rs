@@ -18,7 +18,7 @@ use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};
 use crate::units;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 
 /// How many processes are made in one turn of the loop.
 const LAUNCHES_A_TURN: usize = 16;
@@ -285,18 +285,17 @@ impl Supervisor {
 
     /// What the log writer is told of a program.
     pub(super) fn open_order(&self, program: &Program) -> Order {
-        let path = |stream| -> Bytes {
-            program
-                .log_file(&self.home, stream)
-                .into_os_string()
-                .as_bytes()
-                .to_vec()
-        };
-        Order::Open {
-            id: program.id,
-            out: path(Stream::Out),
-            err: path(Stream::Err),
-        }
+        let [out, err] = self.log_files(program);
+        let id = program.id;
+        Order::Open { id, out, err }
+    }
+
+    /// Where the output of a program goes.
+    pub(super) fn log_files(&self, program: &Program) -> [Bytes; 2] {
+        [Stream::Out, Stream::Err].map(|stream| {
+            let path = program.log_file(&self.home, stream);
+            path.into_os_string().into_vec()
+        })
     }
 }
 

@@ -38,9 +38,11 @@ pub struct LogLink {
     recovered: bool,
     /// That is news.
     news: bool,
-    /// What was asked to be drained and is not known to be, by token: a new log writer is asked again.
-    drains: BTreeMap<u64, Vec<u32>>,
+    /// What was asked and is not known to be done, by token: a new log writer is asked again.
+    asked: BTreeMap<u64, VecDeque<Order>>,
     tokens: u64,
+    /// What could not be done, by token.
+    failures: Vec<(u64, String)>,
 }
 
 impl LogLink {
@@ -108,15 +110,12 @@ impl LogLink {
     }
 
     /// Asks again for what the last log writer did not report; to be called when it knows of all programs.
-    pub fn repeat_drains(&mut self) {
-        let drains = std::mem::take(&mut self.drains);
-        for (token, ids) in &drains {
-            self.order(&Order::Drain {
-                ids: ids.clone(),
-                token: *token,
-            });
+    pub fn ask_again(&mut self) {
+        let asked = std::mem::take(&mut self.asked);
+        for order in asked.values().flatten() {
+            self.order(order);
         }
-        self.drains = drains;
+        self.asked = asked;
     }
 
     /// The stream, to poll.
@@ -159,20 +158,48 @@ impl LogLink {
         std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
-    /// Asks that all that these programs have printed be written; the token of the answer.
+    /// Asks that all that these programs have printed be written; the token of the reports.
     pub fn drain(&mut self, ids: Vec<u32>) -> u64 {
+        let token = self.tokens + 1;
+        self.ask([Order::Drain { ids, token }])
+    }
+
+    /// The token that is next.
+    pub fn next_token(&self) -> u64 {
+        self.tokens + 1
+    }
+
+    /// Gives orders that bear the next token, each of which is reported.
+    pub fn ask(&mut self, orders: impl Into<VecDeque<Order>>) -> u64 {
         self.tokens += 1;
-        self.order(&Order::Drain {
-            ids: ids.clone(),
-            token: self.tokens,
-        });
-        self.drains.insert(self.tokens, ids);
+        let orders = orders.into();
+        for order in &orders {
+            self.order(order);
+        }
+        if !orders.is_empty() {
+            self.asked.insert(self.tokens, orders);
+        }
         self.tokens
     }
 
-    /// Whether that has been done.
-    pub fn drained(&self, token: u64) -> bool {
-        !self.drains.contains_key(&token)
+    /// Whether all orders of this token have been carried out, or could not be.
+    pub fn done(&self, token: u64) -> bool {
+        !self.asked.contains_key(&token)
+    }
+
+    fn hear_done(&mut self, token: u64, failure: Option<String>) {
+        self.failures.extend(failure.map(|why| (token, why)));
+        if let Some(orders) = self.asked.get_mut(&token) {
+            orders.pop_front();
+            if orders.is_empty() {
+                self.asked.remove(&token);
+            }
+        }
+    }
+
+    /// What could not be done, once: the token of the order, and why.
+    pub fn take_failures(&mut self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.failures)
     }
 
     /// Sends what the log writer takes.
@@ -212,9 +239,7 @@ impl LogLink {
                     self.recovered = true;
                     self.news = true;
                 }
-                Some(Report::Drained { token }) => {
-                    self.drains.remove(&token);
-                }
+                Some(Report::Done { token, failure }) => self.hear_done(token, failure),
                 Some(Report::Note { text }) => notes.push(text),
                 None => notes.push("the log writer said something that is no report".to_owned()),
             }

@@ -23,6 +23,7 @@ mod sync;
 mod timers;
 mod tree;
 mod update;
+mod upkeep;
 
 use std::process::ExitCode;
 

@@ -326,7 +326,7 @@ impl Supervisor {
                 }
                 self.log.order(&Order::Complete);
                 self.keep_all();
-                self.log.repeat_drains();
+                self.log.ask_again();
             }
             Err(e) => {
                 self.journal

@@ -19,6 +19,34 @@ pub struct Change {
     pub watch: i32,
     /// The file in the watched folder; empty when the watched thing itself changed.
     pub name: OsString,
+    mask: u32,
+}
+
+impl Change {
+    /// Whether it is about a folder in the watched folder.
+    pub fn of_folder(&self) -> bool {
+        self.mask & libc::IN_ISDIR != 0
+    }
+
+    /// Whether it was made here. A file is most often opened, written and closed then, which is another change.
+    pub fn was_made(&self) -> bool {
+        self.mask & libc::IN_CREATE != 0
+    }
+
+    /// Whether it was moved to here.
+    pub fn came(&self) -> bool {
+        self.mask & libc::IN_MOVED_TO != 0
+    }
+
+    /// Whether it was moved away.
+    pub fn left(&self) -> bool {
+        self.mask & libc::IN_MOVED_FROM != 0
+    }
+
+    /// Whether it is the last change of its watch: the watched thing has gone.
+    pub fn is_last(&self) -> bool {
+        self.mask & libc::IN_IGNORED != 0
+    }
 }
 
 /// Writing, making, moving and removing of files: what a follower of log files wants to hear of.
@@ -28,6 +56,16 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_MOVED_FROM
     | libc::IN_DELETE
     | libc::IN_ATTRIB;
+
+/// What whoever waits for finished work wants to hear of: a file that was written and closed, not each write to it; and
+/// nothing of what only those see who have it open still.
+const WORK: u32 = libc::IN_CLOSE_WRITE
+    | libc::IN_CREATE
+    | libc::IN_MOVED_TO
+    | libc::IN_MOVED_FROM
+    | libc::IN_DELETE
+    | libc::IN_EXCL_UNLINK
+    | libc::IN_ONLYDIR;
 
 impl Watcher {
     /// A new instance.
@@ -41,9 +79,24 @@ impl Watcher {
 
     /// Watches a file or the files of a folder.
     pub fn add(&self, path: &Path) -> io::Result<i32> {
+        self.add_for(path, CHANGES)
+    }
+
+    /// Watches a folder for files that are written and closed, made, moved or removed in it.
+    pub fn add_for_work(&self, folder: &Path) -> io::Result<i32> {
+        self.add_for(folder, WORK)
+    }
+
+    fn add_for(&self, path: &Path, mask: u32) -> io::Result<i32> {
         let path = CString::new(path.as_os_str().as_bytes())?;
         // SAFETY: the path ends in NUL and lives during the call.
-        check(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), CHANGES) })
+        check(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) })
+    }
+
+    /// Watches it no longer.
+    pub fn remove(&self, watch: i32) {
+        // SAFETY: takes numbers only. A watch that has gone by itself is an error that changes nothing.
+        unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) };
     }
 
     /// What to poll for reading.
@@ -73,6 +126,7 @@ impl Watcher {
             changes.push(Change {
                 watch: word(0),
                 name: OsStr::from_bytes(name).to_owned(),
+                mask: u32::from_ne_bytes(word(4).to_ne_bytes()),
             });
             rest = next;
         }
@@ -92,11 +146,32 @@ mod tests {
         let watch = watcher.add(&folder).unwrap();
         assert_eq!(watcher.read().unwrap(), []);
         std::fs::write(folder.join("file"), "x").unwrap();
-        let change = Change {
-            watch,
-            name: "file".into(),
-        };
-        assert!(watcher.read().unwrap().contains(&change));
+        let changes = watcher.read().unwrap();
+        let made = changes.iter().find(|change| change.was_made()).unwrap();
+        assert_eq!((made.watch, made.name.to_str()), (watch, Some("file")));
+        assert!(!made.of_folder() && !made.is_last());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(watcher.read().unwrap().iter().any(Change::is_last));
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_work_when_it_is_closed() {
+        use std::io::Write;
+        let folder = std::env::temp_dir().join(format!("rpm-work-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("file"), "x").unwrap();
+        let watcher = Watcher::new().unwrap();
+        let watch = watcher.add_for_work(&folder).unwrap();
+        let mut options = std::fs::File::options();
+        let mut file = options.append(true).open(folder.join("file")).unwrap();
+        file.write_all(b"x").unwrap();
+        assert_eq!(watcher.read().unwrap(), []);
+        drop(file);
+        assert_eq!(watcher.read().unwrap().len(), 1);
+        watcher.remove(watch);
+        assert!(watcher.read().unwrap().iter().all(Change::is_last));
+        std::fs::write(folder.join("file"), "x").unwrap();
+        assert_eq!(watcher.read().unwrap(), []);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

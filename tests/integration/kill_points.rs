@@ -175,9 +175,9 @@ where
         let scene = Scene::new();
         let calls = self.once(&scene, None).calls;
         let calls = some_of(calls, STRIDE, first);
-        let is_killed = |call: &&Call| self.once(&scene, Some(call)).killed;
+        // Not each time is a call made as often as the first time: then it is tried again.
+        let is_killed = |call: &&Call| (0..3).any(|_| self.once(&scene, Some(call)).killed);
         let killed = calls.iter().filter(is_killed).count();
-        // Not each time is a call made as often as the first time.
         assert!(killed * 2 > calls.len(), "{killed} of {}", calls.len());
     }
 

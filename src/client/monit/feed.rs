@@ -1,7 +1,7 @@
 //! What the daemon tells: the list, about once a second, and all that is known of one program.
 
-use super::link::{Heard, Link};
 use crate::client::exchange;
+use crate::client::link::{Heard, Link};
 use crate::client::record::Record;
 use crate::error::{Error, Result};
 use crate::paths::Home;

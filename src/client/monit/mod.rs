@@ -6,7 +6,7 @@
 //! state    what is shown, what a key does           pure
 //! view     state and size → lines                   pure; line, columns, text, history make them
 //! painter  lines → only what has changed            to the terminal
-//! feed     what the daemon tells                    over a link that never waits
+//! feed     what the daemon tells                    over client::link
 //! pane     the selected program's log files
 //! ```
 
@@ -15,7 +15,6 @@ mod feed;
 mod history;
 mod keys;
 mod line;
-mod link;
 mod list;
 mod painter;
 mod pane;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::feed::{Feed, News};
 use super::keys::Decoder;
 use super::line::Style;
-use super::link::{Heard, Link};
 use super::painter::Painter;
 use super::pane::Pane;
 use super::state::{Deed, Errand, Page, State, Wish};
 use super::view::{self, Host, Layout};
 use super::{DEADLY, SIGNALS};
 use crate::client::describe;
+use crate::client::link::{Heard, Link};
 use crate::client::usage::Meter;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
@@ -209,7 +209,9 @@ impl Screen<'_> {
         self.changed = true;
         match news {
             News::List(processes) => {
+                let before = self.state.list.selected().map(|program| program.process.id);
                 self.state.list.sample(processes, clock::monotonic_ms());
+                self.state.leave_what_is_gone(before);
                 self.state.trouble = None;
                 self.host.load = host::load();
                 self.host.memory = host::memory();

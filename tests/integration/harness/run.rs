@@ -140,6 +140,11 @@ impl Running {
         }
     }
 
+    /// The lines that were waited for, and those before them.
+    pub fn heard(&self) -> &[String] {
+        &self.heard
+    }
+
     /// Listens for so long to what should be silent.
     pub fn hears_nothing_for(&self, time: Duration) -> bool {
         matches!(

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use crate::client::exchange::{decoded, is_last, too_long};
+use super::exchange::{decoded, is_last, too_long};
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::VERSION;

@@ -1,0 +1,367 @@
+//! The loop: changes, output, signals, the daemon, each as it comes.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::SIGNALS;
+use super::burst::Burst;
+use super::outlet::{Flow, Outlet};
+use super::program::{News, Program};
+use super::rules::Rules;
+use super::tree::Tree;
+use crate::client::control;
+use crate::client::describe::exit_text;
+use crate::client::exchange::Daemon;
+use crate::client::follow::{self, Printer, Source};
+use crate::client::logs;
+use crate::client::output::{self, Look, Tint, harmless};
+use crate::client::record::Record;
+use crate::client::session::Session;
+use crate::client::shell::quoted;
+use crate::error::{Context, Result};
+use crate::sys::clock;
+use crate::sys::inotify::Watcher;
+use crate::sys::poll::{Interest, PollSet};
+use crate::sys::signal::{SelfPipe, Signal};
+
+/// How long the last lines of a program that has ended may be on their way, in ms.
+const LAST_LINES: u64 = 50;
+/// A change that comes so soon after a restart, again and again, may be the program's own, in ms.
+const SOON: u64 = 1_000;
+/// So many of them are worth a word.
+const OWN_CHANGES: u32 = 4;
+
+/// Why it came to its end.
+pub enum Left {
+    /// By ^C.
+    Interrupted,
+    /// By another signal.
+    Signalled(Signal),
+    /// Nobody reads what it prints.
+    Closed,
+    /// Somebody else has removed the program.
+    Deleted,
+    /// The program could not be started: a sentence.
+    Failed(String),
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Signals,
+    Tree,
+    Logs,
+    Daemon,
+    Stdout,
+}
+
+/// What somebody sees who works on a program.
+pub struct Desk<'a> {
+    name: String,
+    look: Look,
+    silent: bool,
+    raw: bool,
+    /// The present folder.
+    folder: PathBuf,
+    printer: Printer<'a>,
+    signals: &'a SelfPipe,
+    flow: &'a Cell<Flow>,
+    program: &'a mut Program,
+    logs: Watcher,
+    sources: Vec<Source>,
+    changed: Burst,
+    /// It has run.
+    started: bool,
+    /// What is said a little later.
+    later: Option<(String, u64)>,
+    cause: Cause,
+    left: Option<Left>,
+}
+
+/// Why it was restarted last.
+#[derive(Default)]
+struct Cause {
+    /// When it ran again, in ms.
+    at: u64,
+    /// The file that changed.
+    file: PathBuf,
+    /// How often in turn that was so soon after a restart for the same file.
+    times: u32,
+}
+
+impl Desk<'_> {
+    /// A desk for a program, called `name`, that has not been started yet.
+    pub fn new<'a>(
+        session: &Session,
+        name: &str,
+        program: &'a mut Program,
+        outlet: &'a mut Outlet,
+    ) -> Result<Desk<'a>> {
+        let (signals, flow) = (outlet.signals, outlet.flow);
+        let folder = std::env::current_dir();
+        Ok(Desk {
+            name: name.to_owned(),
+            look: session.look,
+            silent: session.invocation.options.silent,
+            raw: session.invocation.options.raw,
+            folder: folder.doing(|| "finding the present folder")?,
+            printer: Printer::new(outlet),
+            signals,
+            flow,
+            program,
+            logs: Watcher::new().doing(|| "preparing to follow log files")?,
+            sources: Vec::new(),
+            changed: Burst::default(),
+            started: false,
+            later: None,
+            cause: Cause::default(),
+            left: None,
+        })
+    }
+
+    /// Runs until the program has been removed.
+    pub fn run(
+        mut self,
+        daemon: &mut Daemon,
+        roots: Vec<PathBuf>,
+        mut rules: Rules,
+    ) -> Result<Left> {
+        self.open_logs(daemon, &mut rules)?;
+        // Last, for it may take all watches that there are.
+        let mut tree = Tree::new(roots, rules)?;
+        let mut set = PollSet::default();
+        loop {
+            if self.hear_signals() {
+                return Ok(self.finish());
+            }
+            if self.flow.get() == Flow::Closed {
+                self.leave(Left::Closed);
+            }
+            self.program.connect()?;
+            let now = clock::monotonic_ms();
+            self.say_what_is_due(now)?;
+            self.restart_where_due(now)?;
+            self.wait(&mut set, &tree, now)?;
+            for (token, ready) in set.ready() {
+                match token {
+                    Token::Logs => self.print_changed()?,
+                    Token::Tree => self.changed.add(tree.news()?, clock::monotonic_ms()),
+                    Token::Stdout if ready.error || ready.hangup => self.flow.set(Flow::Closed),
+                    Token::Daemon => {
+                        for news in self.program.turn()? {
+                            if matches!(news, News::Gone) {
+                                return Ok(self.finish());
+                            }
+                            self.take(news, &tree)?;
+                        }
+                    }
+                    Token::Stdout | Token::Signals => {}
+                }
+            }
+        }
+    }
+
+    /// Opens the log files at their ends: what was printed before is not of interest.
+    fn open_logs(&mut self, daemon: &mut Daemon, rules: &mut Rules) -> Result<()> {
+        let records = Record::of(daemon, self.program.targets())?;
+        for record in &records {
+            for file in [&record.out_path, &record.error_path, &record.pid_path] {
+                let file = OsString::from_vec(file.clone());
+                rules.leave_out(file.into());
+            }
+        }
+        self.sources = logs::sources(&records, true, true, self.raw, self.look);
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            // Where its folder is not there yet, it will be when the program runs.
+            let _ = source.watch(&self.logs);
+            source.print_last_lines(at, 0, &mut self.printer)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the signals that have come. Whether somebody does not want to wait for the end.
+    fn hear_signals(&mut self) -> bool {
+        self.signals.drain();
+        let mut again = false;
+        for signal in SIGNALS {
+            if self.signals.take(signal) {
+                again |= self.left.is_some();
+                self.leave(match signal {
+                    Signal::INT => Left::Interrupted,
+                    other => Left::Signalled(other),
+                });
+            }
+        }
+        again && self.program.is_given_up()
+    }
+
+    /// Begins the end.
+    fn leave(&mut self, left: Left) {
+        if self.left.is_none() {
+            self.left = Some(left);
+            self.later = None;
+            if self.flow.get() == Flow::Open {
+                self.flow.set(Flow::Ending);
+            }
+            self.program.delete();
+        }
+    }
+
+    /// The program is gone: what it has printed last.
+    fn finish(&mut self) -> Left {
+        self.catch_up(None);
+        let left = self.left.take().unwrap_or(Left::Deleted);
+        if !matches!(left, Left::Deleted | Left::Failed(_)) {
+            let sentence = format!("{} is stopped and removed", self.name);
+            // Where it cannot be said, nobody is there to hear it.
+            let _ = self.say(Tint::Heading, &sentence);
+        }
+        let _ = self.printer.finish();
+        left
+    }
+
+    fn wait(&mut self, set: &mut PollSet<Token>, tree: &Tree, now: u64) -> Result<()> {
+        let stdout = io::stdout();
+        set.clear();
+        set.push(self.signals.fd(), Interest::READ, Token::Signals);
+        set.push(tree.fd(), Interest::READ, Token::Tree);
+        set.push(self.logs.fd(), Interest::READ, Token::Logs);
+        self.program.push(set, Token::Daemon);
+        if self.flow.get() != Flow::Closed {
+            set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
+        }
+        let restart = self.changed.due().filter(|_| self.program.is_settled());
+        let later = self.later.as_ref().map(|(_, due)| *due);
+        let next = restart.into_iter().chain(later).min();
+        let timeout = next.map(|due| Duration::from_millis(due.saturating_sub(now)));
+        let waited = self.signals.listening(|| set.wait(timeout));
+        waited.map(drop).doing(|| "waiting for what happens")
+    }
+
+    /// Prints what is new in the log files that something was heard of.
+    fn print_changed(&mut self) -> Result<()> {
+        let changed = follow::changed(self.sources.iter(), &self.logs)?;
+        // That it was started is said first.
+        if self.started {
+            self.catch_up(changed.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Prints what is new in these log files, in all where none are named.
+    fn catch_up(&mut self, which: Option<&BTreeSet<usize>>) {
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            if which.is_none_or(|which| which.contains(&at)) {
+                if let Err(why) = source.catch_up(at, &mut self.printer) {
+                    output::complain(why);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, news: News, tree: &Tree) -> Result<()> {
+        match news {
+            News::Started(processes) => {
+                self.cause.at = clock::monotonic_ms();
+                if !std::mem::replace(&mut self.started, true) {
+                    let text = control::news("started", &processes);
+                    text.lines()
+                        .try_for_each(|line| self.print_line(Tint::Heading, line))?;
+                    let watched = format!("watching {}; ^C ends it", tree.shown());
+                    self.say(Tint::Heading, &watched)?;
+                }
+                self.watch_logs();
+            }
+            News::Failed(why) if !self.started => self.leave(Left::Failed(why)),
+            News::Failed(why) => {
+                self.printer.finish()?;
+                output::complain(format!("{why}; the next change tries again"));
+            }
+            News::Ended(process) => {
+                let exit = process.exit.map(exit_text).unwrap_or_default();
+                let sentence = format!(
+                    "{} has ended: {exit}; the next change starts it again",
+                    self.name
+                );
+                self.later = Some((sentence, clock::monotonic_ms() + LAST_LINES));
+            }
+            News::Gone => {}
+        }
+        Ok(())
+    }
+
+    /// What could not be watched before it was there.
+    fn watch_logs(&mut self) {
+        for source in self
+            .sources
+            .iter_mut()
+            .filter(|source| !source.is_watched())
+        {
+            if let Err(why) = source.watch(&self.logs) {
+                output::complain(why);
+            }
+        }
+        self.catch_up(None);
+    }
+
+    fn say_what_is_due(&mut self, now: u64) -> Result<()> {
+        match self.later.take() {
+            Some((sentence, due)) if due <= now => self.say(Tint::Bad, &sentence),
+            other => {
+                self.later = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn restart_where_due(&mut self, now: u64) -> Result<()> {
+        let due = self.changed.due().is_some_and(|due| due <= now);
+        if !due || !self.program.is_settled() || self.left.is_some() {
+            return Ok(());
+        }
+        let Some(changed) = self.changed.take(|path| path.symlink_metadata().is_ok()) else {
+            return Ok(());
+        };
+        self.later = None;
+        let sentence = changed.sentence(&self.folder);
+        self.say(Tint::Changing, &format!("{sentence}; restarting"))?;
+        if let Some(file) = changed.first {
+            let soon = now.saturating_sub(self.cause.at) < SOON && file == self.cause.file;
+            self.cause.times = if soon { self.cause.times + 1 } else { 1 };
+            self.cause.file = file;
+            if self.cause.times == OWN_CHANGES {
+                self.hint()?;
+            }
+        }
+        self.program.restart();
+        Ok(())
+    }
+
+    fn hint(&mut self) -> Result<()> {
+        let file = &self.cause.file;
+        let file = file.strip_prefix(&self.folder).unwrap_or(file);
+        let file = quoted(&file.to_string_lossy());
+        let sentence = format!(
+            "it changes soon after each start; if the program writes it, leave it out with --ignore-watch {file}"
+        );
+        self.say(Tint::Changing, &sentence)
+    }
+
+    fn say(&mut self, tint: Tint, sentence: &str) -> Result<()> {
+        self.print_line(tint, &format!("rpm: {}", harmless(sentence)))
+    }
+
+    fn print_line(&mut self, tint: Tint, line: &str) -> Result<()> {
+        if self.silent {
+            return Ok(());
+        }
+        let (start, end) = (self.look.tint(tint), self.look.plain());
+        self.printer.print_line(&format!("{start}{line}{end}\n"))
+    }
+}

@@ -1,0 +1,158 @@
+//! `rpm dev`: a program while somebody works on it. Its output is shown, a change restarts it, the end removes it.
+//!
+//! ```text
+//! mod       the command
+//! desk      the loop: changes, output, signals, the daemon, each as it comes
+//! tree      folders that are watched; rules, what in them is not; burst, changes that are one
+//! program   the program as the daemon has it
+//! outlet    standard output that never keeps a signal from being heard
+//! ```
+
+mod burst;
+mod desk;
+mod outlet;
+mod program;
+mod rules;
+mod tree;
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::exchange::{Daemon, Trouble};
+use super::output::{self, harmless};
+use super::session::{DONE, FAILED, MISUSED, Session};
+use super::start;
+use crate::app::command::{self, Command};
+use crate::app::life::Want;
+use crate::app::spec::Spec;
+use crate::config::{process_file, script};
+use crate::error::{Context, Error, Result};
+use crate::protocol::process::Process;
+use crate::protocol::reply::Code;
+use crate::protocol::request::Request;
+use crate::sys::signal::{self, SelfPipe, Signal};
+use desk::{Desk, Left};
+use outlet::{Flow, Outlet};
+use program::Program;
+use rules::Rules;
+
+/// The signals that end it, and with it the program.
+const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
+
+/// `rpm dev`
+pub fn run(session: &mut Session) -> Result<u8> {
+    let folder = std::env::current_dir().doing(|| "finding the present folder")?;
+    let patterns = &session.invocation.options.ignore_watch;
+    let rules = match Rules::new(session.home()?, folder, patterns) {
+        Ok(rules) => rules,
+        Err(wrong) => {
+            output::complain(format!("dev: --ignore-watch: '{wrong}' is no pattern"));
+            return Ok(MISUSED);
+        }
+    };
+    let spec = spec(session)?;
+    let name = harmless(&spec.name).into_owned();
+    let roots = roots(session, &spec)?;
+    let mut daemon = session.daemon()?;
+    // From here on nothing may end this but what removes the program.
+    signal::ignore(Signal::PIPE);
+    let signals = SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?;
+    let flow = Cell::new(Flow::Open);
+    let mut outlet = Outlet {
+        flow: &flow,
+        signals: &signals,
+    };
+    let processes = add(&mut daemon, spec)?;
+    let silent = session.invocation.options.silent;
+    let mut program = Program::new(daemon.home().clone(), silent, &processes);
+    let desk = Desk::new(session, &name, &mut program, &mut outlet);
+    let left = desk.and_then(|desk| desk.run(&mut daemon, roots, rules));
+    if left.is_err() {
+        // The reason is worth more than what follows from it.
+        let daemon = session.daemon();
+        let _ = daemon.and_then(|mut daemon| program.remove(&mut daemon));
+    }
+    Ok(match left? {
+        Left::Interrupted | Left::Closed => DONE,
+        Left::Signalled(signal) => {
+            // As the shell expects it of a program that a signal has ended.
+            signal::act_by_default(signal, false);
+            FAILED
+        }
+        Left::Deleted => {
+            output::complain(format!("{name} is not in the list any more"));
+            FAILED
+        }
+        Left::Failed(why) => {
+            output::complain(why);
+            FAILED
+        }
+    })
+}
+
+/// The program that is meant.
+fn spec(session: &Session) -> Result<Spec> {
+    let invocation = &session.invocation;
+    let given = |field: &str| invocation.given.contains(&field);
+    let word = invocation.words.first().map_or(OsStr::new(""), |word| word);
+    let shown = harmless(&word.to_string_lossy()).into_owned();
+    if process_file::kind(word).is_some() {
+        return Err(Error::new(format!(
+            "dev runs one script or command, and {shown} is a process file; start takes those"
+        )));
+    }
+    let base = start::base(invocation)?;
+    let cwd = base.cwd.clone();
+    let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
+    let mut spec = script::meaning(base, word, &folders)
+        .map_err(|why| Error::new(format!("cannot start {shown}: {why}")))?;
+    command::choose_mode(&mut spec, given);
+    if !given("name") {
+        spec.name.insert_str(0, "dev-");
+    }
+    if !given("autorestart") {
+        // It would fail again, for the same reason.
+        spec.autorestart = false;
+    }
+    if session.look.colour && spec.env.get(b"FORCE_COLOR").is_none() {
+        // Its output is a pipe, which ends at this terminal.
+        let _ = spec.set("env.FORCE_COLOR", b"1");
+    }
+    Ok(spec)
+}
+
+/// What is watched: what was named, else the folder that the program runs in, or where its script is elsewhere, that
+/// folder.
+fn roots(session: &Session, spec: &Spec) -> Result<Vec<PathBuf>> {
+    let named = &session.invocation.options.watch;
+    let absolute = |path: &String| {
+        let found = std::path::absolute(path).and_then(|path| path.metadata().map(|_| path));
+        found.doing(|| format!("watching '{path}'"))
+    };
+    if !named.is_empty() {
+        return named.iter().map(absolute).collect();
+    }
+    let cwd = PathBuf::from(std::ffi::OsString::from_vec(spec.cwd.clone()));
+    let script = Path::new(OsStr::from_bytes(&spec.script));
+    let elsewhere = Command::of(spec).interpreted && !script.starts_with(&cwd);
+    let folder = script.parent().filter(|_| elsewhere);
+    Ok(vec![folder.map_or(cwd.clone(), Path::to_owned)])
+}
+
+/// Adds the program to the list. It does not run before its output can be followed.
+fn add(daemon: &mut Daemon, spec: Spec) -> Result<Vec<Process>> {
+    let name = harmless(&spec.name).into_owned();
+    let request = Request::Start {
+        spec: Box::new(spec),
+        force: false,
+        want: Want::Down,
+    };
+    daemon.processes(&request).map_err(|trouble| match trouble {
+        Trouble::Refused(failure) if failure.code == Code::Exists => Error::new(format!(
+            "{name} is in the list already: rpm delete {name} removes it, --name gives this one another name"
+        )),
+        other => other.into(),
+    })
+}

@@ -1,0 +1,154 @@
+//! What is not watched.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::paths::Home;
+use crate::sys::pattern::Pattern;
+
+/// What is left out, besides what everybody leaves out.
+pub struct Rules {
+    home: Home,
+    /// Patterns with a slash are about the path from here on.
+    folder: PathBuf,
+    patterns: Vec<Pattern>,
+    /// Files that the daemons write.
+    own: Vec<PathBuf>,
+}
+
+impl Rules {
+    /// The rules of somebody in `folder`, who wants these patterns left out. Where one of them makes no sense: which.
+    pub fn new(home: Home, folder: PathBuf, patterns: &[String]) -> Result<Rules, &str> {
+        let read = |text: &String| {
+            let bare = text.strip_prefix("./").unwrap_or(text);
+            let bare = bare.strip_suffix('/').unwrap_or(bare);
+            match bare.is_empty() {
+                true => None,
+                false => Pattern::new(bare),
+            }
+        };
+        let read = |text| read(text).ok_or(text.as_str());
+        Ok(Rules {
+            home,
+            folder,
+            patterns: patterns.iter().map(read).collect::<Result<_, _>>()?,
+            own: Vec::new(),
+        })
+    }
+
+    /// Leaves out this file too.
+    pub fn leave_out(&mut self, file: PathBuf) {
+        self.own.push(file);
+    }
+
+    /// Whether a file or folder in a folder that is watched is left out, with all that is in it.
+    pub fn leaves_out(&self, path: &Path, is_folder: bool) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        let usual = match is_folder {
+            true => name == "node_modules" || name.as_bytes().starts_with(b"."),
+            false => is_of_an_editor(name),
+        };
+        let here = path.strip_prefix(&self.folder).unwrap_or(path);
+        usual
+            || path.parent() == Some(self.home.root()) && self.home.keeps(name)
+            || self.own.iter().any(|own| own == path)
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| match pattern.has_slash() {
+                    true => pattern.matches(here.as_os_str()) || pattern.matches(path.as_os_str()),
+                    false => pattern.matches(name),
+                })
+    }
+}
+
+/// Whether it is what an editor keeps beside a file while that is edited. To open a file changes nothing.
+fn is_of_an_editor(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let ends = |end: &[u8]| name.ends_with(end);
+    let dotted = name.starts_with(b".");
+    // Backups of most, and JetBrains' way of writing a file.
+    ends(b"~") || ends(b"___jb_tmp___") || ends(b"___jb_old___")
+        // Vim: its swap files, .NAME.swp, then .swo and so on, and the file by which it finds out whether it may write.
+        || dotted && matches!(name, [.., b'.', b's', b'w', b'a'..=b'z'])
+        || name == b"4913"
+        // Emacs: a lock, and what was not saved. Kate: the same in one.
+        || name.starts_with(b".#") || name.starts_with(b"#") && ends(b"#")
+        || dotted && ends(b".kate-swp")
+        // What the libraries of GNOME write before they rename it.
+        || name.starts_with(b".goutputstream-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(patterns: &[&str]) -> Rules {
+        let patterns: Vec<String> = patterns.iter().map(|text| text.to_string()).collect();
+        let home = Home::new("/srv/home".into());
+        Rules::new(home, "/srv".into(), &patterns).unwrap()
+    }
+
+    #[test]
+    fn what_everybody_leaves_out_is_left_out() {
+        let rules = rules(&[]);
+        for folder in [
+            "/srv/node_modules",
+            "/srv/a/.git",
+            "/srv/home/logs",
+            "/srv/home/run",
+        ] {
+            assert!(rules.leaves_out(Path::new(folder), true), "{folder}");
+        }
+        for folder in ["/srv/modules", "/srv/logs", "/srv/home"] {
+            assert!(!rules.leaves_out(Path::new(folder), true), "{folder}");
+        }
+        for file in [
+            "a.js~",
+            ".a.js.swp",
+            ".a.js.swx",
+            "4913",
+            ".#a.js",
+            "#a.js#",
+            ".a.js.kate-swp",
+            "home/rpmd.log",
+            "home/dump.json.bak",
+            "home/rpmd.sock",
+        ] {
+            assert!(
+                rules.leaves_out(&Path::new("/srv").join(file), false),
+                "{file}"
+            );
+        }
+        for file in [
+            ".env",
+            ".eslintrc",
+            "a.js",
+            "a.swp",
+            "node_modules",
+            "home/app.js",
+            "#a",
+        ] {
+            assert!(
+                !rules.leaves_out(&Path::new("/srv").join(file), false),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_are_about_names_or_with_a_slash_about_paths() {
+        let mut rules = rules(&["*.log", "public/", "./data/cache", "/var/x/*"]);
+        rules.leave_out("/srv/out.txt".into());
+        let left_out = |path: &str| rules.leaves_out(Path::new(path), false);
+        assert!(left_out("/srv/a/b.log") && left_out("/srv/public") && left_out("/srv/a/public"));
+        assert!(left_out("/srv/data/cache") && left_out("/var/x/y") && left_out("/srv/out.txt"));
+        assert!(!left_out("/srv/a/data/cache") && !left_out("/srv/cache") && !left_out("/srv/x"));
+        let home = Home::new("/h".into());
+        let wrong = Rules::new(home, "/".into(), &["a".to_owned(), "/".to_owned()])
+            .err()
+            .map(str::to_owned);
+        assert_eq!(wrong.as_deref(), Some("/"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Log files are emptied, or opened anew: by the log writer, whose they are.
+
+use std::collections::VecDeque;
+
+use super::answer::{Pending, Turn};
+use super::server::Supervisor;
+use crate::protocol::link::{Order, Upkeep};
+use crate::protocol::reply::{Code, Failure};
+
+impl Supervisor {
+    pub(super) fn settle_upkeep(
+        &mut self,
+        token: u64,
+        mut turn: Turn,
+        what: Upkeep,
+    ) -> Option<Pending> {
+        let asked = match turn.drain {
+            Some(asked) => asked,
+            None => {
+                turn.patience = self.patience();
+                self.ask_for_upkeep(&turn.ids, what)
+            }
+        };
+        turn.drain = Some(asked);
+        if !self.log.done(asked) {
+            if self.now < turn.patience {
+                return Some(Pending::Upkeep(turn, what));
+            }
+            turn.failure.get_or_insert(Failure::new(
+                Code::Timeout,
+                "the log writer does not answer, the disk may hang; it does this as soon as it can",
+            ));
+        }
+        match &turn.failure {
+            Some(failure) => self.reply(token, |c| c.refuse(failure)),
+            None => self.reply_rows(token, &turn.ids),
+        }
+        None
+    }
+
+    fn ask_for_upkeep(&mut self, ids: &[u32], what: Upkeep) -> u64 {
+        let token = self.log.next_token();
+        let programs = ids.iter().filter_map(|id| self.programs.get(id));
+        let orders = programs.map(|program| {
+            let [out, err] = self.log_files(program);
+            let id = program.id;
+            Order::Upkeep {
+                what,
+                id,
+                out,
+                err,
+                token,
+            }
+        });
+        let orders: VecDeque<Order> = orders.collect();
+        self.log.ask(orders)
+    }
+
+    /// Hears what the log writer could not do, for those who wait for it.
+    pub(super) fn take_failures(&mut self) {
+        for (token, why) in self.log.take_failures() {
+            for connection in self.connections.values_mut() {
+                match &mut connection.pending {
+                    Some(Pending::Upkeep(turn, _)) if turn.drain == Some(token) => {
+                        let failure = Failure::new(Code::Internal, &why);
+                        turn.failure.get_or_insert(failure);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
