@@ -105,11 +105,15 @@ fn lookup(command: &[u8], path: &[u8], programs: &mut Vec<Bytes>) {
 /// Chooses the mode of a program that was told how many instances there shall be and not in which mode: as in pm2, those
 /// of a Node script are the workers of a cluster.
 pub fn choose_mode(spec: &mut Spec, is_given: impl Fn(&str) -> bool) {
-    let interpreter = interpreter_shown(spec);
-    let node = interpreter.rsplit('/').next() == Some("node");
-    if node && is_given("instances") && !is_given("exec_mode") {
+    let own_sockets = spec.listen.0.is_empty();
+    if is_node(spec) && own_sockets && is_given("instances") && !is_given("exec_mode") {
         spec.exec_mode = ExecMode::Cluster;
     }
+}
+
+/// Whether a program is a script that node runs.
+pub fn is_node(spec: &Spec) -> bool {
+    interpreter_shown(spec).rsplit('/').next() == Some("node")
 }
 
 /// How many instances `-i TEXT` asks for on a machine with `processors`: a number, `max` or 0 for one a

@@ -155,6 +155,9 @@ fn start_again(
     // A namespace is a target too, but no program.
     let meant =
         |process: &Process| word == "all" || process.name == word || process.id.to_string() == word;
+    if known.is_empty() && word == "all" {
+        return Err(cannot(&word, "there are no programs"));
+    }
     if !known.iter().any(meant) {
         return Ok(None);
     }

@@ -1,6 +1,8 @@
 //! What a word means where a script is expected: a file, a command of the shell, or a command in `PATH`.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -94,7 +96,7 @@ pub fn check(spec: &Spec) -> Result<(), String> {
     for file in files {
         match file.metadata() {
             Ok(found) if !found.is_file() => {}
-            Ok(found) if found.permissions().mode() & 0o111 != 0 => return Ok(()),
+            Ok(found) if found.permissions().mode() & 0o111 != 0 => return first_line(&file),
             Ok(_) => why = Some(format!("{} is not executable", file.display())),
             Err(_) if command.programs.len() > 1 => {}
             Err(_) => why = Some(why_no_file(&file)),
@@ -108,6 +110,25 @@ pub fn check(spec: &Spec) -> Result<(), String> {
             folder.display()
         ),
     }))
+}
+
+/// Whether what a file says in its first line can be executed.
+fn first_line(file: &Path) -> Result<(), String> {
+    let mut bytes = [0; 256];
+    let read = File::open(file).and_then(|mut file| file.read(&mut bytes));
+    let text = bytes.get(..read.unwrap_or(0)).unwrap_or_default();
+    let line = text
+        .strip_prefix(b"#!")
+        .map(|rest| rest.split(|b| *b == b'\n').next().unwrap_or_default());
+    let word = line.and_then(|line| line.trim_ascii().split(u8::is_ascii_whitespace).next());
+    match word.map(|word| Path::new(OsStr::from_bytes(word))) {
+        Some(interpreter) if interpreter.is_absolute() && !interpreter.exists() => Err(format!(
+            "{}: its interpreter {}, named in its first line, is missing",
+            file.display(),
+            interpreter.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

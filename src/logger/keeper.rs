@@ -158,9 +158,9 @@ impl Keeper {
             WITHIN / 1000,
             home.daemon_log().display()
         );
-        let _ = std::fs::write(home.gave_up(), format!("{sentence}\n"));
         journal.note("the supervisor dies again and again: not starting another; programs run on");
         journal.flush();
+        let _ = std::fs::write(home.gave_up(), format!("{sentence}\n"));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Reason, Result};
 use crate::protocol::link::Order;
 use crate::protocol::node::{self, Message, Query};
 use crate::sys::pid::Pid;
-use crate::sys::procfs;
+use crate::sys::{procfs, user};
 
 /// How long a socket is kept that no worker of a program asks for any more, as its code may have changed. ms
 const UNUSED: u64 = 10_000;
@@ -48,10 +48,14 @@ impl Supervisor {
         for place in &spec.listen.0 {
             let shown = String::from_utf8_lossy(place).into_owned();
             let failed = |e| Error::io(format!("listening at {shown}"), &e);
+            // A path is made with the mask of its program.
+            let own = user::set_umask(spec.umask.0);
             if self.sockets.place(&spec.name, place).is_err_and(in_use) {
                 self.find_socket(&spec.name, &shown);
             }
-            let (socket, new) = self.sockets.place(&spec.name, place).map_err(failed)?;
+            let placed = self.sockets.place(&spec.name, place);
+            user::set_umask(own);
+            let (socket, new) = placed.map_err(failed)?;
             given.fds.push(socket.try_clone_to_owned().map_err(failed)?);
             given.names.push(shown.replace(':', "-"));
             if new {
@@ -135,10 +139,14 @@ impl Supervisor {
     }
 
     fn answer_query(&mut self, id: u32, name: &str, query: &Query) {
+        // A path is made with the mask of its program.
+        let umask = self.programs.get(&id).map(|p| p.spec.umask.0);
+        let own = umask.map(user::set_umask);
         if self.sockets.query(name, id, query).is_err_and(in_use) {
             self.find_socket(name, &query.key());
         }
         let found = self.sockets.query(name, id, query);
+        own.map(user::set_umask);
         let found = found.and_then(|(socket, new)| Ok((socket.try_clone_to_owned()?, new)));
         match found {
             Ok((socket, new)) => {

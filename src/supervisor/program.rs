@@ -191,19 +191,24 @@ impl Program {
             let name = format!("{}-{word}{number}.log", self.spec.file_name());
             return home.logs().join(name);
         }
-        let path = self.absolute(given);
-        match (apart, path.file_stem(), path.extension()) {
-            (true, Some(stem), ending) => {
-                let mut name = stem.to_owned();
-                name.push(&number);
-                if let Some(ending) = ending {
-                    name.push(".");
-                    name.push(ending);
-                }
-                path.with_file_name(name)
-            }
-            _ => path,
+        match apart {
+            true => self.numbered(self.absolute(given)),
+            false => self.absolute(given),
         }
+    }
+
+    /// The path with the number of the program before its ending.
+    fn numbered(&self, path: PathBuf) -> PathBuf {
+        let Some(stem) = path.file_stem() else {
+            return path;
+        };
+        let mut name = stem.to_owned();
+        name.push(format!("-{}", self.id));
+        if let Some(ending) = path.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        path.with_file_name(name)
     }
 
     /// Where its pid is written.
@@ -212,6 +217,7 @@ impl Program {
             true => home
                 .pids()
                 .join(format!("{}-{}.pid", self.spec.file_name(), self.id)),
+            false if self.spec.instances > 1 => self.numbered(self.absolute(&self.spec.pid_file)),
             false => self.absolute(&self.spec.pid_file),
         }
     }

@@ -1,5 +1,8 @@
 //! Carrying out requests.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
@@ -8,8 +11,9 @@ use super::ending::Ending;
 use super::program::Program;
 use super::records;
 use super::server::Supervisor;
+use crate::app::command::is_node;
 use crate::app::life::{Event, Want};
-use crate::app::spec::{Environment, Spec};
+use crate::app::spec::{Environment, ExecMode, Spec};
 use crate::app::value::SignalNumber;
 use crate::error::Reason;
 use crate::paths::Home;
@@ -123,6 +127,9 @@ impl Supervisor {
             spec.name = default_name(&spec.script);
         }
         check_instances(&spec)?;
+        if let Some(message) = unsound(&spec) {
+            return refuse(Code::BadRequest, format!("start: {message}"));
+        }
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
         if let (Some(other), false) = (namesake, force) {
             let script = String::from_utf8_lossy(&other.spec.script);
@@ -322,6 +329,28 @@ impl Supervisor {
             .find(|e| **e == env);
         same.map_or(env, Rc::clone)
     }
+}
+
+/// What is wrong with a program though each of its fields is right.
+fn unsound(spec: &Spec) -> Option<String> {
+    let cluster = spec.exec_mode == ExecMode::Cluster;
+    if cluster && !is_node(spec) {
+        return Some("a cluster is for scripts that node runs; leave exec_mode out".to_owned());
+    }
+    if cluster && !spec.listen.0.is_empty() {
+        let why = "the workers of a cluster ask for their sockets themselves; with listen, exec_mode is fork";
+        return Some(why.to_owned());
+    }
+    if spec.name == "all" {
+        return Some("all means every program; give this one another name".to_owned());
+    }
+    [&spec.out_file, &spec.error_file]
+        .into_iter()
+        .find_map(|file| {
+            let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));
+            let folder = !file.is_empty() && path.is_dir();
+            folder.then(|| format!("writing output to {}: it is a folder", path.display()))
+        })
 }
 
 /// The answer that lists these programs.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use crate::app::listen::Place;
 use crate::protocol::node::Query;
@@ -45,6 +46,11 @@ impl Held {
             path,
         }
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// The path in a key: of a place, or of a query of Node's.
@@ -147,7 +153,9 @@ impl Sockets {
         self.0 = kept;
         let gone: Vec<Held> = gone;
         for path in gone.iter().filter_map(|held| held.path.as_ref()) {
-            let _ = std::fs::remove_file(path);
+            if is_socket(path) {
+                let _ = std::fs::remove_file(path);
+            }
         }
         gone
     }
@@ -189,7 +197,7 @@ fn bind_query(query: &Query) -> io::Result<OwnedFd> {
     let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
     if query.kind == "-1" {
         let path = query.address.as_deref().ok_or_else(invalid)?;
-        return net::bind_path(std::path::Path::new(path));
+        return net::bind_path(Path::new(path));
     }
     let port = u16::try_from(query.port).map_err(|_| invalid())?;
     let options = Options {
@@ -224,10 +232,11 @@ fn bind_place(place: &Place) -> io::Result<OwnedFd> {
             all_families(*address, datagrams)
         }
         Place::Unix(path) => {
-            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-            // Left by one that was killed; one that somebody listens at is not ours to take.
-            let stale = socket::connect_now(path)
-                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+            let path = Path::new(std::ffi::OsStr::from_bytes(path));
+            // Left by one that was killed. One that somebody listens at is not ours to take, nor is any other file.
+            let stale = is_socket(path)
+                && socket::connect_now(path)
+                    .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
             if stale {
                 let _ = std::fs::remove_file(path);
             }

@@ -144,13 +144,13 @@ mod tests {
     fn a_program_answers_or_the_reason_why_it_cannot() {
         let script = "echo $HOME; echo two >&2";
         assert_eq!(answer(&["/bin/sh", "-c", script]), "/here\ntwo\n");
-        assert!(answer(&["/nonexistent"]).contains("No such file"));
+        assert!(answer(&["/proc/none"]).contains("No such file"));
     }
 
     #[test]
     fn the_first_way_that_there_is_is_gone() {
         let way = |words: &[&str]| words.iter().map(|w| CString::new(*w).unwrap()).collect();
-        let ways: [Vec<CString>; 2] = [way(&["/nonexistent"]), way(&["/bin/sh", "-c", "exit 3"])];
+        let ways: [Vec<CString>; 2] = [way(&["/proc/none"]), way(&["/bin/sh", "-c", "exit 3"])];
         let env = environment_with("HOME", b"/");
         let pid = start(&ways, &env).unwrap();
         assert_eq!(wait::wait_for(pid), Some(Exit::Code(3)));
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn when_nothing_can_be_executed_all_is_as_before() {
         let file = memory_file(c"test").unwrap();
-        let error = execute(&[c"/nonexistent".to_owned()], &[], &[file.as_fd()]);
+        let error = execute(&[c"/proc/none".to_owned()], &[], &[file.as_fd()]);
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         // SAFETY: F_GETFD reads a flag.
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFD) };

@@ -388,3 +388,50 @@ fn under_load_all_workers_take_part_and_a_death_costs_only_what_it_held() {
     assert!(count > errors("read ") * 2, "{said}");
     who_answers(port, 4);
 }
+
+#[test]
+fn a_path_is_made_with_the_mask_of_its_program_and_no_file_of_somebody_else_is_taken() {
+    if !has("node") || !has("python3") {
+        return skip("node and python3 are not both installed");
+    }
+    let home = Home::new();
+    let mode = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    let path = home.base.join("web.sock");
+    let place = path.display().to_string();
+    let script = app("cluster.js");
+    let words = [
+        "start", &script, "-n", "web", "-i", "1", "--umask", "002", "--", &place,
+    ];
+    home.rpm(&words).ok();
+    home.wait_for_log("web-out.log", "listening");
+    assert_eq!(mode(&path), 0o775);
+    home.rpm(&["delete", "web"]).ok();
+    let precious = home.base.join("precious");
+    std::fs::write(&precious, "data").unwrap();
+    let place = format!("unix:{}", precious.display());
+    let script = app("activated.py");
+    home.rpm(&["start", &script, "-n", "py", "--listen", &place])
+        .fails(&["listening at", "Address already in use"]);
+    assert_eq!(std::fs::read(&precious).unwrap(), b"data");
+    let other = home.base.join("s");
+    let place = format!("unix:{}", other.display());
+    home.rpm(&[
+        "start", &script, "-n", "py", "--umask", "000", "--listen", &place,
+    ])
+    .ok();
+    assert_eq!(mode(&other), 0o777);
+    let words = [
+        "start",
+        &app("cluster.js"),
+        "--exec-mode",
+        "cluster",
+        "--listen",
+        "tcp:1",
+    ];
+    home.rpm(&words).fails(&["exec_mode is fork"]);
+    home.rpm(&["start", "sleep", "--exec-mode", "cluster", "--", "1000"])
+        .fails(&["scripts that node runs"]);
+}

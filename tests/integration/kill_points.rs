@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rpm::app::life::{State, Want};
 use rpm::protocol::process::Process;
-use rpm::sys::signal::Signal;
+use rpm::sys::pid::Pid;
+use rpm::sys::signal::{self, Signal};
 
 use crate::harness::killer::{Call, Killed, Killer, cannot_trace, some_of};
 use crate::harness::wait::{readable, wait_for_end};
@@ -174,9 +175,9 @@ where
         let scene = Scene::new();
         let calls = self.once(&scene, None).calls;
         let calls = some_of(calls, STRIDE, first);
-        let is_killed = |call: &&Call| self.once(&scene, Some(call)).killed;
+        // Not each time is a call made as often as the first time: then it is tried again.
+        let is_killed = |call: &&Call| (0..3).any(|_| self.once(&scene, Some(call)).killed);
         let killed = calls.iter().filter(is_killed).count();
-        // Not each time is a call made as often as the first time.
         assert!(killed * 2 > calls.len(), "{killed} of {}", calls.len());
     }
 
@@ -370,7 +371,8 @@ fn the_start_of_a_supervisor_in_place_of_one_that_died() {
         let end = match killer.is_over() {
             true => killer.end(true),
             false => {
-                proc::kill(home.supervisor(), Signal::KILL);
+                // It may be killed just now.
+                let _ = Pid::new(home.supervisor()).map(|pid| signal::kill(pid, Signal::KILL));
                 killer.end(true)
             }
         };
@@ -409,7 +411,6 @@ fn the_log_writer_at_its_work() {
         let writer = home.log_writer().unwrap();
         let killed = Killer::of(&home, writer, Some(&call)).end(true);
         assert!(killed.killed, "{call:?}: {}", killed.shown);
-        wait_until("another log writer", || home.log_writer().is_some());
         writes();
     }
     fs::write(home.base.join("done"), "").unwrap();

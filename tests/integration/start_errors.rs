@@ -194,3 +194,33 @@ fn a_program_that_vanishes_is_said_to_be_missing_at_its_restart() {
     ]);
     assert_eq!(home.list().len(), 1);
 }
+
+#[test]
+fn a_folder_where_output_should_go() {
+    let home = Home::new();
+    std::fs::create_dir(home.base.join("logs")).unwrap();
+    home.rpm(&["start", "sleep", "-o", "logs", "--", "1000"])
+        .fails(&["writing output to", "logs: it is a folder"]);
+    assert!(home.list().is_empty());
+}
+
+#[test]
+fn a_name_that_means_every_program() {
+    let home = Home::new();
+    home.rpm(&["start", "sleep", "-n", "all", "--", "1000"])
+        .fails(&["all means every program"]);
+    home.rpm(&["start", "all"])
+        .fails(&["there are no programs"]);
+}
+
+#[test]
+fn each_instance_has_a_pid_file_of_its_own() {
+    let home = Home::new();
+    home.rpm(&["start", "sleep", "-i", "2", "-p", "a.pid", "--", "1000"])
+        .ok();
+    for program in home.list() {
+        let path = home.base.join(format!("a-{}.pid", program.id));
+        let pid = std::fs::read_to_string(path).unwrap();
+        assert_eq!(pid.trim(), program.pid.to_string());
+    }
+}

@@ -69,7 +69,7 @@ fn a_release_that_does_not_prove_itself_is_not_executed() {
             "#!/bin/sh\necho ok release=9 state=0 handover=1\n",
             "does not know the records",
         ),
-        ("#!/nonexistent\n", "No such file"),
+        ("#!/proc/none\n", "No such file"),
         ("no program", "Exec format error"),
         ("#!/bin/sh\nexec yes\n", "talks without end"),
     ] {
@@ -78,7 +78,7 @@ fn a_release_that_does_not_prove_itself_is_not_executed() {
         answer.refused("exec-failed", part);
         answer.refused("exec-failed", "goes on");
     }
-    wire.ask("update program=/nonexistent/rpmd")
+    wire.ask("update program=/proc/none/rpmd")
         .refused("exec-failed", "No such file");
     fs::set_permissions(
         home.base.join("rpmd-new"),

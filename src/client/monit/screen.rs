@@ -209,7 +209,9 @@ impl Screen<'_> {
         self.changed = true;
         match news {
             News::List(processes) => {
+                let before = self.state.list.selected().map(|program| program.process.id);
                 self.state.list.sample(processes, clock::monotonic_ms());
+                self.state.leave_what_is_gone(before);
                 self.state.trouble = None;
                 self.host.load = host::load();
                 self.host.memory = host::memory();

@@ -161,6 +161,15 @@ impl State {
         }
     }
 
+    /// Leaves the details of a program that has gone: the next one in the list is not the one that was meant.
+    pub fn leave_what_is_gone(&mut self, before: Option<u32>) {
+        let now = self.list.selected().map(|program| program.process.id);
+        if self.page == Page::Details && now != before {
+            self.asked = None;
+            self.turn_to(Page::List);
+        }
+    }
+
     fn list_key(&mut self, key: Key) {
         let list = &mut self.list;
         match key {

@@ -147,7 +147,9 @@ impl Person {
         let rpm_home = set("RPM_HOME").map(PathBuf::from);
         Ok(Person {
             name,
-            rpm_home: rpm_home.filter(|folder| *folder != home.join(".rpm")),
+            // Whoever says where another user's home is means the usual place there.
+            rpm_home: rpm_home
+                .filter(|folder| *folder != home.join(".rpm") && options.home.is_none()),
             home,
         })
     }

@@ -218,6 +218,16 @@ impl<'a> Apps<'a> {
         if !self.is_meant(name) {
             return;
         }
+        let apps = self.done.apps.iter();
+        let sockets = apps.filter(|other| other.spec.name != *name);
+        let mut sockets = sockets.flat_map(|other| &other.spec.listen.0);
+        if let Some(twice) = sockets.find(|socket| app.spec.listen.0.contains(socket)) {
+            let twice = String::from_utf8_lossy(twice);
+            return self.fault(
+                at,
+                format!("{name}: listen: another program has {twice} already"),
+            );
+        }
         match self.wishes.starts.then(|| script::check(&app.spec)) {
             Some(Err(why)) => self.fault(at, format!("{name}: script: {why}")),
             _ => self.done.apps.push(app),

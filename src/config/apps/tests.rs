@@ -240,6 +240,10 @@ fn what_is_wrong_is_named_with_its_place_and_nothing_is_left_out() {
             &["f.json:1:30: env: a variable has a name without '=' and no NUL byte"],
         ),
         (
+            "[{\"name\": \"a\", \"script\": \"app.sh\", \"listen\": \"tcp:1\"}, {\"name\": \"b\", \"script\": \"app.sh\", \"listen\": \"tcp:1\"}]",
+            &["f.json:1:56: b: listen: another program has tcp:1 already"],
+        ),
+        (
             "{\"script\": \"app.sh\", \"exec_mode\": \"both\"}",
             &["f.json:1:35: exec_mode: 'both' is neither fork nor cluster"],
         ),

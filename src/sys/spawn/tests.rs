@@ -207,7 +207,7 @@ fn what_is_given_is_found_from_3_on_whatever_its_numbers_were() {
         text,
         "threetwoone0\n".replace('0', &text[text.len() - 2..text.len() - 1])
     );
-    plan.programs = vec![c"/nonexistent".to_owned()];
+    plan.programs = vec![c"/proc/none".to_owned()];
     let (report, _) = scene.run(&plan);
     assert!(
         matches!(

@@ -253,9 +253,15 @@ impl Home {
         text.lines().next().unwrap().parse().unwrap()
     }
 
-    /// The pid of the log writer, where there is one.
+    /// The pid of the log writer, which may take a moment to be there and to have its name.
+    #[track_caller]
     pub fn log_writer(&self) -> Option<i32> {
-        self.log_writers().first().copied()
+        let mut writers = Vec::new();
+        wait_until("a log writer", || {
+            writers = self.log_writers();
+            !writers.is_empty()
+        });
+        writers.first().copied()
     }
 
     /// The pids of all log writers. A child of one, on its way to execute a supervisor, is none.
@@ -274,7 +280,6 @@ impl Home {
     /// Kills both daemons, neither of which has time to have another of the other.
     #[track_caller]
     pub fn kill_daemons(&self) {
-        wait_until("a log writer", || self.log_writer().is_some());
         let both = [self.supervisor(), self.log_writer().unwrap()];
         both.into_iter().for_each(proc::stop);
         both.into_iter()

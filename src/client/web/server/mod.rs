@@ -250,7 +250,9 @@ impl Server {
             Ok(route) => route,
             Err(refusal) => return Some(refusal.into()),
         };
-        let followers = self.connections.iter().filter(|c| c.follows()).count();
+        // Those who are about to follow count too.
+        let about_to = |c: &&Connection| c.follows() || c.waits_for == Some(Route::Events);
+        let followers = self.connections.iter().filter(about_to).count();
         if route == Route::Events && followers >= self.limits.followers {
             return Some(Response::sentence(
                 503,
