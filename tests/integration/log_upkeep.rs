@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use rpm::sys::signal::Signal;
 
 use crate::harness::{Home, assert_same_bytes, is_root, proc, skip, wait_until};
+use crate::no_byte_lost::text;
 
 /// Prints its first argument, then a line whenever it is signalled.
 const ECHO: &str = "echo first; echo wrong >&2\n\
@@ -111,23 +113,28 @@ fn a_log_writer_that_dies_before_it_has_flushed_leaves_that_to_the_next() {
     assert!(home.log("a-out.log").is_empty());
 }
 
-/// What `steady` prints.
-fn steady_text(lines: usize) -> Vec<u8> {
-    let lines = (0..lines).map(|at| format!("{at:09} and some text behind it\n"));
-    let all: String = lines.chain(["end\n".to_owned()]).collect();
-    all.into_bytes()
+/// Has a program print until [`stop`], four lines every half a millisecond.
+fn start_steady(home: &Home) -> Option<PathBuf> {
+    let steady = home.compiled("steady.c")?;
+    home.rpm(&["start", &steady, "--", "4", "500"]).ok();
+    Some(home.log_path("steady-out.log"))
+}
+
+/// Has it say how many lines there were; what the log ends with then.
+fn stop(home: &Home) -> Vec<u8> {
+    fs::write(home.base.join("enough"), "").unwrap();
+    wait_until("all is printed", || home.base.join("printed").exists());
+    home.rpm(&["stop", "steady"]).ok();
+    home.log("steady-out.log")
 }
 
 #[test]
 fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
     let home = Home::new();
-    let Some(steady) = home.compiled("steady.c") else {
+    let Some(path) = start_steady(&home) else {
         return skip("there is no C compiler");
     };
-    home.rpm(&["start", &steady, "--", "20000", "4", "500"])
-        .ok();
     for victim in [None, Some("rpmd-log"), None, Some("rpmd-log")] {
-        let path = home.log_path("steady-out.log");
         wait_until("it has written", || {
             fs::metadata(&path).is_ok_and(|m| m.len() > 2000)
         });
@@ -136,9 +143,8 @@ fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
         }
         home.rpm(&["flush", "steady"]).ok();
     }
-    wait_until("all is printed", || home.base.join("printed").exists());
-    home.rpm(&["stop", "steady"]).ok();
-    let (log, text) = (home.log("steady-out.log"), steady_text(20_000));
+    let log = stop(&home);
+    let text = text(&log);
     assert!(log.len() < text.len() - 8000, "{} bytes", log.len());
     assert_same_bytes(&log, &text[text.len() - log.len()..], "the log");
 }
@@ -146,12 +152,9 @@ fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
 #[test]
 fn files_that_are_moved_away_and_opened_anew_hold_every_byte() {
     let home = Home::new();
-    let Some(steady) = home.compiled("steady.c") else {
+    let Some(path) = start_steady(&home) else {
         return skip("there is no C compiler");
     };
-    home.rpm(&["start", &steady, "--", "20000", "4", "500"])
-        .ok();
-    let path = home.log_path("steady-out.log");
     let mut moved = Vec::new();
     for at in 0..5 {
         wait_until("it has written", || {
@@ -163,14 +166,13 @@ fn files_that_are_moved_away_and_opened_anew_hold_every_byte() {
         let size = fs::metadata(&away).unwrap().len();
         moved.push((away, size));
     }
-    wait_until("all is printed", || home.base.join("printed").exists());
-    home.rpm(&["stop", "steady"]).ok();
+    let last = stop(&home);
     let mut all = Vec::new();
     for (away, size) in moved {
         let bytes = fs::read(&away).unwrap();
         assert_eq!(bytes.len() as u64, size, "nothing comes after the answer");
         all.extend(bytes);
     }
-    all.extend(home.log("steady-out.log"));
-    assert_same_bytes(&all, &steady_text(20_000), "the logs together");
+    all.extend(last);
+    assert_same_bytes(&all, &text(&all), "the logs together");
 }

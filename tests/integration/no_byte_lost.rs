@@ -35,7 +35,7 @@ const FLOOD: Stream = Stream {
 };
 
 /// What `steady` prints, where it says at the end of its log how many lines that were.
-fn text(log: &[u8]) -> Vec<u8> {
+pub fn text(log: &[u8]) -> Vec<u8> {
     let last = log.rsplit(|b| *b == b'\n').nth(1).unwrap_or_default();
     let last = String::from_utf8_lossy(last);
     let lines: usize = match last.strip_prefix("end ").map(str::parse) {
