@@ -176,12 +176,14 @@ fn what_could_not_be_recorded_is_no_success() {
     home.rpm(&["delete", "b"])
         .fails(&["b is stopped", "Read-only file system"]);
     home.rpm(&["sync"]).fails(&["Read-only file system"]);
-    mount(&["umount", path]);
+    mount(&["mount", "-o", "remount,rw,bind", path]);
     home.rpm(&["sync"]).ok();
     home.rpm(&["delete", "b"]).ok();
     next_supervisor(&home);
     assert_eq!(home.program("a").state, State::Stopped);
     assert_eq!(home.list().len(), 1);
+    // The daemons have files open there.
+    mount(&["umount", "-l", path]);
 }
 
 #[test]

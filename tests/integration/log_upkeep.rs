@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use rpm::sys::signal::Signal;
 
-use crate::harness::{Home, assert_same_bytes, is_root, proc, skip, wait_until};
-use crate::no_byte_lost::text;
+use crate::harness::{Home, assert_same_bytes, is_root, proc, skip, steady_text, wait_until};
 
 /// Prints its first argument, then a line whenever it is signalled.
 const ECHO: &str = "echo first; echo wrong >&2\n\
@@ -113,28 +111,15 @@ fn a_log_writer_that_dies_before_it_has_flushed_leaves_that_to_the_next() {
     assert!(home.log("a-out.log").is_empty());
 }
 
-/// Has a program print until [`stop`], four lines every half a millisecond.
-fn start_steady(home: &Home) -> Option<PathBuf> {
-    let steady = home.compiled("steady.c")?;
-    home.rpm(&["start", &steady, "--", "4", "500"]).ok();
-    Some(home.log_path("steady-out.log"))
-}
-
-/// Has it say how many lines there were; what the log ends with then.
-fn stop(home: &Home) -> Vec<u8> {
-    fs::write(home.base.join("enough"), "").unwrap();
-    wait_until("all is printed", || home.base.join("printed").exists());
-    home.rpm(&["stop", "steady"]).ok();
-    home.log("steady-out.log")
-}
-
 #[test]
 fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
     let home = Home::new();
-    let Some(path) = start_steady(&home) else {
+    let Some(steady) = home.compiled("steady.c") else {
         return skip("there is no C compiler");
     };
+    home.rpm(&["start", &steady, "--", "4", "500"]).ok();
     for victim in [None, Some("rpmd-log"), None, Some("rpmd-log")] {
+        let path = home.log_path("steady-out.log");
         wait_until("it has written", || {
             fs::metadata(&path).is_ok_and(|m| m.len() > 2000)
         });
@@ -143,8 +128,11 @@ fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
         }
         home.rpm(&["flush", "steady"]).ok();
     }
-    let log = stop(&home);
-    let text = text(&log);
+    fs::write(home.base.join("enough"), "").unwrap();
+    wait_until("all is printed", || home.base.join("printed").exists());
+    home.rpm(&["stop", "steady"]).ok();
+    let log = home.log("steady-out.log");
+    let text = steady_text(&log);
     assert!(log.len() < text.len() - 8000, "{} bytes", log.len());
     assert_same_bytes(&log, &text[text.len() - log.len()..], "the log");
 }
@@ -152,9 +140,11 @@ fn what_a_busy_program_prints_after_a_flush_is_there_whole() {
 #[test]
 fn files_that_are_moved_away_and_opened_anew_hold_every_byte() {
     let home = Home::new();
-    let Some(path) = start_steady(&home) else {
+    let Some(steady) = home.compiled("steady.c") else {
         return skip("there is no C compiler");
     };
+    home.rpm(&["start", &steady, "--", "4", "500"]).ok();
+    let path = home.log_path("steady-out.log");
     let mut moved = Vec::new();
     for at in 0..5 {
         wait_until("it has written", || {
@@ -166,13 +156,15 @@ fn files_that_are_moved_away_and_opened_anew_hold_every_byte() {
         let size = fs::metadata(&away).unwrap().len();
         moved.push((away, size));
     }
-    let last = stop(&home);
+    fs::write(home.base.join("enough"), "").unwrap();
+    wait_until("all is printed", || home.base.join("printed").exists());
+    home.rpm(&["stop", "steady"]).ok();
     let mut all = Vec::new();
     for (away, size) in moved {
         let bytes = fs::read(&away).unwrap();
         assert_eq!(bytes.len() as u64, size, "nothing comes after the answer");
         all.extend(bytes);
     }
-    all.extend(last);
-    assert_same_bytes(&all, &text(&all), "the logs together");
+    all.extend(home.log("steady-out.log"));
+    assert_same_bytes(&all, &steady_text(&all), "the logs together");
 }

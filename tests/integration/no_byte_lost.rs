@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::{ended_within, wait_for_end};
-use crate::harness::{Home, assert_same_bytes, noise, proc, skip, wait_until};
+use crate::harness::{Home, assert_same_bytes, noise, proc, skip, steady_text, wait_until};
 
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq)]
@@ -33,20 +33,6 @@ const FLOOD: Stream = Stream {
     per: "1000",
     micros: "1000",
 };
-
-/// What `steady` prints, where it says at the end of its log how many lines that were.
-pub fn text(log: &[u8]) -> Vec<u8> {
-    let last = log.rsplit(|b| *b == b'\n').nth(1).unwrap_or_default();
-    let last = String::from_utf8_lossy(last);
-    let lines: usize = match last.strip_prefix("end ").map(str::parse) {
-        Some(Ok(lines)) => lines,
-        _ => panic!("the last line is {last:?}"),
-    };
-    let mut all = String::new();
-    (0..lines).for_each(|at| all.push_str(&format!("{at:09} and some text behind it\n")));
-    all.push_str(&format!("end {lines}\n"));
-    all.into_bytes()
-}
 
 fn kill_once(home: &Home, victim: Victim) {
     let supervisor = home.supervisor();
@@ -95,7 +81,7 @@ fn survives(stream: &Stream, victim: Victim, times: usize) {
         .ok();
     kill_meanwhile(&home, "steady", victim, times);
     let log = home.log("steady-out.log");
-    assert_same_bytes(&log, &text(&log), "the log");
+    assert_same_bytes(&log, &steady_text(&log), "the log");
 }
 
 /// The same with a program that prints as fast as it can: the log writer is behind most of the time.

@@ -399,8 +399,7 @@ fn without_root_the_line_for_sudo_is_printed_and_nothing_done() {
     assert_eq!(output.code, 1, "{}", output.shown());
     let client = fs::canonicalize(home.client()).unwrap();
     let line = format!(
-        "sudo env RPM_HOME={} {} startup systemd -u app --hp '/home/my app' --service-name web\n",
-        home.root.display(),
+        "sudo {} startup systemd -u app --hp '/home/my app' --service-name web\n",
         client.display()
     );
     assert_eq!(output.stdout, line);

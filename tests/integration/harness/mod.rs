@@ -78,3 +78,17 @@ pub fn assert_same_bytes(got: &[u8], wanted: &[u8], what: &str) {
         around(wanted)
     );
 }
+
+/// What `steady` prints, where it says at the end of its log how many lines that were.
+pub fn steady_text(log: &[u8]) -> Vec<u8> {
+    let last = log.rsplit(|b| *b == b'\n').nth(1).unwrap_or_default();
+    let last = String::from_utf8_lossy(last);
+    let lines: usize = match last.strip_prefix("end ").map(str::parse) {
+        Some(Ok(lines)) => lines,
+        _ => panic!("the last line is {last:?}"),
+    };
+    let mut all = String::new();
+    (0..lines).for_each(|at| all.push_str(&format!("{at:09} and some text behind it\n")));
+    all.push_str(&format!("end {lines}\n"));
+    all.into_bytes()
+}
