@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use crate::paths::Home;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
+use crate::sys::poll::{Interest, PollSet};
 
 /// Writes `rpmd.log`, and stderr where the daemon stays in the foreground.
 #[derive(Debug)]
@@ -55,7 +58,28 @@ impl Journal {
             let _ = file.write_all(lines.as_bytes());
         }
         if self.foreground {
-            let _ = std::io::stderr().write_all(lines.as_bytes());
+            print(lines.as_bytes());
+        }
+    }
+}
+
+/// So much is written to a pipe that is ready without waiting. `pipe(7)` PIPE_BUF
+const AT_ONCE: usize = 4096;
+
+/// Writes to standard error what it takes at once. Whoever reads there and does not keep up finds the rest in the file.
+fn print(bytes: &[u8]) {
+    let mut stderr = std::io::stderr();
+    for part in bytes.chunks(AT_ONCE) {
+        let mut set = PollSet::default();
+        let write = Interest {
+            read: false,
+            write: true,
+        };
+        set.push(stderr.as_fd(), write, ());
+        let looked = set.wait(Some(Duration::ZERO));
+        let takes = looked.is_ok() && set.ready().any(|(_, ready)| ready.writable);
+        if !takes || stderr.write_all(part).is_err() {
+            return;
         }
     }
 }

@@ -52,8 +52,8 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
         foreground: matches!(mode, Mode::Foreground | Mode::Standby),
     };
     if let Mode::Updated(handed) = mode {
-        let mut supervisor = go_on(home, way, handed)?;
-        serve(&mut supervisor);
+        let supervisor = go_on(home, way, handed)?;
+        serve(supervisor);
         return Ok(());
     }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
@@ -69,11 +69,11 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     user::set_umask(0o077);
     let served = home.clone();
     match prepare(home, mode, way, limits) {
-        Ok(Some(mut supervisor)) => {
+        Ok(Some(supervisor)) => {
             readiness.ready();
             let root = served.root().display();
             supervisor.init.ready(format_args!("serving {root}"));
-            serve(&mut supervisor);
+            serve(supervisor);
             Ok(())
         }
         Ok(None) => {
@@ -93,10 +93,12 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     }
 }
 
-fn serve(supervisor: &mut Supervisor) {
+fn serve(mut supervisor: Supervisor) {
     supervisor.run();
     supervisor.journal.note("ended");
     supervisor.journal.flush();
+    // Its lock and its connections end with the process, and not before: so a client sees when there is none any more.
+    std::mem::forget(supervisor);
 }
 
 /// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet, and no signal is

@@ -216,3 +216,24 @@ fn the_daemon_says_what_it_does_when_asked() {
     assert_eq!(wrong.code, 2, "{}", wrong.shown());
     assert!(!home.root.exists());
 }
+
+#[test]
+fn a_foreground_daemon_whose_stderr_nobody_reads_serves_on() {
+    let home = Home::new();
+    let mut command = home.command(&[&home.daemon(), "--foreground"]);
+    command.stderr(std::process::Stdio::piped());
+    let mut daemon = command.spawn().unwrap();
+    wait_until("it serves", || home.root.join("rpmd.sock").exists());
+    // Each crash is a line: the pipe is full soon.
+    let mut wire = home.wire();
+    let flags = "restart_delay=1 max_restarts=1000000";
+    let name = "n".repeat(2000);
+    wire.ask(&format!("start script=/bin/false name={name} {flags}"))
+        .ok();
+    wait_until("more was noted than a pipe holds", || {
+        home.journal().len() > 300_000
+    });
+    wire.ask("ping").ok();
+    home.rpm(&["kill"]).ok();
+    assert!(daemon.wait().unwrap().success());
+}
