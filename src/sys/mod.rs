@@ -14,7 +14,6 @@ pub mod lock;
 pub mod net;
 pub mod notify;
 pub mod passing;
-pub mod pattern;
 pub mod pid;
 pub mod pidfd;
 pub mod poll;

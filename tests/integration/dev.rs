@@ -372,8 +372,8 @@ fn a_node_program_at_a_terminal_has_colours() {
         return skip("tmux or node is not installed");
     }
     let home = scene();
-    let text = "console.log('number', 42);\n\
-        process.on('SIGINT', () => { console.log('closing'); process.exit(0); });\n\
+    let text = "process.on('SIGINT', () => { console.log('closing'); process.exit(0); });\n\
+        console.log('number', 42);\n\
         setInterval(() => {}, 1000);\n";
     home.script("work/server.js", text);
     let tmux = Tmux::start(&home, 100, 30, &[]);

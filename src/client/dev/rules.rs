@@ -5,14 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::paths::Home;
-use crate::sys::pattern::Pattern;
 
 /// What is left out, besides what everybody leaves out.
 pub struct Rules {
     home: Home,
     /// Patterns with a slash are about the path from here on.
     folder: PathBuf,
-    patterns: Vec<Pattern>,
+    patterns: Vec<String>,
     /// Files that the daemons write.
     own: Vec<PathBuf>,
 }
@@ -20,19 +19,19 @@ pub struct Rules {
 impl Rules {
     /// The rules of somebody in `folder`, who wants these patterns left out. Where one of them makes no sense: which.
     pub fn new(home: Home, folder: PathBuf, patterns: &[String]) -> Result<Rules, &str> {
-        let read = |text: &String| {
-            let bare = text.strip_prefix("./").unwrap_or(text);
-            let bare = bare.strip_suffix('/').unwrap_or(bare);
-            match bare.is_empty() {
-                true => None,
-                false => Pattern::new(bare),
+        let mut bare = Vec::new();
+        for text in patterns {
+            let short = text.strip_prefix("./").unwrap_or(text);
+            let short = short.strip_suffix('/').unwrap_or(short);
+            if short.is_empty() {
+                return Err(text);
             }
-        };
-        let read = |text| read(text).ok_or(text.as_str());
+            bare.push(short.to_owned());
+        }
         Ok(Rules {
             home,
             folder,
-            patterns: patterns.iter().map(read).collect::<Result<_, _>>()?,
+            patterns: bare,
             own: Vec::new(),
         })
     }
@@ -53,14 +52,41 @@ impl Rules {
         usual
             || path.parent() == Some(self.home.root()) && self.home.keeps(name)
             || self.own.iter().any(|own| own == path)
-            || self
-                .patterns
-                .iter()
-                .any(|pattern| match pattern.has_slash() {
-                    true => pattern.matches(here.as_os_str()) || pattern.matches(path.as_os_str()),
-                    false => pattern.matches(name),
-                })
+            || self.patterns.iter().any(|pattern| {
+                let is = |text: &OsStr| matches(pattern.as_bytes(), text.as_bytes());
+                match pattern.contains('/') {
+                    true => is(here.as_os_str()) || is(path.as_os_str()),
+                    false => is(name),
+                }
+            })
     }
+}
+
+/// Whether all of the text is as the pattern has it: `*` stands for any bytes, slashes among them, `?` for one. Not by
+/// fnmatch(3): a static program gets all character sets of the C library with it.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut read) = (0, 0);
+    // Behind the last star, and up to where it stands for the text.
+    let mut star = None;
+    while let Some(byte) = text.get(read) {
+        match (pattern.get(at), star) {
+            (Some(b'*'), _) => {
+                at += 1;
+                star = Some((at, read));
+            }
+            (Some(wanted), _) if *wanted == b'?' || wanted == byte => {
+                at += 1;
+                read += 1;
+            }
+            (_, Some((behind, until))) => {
+                (at, read) = (behind, until + 1);
+                star = Some((behind, read));
+            }
+            (_, None) => return false,
+        }
+    }
+    let mut rest = pattern.iter().skip(at);
+    rest.all(|byte| *byte == b'*')
 }
 
 /// Whether it is what an editor keeps beside a file while that is edited. To open a file changes nothing.
@@ -135,6 +161,32 @@ mod tests {
                 "{file}"
             );
         }
+    }
+
+    #[test]
+    fn the_whole_text_is_matched() {
+        let is = |pattern: &str, text: &str| matches(pattern.as_bytes(), text.as_bytes());
+        for (pattern, text) in [
+            ("*.log", "a.log"),
+            ("a/*/b", "a/x/y/b"),
+            ("*a*b*", "xaab"),
+            ("a?c**", "abc"),
+            ("*", ""),
+            ("", ""),
+        ] {
+            assert!(is(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("*.log", "a.logs"),
+            ("a", "A"),
+            ("a", "ab"),
+            ("?", ""),
+            ("*ab", "aab "),
+        ] {
+            assert!(!is(pattern, text), "{pattern} {text}");
+        }
+        // However many stars there are, it comes to an end.
+        assert!(!is(&"*a".repeat(50), &("a".repeat(10_000) + "b")));
     }
 
     #[test]
