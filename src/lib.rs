@@ -27,6 +27,8 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod logger;
+#[cfg(test)]
+pub mod noise;
 pub mod paths;
 pub mod protocol;
 pub mod supervisor;

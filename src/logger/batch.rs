@@ -164,7 +164,7 @@ impl Batch {
 
 /// The memory that a record names, if it is still there.
 fn recall(path: &Path) -> Option<SharedMemory> {
-    let line = Line::decode(&std::fs::read(path).ok()?).ok()?;
+    let line = Line::decode(&fd::read_file(path).ok()?).ok()?;
     // The numbers of another boot mean something else.
     let boot = line.text("boot")? == clock::boot_id();
     let memory = SharedMemory::find(line.number("segment").filter(|_| boot)?, SIZE).ok()?;

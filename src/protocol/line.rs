@@ -216,6 +216,7 @@ pub fn printable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::noise;
 
     #[test]
     fn a_line_comes_back_as_it_went() {
@@ -259,13 +260,7 @@ mod tests {
 
     #[test]
     fn a_million_random_and_truncated_lines_never_panic() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        let mut next = move || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
+        let mut next = noise();
         let whole = Line::new("start")
             .with("name", "a b%c")
             .with("env.X", "ü\n")

@@ -236,6 +236,7 @@ fn quote(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::noise;
 
     const QUERY: &str = r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":3457,"addressType":4,"backlog":0,"seq":1}"#;
 
@@ -312,13 +313,7 @@ mod tests {
 
     #[test]
     fn random_text_never_panics() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        let mut next = move || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
+        let mut next = noise();
         for round in 0..200_000 {
             let mut bytes = QUERY.as_bytes().to_vec();
             bytes.truncate(next() as usize % (bytes.len() + 1));

@@ -18,8 +18,8 @@ use crate::error::{Context, Error, Result};
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
-use crate::sys::fifo;
 use crate::sys::spawn::Record;
+use crate::sys::{fd, fifo};
 
 /// The bytes of a status record, its LF included: the longest one that can be written, rounded up.
 const STATUS_SIZE: usize = 192;
@@ -232,14 +232,14 @@ pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let state = rest.map_or(State::Launching, |(_, state)| state);
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(&status));
     program.ended = status.number("ended").unwrap_or(0);
-    let last = fs::read(records.pid())
+    let last = fd::read_file(&records.pid())
         .ok()
         .and_then(|record| Record::parse(&record));
     Ok(Some(Found { program, last }))
 }
 
 fn read_line(path: &Path, tag: &str) -> Result<Line> {
-    let bytes = fs::read(path).doing(|| format!("reading {}", path.display()))?;
+    let bytes = fd::read_file(path).doing(|| format!("reading {}", path.display()))?;
     let whole = bytes.ends_with(b"\n");
     let line = Line::decode(&bytes)
         .ok()

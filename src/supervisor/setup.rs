@@ -280,8 +280,8 @@ fn lock(home: &Home) -> Result<Option<Lock>> {
 
 /// Who holds the lock, as far as its pid file tells.
 fn holder(home: &Home) -> String {
-    let text = fs::read_to_string(home.pid_file()).unwrap_or_default();
-    match text.trim() {
+    let text = fd::read_file(&home.pid_file()).unwrap_or_default();
+    match String::from_utf8_lossy(&text).trim() {
         "" => "unknown".to_owned(),
         pid => pid.to_owned(),
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
-use crate::sys::{clock, procfs};
+use crate::sys::{clock, fd, procfs};
 
 /// The version of the records. A supervisor that finds a higher one does not touch them.
 pub const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ impl State {
     /// Reads it. Fails where the records are of a version that this program does not know.
     pub fn read(home: &Home) -> Result<State> {
         let path = home.state();
-        let bytes = match fs::read(&path) {
+        let bytes = match fd::read_file(&path) {
             Ok(bytes) => bytes,
             // The first release wrote none, and neither has a new home one.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -79,7 +79,7 @@ impl State {
             .with("next-id", next_id.to_string())
             .to_bytes();
         let path = home.state();
-        match fs::read(&path) {
+        match fd::read_file(&path) {
             Ok(found) if found == line => Ok(()),
             _ => replace(&path, &line).doing(|| format!("writing {}", path.display())),
         }

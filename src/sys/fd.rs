@@ -1,8 +1,10 @@
 //! Descriptors: reading, writing, and what is passed on.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::{check, check_size};
 
@@ -29,6 +31,16 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         let [read, write] = ends;
         Ok((OwnedFd::from_raw_fd(read), OwnedFd::from_raw_fd(write)))
     }
+}
+
+/// All that is in a file. Opened by O_NONBLOCK: a FIFO in its place is empty or an error, and holds nobody up, see
+/// `fifo(7)`.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let mut bytes = Vec::new();
+    options.open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads once; a signal in between is no failure. `read(2)`

@@ -4,6 +4,7 @@
 use std::fs;
 
 use rpm::app::life::State;
+use rpm::sys::fifo;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::{ended_within, wait_for_end};
@@ -64,6 +65,31 @@ fn a_lost_status_is_said_and_nothing_is_removed() {
     );
     proc::kill(pid, Signal::KILL);
     wait_for_end(pid);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_record_holds_nobody_up() {
+    for record in [
+        "rpmd.state",
+        "rpmd.pid",
+        "run/0/pid",
+        "run/0/spec",
+        "run/0/status",
+    ] {
+        let home = Home::new();
+        let pid = home.start_sleep("x").pid;
+        let supervisor = home.supervisor();
+        proc::kill(supervisor, Signal::STOP);
+        let record = home.root.join(record);
+        fs::remove_file(&record).unwrap();
+        fifo::make(&record).unwrap();
+        proc::kill(supervisor, Signal::KILL);
+        wait_for_end(supervisor);
+        home.rpm(&["ping"]).ok();
+        assert_eq!(sleeps(&home), [pid]);
+        proc::kill(pid, Signal::KILL);
+        wait_for_end(pid);
+    }
 }
 
 #[test]

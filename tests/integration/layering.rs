@@ -9,7 +9,7 @@ use crate::harness::project;
 /// What each room may use of the crate, besides itself.
 const TABLE: &[(&str, &[&str])] = &[
     ("app", &["units", "error"]),
-    ("protocol", &["app", "units", "error"]),
+    ("protocol", &["app", "units", "error", "noise"]),
     ("sys", &["error", "app::life"]),
     (
         "logger",
@@ -23,16 +23,17 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["protocol", "app", "sys", "error", "paths", "units"],
+        &["protocol", "app", "sys", "error", "paths", "units", "noise"],
     ),
     (
         "client",
         &[
-            "config", "protocol", "app", "sys", "error", "paths", "units",
+            "config", "protocol", "app", "sys", "error", "paths", "units", "noise",
         ],
     ),
     ("paths", &["error", "sys"]),
     ("units", &[]),
+    ("noise", &[]),
     ("error", &[]),
     ("lib", &[]),
     ("bin", &[]),

@@ -20,30 +20,25 @@ use site::{Found, Site};
 
 /// `rpm startup`
 pub fn startup(session: &mut Session) -> Result<u8> {
-    let options = &session.invocation.options;
-    let scene = scene(options.root.as_deref())?;
-    let platform = platform(session, &scene)?;
-    let person = Person::of(session, platform)?;
-    let service = person.service(options.service_name.as_deref())?;
-    let site = person.site(platform, &service, scene, options.silent);
-    if options.print {
+    let (person, site) = subject(session)?;
+    if session.invocation.options.print {
         return print(&site);
     }
     let found = site.look()?;
-    if platform.for_root && !may(&site) {
+    if site.platform.for_root && !may(&site) {
         return sudo(session, &site, &person);
     }
     if let Some(caller) = caller_of_sudo(session) {
-        let command = format!("rpm startup {} -u {caller}", platform.name);
+        let command = format!("rpm startup {} -u {caller}", site.platform.name);
         output::complain(format!(
             "for the programs of root; for those of {caller}: {command}"
         ));
     }
     site.check()?;
-    let home = Home::new(PathBuf::from(&service.home));
+    let home = Home::new(PathBuf::from(&site.service.home));
     let served =
         found == Found::Nothing && site.runs() && matches!(connect::connect(&home), Ok(Some(_)));
-    let back = format!("rpm unstartup {} takes it back", platform.name);
+    let back = format!("rpm unstartup {} takes it back", site.platform.name);
     site.install()
         .map_err(|error| Error::new(format!("{error}; {back}")))?;
     session.say(&news(&site, found, served))?;
@@ -52,12 +47,7 @@ pub fn startup(session: &mut Session) -> Result<u8> {
 
 /// `rpm unstartup`
 pub fn unstartup(session: &mut Session) -> Result<u8> {
-    let options = &session.invocation.options;
-    let scene = scene(options.root.as_deref())?;
-    let platform = platform(session, &scene)?;
-    let person = Person::of(session, platform)?;
-    let service = person.service(options.service_name.as_deref())?;
-    let site = person.site(platform, &service, scene, options.silent);
+    let (person, site) = subject(session)?;
     let file = site.scene.path(&site.file());
     if site.look()? == Found::Nothing {
         session.say(&format!(
@@ -66,12 +56,23 @@ pub fn unstartup(session: &mut Session) -> Result<u8> {
         ))?;
         return Ok(DONE);
     }
-    if platform.for_root && !may(&site) {
+    if site.platform.for_root && !may(&site) {
         return sudo(session, &site, &person);
     }
     let done = site.remove();
     session.say(&format!("rpm: {} is removed\n", file.display()))?;
     Ok(if done { DONE } else { FAILED })
+}
+
+/// What the command line is about: whose programs, and which service of which init.
+fn subject(session: &Session) -> Result<(Person, Site)> {
+    let options = &session.invocation.options;
+    let scene = scene(options.root.as_deref())?;
+    let platform = platform(session, &scene)?;
+    let person = Person::of(session, platform)?;
+    let service = person.service(options.service_name.as_deref())?;
+    let site = person.site(platform, service, scene, options.silent);
+    Ok((person, site))
 }
 
 /// This machine, or one that does not run, below a folder.
@@ -166,13 +167,13 @@ impl Person {
         )
     }
 
-    fn site<'a>(
+    fn site(
         &self,
         platform: &'static Platform,
-        service: &'a Service,
+        service: Service,
         scene: Scene,
         silent: bool,
-    ) -> Site<'a> {
+    ) -> Site {
         let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let config = config.filter(|folder| folder.is_absolute());
         Site {
@@ -205,7 +206,7 @@ fn caller_of_sudo(session: &Session) -> Option<String> {
 
 /// Prints the file; where it belongs goes to standard error.
 fn print(site: &Site) -> Result<u8> {
-    output::print((site.platform.text)(site.service).as_bytes())?;
+    output::print((site.platform.text)(&site.service).as_bytes())?;
     if !site.silent {
         output::complain(format!(
             "this is {}, mode {:o}",
@@ -254,7 +255,7 @@ fn news(site: &Site, found: Found, served: bool) -> String {
     let file = site.scene.path(&site.file());
     let Service {
         name, user, home, ..
-    } = site.service;
+    } = &site.service;
     let done = match found {
         Found::Nothing => "is written",
         Found::Same => "is as it should be",

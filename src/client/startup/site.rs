@@ -25,11 +25,11 @@ const REMOVALS: u32 = 100;
 const REMOVE_AGAIN: Duration = Duration::from_millis(20);
 
 /// A service of a platform, and where it is to be.
-pub struct Site<'a> {
+pub struct Site {
     /// The platform.
     pub platform: &'static Platform,
     /// The service.
-    pub service: &'a Service,
+    pub service: Service,
     /// This machine, or with another root folder a machine that does not run.
     pub scene: Scene,
     /// The user's folder of settings.
@@ -49,7 +49,7 @@ pub enum Found {
     Other,
 }
 
-impl Site<'_> {
+impl Site {
     /// The path of the file on its machine.
     pub fn file(&self) -> String {
         let config = self.config.to_string_lossy();
@@ -87,7 +87,7 @@ impl Site<'_> {
             Err(e) => return Err(failed("reading", &path, &e)),
         };
         match text.lines().take(2).any(|line| line == MARK) {
-            true if text == (self.platform.text)(self.service) => Ok(Found::Same),
+            true if text == (self.platform.text)(&self.service) => Ok(Found::Same),
             true => Ok(Found::Other),
             false => Err(self.not_ours(&path)),
         }
@@ -162,7 +162,7 @@ impl Site<'_> {
         attempt("making", folder, fs::create_dir_all(folder))?;
         let new = folder.join(format!(".{}.new", self.service.name));
         let mode = fs::Permissions::from_mode(self.platform.mode);
-        let text = (self.platform.text)(self.service);
+        let text = (self.platform.text)(&self.service);
         let written = fs::write(&new, text)
             .and_then(|()| fs::set_permissions(&new, mode))
             .and_then(|()| fs::rename(&new, &path));

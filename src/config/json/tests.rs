@@ -1,4 +1,5 @@
 use super::*;
+use crate::noise::noise;
 
 fn read(text: impl AsRef<[u8]>) -> Result<Node, String> {
     let source = Source {
@@ -151,17 +152,6 @@ fn what_is_wrong_is_said_with_its_place() {
     assert!(read("[".repeat(100) + &"]".repeat(100)).is_ok());
     let found = read("[".repeat(100_000)).unwrap_err();
     assert_eq!(found, "f.json:1:101: more than 100 brackets are open");
-}
-
-/// Numbers without any pattern, the same every time.
-fn noise() -> impl FnMut() -> u64 {
-    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-    move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    }
 }
 
 #[test]

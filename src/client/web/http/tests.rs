@@ -1,4 +1,5 @@
 use super::*;
+use crate::noise::noise;
 
 fn read(head: &str) -> Result<Request, u16> {
     match head_length(head.as_bytes()) {
@@ -145,13 +146,7 @@ fn a_head_has_limits() {
 
 #[test]
 fn random_and_damaged_heads_never_panic_and_what_is_read_is_clean() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-    let mut next = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut next = noise();
     let whole = b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n";
     let alphabet = b"GET /:?#%a1.\r\n\r\n \t\0\xffHTTP/1.1Host: ";
     let mut taken = 0;
