@@ -76,7 +76,7 @@ fn assert_clean(home: &Home) {
     ] {
         wanted.insert(text(name, value));
     }
-    let environment = proc::environment(pid);
+    let environment = proc::environment_of_live(pid);
     let count = environment.len();
     let found: BTreeSet<Vec<u8>> = environment.into_iter().collect();
     assert_eq!(count, found.len(), "a variable is there twice");

@@ -46,8 +46,8 @@ fn init_hears_when_the_daemon_serves_and_how_long_its_end_may_take() {
     // Who has heard this may connect.
     let program = home.start("x", "exec sleep 1000\n", &["--kill-timeout", "7s"]);
     home.start_sleep("y");
-    let environment = std::fs::read(format!("/proc/{}/environ", program.pid)).unwrap();
-    assert!(!String::from_utf8_lossy(&environment).contains("NOTIFY_SOCKET"));
+    let environment = proc::environment_of_live(program.pid);
+    assert!(!environment.iter().any(|a| a.starts_with(b"NOTIFY_SOCKET")));
     // Another release in the same process has the same init.
     home.rpm(&["update"]).ok();
     proc::kill(rpmd.pid(), Signal::TERM);

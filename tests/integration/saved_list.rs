@@ -300,7 +300,7 @@ fn the_list_of_pm2_is_read() {
         ("shell", 0, State::Online),
     ];
     assert_eq!(shown, expected);
-    let names: Vec<String> = proc::environment(list[0].pid)
+    let names: Vec<String> = proc::environment_of_live(list[0].pid)
         .iter()
         .map(|a| {
             String::from_utf8_lossy(a)

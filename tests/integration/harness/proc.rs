@@ -8,6 +8,8 @@ use rpm::sys::pid::Pid;
 use rpm::sys::procfs::ProcDir;
 use rpm::sys::signal::{self, Signal};
 
+use super::wait::wait_until;
+
 /// Every process number.
 pub fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
@@ -34,6 +36,17 @@ pub fn environment(pid: i32) -> Vec<Vec<u8>> {
     let block = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let assignments = block.split(|b| *b == 0).filter(|a| !a.is_empty());
     assignments.map(<[u8]>::to_vec).collect()
+}
+
+/// The environment of a process that lives. In the middle of an `execve(2)` it shows none: that is waited out.
+#[track_caller]
+pub fn environment_of_live(pid: i32) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    wait_until("the environment of a process", || {
+        found = environment(pid);
+        !found.is_empty()
+    });
+    found
 }
 
 /// The arguments of a process.
