@@ -172,11 +172,13 @@ impl Writer<'_> {
         if set.wait(timeout).is_err() {
             return;
         }
+        // Before any output, even where poll(2) had looked at the link too early: what a program prints may follow an
+        // order about it.
+        self.receive();
         let mut comes = false;
-        for (token, ready) in set.ready() {
+        for (token, _) in set.ready() {
             match token {
                 Token::Listener => comes = true,
-                Token::Link if ready.readable || ready.hangup || ready.error => self.receive(),
                 Token::Link | Token::Supervisor => {}
                 Token::Channel(id, which) => self.drain_some(id, which),
             }

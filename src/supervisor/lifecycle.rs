@@ -137,6 +137,12 @@ impl Supervisor {
         program.strays.clear();
         program.group = None;
         program.led = None;
+        if program.run > 0 && !program.logged {
+            // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
+            // it in the old ones.
+            self.log.order(&Order::Close { id });
+            self.log.flush();
+        }
         program.run = program.run.saturating_add(1);
         let mut given = match self.give(id) {
             Ok(given) => given,
