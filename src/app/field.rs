@@ -3,7 +3,7 @@
 
 use super::listen::Places;
 use super::spec::Spec;
-use super::value::{Bytes, Codes, ExecMode, Millis, Octal, SignalNumber, Value};
+use super::value::{Bytes, Codes, ExecMode, LogType, Millis, Octal, SignalNumber, Size, Value};
 
 /// One row.
 pub struct Field {
@@ -78,6 +78,13 @@ pub const FIELDS: &[Field] = &[
     field!(listen: Places, [], None, true, "sockets that the daemon opens and holds for it, passed on as LISTEN_FDS: tcp:ADDRESS:PORT, tcp:PORT, udp:…, unix:PATH"),
     field!(out_file: Bytes, ["out", "output", "out_log"], Some('o'), true, "where its standard output goes"),
     field!(error_file: Bytes, ["error", "err", "err_file", "err_log"], Some('e'), true, "where its standard error goes"),
+    field!(log_file: Bytes, ["log"], Some('l'), true, "one more file, for both in the order in which they arrive"),
+    field!(time: bool, [], None, true, "each line in the files begins with date and time, as log_date_format YYYY-MM-DDTHH:mm:ss"),
+    field!(log_date_format: String, [], None, true, "what each line in the files begins with: date and time in this form, as 'YYYY-MM-DD HH:mm:ss.SSS Z'"),
+    field!(log_type: LogType, [], None, true, "'json': each line is an object with message, timestamp, type, process_id and app_name; else 'raw'"),
+    field!(log_max_size: Size, [], None, true, "a log file that would become larger is set aside and another begun; 0: never"),
+    field!(log_max_files: u32, [], None, true, "how many of those are kept of each log file, as FILE.1, the last one, to FILE.N"),
+    field!(disable_logs: bool, [], None, true, "what it prints is not kept at all"),
     field!(merge_logs: bool, ["combine_logs"], None, true, "several instances share one pair of log files"),
     field!(pid_file: Bytes, ["pid"], Some('p'), true, "where its pid is written"),
     field!(autorestart: bool, [], None, true, "start it again when it has ended"),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::field::FIELDS;
 use super::listen::Places;
 pub use super::value::ExecMode;
-use super::value::{Bytes, Codes, Millis, Octal, SignalNumber};
+use super::value::{Bytes, Codes, LogType, Millis, Octal, SignalNumber, Size};
 
 /// A program as it was asked for. The fields are described in [`FIELDS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub struct Spec {
     pub listen: Places,
     pub out_file: Bytes,
     pub error_file: Bytes,
+    pub log_file: Bytes,
+    pub time: bool,
+    pub log_date_format: String,
+    pub log_type: LogType,
+    pub log_max_size: Size,
+    pub log_max_files: u32,
+    pub disable_logs: bool,
     pub merge_logs: bool,
     pub pid_file: Bytes,
     pub autorestart: bool,
@@ -38,6 +45,13 @@ pub struct Spec {
     /// Shared by all programs that were started from the same environment.
     pub env: Rc<Environment>,
 }
+
+/// How large a log file may become unless another size is given, in bytes.
+pub const LOG_MAX_SIZE: u64 = 32 << 20;
+/// How many older log files are kept unless another number is given.
+pub const LOG_MAX_FILES: u32 = 4;
+/// The date and time that `time` stands for, as pm2 has it.
+pub const TIME_FORMAT: &str = "YYYY-MM-DDTHH:mm:ss";
 
 impl Default for Spec {
     fn default() -> Spec {
@@ -55,6 +69,13 @@ impl Default for Spec {
             listen: Places::default(),
             out_file: Bytes::new(),
             error_file: Bytes::new(),
+            log_file: Bytes::new(),
+            time: false,
+            log_date_format: String::new(),
+            log_type: LogType::Raw,
+            log_max_size: Size(LOG_MAX_SIZE),
+            log_max_files: LOG_MAX_FILES,
+            disable_logs: false,
             merge_logs: false,
             pid_file: Bytes::new(),
             autorestart: true,
@@ -116,6 +137,14 @@ impl Spec {
             ("NODE_APP_INSTANCE", instance.to_string().into_bytes()),
             ("PWD", self.cwd.clone()),
         ]
+    }
+
+    /// The form of the date and time that each line in its log files begins with; empty where there is none.
+    pub fn date_format(&self) -> &str {
+        match self.log_date_format.is_empty() && self.time {
+            true => TIME_FORMAT,
+            false => &self.log_date_format,
+        }
     }
 
     /// The name where log and pid files are concerned: no slash, no space, nothing that a shell would expand.

@@ -53,6 +53,29 @@ impl ExecMode {
     }
 }
 
+/// A size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+/// What the lines of a log file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogType {
+    /// What was printed, with date and time where that is wanted.
+    Raw,
+    /// A JSON object each.
+    Json,
+}
+
+impl LogType {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            LogType::Raw => "raw",
+            LogType::Json => "json",
+        }
+    }
+}
+
 /// A list of exit codes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Codes(pub Vec<i32>);
@@ -143,6 +166,34 @@ impl Value for Millis {
     }
     fn write(&self) -> Vec<Vec<u8>> {
         vec![self.0.to_string().into_bytes()]
+    }
+}
+
+impl Value for Size {
+    const PLACEHOLDER: &'static str = "SIZE";
+    fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let given = text(bytes)?;
+        self.0 = units::parse_bytes(given)
+            .ok_or_else(|| format!("'{given}' is not a size such as 65536, 512K or 32M"))?;
+        Ok(())
+    }
+    fn write(&self) -> Vec<Vec<u8>> {
+        vec![self.0.to_string().into_bytes()]
+    }
+}
+
+impl Value for LogType {
+    const PLACEHOLDER: &'static str = "TYPE";
+    fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        *self = match text(bytes)? {
+            "json" => LogType::Json,
+            "raw" | "" => LogType::Raw,
+            other => return Err(format!("'{other}' is neither raw nor json")),
+        };
+        Ok(())
+    }
+    fn write(&self) -> Vec<Vec<u8>> {
+        vec![self.word().into()]
     }
 }
 

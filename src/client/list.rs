@@ -229,6 +229,7 @@ mod tests {
             uid: 0,
             cpu: 0,
             memory: 0,
+            lost: 0,
         }
     }
 

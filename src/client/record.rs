@@ -26,6 +26,8 @@ pub struct Record {
     pub out_path: Bytes,
     /// The file of its standard error.
     pub error_path: Bytes,
+    /// The file of both; empty where there is none.
+    pub log_path: Bytes,
     /// The file of its pid.
     pub pid_path: Bytes,
 }
@@ -51,6 +53,7 @@ impl Record {
             environment,
             out_path: path("out_path"),
             error_path: path("error_path"),
+            log_path: path("log_path"),
             pid_path: path("pid_path"),
         })
     }
@@ -61,6 +64,7 @@ impl Record {
             spec: &self.spec,
             out_path: &self.out_path,
             error_path: &self.error_path,
+            log_path: &self.log_path,
             pid_path: &self.pid_path,
         }
     }

@@ -14,12 +14,11 @@ pub enum Fate {
 use Fate::{Missing, Moot};
 
 /// Those that a process file may have and that are no setting of the program that is started.
-pub const OF_FILES: [&str; 11] = [
+pub const OF_FILES: [&str; 10] = [
     "append_env_to_name",
     "autostart",
     "cmd",
     "command",
-    "disable_logs",
     "env",
     "filter_env",
     "force",
@@ -37,13 +36,8 @@ const ATTRIBUTES: &[(&str, Fate)] = &[
     ("increment_var", Missing),
     ("instance_var", Missing),
     ("listen_timeout", Missing),
-    ("log", Missing),
-    ("log_date_format", Missing),
-    ("log_file", Missing),
-    ("log_type", Missing),
     ("max_memory_restart", Missing),
     ("shutdown_with_message", Missing),
-    ("time", Missing),
     ("uid", Missing),
     ("user", Missing),
     ("wait_ready", Missing),

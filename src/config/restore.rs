@@ -108,6 +108,7 @@ mod tests {
             uid: 0,
             cpu: 0,
             memory: 0,
+            lost: 0,
         }
     }
 

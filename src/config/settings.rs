@@ -15,7 +15,7 @@ pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
             let codes = values.iter().flat_map(|codes| codes.split(|b| *b == b','));
             codes.for_each(|code| json.bare(String::from_utf8_lossy(code)));
         }),
-        "" | "N" | "TIME" => {
+        "" | "N" | "TIME" | "SIZE" => {
             let text = values.first().map(|text| String::from_utf8_lossy(text));
             json.bare(text.unwrap_or("null".into()));
         }
@@ -59,6 +59,7 @@ fn unfit(field: &Field, node: &Node) -> String {
         "CODE,…" => "an array of numbers",
         "N" => "a number",
         "TIME" => "a time such as 1500 or \"30s\"",
+        "SIZE" => "a size such as 65536 or \"32M\"",
         _ => "a string",
     };
     format!("expected {wanted}, found {}", node.kind())
@@ -101,6 +102,8 @@ pub struct Told<'a> {
     pub out_path: &'a [u8],
     /// The file of its standard error.
     pub error_path: &'a [u8],
+    /// The file of both, empty where there is none.
+    pub log_path: &'a [u8],
     /// The file of its pid.
     pub pid_path: &'a [u8],
 }
@@ -121,6 +124,9 @@ pub fn write_settings(json: &mut Json, told: &Told) {
         ("pm_pid_path", told.pid_path),
     ] {
         json.key(key.as_bytes()).string(path);
+    }
+    if !told.log_path.is_empty() {
+        json.key(b"pm_log_path").string(told.log_path);
     }
     strings(json.key(b"node_args"), &spec.interpreter_args);
     json.key(b"watch").bare(false);

@@ -307,7 +307,7 @@ impl Writer<'_> {
                     self.channels.remove(&id);
                 }
             }
-            Order::Open { id, out, err } => self.open(id, &out, &err),
+            Order::Open { id, output, .. } => self.open(id, &output.out, &output.err),
             Order::Close { id } => {
                 self.channels.remove(&id);
             }
@@ -321,14 +321,15 @@ impl Writer<'_> {
             Order::Upkeep {
                 what,
                 id,
-                out,
-                err,
+                output,
                 token,
             } => {
                 self.drain(id);
                 let done = match what {
-                    Upkeep::Flush => [&out, &err].into_iter().try_for_each(|f| channel::empty(f)),
-                    Upkeep::Reopen => {
+                    Upkeep::Flush => [&output.out, &output.err]
+                        .into_iter()
+                        .try_for_each(|f| channel::empty(f)),
+                    Upkeep::Rotate | Upkeep::Reopen => {
                         let mut pair = self.channels.get_mut(&id).into_iter().flatten();
                         pair.try_for_each(Channel::reopen)
                     }

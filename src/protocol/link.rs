@@ -6,17 +6,103 @@
 //! (`kept`), then says that these were all (`recovered`).
 
 use super::line::Line;
-use crate::app::value::Bytes;
+use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
+use crate::app::value::{Bytes, LogType};
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
-pub const LINK_VERSION: u32 = 3;
+pub const LINK_VERSION: u32 = 4;
+
+/// Where the output of a program goes, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The file of its standard output; an empty path means no file, here and below.
+    pub out: Bytes,
+    /// The file of its standard error.
+    pub err: Bytes,
+    /// The file of both.
+    pub both: Bytes,
+    /// What the program is called.
+    pub name: String,
+    /// The form of date and time before each line; empty: none.
+    pub date_format: String,
+    /// What the lines of the files are.
+    pub log_type: LogType,
+    /// How large a file may become, in bytes; 0: as large as it likes.
+    pub max_size: u64,
+    /// How many older files are kept.
+    pub max_files: u32,
+}
+
+impl Output {
+    /// The output of a program that has no settings for it.
+    pub fn new(name: &str, out: &[u8], err: &[u8]) -> Output {
+        Output {
+            out: out.to_vec(),
+            err: err.to_vec(),
+            both: Bytes::new(),
+            name: name.to_owned(),
+            date_format: String::new(),
+            log_type: LogType::Raw,
+            max_size: LOG_MAX_SIZE,
+            max_files: LOG_MAX_FILES,
+        }
+    }
+
+    /// Adds the fields to a line; what is as it is most often is left out.
+    fn put(&self, line: Line) -> Line {
+        let mut line = line.with("name", &self.name).with("out", &self.out);
+        line.push("err", &self.err);
+        if !self.both.is_empty() {
+            line.push("both", &self.both);
+        }
+        if !self.date_format.is_empty() {
+            line.push("date_format", &self.date_format);
+        }
+        if self.log_type != LogType::Raw {
+            line.push("log_type", self.log_type.word());
+        }
+        if self.max_size != LOG_MAX_SIZE {
+            line.push("max_size", self.max_size.to_string());
+        }
+        if self.max_files != LOG_MAX_FILES {
+            line.push_number("max_files", self.max_files);
+        }
+        line
+    }
+
+    /// Takes the fields of a line.
+    fn of(line: &Line) -> Option<Output> {
+        let mut output = Output::new(line.text("name")?, line.get("out")?, line.get("err")?);
+        output.both = line.get("both").unwrap_or_default().to_vec();
+        output.date_format = line.text("date_format").unwrap_or_default().to_owned();
+        if line.get("log_type").is_some() {
+            output.log_type = LogType::Json;
+        }
+        output.max_size = line.number("max_size").unwrap_or(LOG_MAX_SIZE);
+        output.max_files = line.number("max_files").unwrap_or(LOG_MAX_FILES);
+        Some(output)
+    }
+}
+
+/// Output that could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loss {
+    /// How much of it, in bytes.
+    pub bytes: u64,
+    /// When the first of it was dropped, ms since the epoch.
+    pub first: u64,
+    /// When the last of it was dropped, ms since the epoch.
+    pub last: u64,
+}
 
 /// What is done to log files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
-    /// They are emptied.
+    /// They are emptied, and the older ones removed.
     Flush,
+    /// They are set aside, and others begun.
+    Rotate,
     /// They are opened anew by their names: somebody has moved them away.
     Reopen,
 }
@@ -26,13 +112,14 @@ impl Upkeep {
     pub fn word(self) -> &'static str {
         match self {
             Upkeep::Flush => "flush",
+            Upkeep::Rotate => "rotate",
             Upkeep::Reopen => "reopen",
         }
     }
 
     /// What the word means.
     pub fn from_word(word: &str) -> Option<Upkeep> {
-        let all = [Upkeep::Flush, Upkeep::Reopen];
+        let all = [Upkeep::Flush, Upkeep::Rotate, Upkeep::Reopen];
         all.into_iter().find(|what| what.word() == word)
     }
 }
@@ -49,14 +136,15 @@ pub enum Order {
     },
     /// Every program has been named since `attach`: those that were not are forgotten.
     Complete,
-    /// Drain the FIFOs of a program into these files; an empty path means no file.
+    /// Drain the FIFOs of a program.
     Open {
         /// The program.
         id: u32,
-        /// Where its standard output goes.
-        out: Bytes,
-        /// Where its standard error goes.
-        err: Bytes,
+        /// Where to.
+        output: Output,
+        /// What the log writer before could not write and nobody has said in the file yet, of standard output and
+        /// standard error.
+        lost: [Loss; 2],
     },
     /// Forget a program.
     Close {
@@ -73,7 +161,7 @@ pub enum Order {
         /// What it is.
         name: Bytes,
     },
-    /// Write all that these programs have printed so far to their files, then report with the token.
+    /// These programs have ended: write all that they have printed to their files, then report with the token.
     Drain {
         /// The programs.
         ids: Vec<u32>,
@@ -86,10 +174,8 @@ pub enum Order {
         what: Upkeep,
         /// The program.
         id: u32,
-        /// Where its standard output goes.
-        out: Bytes,
-        /// Where its standard error goes.
-        err: Bytes,
+        /// Where its output goes.
+        output: Output,
         /// What the report carries.
         token: u64,
     },
@@ -119,11 +205,39 @@ pub enum Report {
         /// Why it was not, where that is so: a sentence.
         failure: Option<String>,
     },
+    /// Output of a program could not be written.
+    Lost {
+        /// The program.
+        id: u32,
+        /// 0 for standard output, 1 for standard error.
+        which: usize,
+        /// How much; nothing: it is written again, and what was lost is said in the file.
+        loss: Loss,
+    },
     /// Something that belongs into the daemons' log.
     Note {
         /// The sentence.
         text: String,
     },
+}
+
+/// The keys of what was lost of standard output and standard error.
+const LOST: [&str; 2] = ["lost_out", "lost_err"];
+
+impl Loss {
+    fn to_text(self) -> String {
+        format!("{}:{}:{}", self.bytes, self.first, self.last)
+    }
+
+    fn read(text: &str) -> Option<Loss> {
+        let mut numbers = text.splitn(3, ':').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Loss {
+            bytes: next()?,
+            first: next()?,
+            last: next()?,
+        })
+    }
 }
 
 impl Order {
@@ -134,10 +248,16 @@ impl Order {
                 .with("program", program)
                 .with("limits", limits),
             Order::Complete => Line::new("complete"),
-            Order::Open { id, out, err } => {
+            Order::Open { id, output, lost } => {
                 let mut line = Line::new("open");
                 line.push_number("id", *id);
-                line.with("out", out).with("err", err)
+                let mut line = output.put(line);
+                for (loss, key) in lost.iter().zip(LOST) {
+                    if loss.bytes > 0 {
+                        line.push(key, loss.to_text());
+                    }
+                }
+                line
             }
             Order::Close { id } => {
                 let mut line = Line::new("close");
@@ -154,13 +274,12 @@ impl Order {
             Order::Upkeep {
                 what,
                 id,
-                out,
-                err,
+                output,
                 token,
             } => {
                 let mut line = Line::new(what.word()).with("token", token.to_string());
                 line.push_number("id", *id);
-                line.with("out", out).with("err", err)
+                output.put(line)
             }
             Order::Keep { name } => Line::new("keep").with("name", name),
             Order::Drop { name } => Line::new("drop").with("name", name),
@@ -179,8 +298,8 @@ impl Order {
             "complete" => Some(Order::Complete),
             "open" => Some(Order::Open {
                 id: id?,
-                out: line.get("out")?.to_vec(),
-                err: line.get("err")?.to_vec(),
+                output: Output::of(line)?,
+                lost: LOST.map(|key| line.text(key).and_then(Loss::read).unwrap_or_default()),
             }),
             "close" => Some(Order::Close { id: id? }),
             "drain" => {
@@ -200,8 +319,7 @@ impl Order {
             word => Some(Order::Upkeep {
                 what: Upkeep::from_word(word)?,
                 id: id?,
-                out: line.get("out")?.to_vec(),
-                err: line.get("err")?.to_vec(),
+                output: Output::of(line)?,
                 token: line.number("token")?,
             }),
         }
@@ -222,6 +340,12 @@ impl Report {
                 }
                 line
             }
+            Report::Lost { id, which, loss } => {
+                let mut line = Line::new("lost");
+                line.push_number("id", *id);
+                line.push_number("which", u32::from(*which == 1));
+                line.with("loss", loss.to_text())
+            }
             Report::Note { text } => Line::new("note").with("text", text),
         }
     }
@@ -240,6 +364,11 @@ impl Report {
                 token: line.number("token")?,
                 failure: line.text("failure").map(str::to_owned),
             }),
+            "lost" => Some(Report::Lost {
+                id: line.number("id")?,
+                which: usize::from(line.number::<u32>("which")? == 1),
+                loss: Loss::read(line.text("loss")?)?,
+            }),
             "note" => Some(Report::Note {
                 text: String::from_utf8_lossy(line.get("text")?).into_owned(),
             }),
@@ -255,6 +384,19 @@ mod tests {
     #[test]
     fn every_order_and_report_comes_back() {
         let path = b"/srv/a \xff".to_vec();
+        let output = Output {
+            both: path.clone(),
+            date_format: "YYYY %".into(),
+            log_type: LogType::Json,
+            max_size: 0,
+            max_files: 9,
+            ..Output::new("a b", &path, b"")
+        };
+        let loss = Loss {
+            bytes: 3,
+            first: 1,
+            last: u64::MAX,
+        };
         for order in [
             Order::Attach {
                 program: path.clone(),
@@ -263,8 +405,13 @@ mod tests {
             Order::Complete,
             Order::Open {
                 id: 3,
-                out: path.clone(),
-                err: Vec::new(),
+                output: Output::new("api", &path, b""),
+                lost: [Loss::default(); 2],
+            },
+            Order::Open {
+                id: 3,
+                output: output.clone(),
+                lost: [Loss::default(), loss],
             },
             Order::Close { id: 3 },
             Order::Drain {
@@ -274,15 +421,13 @@ mod tests {
             Order::Upkeep {
                 what: Upkeep::Flush,
                 id: 3,
-                out: path.clone(),
-                err: Vec::new(),
+                output: output.clone(),
                 token: 7,
             },
             Order::Upkeep {
                 what: Upkeep::Reopen,
                 id: 3,
-                out: Vec::new(),
-                err: path.clone(),
+                output: Output::new("", b"", &path),
                 token: 7,
             },
             Order::Keep { name: path.clone() },
@@ -303,6 +448,11 @@ mod tests {
             Report::Done {
                 token: 9,
                 failure: Some("emptying /x: no".into()),
+            },
+            Report::Lost {
+                id: 3,
+                which: 1,
+                loss,
             },
             Report::Note { text: "a b".into() },
         ] {

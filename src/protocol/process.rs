@@ -39,6 +39,8 @@ pub struct Process {
     pub cpu: u64,
     /// The resident memory of its leader, in bytes; 0 where it was not looked at.
     pub memory: u64,
+    /// How much of its output could not be written to its log files, in bytes.
+    pub lost: u64,
 }
 
 /// The field that says how a run ended.
@@ -104,7 +106,11 @@ impl Process {
             line.field("mode", self.mode.word().as_bytes());
         }
         line.number("uid", i64::from(self.uid));
-        for (key, value) in [("cpu", self.cpu), ("memory", self.memory)] {
+        for (key, value) in [
+            ("cpu", self.cpu),
+            ("memory", self.memory),
+            ("lost", self.lost),
+        ] {
             if value > 0 {
                 line.number(key, i64::try_from(value).unwrap_or(i64::MAX));
             }
@@ -130,6 +136,7 @@ impl Process {
             uid: line.number("uid").unwrap_or(0),
             cpu: line.number("cpu").unwrap_or(0),
             memory: line.number("memory").unwrap_or(0),
+            lost: line.number("lost").unwrap_or(0),
         })
     }
 
@@ -159,6 +166,7 @@ impl Process {
             uid: 0,
             cpu: 0,
             memory: 0,
+            lost: 0,
         };
         for word in words {
             let (key, value) = word.split_once('=')?;
@@ -171,6 +179,7 @@ impl Process {
                 "uid" => process.uid = value.parse().ok()?,
                 "cpu" => process.cpu = value.parse().ok()?,
                 "memory" => process.memory = value.parse().ok()?,
+                "lost" => process.lost = value.parse().ok()?,
                 _ => return None,
             }
         }
@@ -201,6 +210,7 @@ mod tests {
             uid: 1000,
             cpu: 12,
             memory: 1 << 20,
+            lost: 5,
         }
     }
 

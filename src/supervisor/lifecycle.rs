@@ -9,9 +9,8 @@ use super::records;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
-use crate::app::value::Bytes;
 use crate::error::Reason;
-use crate::protocol::link::Order;
+use crate::protocol::link::{Order, Output};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::signal::Signal;
@@ -291,17 +290,30 @@ impl Supervisor {
 
     /// What the log writer is told of a program.
     pub(super) fn open_order(&self, program: &Program) -> Order {
-        let [out, err] = self.log_files(program);
-        let id = program.id;
-        Order::Open { id, out, err }
+        Order::Open {
+            id: program.id,
+            output: self.output(program),
+            lost: program.lost,
+        }
     }
 
-    /// Where the output of a program goes.
-    pub(super) fn log_files(&self, program: &Program) -> [Bytes; 2] {
-        [Stream::Out, Stream::Err].map(|stream| {
+    /// Where the output of a program goes, and how.
+    pub(super) fn output(&self, program: &Program) -> Output {
+        let path = |stream| {
             let path = program.log_file(&self.home, stream);
             path.into_os_string().into_vec()
-        })
+        };
+        let spec = &program.spec;
+        Output {
+            out: path(Stream::Out),
+            err: path(Stream::Err),
+            both: path(Stream::Both),
+            name: spec.name.clone(),
+            date_format: spec.date_format().to_owned(),
+            log_type: spec.log_type,
+            max_size: spec.log_max_size.0,
+            max_files: spec.log_max_files,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::logger::{self, Batch};
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
-use crate::protocol::link::{LINK_VERSION, Order, Report};
+use crate::protocol::link::{LINK_VERSION, Loss, Order, Report};
 use crate::sys::daemonize::{Fork, fork};
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
@@ -43,6 +43,8 @@ pub struct LogLink {
     tokens: u64,
     /// What could not be done, by token.
     failures: Vec<(u64, String)>,
+    /// What could not be written, by program and stream.
+    losses: Vec<(u32, usize, Loss)>,
 }
 
 impl LogLink {
@@ -202,6 +204,11 @@ impl LogLink {
         std::mem::take(&mut self.failures)
     }
 
+    /// What could not be written, once.
+    pub fn take_losses(&mut self) -> Vec<(u32, usize, Loss)> {
+        std::mem::take(&mut self.losses)
+    }
+
     /// Sends what the log writer takes.
     pub fn flush(&mut self) {
         if let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
@@ -240,6 +247,7 @@ impl LogLink {
                     self.news = true;
                 }
                 Some(Report::Done { token, failure }) => self.hear_done(token, failure),
+                Some(Report::Lost { id, which, loss }) => self.losses.push((id, which, loss)),
                 Some(Report::Note { text }) => notes.push(text),
                 None => notes.push("the log writer said something that is no report".to_owned()),
             }

@@ -14,6 +14,7 @@ use crate::app::life::{Life, Policy, Want};
 use crate::app::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
+use crate::protocol::link::Loss;
 use crate::protocol::process::Process;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
@@ -65,6 +66,10 @@ pub struct Program {
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// The log writer drains it.
     pub logged: bool,
+    /// What of standard output and standard error could not be written and is not said in the files yet.
+    pub lost: [Loss; 2],
+    /// How much could not be written since it was added to the list, in bytes.
+    pub lost_in_all: u64,
     /// The record of the memory of the process that was last looked at.
     pub gauge: Option<(Pid, Gauge)>,
 }
@@ -76,6 +81,8 @@ pub enum Stream {
     Out,
     /// Standard error.
     Err,
+    /// Both.
+    Both,
 }
 
 impl Program {
@@ -102,7 +109,21 @@ impl Program {
             channel: None,
             fifos: None,
             logged: false,
+            lost: [Loss::default(); 2],
+            lost_in_all: 0,
             gauge: None,
+        }
+    }
+
+    /// So much of a stream could not be written since it was last said in the file.
+    pub fn has_lost(&mut self, which: usize, loss: Loss) {
+        if let Some(known) = self.lost.get_mut(which) {
+            let more = match loss.first == known.first {
+                true => loss.bytes.saturating_sub(known.bytes),
+                false => loss.bytes,
+            };
+            self.lost_in_all = self.lost_in_all.saturating_add(more);
+            *known = loss;
         }
     }
 
@@ -133,6 +154,7 @@ impl Program {
             uid: user::effective_uid(),
             cpu: 0,
             memory: 0,
+            lost: self.lost_in_all,
         }
     }
 
@@ -162,9 +184,19 @@ impl Program {
         for (key, path) in [
             ("out_path", self.log_file(home, Stream::Out)),
             ("error_path", self.log_file(home, Stream::Err)),
+            ("log_path", self.log_file(home, Stream::Both)),
             ("pid_path", self.pid_file(home)),
         ] {
-            line.field(key, path.as_os_str().as_bytes());
+            if key != "log_path" || !path.as_os_str().is_empty() {
+                line.field(key, path.as_os_str().as_bytes());
+            }
+        }
+        // What is said in the files already is no news.
+        let losses = self.lost.iter().filter(|loss| loss.bytes > 0);
+        if let Some(first) = losses.clone().map(|loss| loss.first).min() {
+            let last = losses.map(|loss| loss.last).max().unwrap_or(first);
+            line.number("lost_first", i64::try_from(first).unwrap_or(0));
+            line.number("lost_last", i64::try_from(last).unwrap_or(0));
         }
         if let Some(failure) = &self.failure {
             line.field("failure", failure.as_bytes());
@@ -177,6 +209,7 @@ impl Program {
         let (given, word) = match stream {
             Stream::Out => (&self.spec.out_file, "out"),
             Stream::Err => (&self.spec.error_file, "error"),
+            Stream::Both => (&self.spec.log_file, ""),
         };
         let apart = self.spec.instances > 1 && !self.spec.merge_logs;
         let number = if apart {
@@ -184,7 +217,8 @@ impl Program {
         } else {
             String::new()
         };
-        if matches!(given.as_slice(), b"NULL" | b"null" | b"/dev/null") {
+        let none = matches!(given.as_slice(), b"NULL" | b"null" | b"/dev/null");
+        if none || self.spec.disable_logs || stream == Stream::Both && given.is_empty() {
             return PathBuf::new();
         }
         if given.is_empty() {

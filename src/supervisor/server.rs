@@ -343,6 +343,11 @@ impl Supervisor {
                 for note in notes {
                     self.journal.note(note);
                 }
+                for (id, which, loss) in self.log.take_losses() {
+                    if let Some(program) = self.programs.get_mut(&id) {
+                        program.has_lost(which, loss);
+                    }
+                }
                 if let Some(kept) = self.log.take_kept() {
                     self.take_back(kept);
                 }

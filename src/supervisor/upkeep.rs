@@ -41,16 +41,11 @@ impl Supervisor {
     fn ask_for_upkeep(&mut self, ids: &[u32], what: Upkeep) -> u64 {
         let token = self.log.next_token();
         let programs = ids.iter().filter_map(|id| self.programs.get(id));
-        let orders = programs.map(|program| {
-            let [out, err] = self.log_files(program);
-            let id = program.id;
-            Order::Upkeep {
-                what,
-                id,
-                out,
-                err,
-                token,
-            }
+        let orders = programs.map(|program| Order::Upkeep {
+            what,
+            id: program.id,
+            output: self.output(program),
+            token,
         });
         let orders: VecDeque<Order> = orders.collect();
         self.log.ask(orders)

@@ -280,6 +280,7 @@ pub fn sample_process(id: u32, name: &str) -> Process {
         uid: 0,
         cpu: 0,
         memory: 1 << 20,
+        lost: 0,
     }
 }
 

@@ -81,7 +81,6 @@ struct Draft<'a> {
     port: Option<Vec<u8>>,
     filter: Option<Filter<'a>>,
     suffixed: bool,
-    silent: bool,
     /// Which of the fields were given that others depend on.
     given: Vec<&'static str>,
 }
@@ -204,7 +203,6 @@ impl<'a> Apps<'a> {
             filter: None,
             suffixed: false,
             given: Vec::new(),
-            silent: false,
         }
     }
 
@@ -282,7 +280,6 @@ impl<'a> Apps<'a> {
             "autostart" => draft.app.want = Want::Down,
             "force" => draft.app.force = switch(node)?,
             "append_env_to_name" => draft.suffixed = switch(node)?,
-            "disable_logs" => draft.silent = switch(node)?,
             _ => match (field::find(&name), attribute::fate(&name)) {
                 (Some(field), _) => settings::read(&mut draft.app.spec, field, node)?,
                 (None, Some(Fate::Missing)) if attribute::asks(&name, node) => {
@@ -304,12 +301,13 @@ impl<'a> Apps<'a> {
     fn complete(&mut self, mut draft: Draft, at: usize) -> Checked<App> {
         let spec = &mut draft.app.spec;
         spec.cwd = self.cwd(draft.cwd)?;
-        for path in [&mut spec.out_file, &mut spec.error_file, &mut spec.pid_file] {
+        for path in [
+            &mut spec.out_file,
+            &mut spec.error_file,
+            &mut spec.log_file,
+            &mut spec.pid_file,
+        ] {
             *path = at_home(path);
-        }
-        if draft.silent {
-            spec.out_file = b"/dev/null".to_vec();
-            spec.error_file = b"/dev/null".to_vec();
         }
         self.overrule(spec).map_err(|why| (at, why))?;
         let script = draft
