@@ -7,4 +7,5 @@ pub mod life;
 pub mod listen;
 pub mod selector;
 pub mod spec;
+pub mod stamp;
 pub mod value;

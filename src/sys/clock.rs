@@ -4,6 +4,7 @@ use std::io;
 
 use super::check;
 use super::pid::Pid;
+use crate::app::stamp::{Moment, Reading};
 
 fn read(clock: libc::clockid_t) -> io::Result<libc::timespec> {
     let mut time = libc::timespec {
@@ -70,15 +71,61 @@ pub struct LocalTime {
     pub offset_minutes: i64,
 }
 
-/// The local time of a moment in ms since the epoch. `localtime_r(3)`
-pub fn local_time(wall_ms: u64) -> LocalTime {
+fn local(wall_ms: u64) -> libc::tm {
     let seconds = libc::time_t::try_from(wall_ms / 1000).unwrap_or(0);
     // SAFETY: a tm is plain data; localtime_r writes it and keeps no pointer.
-    let tm = unsafe {
+    unsafe {
         let mut tm: libc::tm = std::mem::zeroed();
         libc::localtime_r(&raw const seconds, &raw mut tm);
         tm
+    }
+}
+
+/// A moment in ms since the epoch, taken apart in local time. `localtime_r(3)`
+pub fn moment(wall_ms: u64) -> Moment {
+    let tm = local(wall_ms);
+    let part = |value: libc::c_int| u32::try_from(value).unwrap_or(0);
+    Moment {
+        ms: wall_ms,
+        year: tm.tm_year + 1900,
+        month: part(tm.tm_mon + 1),
+        day: part(tm.tm_mday),
+        hour: part(tm.tm_hour),
+        minute: part(tm.tm_min),
+        second: part(tm.tm_sec),
+        weekday: part(tm.tm_wday),
+        yearday: part(tm.tm_yday + 1),
+        offset: i32::try_from(tm.tm_gmtoff / 60).unwrap_or(0),
+    }
+}
+
+/// What was read of a stamp, in ms since the epoch; none before it. Of an hour that local time has twice it is one of
+/// both. `mktime(3)`
+pub fn since_epoch(reading: &Reading) -> Option<u64> {
+    let civil = match reading {
+        Reading::At(ms) => return Some(*ms),
+        Reading::Local(civil) => civil,
     };
+    let part = |value: u32| libc::c_int::try_from(value).unwrap_or(0);
+    // SAFETY: a tm is plain data; mktime reads and writes it and keeps no pointer.
+    let seconds = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        tm.tm_year = civil.year - 1900;
+        tm.tm_mon = part(civil.month) - 1;
+        tm.tm_mday = part(civil.day);
+        tm.tm_hour = part(civil.hour);
+        tm.tm_min = part(civil.minute);
+        tm.tm_sec = part(civil.second);
+        tm.tm_isdst = -1;
+        libc::mktime(&raw mut tm)
+    };
+    let ms = u64::try_from(seconds).ok()?.checked_mul(1000)?;
+    Some(ms + u64::from(civil.milli))
+}
+
+/// The local time of a moment in ms since the epoch.
+pub fn local_time(wall_ms: u64) -> LocalTime {
+    let tm = local(wall_ms);
     LocalTime {
         year: tm.tm_year + 1900,
         month: tm.tm_mon + 1,
@@ -126,6 +173,7 @@ pub fn boot_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::stamp::Civil;
 
     #[test]
     fn clocks_go_forward_and_processes_use_time() {
@@ -134,6 +182,28 @@ mod tests {
         let own = Pid::new(Pid::own()).unwrap();
         assert!(process_cpu_ns(own).unwrap() > 0);
         assert!(process_cpu_ns(Pid::new(4_194_303).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_moment_taken_apart_is_put_together_again() {
+        // Three hours apart, so that summer time is met where there is any.
+        for hours in 0..3000 {
+            let ms = 1_700_000_000_123 + hours * 3 * 3_600_000;
+            let at = moment(ms);
+            let local = Civil {
+                year: at.year,
+                month: at.month,
+                day: at.day,
+                hour: at.hour,
+                minute: at.minute,
+                second: at.second,
+                milli: 123,
+            };
+            assert_eq!(local.as_utc() - i64::from(at.offset) * 60_000, ms as i64);
+            let back = since_epoch(&Reading::Local(local)).unwrap();
+            assert!(back.abs_diff(ms) == 0 || back.abs_diff(ms) == 3_600_000);
+        }
+        assert_eq!(since_epoch(&Reading::At(5)), Some(5));
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! Date and time as they stand in log files.
+
+mod form;
+
+pub use form::Form;
+
+/// A moment, taken apart in local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// Milliseconds since the epoch.
+    pub ms: u64,
+    /// The year, as 2026.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u32,
+    /// 1 to 31.
+    pub day: u32,
+    /// 0 to 23.
+    pub hour: u32,
+    /// 0 to 59.
+    pub minute: u32,
+    /// 0 to 60.
+    pub second: u32,
+    /// 0 is Sunday.
+    pub weekday: u32,
+    /// 1 to 366.
+    pub yearday: u32,
+    /// Minutes east of UTC.
+    pub offset: i32,
+}
+
+/// What a stamp tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Milliseconds since the epoch.
+    At(u64),
+    /// A date and time where nothing says of which zone: local time, then.
+    Local(Civil),
+}
+
+/// A date and time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Civil {
+    /// The year, as 2026.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u32,
+    /// 1 to 31; counted from the first of January it may be larger, where the month is 1.
+    pub day: u32,
+    /// 0 to 23.
+    pub hour: u32,
+    /// 0 to 59.
+    pub minute: u32,
+    /// 0 to 60.
+    pub second: u32,
+    /// 0 to 999.
+    pub milli: u32,
+}
+
+impl Civil {
+    /// Milliseconds since the epoch, where it is in UTC.
+    pub fn as_utc(&self) -> i64 {
+        let days = days_before(self.year, self.month) + i64::from(self.day) - 1;
+        let minutes = days * 1440 + i64::from(self.hour) * 60 + i64::from(self.minute);
+        (minutes * 60 + i64::from(self.second)) * 1000 + i64::from(self.milli)
+    }
+}
+
+/// The days from the epoch to the first of a month. The year is taken to begin in March, so that the day that only
+/// some years have is its last; 400 years are 146097 days.
+fn days_before(year: i32, month: u32) -> i64 {
+    let year = i64::from(year) - i64::from(month < 3);
+    let month = i64::from((month + 9) % 12);
+    let century = year.div_euclid(100);
+    year * 365 + year.div_euclid(4) - century + century.div_euclid(4) + (month * 153 + 2) / 5
+        - 719_468
+}
+
+/// `2026-11-25T12:34:56.789Z`, as toISOString of JavaScript. Takes milliseconds since the epoch.
+pub fn iso(ms: u64) -> String {
+    let days = i64::try_from(ms / 86_400_000).unwrap_or(0);
+    // The last month that begins on that day or before, found near to where it must be.
+    let mut year = i32::try_from(days * 400 / 146_097).unwrap_or(0) + 1971;
+    while days_before(year, 1) > days {
+        year -= 1;
+    }
+    let mut month = 12;
+    while days_before(year, month) > days {
+        month -= 1;
+    }
+    let day = days - days_before(year, month) + 1;
+    let (hour, minute) = (ms / 3_600_000 % 24, ms / 60_000 % 60);
+    let (second, milli) = (ms / 1000 % 60, ms % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+impl Moment {
+    /// 1 is Monday, 7 is Sunday.
+    fn iso_weekday(&self) -> u32 {
+        (self.weekday + 6) % 7 + 1
+    }
+
+    /// The week of the year, 1 to 53. One that two years share is that of the year that has most of its days.
+    fn iso_week(&self) -> u32 {
+        let week = (self.yearday + 10).saturating_sub(self.iso_weekday()) / 7;
+        match week {
+            0 if has_53_weeks(self.year - 1) => 53,
+            0 => 52,
+            53 if !has_53_weeks(self.year) => 1,
+            week => week,
+        }
+    }
+}
+
+/// Whether the first day of a year or its last one is a Thursday, as the epoch was.
+fn has_53_weeks(year: i32) -> bool {
+    let is_thursday = |days: i64| days.rem_euclid(7) == 0;
+    is_thursday(days_before(year, 1)) || is_thursday(days_before(year + 1, 1) - 1)
+}
+
+#[cfg(test)]
+mod tests;
