@@ -123,6 +123,13 @@ impl Home {
     }
 }
 
+/// What a log file was before it was set aside so many times: `FILE.1` is the youngest of those.
+pub fn older(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
 /// The folder `run/ID`: all that it takes to find a program again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records(PathBuf);

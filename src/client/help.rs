@@ -179,6 +179,9 @@ pub fn default_of(field: &Field) -> Option<String> {
             Some(format!("{}s", millis / 1000))
         }
         ("TIME", _) => Some(format!("{text}ms")),
+        ("SIZE", Ok(bytes)) if bytes > 0 && bytes % (1 << 20) == 0 => {
+            Some(format!("{}M", bytes >> 20))
+        }
         _ => Some(text),
     }
 }

@@ -1,27 +1,29 @@
-//! What is on its way from a FIFO to a file, kept where no death reaches it: neither that of the log writer nor that
-//! of both daemons.
+//! What is on its way from a FIFO to files, kept where no death reaches it: neither that of the log writer nor that of
+//! both daemons.
 //!
 //! In the order in which things happen:
 //!
-//! 1. `channel`, `length` (what waits in the FIFO, or as much of it as fits) and `mark` are stored. The mark is a byte
-//!    that differs from the first one that waits, and stands at the head of the buffer.
+//! 1. What it takes to write the batch in the same way once more is stored (`channel`, `time`, `flags`), and `length`,
+//!    how much is taken of what waits in the FIFO, and `mark`: bytes that stand at the head of the buffer and that the
+//!    first ones that wait are not. Then `stage` says that the buffer is being filled.
 //! 2. One `read(2)` moves so many bytes into the buffer. It is whole or has not happened: there is one reader, so that
 //!    many wait, and every page of the buffer is mapped. If it has happened, the mark is gone.
-//! 3. `start`, the size of the file, is stored, then `stage` says that writing has begun.
-//! 4. The file has grown by what was written of the buffer. Then `stage` says that all is done.
+//! 3. For each file, and again whenever another one has taken its place: what was written so far, which file it is and
+//!    how large (`Progress`) is stored, in the one of two places that is not in use. Then `stage` says which place counts.
+//! 4. The file has grown by what was written since. When all is done, `stage` says so.
 //!
 //! A log writer that finds a stage other than "done" goes on from there: no byte is lost, none is written twice.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::protocol::line::Line;
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
-use crate::sys::{clock, fd, fifo};
+use crate::sys::{bytes, clock, fd, fifo};
 
 /// How much is moved at once, in bytes. Larger does not fit the second-level cache, and is slower.
 pub const SIZE: usize = 256 << 10;
@@ -31,32 +33,84 @@ const SEAL: usize = 0;
 const CHANNEL: usize = 1;
 const STAGE: usize = 2;
 const LENGTH: usize = 3;
-const START: usize = 4;
-const MARK: usize = 5;
+const MARK: usize = 4;
+const TIME: usize = 5;
+const FLAGS: usize = 6;
+/// Where the two places for a progress begin.
+const FIRST: usize = 8;
+const SECOND: usize = 12;
 
 /// The stages.
 const DONE: u64 = 0;
 const FILLING: u64 = 1;
 const READ: u64 = 2;
-const WRITING: u64 = 3;
+/// Being written, with the progress in the first place.
+const WRITING_FIRST: u64 = 3;
+/// The same in the second.
+const WRITING_SECOND: u64 = 4;
+
+/// The flags.
+const LAST: u64 = 1;
+const IN_LINES: u64 = 2;
+
+/// How many bytes the mark has; where less is taken, it is one that differs.
+const MARKED: usize = 8;
 
 /// The batch that is under way.
 #[derive(Debug)]
 pub struct Batch {
     memory: SharedMemory,
-    /// What a byte is peeked at through, in a process that moves something.
+    /// What is looked at through, in a process that moves something.
     scratch: Option<(OwnedFd, OwnedFd)>,
+    /// The next mark.
+    mark: u64,
 }
 
-/// What a log writer before this one has left.
+/// A batch: with its bytes, all that it takes to write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct Taken {
     /// Whose it is: the program's number and 0 for standard output, 1 for standard error.
     pub channel: (u32, usize),
     /// Up to where it is in the buffer.
     pub length: usize,
-    /// How large the file was before, where it was begun to be written.
-    pub start: Option<u64>,
+    /// When it was read, ms since the epoch.
+    pub time: u64,
+    /// Nothing more comes: a line that has no end gets one.
+    pub last: bool,
+    /// It is written line by line, not byte by byte.
+    pub in_lines: bool,
+}
+
+/// How far the writing of a batch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which of the files of the channel is written.
+    pub which: usize,
+    /// What begins is the rest of a line that is in this file already.
+    pub continues: bool,
+    /// How much of what is written to this file is in others that have had its name.
+    pub before: u64,
+    /// The number of the file.
+    pub inode: u64,
+    /// How large it was.
+    pub start: u64,
+}
+
+impl Progress {
+    fn words(&self) -> [u64; 3] {
+        let head = self.before << 2 | u64::from(self.continues) << 1 | self.which as u64 & 1;
+        [head, self.inode, self.start]
+    }
+
+    fn of([head, inode, start]: [u64; 3]) -> Progress {
+        Progress {
+            which: usize::from(head & 1 == 1),
+            continues: head & 2 != 0,
+            before: head >> 2,
+            inode,
+            start,
+        }
+    }
 }
 
 impl Batch {
@@ -75,6 +129,7 @@ impl Batch {
         Ok(Batch {
             memory,
             scratch: None,
+            mark: 0,
         })
     }
 
@@ -90,46 +145,101 @@ impl Batch {
     /// To be called once by each process that will move something.
     pub fn prepare(&mut self) -> io::Result<()> {
         self.memory.touch();
-        self.scratch = Some(fd::pipe()?);
+        let scratch = fd::pipe()?;
+        // As large as the pipe of a busy program, where that is allowed.
+        let _ = fifo::grow(scratch.1.as_fd(), 1 << 20);
+        self.scratch = Some(scratch);
+        self.mark = clock::wall_ms() << 22 | u64::from(Pid::own().unsigned_abs());
         Ok(())
     }
 
-    /// Moves what waits in a FIFO, at most so many bytes, into the buffer; how many these are.
-    pub fn take(&mut self, fifo: BorrowedFd, channel: (u32, usize), most: usize) -> usize {
-        let length = fifo::waiting(fifo).min(most).min(SIZE);
-        let scratch = self.scratch.as_ref().filter(|_| length > 0);
-        let Some(first) = scratch.and_then(|scratch| fifo::peek(fifo, scratch)) else {
-            return 0;
+    /// How many of the bytes that wait in a FIFO are whole lines, of how many that could be looked at.
+    pub fn lines_waiting(&self, fifo: BorrowedFd) -> (usize, usize) {
+        let Some(scratch) = &self.scratch else {
+            return (0, 0);
         };
-        if let Some(head) = self.memory.bytes().first_mut() {
-            *head = !first;
+        let (mut seen, mut whole) = (0, 0);
+        let looked = fifo::look(fifo, scratch, SIZE, |piece| {
+            if let Some(at) = bytes::find_last(b'\n', piece) {
+                whole = seen + at + 1;
+            }
+            seen += piece.len();
+        });
+        (whole, looked)
+    }
+
+    /// Moves what waits in a FIFO into the buffer, at most so many bytes as `wanted` has as its length.
+    pub fn take(&mut self, fifo: BorrowedFd, wanted: Taken) -> Option<Taken> {
+        let length = fifo::waiting(fifo).min(wanted.length).min(SIZE);
+        if length == 0 {
+            return None;
         }
-        let word = u64::from(channel.0) << 1 | u64::from(channel.1 == 1);
-        self.store(CHANNEL, word);
+        self.set_mark(fifo, length)?;
+        let channel = wanted.channel;
+        let last = if wanted.last { LAST } else { 0 };
+        let lines = if wanted.in_lines { IN_LINES } else { 0 };
+        self.store(
+            CHANNEL,
+            u64::from(channel.0) << 1 | u64::from(channel.1 == 1),
+        );
+        self.store(TIME, wanted.time);
+        self.store(FLAGS, last | lines);
         self.store(LENGTH, length as u64);
-        self.store(MARK, u64::from(!first));
         self.store(STAGE, FILLING);
         let room = self.memory.bytes().get_mut(..length).unwrap_or_default();
-        let read = fd::read(fifo, room).unwrap_or(0);
-        self.store(LENGTH, read as u64);
-        self.store(STAGE, if read > 0 { READ } else { DONE });
-        read
+        let length = fd::read(fifo, room).unwrap_or(0);
+        self.store(LENGTH, length as u64);
+        self.store(STAGE, if length > 0 { READ } else { DONE });
+        (length > 0).then_some(Taken { length, ..wanted })
+    }
+
+    /// Puts a mark at the head of the buffer. One of eight bytes that nobody can know is never what a program prints;
+    /// where fewer are taken, it is a byte that differs from the first that waits.
+    fn set_mark(&mut self, fifo: BorrowedFd, length: usize) -> Option<()> {
+        // The multiplier and the increment of Knuth's MMIX.
+        self.mark = self
+            .mark
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        if length < MARKED {
+            let mut first = None;
+            fifo::look(fifo, self.scratch.as_ref()?, 1, |piece| {
+                first = piece.first().copied();
+            });
+            self.mark = self.mark & !0xff | u64::from(!first?);
+        }
+        let mark = self.mark.to_le_bytes();
+        self.memory
+            .bytes()
+            .get_mut(..MARKED)?
+            .copy_from_slice(&mark);
+        self.store(MARK, self.mark);
+        Some(())
     }
 
     fn store(&self, which: usize, value: u64) {
         store(self.memory.word(which), value);
     }
 
-    /// The first so many bytes of the buffer.
-    pub fn bytes(&mut self, length: usize) -> &[u8] {
-        self.memory.bytes().get(..length).unwrap_or_default()
+    fn number(&self, which: usize) -> u64 {
+        load(self.memory.word(which))
     }
 
-    /// The buffer is about to be written at the end of this file.
-    pub fn writing(&mut self, file: &File) {
-        let size = file.metadata().map_or(0, |meta| meta.len());
-        self.store(START, size);
-        self.store(STAGE, WRITING);
+    /// The first so many bytes of the buffer.
+    pub fn bytes(&self, length: usize) -> &[u8] {
+        self.memory.view().get(..length).unwrap_or_default()
+    }
+
+    /// How far the writing of the batch has come.
+    pub fn writing(&self, progress: &Progress) {
+        let (place, stage) = match self.number(STAGE) {
+            WRITING_FIRST => (SECOND, WRITING_SECOND),
+            _ => (FIRST, WRITING_FIRST),
+        };
+        for (word, value) in (place..).zip(progress.words()) {
+            self.store(word, value);
+        }
+        self.store(STAGE, stage);
     }
 
     /// The buffer has been written, or cannot be.
@@ -137,28 +247,35 @@ impl Batch {
         self.store(STAGE, DONE);
     }
 
-    /// What the last log writer has left, with all of it in the buffer.
-    pub fn left(&mut self) -> Option<Left> {
-        let number = |which| load(self.memory.word(which));
-        let (channel, stage, length, start, mark) = (
-            number(CHANNEL),
-            number(STAGE),
-            number(LENGTH),
-            number(START),
-            number(MARK),
-        );
-        let head = self.memory.bytes().first().copied().map(u64::from);
-        if stage == DONE || stage == FILLING && head == Some(mark) {
+    /// What the last log writer has left, with all of it in the buffer, and how far that is written.
+    pub fn left(&self) -> Option<(Taken, Option<Progress>)> {
+        let (stage, length, mark) = (self.number(STAGE), self.number(LENGTH), self.number(MARK));
+        let length = usize::try_from(length).unwrap_or(0).min(SIZE);
+        let mark = mark.to_le_bytes();
+        let marked = if length < MARKED { 1 } else { MARKED };
+        let unread = self.bytes(marked) == mark.get(..marked).unwrap_or_default();
+        if stage == DONE || stage == FILLING && unread {
             return None;
         }
-        Some(Left {
+        let (channel, flags) = (self.number(CHANNEL), self.number(FLAGS));
+        let taken = Taken {
             channel: (
                 u32::try_from(channel >> 1).unwrap_or(0),
                 usize::from(channel & 1 == 1),
             ),
-            length: usize::try_from(length).unwrap_or(0).min(SIZE),
-            start: (stage == WRITING).then_some(start),
-        })
+            length,
+            time: self.number(TIME),
+            last: flags & LAST != 0,
+            in_lines: flags & IN_LINES != 0,
+        };
+        let place = match stage {
+            WRITING_FIRST => Some(FIRST),
+            WRITING_SECOND => Some(SECOND),
+            _ => None,
+        };
+        let progress =
+            place.map(|at| Progress::of([at, at + 1, at + 2].map(|word| self.number(word))));
+        Some((taken, progress))
     }
 }
 
@@ -194,7 +311,6 @@ fn record(path: &Path, id: i32, memory: &SharedMemory) -> io::Result<()> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use std::os::fd::AsFd;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// An empty batch that is removed with its record.
@@ -222,34 +338,76 @@ pub mod tests {
         }
     }
 
+    fn wanted(channel: (u32, usize), length: usize) -> Taken {
+        Taken {
+            channel,
+            length,
+            time: 5,
+            last: false,
+            in_lines: true,
+        }
+    }
+
     #[test]
     fn whatever_the_stage_at_which_it_was_left_all_of_it_is_found() {
         let (out, into) = fd::pipe().unwrap();
         let mut scratch = Scratch::new();
         let path = scratch.1.clone();
         let batch = scratch.batch();
-        assert_eq!(
-            (batch.left(), batch.take(out.as_fd(), (7, 1), 0)),
-            (None, 0)
-        );
-        fd::write(into.as_fd(), b"abcdef").unwrap();
-        assert_eq!(batch.take(out.as_fd(), (7, 1), SIZE), 6);
-        let mut next = Batch::open(&path).unwrap();
-        let left = next.left().unwrap();
-        assert_eq!((left.channel, left.length, left.start), ((7, 1), 6, None));
-        assert_eq!(next.bytes(6), b"abcdef");
-        next.done();
         assert_eq!(batch.left(), None);
-        // Killed before the read, and after it.
-        for byte in [0u8, 0xff, b'x'] {
-            batch.memory.bytes()[0] = !byte;
-            batch.store(LENGTH, 1);
-            batch.store(MARK, u64::from(!byte));
+        assert_eq!(batch.take(out.as_fd(), wanted((7, 1), SIZE)), None);
+        for text in [&b"abcdefgh"[..], b"abc"] {
+            fd::write(into.as_fd(), text).unwrap();
+            let taken = batch.take(out.as_fd(), wanted((7, 1), SIZE)).unwrap();
+            assert_eq!(taken, wanted((7, 1), text.len()));
+            let next = Batch::open(&path).unwrap();
+            assert_eq!(next.left(), Some((taken, None)));
+            assert_eq!(next.bytes(text.len()), text);
+            for at in 0..3 {
+                let progress = Progress {
+                    which: 1,
+                    continues: at == 1,
+                    before: at,
+                    inode: 9 + at,
+                    start: at << 40,
+                };
+                batch.writing(&progress);
+                assert_eq!(next.left(), Some((taken, Some(progress))));
+            }
+            next.done();
+            assert_eq!(batch.left(), None);
+        }
+    }
+
+    #[test]
+    fn what_was_not_read_yet_is_told_by_the_mark() {
+        let (out, into) = fd::pipe().unwrap();
+        let mut scratch = Scratch::new();
+        let batch = scratch.batch();
+        for text in [&b"\0"[..], b"\xff", b"abcdefgh", b"abcdefghi"] {
+            fd::write(into.as_fd(), text).unwrap();
+            batch.set_mark(out.as_fd(), text.len()).unwrap();
+            batch.store(LENGTH, text.len() as u64);
             batch.store(STAGE, FILLING);
             assert_eq!(batch.left(), None);
-            batch.memory.bytes()[0] = byte;
-            assert_eq!(batch.left().unwrap().length, 1);
+            let taken = batch.take(out.as_fd(), wanted((1, 0), SIZE)).unwrap();
+            batch.store(STAGE, FILLING);
+            assert_eq!(batch.left(), Some((taken, None)));
         }
+    }
+
+    #[test]
+    fn whole_lines_are_counted_without_being_taken() {
+        let (out, into) = fd::pipe().unwrap();
+        let mut scratch = Scratch::new();
+        let batch = scratch.batch();
+        for (text, whole) in [("ab", 0), ("c\nd", 4), ("e\n\n", 8), ("f", 8)] {
+            fd::write(into.as_fd(), text.as_bytes()).unwrap();
+            assert_eq!(batch.lines_waiting(out.as_fd()).0, whole);
+        }
+        let long = vec![b'x'; 40_000];
+        fd::write(into.as_fd(), &long).unwrap();
+        assert_eq!(batch.lines_waiting(out.as_fd()), (8, 9 + long.len()));
     }
 
     #[test]

@@ -1,304 +1,353 @@
-//! One stream of one program: from its FIFO to its log file.
+//! One stream of one program: from its FIFO to its log files.
+//!
+//! Bytes go as they come where they have a file for themselves. Where lines are changed, or a file is shared, only whole
+//! lines are taken out of the FIFO: the beginning of one waits there until it is whole, the program has ended, or it
+//! has become too long. It is in no memory that a death could reach.
 
-use std::ffi::OsStr;
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::batch::{self, Batch, Left};
-use crate::error::{Context, Reason, Result};
-use crate::sys::fifo;
+use super::batch::{self, Batch, Progress, Taken};
+use super::lines::{Piece, Style};
+use super::sink::Sink;
+use super::sinks::Sinks;
+use crate::protocol::output::Loss;
+use crate::sys::edge::EdgeSet;
+use crate::sys::poll::{Interest, PollSet};
+use crate::sys::{clock, fifo};
 
-/// How often one channel is read before the others have their turn.
-const READS_A_TURN: usize = 4;
 /// The pipe of a busy program is enlarged to this, in bytes: the most that an unprivileged user may have (pipe(7)).
 const BUSY_PIPE: i32 = 1 << 20;
 /// A read of so many bytes makes a program busy: half of what a pipe holds at first.
-const BUSY_READ: usize = 32 << 10;
+pub const BUSY_READ: usize = 32 << 10;
+/// A line of so many bytes is not waited for any longer where the pipe is large.
+const LONG_LINE: usize = batch::SIZE / 4 * 3;
 
-/// A stream on its way to a file.
+/// Which stream of which program: 0 is standard output, 1 standard error.
+pub type Name = (u32, usize);
+
+/// A stream on its way to its files.
 #[derive(Debug)]
 pub struct Channel {
-    fifo: Option<OwnedFd>,
+    name: Name,
     path: PathBuf,
-    file: Option<File>,
+    fifo: Option<OwnedFd>,
+    style: Style,
+    /// Its own file, and that of both streams.
+    sinks: Vec<u32>,
     enlarged: bool,
-    /// Bytes that could not be written.
-    lost: u64,
+    /// The beginning of a line waits in the FIFO: more has to come.
+    held: bool,
+    /// That more has come is heard of by its edge.
+    watched: bool,
+    /// What was dropped and is not said in the files yet.
+    pub lost: Loss,
 }
 
 impl Channel {
-    /// Opens a FIFO and the file that it is drained into, and says what went wrong. An empty path means no file.
-    pub fn open(fifo: &Path, file: &[u8]) -> (Channel, Option<String>) {
-        let mut channel = Channel {
+    /// The stream that is drained from the FIFO at `path`, which is not open yet.
+    pub fn new(name: Name, path: PathBuf, style: Style, sinks: Vec<u32>) -> Channel {
+        Channel {
+            name,
+            path,
             fifo: None,
-            path: OsStr::from_bytes(file).into(),
-            file: None,
+            style,
+            sinks,
             enlarged: false,
-            lost: 0,
-        };
-        let mut note = None;
-        match fifo::open(fifo) {
-            Ok(opened) => channel.fifo = Some(opened),
-            Err(e) => note = Some(format!("opening {}: {}", fifo.display(), Reason(&e))),
+            held: false,
+            watched: false,
+            lost: Loss::default(),
         }
-        if !file.is_empty() {
-            match open_log(&channel.path) {
-                Ok(opened) => channel.file = Some(opened),
-                Err(e) => {
-                    let path = channel.path.display();
-                    note = Some(format!(
-                        "opening {path}: {}; its output is dropped",
-                        Reason(&e)
-                    ));
-                }
-            }
-        }
-        (channel, note)
     }
 
-    /// Whether it is open and its file is this one; an empty path means no file.
-    pub fn goes_to(&self, file: &[u8]) -> bool {
-        let open = self.fifo.is_some() && (file.is_empty() || self.file.is_some());
-        open && self.path.as_os_str().as_bytes() == file
-    }
-
-    /// What to poll for reading.
-    pub fn fifo(&self) -> Option<BorrowedFd<'_>> {
-        self.fifo.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Moves what waits, but not so much that others would wait long.
-    pub fn drain_some(&mut self, name: (u32, usize), batch: &mut Batch) -> Option<String> {
-        let mut note = None;
-        for _ in 0..READS_A_TURN {
-            let n = self.take(name, batch, batch::SIZE);
-            if n == 0 {
-                break;
-            }
-            note = self.write(batch, n, 0).or(note);
-            if n < BUSY_READ {
-                break;
-            }
-        }
-        note
-    }
-
-    /// Moves all that waits now; what is printed meanwhile may stay behind.
-    pub fn drain_waiting(&mut self, name: (u32, usize), batch: &mut Batch) -> Option<String> {
-        let mut note = None;
-        let mut left = self.fifo().map_or(0, fifo::waiting);
-        while left > 0 {
-            let n = self.take(name, batch, batch::SIZE);
-            if n == 0 {
-                break;
-            }
-            note = self.write(batch, n, 0).or(note);
-            left = left.saturating_sub(n);
-        }
-        note
-    }
-
-    /// Writes what a log writer that was killed had taken, but for what it had written.
-    pub fn finish(&mut self, batch: &mut Batch, left: &Left) -> Option<String> {
-        let size = self
-            .file
-            .as_ref()
-            .and_then(|file| file.metadata().ok())
-            .map_or(0, |m| m.len());
-        let written = left.start.map_or(0, |start| size.saturating_sub(start));
-        let written = usize::try_from(written)
-            .unwrap_or(usize::MAX)
-            .min(left.length);
-        self.write(batch, left.length, written)
-    }
-
-    /// Opens the file anew, under its name. Where that fails it is the one before that is written to.
-    pub fn reopen(&mut self) -> Result<()> {
-        if !self.path.as_os_str().is_empty() {
-            let opened = open_log(&self.path);
-            self.file = Some(opened.doing(|| format!("opening {}", self.path.display()))?);
+    /// Opens the FIFO.
+    pub fn open(&mut self) -> io::Result<()> {
+        if self.fifo.is_none() {
+            self.fifo = Some(fifo::open(&self.path)?);
+            self.held = false;
+            self.watched = false;
         }
         Ok(())
     }
 
-    fn take(&mut self, name: (u32, usize), batch: &mut Batch, most: usize) -> usize {
-        let Some(fifo) = &self.fifo else {
+    /// Where the FIFO is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// The files that it ends in.
+    pub fn sinks(&self) -> &[u32] {
+        &self.sinks
+    }
+
+    /// The FIFO, where it is open.
+    pub fn fifo(&self) -> Option<BorrowedFd<'_>> {
+        self.fifo.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What to poll for reading; none while more of a line has to come.
+    pub fn to_poll(&self) -> Option<BorrowedFd<'_>> {
+        self.fifo().filter(|_| !self.held)
+    }
+
+    fn in_lines(&self, sinks: &Sinks) -> bool {
+        self.style.changes_lines() || self.sinks.iter().any(|number| sinks.is_shared(*number))
+    }
+
+    /// Moves one batch of what waits; how many bytes it was.
+    pub fn drain_some(&mut self, sinks: &mut Sinks, batch: &mut Batch, edges: &EdgeSet) -> usize {
+        self.held = false;
+        if !self.in_lines(sinks) {
+            return self.move_batch(batch::SIZE, false, false, sinks, batch);
+        }
+        let Some(fifo) = self.fifo.as_ref() else {
             return 0;
         };
-        let n = batch.take(fifo.as_fd(), name, most);
-        if n >= BUSY_READ && !self.enlarged {
-            self.enlarged = true;
-            let _ = fifo::grow(fifo.as_fd(), BUSY_PIPE);
-        }
-        n
-    }
-
-    /// Writes the batch, from a place in it, to the file.
-    fn write(&mut self, batch: &mut Batch, length: usize, from: usize) -> Option<String> {
-        let mut note = None;
-        if let Some(file) = &self.file {
-            if from == 0 {
-                batch.writing(file);
-            }
-            let bytes = batch.bytes(length).get(from..).unwrap_or_default();
-            note = self.append(bytes);
-        }
-        batch.done();
-        note
-    }
-
-    /// Writes to the file. What it does not take is dropped and counted: a full disk must not stop a program.
-    fn append(&mut self, bytes: &[u8]) -> Option<String> {
-        let Some(file) = &mut self.file else {
-            return None;
+        let (whole, waiting) = batch.lines_waiting(fifo.as_fd());
+        let moved = match whole {
+            0 if self.is_too_long(waiting) => self.move_batch(waiting, true, false, sinks, batch),
+            0 => 0,
+            whole => self.move_batch(whole, true, false, sinks, batch),
         };
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match file.write(rest) {
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    let before = self.lost;
-                    self.lost = before.saturating_add(rest.len() as u64);
-                    let path = self.path.display();
-                    let first = format!("writing {path}: {}; output is being dropped", Reason(&e));
-                    return (before == 0).then_some(first);
+        if moved < waiting {
+            self.hold(edges);
+        }
+        moved
+    }
+
+    /// Whether the line that has been begun cannot be waited for: the program may not be able to finish it.
+    fn is_too_long(&mut self, waiting: usize) -> bool {
+        if waiting >= BUSY_READ && !self.enlarged {
+            self.enlarge();
+        }
+        let limit = match self.enlarged {
+            true => LONG_LINE,
+            false => BUSY_READ,
+        };
+        waiting >= limit || waiting > 0 && self.is_full()
+    }
+
+    fn enlarge(&mut self) {
+        let grown = self.fifo().map(|fifo| fifo::grow(fifo, BUSY_PIPE));
+        self.enlarged = matches!(grown, Some(Ok(_)));
+    }
+
+    fn is_full(&self) -> bool {
+        let mut set = PollSet::default();
+        let write = Interest {
+            read: false,
+            write: true,
+        };
+        if let Some(fifo) = self.fifo() {
+            set.push(fifo, write, ());
+        }
+        let looked = set.wait(Some(Duration::ZERO));
+        looked.is_ok() && !set.ready().any(|(_, ready)| ready.writable)
+    }
+
+    /// Waits for more of a line without looking at what is there again and again.
+    fn hold(&mut self, edges: &EdgeSet) {
+        let Some(fifo) = self.fifo.as_ref().filter(|_| !self.watched) else {
+            self.held = self.watched;
+            return;
+        };
+        let name = u64::from(self.name.0) << 1 | u64::from(self.name.1 == 1);
+        self.watched = edges.add(fifo.as_fd(), name).is_ok();
+        self.held = self.watched;
+    }
+
+    /// Moves all that waits now, but not the beginning of a line where lines are kept together.
+    pub fn drain_lines(&mut self, sinks: &mut Sinks, batch: &mut Batch, edges: &EdgeSet) {
+        let mut left = self.fifo().map_or(0, fifo::waiting);
+        while left > 0 {
+            let moved = self.drain_some(sinks, batch, edges);
+            if moved == 0 {
+                break;
+            }
+            left = left.saturating_sub(moved);
+        }
+    }
+
+    /// Moves all that waits now; what is printed meanwhile may stay behind. `last`: the program has ended, the beginning
+    /// of a line is all that there will be of it.
+    pub fn drain(&mut self, last: bool, sinks: &mut Sinks, batch: &mut Batch) {
+        let in_lines = self.in_lines(sinks);
+        let mut left = self.fifo().map_or(0, fifo::waiting);
+        while left > 0 {
+            let Some(fifo) = self.fifo.as_ref() else {
+                break;
+            };
+            let (whole, waiting) = match in_lines {
+                true => batch.lines_waiting(fifo.as_fd()),
+                false => (batch::SIZE, batch::SIZE),
+            };
+            let moved = match whole {
+                0 => self.move_batch(waiting, in_lines, last, sinks, batch),
+                whole => self.move_batch(whole, in_lines, false, sinks, batch),
+            };
+            if moved == 0 {
+                break;
+            }
+            left = left.saturating_sub(moved);
+        }
+        self.held = false;
+        if last {
+            for number in &self.sinks {
+                if let Some(sink) = sinks.get(*number).filter(|_| in_lines) {
+                    sink.end_line_of(self.name);
                 }
             }
         }
-        let lost = std::mem::take(&mut self.lost);
-        let path = self.path.display();
-        (lost > 0).then(|| format!("writing {path} again; {lost} bytes were dropped"))
-    }
-}
-
-/// Empties the log file of this name, where there is one. A FIFO or a device has nothing that could be taken back.
-pub fn empty(file: &[u8]) -> Result<()> {
-    let path = Path::new(OsStr::from_bytes(file));
-    if !path.is_file() {
-        return Ok(());
-    }
-    let mut options = File::options();
-    options.write(true).custom_flags(libc::O_NONBLOCK);
-    let emptied = options.open(path).and_then(|file| file.set_len(0));
-    emptied.doing(|| format!("emptying {}", path.display()))
-}
-
-/// Opens a log file for appending, mode 0600, making missing folders; a FIFO in its place must not block.
-fn open_log(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    match options.open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().unwrap_or(path);
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-            options.open(path)
-        }
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::logger::batch::tests::Scratch;
-    use crate::sys::fd;
-
-    const NAME: (u32, usize) = (1, 0);
-
-    fn scene(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("rpm-channel-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        fifo::make(&folder.join("out")).unwrap();
-        folder
     }
 
-    #[test]
-    fn what_is_printed_is_in_the_file() {
-        let folder = scene("file");
-        let log = folder.join("new/folder/out.log");
-        let (mut channel, note) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
-        assert_eq!(note, None);
-        let program = fifo::open(&folder.join("out")).unwrap();
-        let mut scratch = Scratch::new();
-        let batch = scratch.batch();
-        for text in ["one\n", "two\n", "a line that is longer than the buffer\n"] {
-            fd::write(program.as_fd(), text.as_bytes()).unwrap();
-        }
-        assert_eq!(channel.drain_waiting(NAME, batch), None);
-        fd::write(program.as_fd(), b"three").unwrap();
-        assert_eq!(channel.drain_some(NAME, batch), None);
-        let text = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(
-            text,
-            "one\ntwo\na line that is longer than the buffer\nthree"
-        );
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_dropped_and_said_once() {
-        let folder = scene("full");
-        let (mut channel, note) = Channel::open(&folder.join("out"), b"/dev/full");
-        assert_eq!(note, None);
-        let program = fifo::open(&folder.join("out")).unwrap();
-        let mut scratch = Scratch::new();
-        let batch = scratch.batch();
-        let mut print = || {
-            fd::write(program.as_fd(), b"x").unwrap();
-            channel.drain_waiting(NAME, batch)
+    fn move_batch(
+        &mut self,
+        length: usize,
+        in_lines: bool,
+        last: bool,
+        sinks: &mut Sinks,
+        batch: &mut Batch,
+    ) -> usize {
+        let Some(fifo) = &self.fifo else {
+            return 0;
         };
-        assert!(
-            print()
-                .unwrap()
-                .contains("No space left on device; output is being dropped")
-        );
-        assert_eq!(print(), None);
-        std::fs::remove_dir_all(&folder).unwrap();
+        let wanted = Taken {
+            channel: self.name,
+            length,
+            time: clock::wall_ms(),
+            last,
+            in_lines,
+        };
+        let Some(taken) = batch.take(fifo.as_fd(), wanted) else {
+            return 0;
+        };
+        if taken.length >= BUSY_READ && !self.enlarged {
+            self.enlarge();
+        }
+        self.write(&taken, None, sinks, batch);
+        taken.length
     }
 
-    #[test]
-    fn what_was_begun_to_be_written_is_finished() {
-        let folder = scene("finish");
-        let log = folder.join("out.log");
-        let (mut channel, _) = Channel::open(&folder.join("out"), log.as_os_str().as_bytes());
-        let program = fifo::open(&folder.join("out")).unwrap();
-        let mut scratch = Scratch::new();
-        let batch = scratch.batch();
-        fd::write(program.as_fd(), b"abcdef").unwrap();
-        std::fs::write(&log, "before ").unwrap();
-        let n = channel.take(NAME, batch, batch::SIZE);
-        batch.writing(channel.file.as_ref().unwrap());
-        channel.append(&batch.bytes(n)[..2]);
-        let left = batch.left().unwrap();
-        assert_eq!(channel.finish(batch, &left), None);
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), "before abcdef");
-        assert!(batch.left().is_none());
-        std::fs::remove_dir_all(&folder).unwrap();
+    /// Writes a batch to the files, or the rest of one that another log writer has begun.
+    pub fn write(
+        &mut self,
+        taken: &Taken,
+        begun: Option<Progress>,
+        sinks: &mut Sinks,
+        batch: &Batch,
+    ) {
+        let whole = Piece {
+            bytes: batch.bytes(taken.length),
+            time: taken.time,
+            in_lines: taken.in_lines,
+            last: taken.last,
+            continues: false,
+        };
+        let name = self.name;
+        let mut dropped = 0;
+        for (which, number) in self.sinks.iter().enumerate() {
+            let here = begun.filter(|begun| begun.which == which);
+            if begun.is_some_and(|begun| begun.which > which) {
+                continue;
+            }
+            let Some(sink) = ready(&self.style, &whole, *number, sinks) else {
+                let mut length = 0;
+                self.style
+                    .write(&whole, 0, &mut |bytes| length += bytes.len() as u64);
+                if let Some(sink) = sinks.get(*number) {
+                    sink.lose(length);
+                }
+                dropped += length;
+                continue;
+            };
+            if taken.in_lines && here.is_none() {
+                sink.begin_line(name);
+            }
+            let from = here.map_or(0, |begun| sink.written(&begun));
+            let continues = here.map_or(sink.has_line_of(name), |begun| begun.continues);
+            let mut progress = sink.progress(which, continues, from);
+            batch.writing(&progress);
+            let piece = Piece { continues, ..whole };
+            self.style.write(&piece, from, &mut |bytes| {
+                dropped += sink.put(name, bytes, &mut progress, batch);
+            });
+        }
+        batch.done();
+        self.count(dropped, sinks);
     }
 
-    #[test]
-    fn a_stream_without_a_file_is_drained_all_the_same() {
-        let folder = scene("none");
-        let (mut channel, note) = Channel::open(&folder.join("out"), b"");
-        assert_eq!(note, None);
-        let program = fifo::open(&folder.join("out")).unwrap();
-        fd::write(program.as_fd(), b"x").unwrap();
-        assert_eq!(channel.drain_waiting(NAME, Scratch::new().batch()), None);
-        assert_eq!(fifo::waiting(program.as_fd()), 0);
-        std::fs::remove_dir_all(&folder).unwrap();
+    /// Counts what was dropped; none is left of it once all files say so.
+    fn count(&mut self, dropped: u64, sinks: &mut Sinks) {
+        if dropped > 0 {
+            let now = clock::wall_ms();
+            if self.lost.bytes == 0 {
+                self.lost.first = now;
+            }
+            self.lost.bytes += dropped;
+            self.lost.last = now;
+        } else if self.lost.bytes > 0 {
+            let mut files = self
+                .sinks
+                .iter()
+                .filter_map(|number| sinks.get(*number).map(|s| s.lost()));
+            if files.all(|lost| lost.bytes == 0) {
+                self.lost = Loss::default();
+            }
+        }
     }
+
+    /// What a log writer before this one has dropped.
+    pub fn has_lost(&mut self, lost: Loss, sinks: &mut Sinks) {
+        self.lost = lost;
+        if let Some(sink) = self.sinks.first().and_then(|number| sinks.get(*number)) {
+            sink.add_lost(lost);
+        }
+    }
+}
+
+/// The file, once it is open and says what is missing in it; none where it takes nothing.
+fn ready<'s>(
+    style: &Style,
+    piece: &Piece,
+    number: u32,
+    sinks: &'s mut Sinks,
+) -> Option<&'s mut Sink> {
+    let sink = sinks.ready(number)?;
+    let lost = sink.lost();
+    if lost.bytes > 0 {
+        let text = notice(&lost, sink.why());
+        let said = Piece {
+            bytes: text.as_bytes(),
+            in_lines: true,
+            continues: false,
+            ..*piece
+        };
+        let mut line = Vec::new();
+        if !sink.is_at_line_end() {
+            line.push(b'\n');
+        }
+        style.write(&said, 0, &mut |bytes| line.extend_from_slice(bytes));
+        if !sink.write_line(&line) {
+            return None;
+        }
+        sink.has_said();
+    }
+    Some(sink)
+}
+
+/// The line that says what is missing in a file.
+fn notice(lost: &Loss, why: &str) -> String {
+    let (bytes, first, last) = (
+        lost.bytes,
+        clock::local_time(lost.first),
+        clock::local_time(lost.last),
+    );
+    let why = if why.is_empty() {
+        ""
+    } else {
+        &[": ", why].concat()
+    };
+    format!("rpm: {bytes} bytes are missing here, from {first} to {last}{why}\n")
 }

@@ -6,7 +6,6 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::journal::Journal;
 use crate::app::life::Exit;
 use crate::app::value::Bytes;
 use crate::error::Reason;
@@ -95,7 +94,7 @@ impl Keeper {
     }
 
     /// No supervisor is connected: has the one that was there ended, another is started.
-    pub fn look(&mut self, home: &Home, journal: &mut Journal) {
+    pub fn look(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if let Some(watched) = &self.supervisor {
             if watched.lives() {
                 return;
@@ -113,11 +112,11 @@ impl Keeper {
         }
         if self.again.is_some_and(|at| at <= clock::monotonic_ms()) {
             self.again = None;
-            self.resume(home, journal);
+            self.resume(home, note);
         }
     }
 
-    fn resume(&mut self, home: &Home, journal: &mut Journal) {
+    fn resume(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if self.program.is_empty() {
             return;
         }
@@ -125,19 +124,18 @@ impl Keeper {
         self.deaths.retain(|at| now.saturating_sub(*at) < WITHIN);
         self.deaths.push_back(now);
         if self.deaths.len() > DEATHS {
-            self.give_up(home, journal);
+            self.give_up(home, note);
             return;
         }
         let program = String::from_utf8_lossy(&self.program);
-        journal.note(format_args!("the supervisor has died; executing {program}"));
+        note(&format!("the supervisor has died; executing {program}"));
         match self.execute(home) {
             Ok(pid) => self.supervisor = Some(Watched::new(pid, true)),
             Err(e) => {
-                journal.note(format_args!("making a process: {}", Reason(&e)));
+                note(&format!("making a process: {}", Reason(&e)));
                 self.again = Some(now + TRY_AGAIN);
             }
         }
-        journal.flush();
     }
 
     /// Executes the program; the one that this process came from where it is not there any more.
@@ -152,14 +150,13 @@ impl Keeper {
         reexec::start(&ways, &env)
     }
 
-    fn give_up(&mut self, home: &Home, journal: &mut Journal) {
+    fn give_up(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         let sentence = format!(
             "the daemon died {DEATHS} times within {} s and was not started again; {} says more",
             WITHIN / 1000,
             home.daemon_log().display()
         );
-        journal.note("the supervisor dies again and again: not starting another; programs run on");
-        journal.flush();
+        note("the supervisor dies again and again: not starting another; programs run on");
         let _ = std::fs::write(home.gave_up(), format!("{sentence}\n"));
     }
 }

@@ -6,33 +6,43 @@
 
 mod batch;
 mod channel;
-pub mod journal;
+mod file;
 mod keeper;
+mod lines;
+mod orders;
+mod reports;
+mod rotation;
+mod sink;
+mod sinks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use batch::Batch;
-use channel::Channel;
-use journal::Journal;
+use batch::{Progress, Taken};
+use channel::{BUSY_READ, Channel, Name};
 use keeper::Keeper;
+use orders::Late;
+use sinks::Sinks;
 
+use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
 use crate::app::value::Bytes;
+use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
-use crate::protocol::line::Line;
-use crate::protocol::link::{LINK_VERSION, Order, Report, Upkeep};
+use crate::protocol::link::{LINK_VERSION, Report};
+use crate::protocol::output::Output;
+use crate::sys::edge::EdgeSet;
 use crate::sys::lock::Lock;
-use crate::sys::passing::{self, Outbox};
+use crate::sys::passing::Outbox;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{daemonize, fd, socket, user};
+use crate::sys::{clock, daemonize, fd, socket, user};
 
 /// The log writer's state.
 struct Writer<'a> {
@@ -43,9 +53,16 @@ struct Writer<'a> {
     /// The supervisor, where one is connected.
     link: Option<Link>,
     keeper: Keeper,
-    journal: Journal,
+    /// The log files, that of the daemons among them.
+    sinks: Sinks,
+    /// The number of that one.
+    journal: u32,
     /// Standard output and standard error of each program.
     channels: BTreeMap<u32, [Channel; 2]>,
+    /// Where their output goes.
+    outputs: BTreeMap<u32, Output>,
+    /// Those in whose FIFO the beginning of a line waits.
+    edges: EdgeSet,
     /// What is kept for the next supervisor.
     kept: BTreeMap<Bytes, OwnedFd>,
     /// Programs that the supervisor has not named since it came.
@@ -53,7 +70,15 @@ struct Writer<'a> {
     /// What is moved goes through here, whoever wrote it.
     batch: &'a mut Batch,
     /// What the last log writer had begun. Its program is the first that is opened.
-    inherited: Option<batch::Left>,
+    inherited: Option<(Taken, Option<Progress>)>,
+    /// Files that are set aside when the line that they end with is whole.
+    late: Vec<Late>,
+    /// Those that the order with this token has set aside.
+    rotated: (u64, Vec<PathBuf>),
+    /// Streams of which more was dropped than the supervisor knows, and when it is told. ms
+    losing: BTreeMap<Name, u64>,
+    /// When FIFOs that could not be opened are tried again. ms
+    fifos_again: Option<u64>,
     ending: bool,
 }
 
@@ -72,27 +97,43 @@ enum Token {
     Listener,
     Link,
     Supervisor,
-    Channel(u32, usize),
+    Edges,
+    Channel(Name),
 }
 
 /// Serves the supervisors that connect to `listener`; for a process that has just been forked by the first.
 pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::PIPE] {
+    for signal in [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::PIPE,
+        Signal::XFSZ,
+    ] {
         signal::ignore(signal);
     }
     fd::close_all_except(&[listener.as_raw_fd()]);
     daemonize::set_process_name(c"rpmd-log");
-    if batch.prepare().is_err() {
+    let (Ok(()), Ok(edges)) = (batch.prepare(), EdgeSet::new()) else {
         // No descriptors: the supervisor will try again.
-        daemonize::exit_now(1);
-    }
+        daemonize::exit_now(1)
+    };
     let place = file_number(&home.log_socket());
     let _turn = wait_for_turn(&home);
     let inherited = batch.left();
+    let mut sinks = Sinks::default();
+    let journal = sinks.acquire(home.daemon_log(), LOG_MAX_SIZE, LOG_MAX_FILES);
     let mut writer = Writer {
-        journal: Journal::open(&home, "rpmd-log", false),
+        sinks,
+        journal,
+        edges,
+        late: Vec::new(),
+        rotated: (0, Vec::new()),
+        outputs: BTreeMap::new(),
+        losing: BTreeMap::new(),
+        fifos_again: None,
         place,
         home,
         listener,
@@ -114,6 +155,12 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     daemonize::exit_now(0)
 }
 
+/// How many batches of busy streams are moved in one turn, where these are few.
+const BATCHES_A_TURN: usize = 4;
+/// How often the supervisor is told of more that was dropped. ms
+const TELL_AGAIN: u64 = 1000;
+/// How long until a FIFO that could not be opened is tried again. ms
+const FIFO_AGAIN: u64 = 1000;
 /// How often the place is looked at where the next supervisor looks for this log writer, while there is none.
 const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
 /// How often a log writer that waits for its turn looks whether it has come.
@@ -153,36 +200,36 @@ impl Writer<'_> {
         if let Some(supervisor) = self.keeper.fd().filter(|_| self.link.is_none()) {
             set.push(supervisor, Interest::READ, Token::Supervisor);
         }
+        set.push(self.edges.fd(), Interest::READ, Token::Edges);
         for (id, pair) in &self.channels {
             for (which, channel) in pair.iter().enumerate() {
-                if let Some(fifo) = channel.fifo() {
-                    set.push(fifo, Interest::READ, Token::Channel(*id, which));
+                if let Some(fifo) = channel.to_poll() {
+                    set.push(fifo, Interest::READ, Token::Channel((*id, which)));
                 }
             }
         }
-        let timeout = match &self.link {
-            Some(_) => None,
-            None => Some(
-                self.keeper
-                    .timeout()
-                    .unwrap_or(LOOK_AT_PLACE)
-                    .min(LOOK_AT_PLACE),
-            ),
-        };
-        if set.wait(timeout).is_err() {
+        if set.wait(self.timeout()).is_err() {
             return;
         }
         // Before any output, even where poll(2) had looked at the link too early: what a program prints may follow an
         // order about it.
         self.receive();
         let mut comes = false;
+        let mut ready = Vec::new();
         for (token, _) in set.ready() {
             match token {
                 Token::Listener => comes = true,
                 Token::Link | Token::Supervisor => {}
-                Token::Channel(id, which) => self.drain_some(id, which),
+                Token::Edges => {
+                    let names = self.edges.changed().into_iter();
+                    let name =
+                        |name: u64| (u32::try_from(name >> 1).ok(), usize::from(name & 1 == 1));
+                    ready.extend(names.map(name).filter_map(|(id, which)| Some((id?, which))));
+                }
+                Token::Channel(name) => ready.push(name),
             }
         }
+        self.drain_ready(ready);
         self.keeper.reap();
         // After what the last supervisor has said before it left.
         if comes {
@@ -190,9 +237,53 @@ impl Writer<'_> {
         }
         if self.link.is_none() && !self.ending {
             self.keep_place();
-            self.keeper.look(&self.home, &mut self.journal);
+            let (sinks, journal) = (&mut self.sinks, self.journal);
+            self.keeper.look(&self.home, &mut |text| {
+                reports::journal(sinks, journal, text)
+            });
         }
+        self.see_to_late();
+        self.see_to_fifos();
+        self.pass_notes_on();
+        self.tell_losses();
         self.flush();
+    }
+
+    /// How long to wait at most.
+    fn timeout(&self) -> Option<Duration> {
+        let alone = self.link.is_none().then(|| {
+            let keeper = self.keeper.timeout().unwrap_or(LOOK_AT_PLACE);
+            keeper.min(LOOK_AT_PLACE)
+        });
+        let late = self.late.iter().map(|late| late.deadline);
+        let at = late
+            .chain(
+                self.losing
+                    .values()
+                    .copied()
+                    .filter(|_| self.link.is_some()),
+            )
+            .chain(self.fifos_again)
+            .min();
+        let deadline = at.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));
+        alone.into_iter().chain(deadline).min()
+    }
+
+    /// Gives each stream that has something its turn, then those more that have much, unless they are many: nobody waits
+    /// long for one who floods.
+    fn drain_ready(&mut self, ready: Vec<Name>) {
+        let mut busy = Vec::new();
+        for name in ready {
+            if self.drain_some(name) >= BUSY_READ {
+                busy.push(name);
+            }
+        }
+        let more = BATCHES_A_TURN.checked_div(busy.len()).unwrap_or(0);
+        for _ in 1..more {
+            for name in &busy {
+                self.drain_some(*name);
+            }
+        }
     }
 
     /// Sees that the next supervisor will find this log writer, and leaves where it would find another one.
@@ -203,9 +294,7 @@ impl Writer<'_> {
             return;
         }
         if found.is_some() && socket::connect_now(&path).is_ok() {
-            self.journal
-                .note("there is another log writer: leaving the programs to it");
-            self.journal.flush();
+            self.journal("there is another log writer: leaving the programs to it");
             self.ending = true;
             return;
         }
@@ -243,177 +332,87 @@ impl Writer<'_> {
         self.report(&Report::Recovered);
     }
 
-    fn drain_some(&mut self, id: u32, which: usize) {
-        let channel = self
-            .channels
-            .get_mut(&id)
-            .and_then(|pair| pair.get_mut(which));
-        let note = channel.and_then(|c| c.drain_some((id, which), self.batch));
-        self.note(note);
+    fn channel(&mut self, name: Name) -> Option<&mut Channel> {
+        let pair = self.channels.get_mut(&name.0);
+        pair.and_then(|pair| pair.get_mut(name.1))
     }
 
-    fn drain(&mut self, id: u32) {
+    /// Does something with a stream and the files, then sees what was dropped.
+    fn with<T>(
+        &mut self,
+        name: Name,
+        act: impl FnOnce(&mut Channel, &mut Sinks, &mut Batch, &EdgeSet) -> T,
+    ) -> Option<T> {
+        let pair = self.channels.get_mut(&name.0);
+        let channel = pair.and_then(|pair| pair.get_mut(name.1))?;
+        let before = channel.lost;
+        let done = act(channel, &mut self.sinks, self.batch, &self.edges);
+        if channel.lost != before {
+            let now = clock::monotonic_ms();
+            let first = before.bytes == 0 || channel.lost.bytes == 0;
+            let at = self.losing.entry(name).or_insert(now + TELL_AGAIN);
+            if first {
+                *at = now;
+            }
+        }
+        Some(done)
+    }
+
+    fn drain_some(&mut self, name: Name) -> usize {
+        let moved = self.with(name, |channel, sinks, batch, edges| {
+            channel.drain_some(sinks, batch, edges)
+        });
+        moved.unwrap_or(0)
+    }
+
+    /// Moves all that waits of a program. `last`: it has ended.
+    fn drain(&mut self, id: u32, last: bool) {
         for which in 0..2 {
-            let channel = self
-                .channels
-                .get_mut(&id)
-                .and_then(|pair| pair.get_mut(which));
-            let note = channel.and_then(|c| c.drain_waiting((id, which), self.batch));
-            self.note(note);
+            self.with((id, which), |channel, sinks, batch, _| {
+                channel.drain(last, sinks, batch);
+            });
         }
     }
 
     fn drain_all(&mut self) {
         let ids: Vec<u32> = self.channels.keys().copied().collect();
         for id in ids {
-            self.drain(id);
+            self.drain(id, true);
         }
     }
 
-    /// Takes all that the supervisor has said.
-    fn receive(&mut self) {
-        let mut orders = Vec::new();
-        let mut buffer = [0; 16 << 10];
-        while let Some(link) = &mut self.link {
-            match passing::receive(&link.stream, &mut buffer, &mut link.fds) {
-                Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => self.link = None,
+    /// Opens FIFOs that could not be opened.
+    fn see_to_fifos(&mut self) {
+        if self
+            .fifos_again
+            .is_some_and(|at| at <= clock::monotonic_ms())
+        {
+            self.fifos_again = None;
+            let ids: Vec<u32> = self.channels.keys().copied().collect();
+            for id in ids {
+                self.open_fifos(id, false);
             }
-            if let Some(link) = &mut self.link {
-                while let Ok(Some(line)) = link.input.next_line() {
-                    let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
-                    if let Some(Order::Keep { name }) = order {
-                        if let Some(fd) = link.fds.pop_front() {
-                            self.kept.insert(name, fd);
-                        }
-                    } else {
-                        orders.extend(order);
-                    }
+        }
+    }
+
+    fn open_fifos(&mut self, id: u32, first: bool) {
+        for which in 0..2 {
+            let mut opened = self.channel((id, which)).map_or(Ok(()), Channel::open);
+            while matches!(&opened, Err(e) if e.raw_os_error() == Some(libc::EMFILE)) {
+                if !self.sinks.close_one() {
+                    break;
                 }
+                opened = self.channel((id, which)).map_or(Ok(()), Channel::open);
             }
-        }
-        for order in orders {
-            self.carry_out(order);
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::Attach { program, limits } => self.keeper.set_program(program, limits),
-            Order::Complete => {
-                for id in std::mem::take(&mut self.unnamed) {
-                    self.channels.remove(&id);
+            if let Err(e) = opened {
+                let path = self.channel((id, which)).map(|c| c.path().to_owned());
+                if let Some(path) = path.filter(|_| first) {
+                    let why = Reason(&e);
+                    self.note(format_args!("opening {}: {why}", path.display()));
                 }
+                self.fifos_again
+                    .get_or_insert(clock::monotonic_ms() + FIFO_AGAIN);
             }
-            Order::Open { id, output, .. } => self.open(id, &output.out, &output.err),
-            Order::Close { id } => {
-                self.channels.remove(&id);
-            }
-            Order::Drain { ids, token } => {
-                for id in ids {
-                    self.drain(id);
-                }
-                let failure = None;
-                self.report(&Report::Done { token, failure });
-            }
-            Order::Upkeep {
-                what,
-                id,
-                output,
-                token,
-            } => {
-                self.drain(id);
-                let done = match what {
-                    Upkeep::Flush => [&output.out, &output.err]
-                        .into_iter()
-                        .try_for_each(|f| channel::empty(f)),
-                    Upkeep::Rotate | Upkeep::Reopen => {
-                        let mut pair = self.channels.get_mut(&id).into_iter().flatten();
-                        pair.try_for_each(Channel::reopen)
-                    }
-                };
-                let failure = done.err().map(|why| why.to_string());
-                self.report(&Report::Done { token, failure });
-            }
-            // Taken where its descriptor is.
-            Order::Keep { .. } => {}
-            Order::Drop { name } => {
-                self.kept.remove(&name);
-            }
-            Order::Bye => self.ending = true,
-        }
-    }
-
-    fn open(&mut self, id: u32, out: &Bytes, err: &Bytes) {
-        self.unnamed.remove(&id);
-        let pairs = self
-            .channels
-            .get(&id)
-            .map(|pair| pair.iter().zip([out, err]));
-        if pairs.is_some_and(|mut pairs| pairs.all(|(channel, file)| channel.goes_to(file))) {
-            return;
-        }
-        let records = self.home.records(id);
-        let pairs = [(records.out(), out), (records.err(), err)];
-        let opened = pairs.map(|(fifo, file)| Channel::open(&fifo, file));
-        let mut notes = Vec::new();
-        let channels = opened.map(|(channel, note)| {
-            notes.extend(note);
-            channel
-        });
-        self.channels.insert(id, channels);
-        self.finish(id);
-        for note in notes {
-            self.note(Some(note));
-        }
-    }
-
-    /// Finishes what a log writer before this one had begun for a program, before anything else of it is written.
-    fn finish(&mut self, id: u32) {
-        let Some(left) = self.inherited.take() else {
-            return;
-        };
-        if left.channel.0 != id {
-            // Its program has been forgotten meanwhile.
-            self.batch.done();
-            return;
-        }
-        let channel = self
-            .channels
-            .get_mut(&id)
-            .and_then(|pair| pair.get_mut(left.channel.1));
-        let note = channel.and_then(|c| c.finish(self.batch, &left));
-        self.note(note);
-    }
-
-    /// What belongs into the daemons' log: by way of the supervisor, so that its lines stand in their order.
-    fn note(&mut self, text: Option<String>) {
-        let Some(text) = text else { return };
-        match self.link {
-            Some(_) => self.report(&Report::Note { text }),
-            None => {
-                self.journal.note(text);
-                self.journal.flush();
-            }
-        }
-    }
-
-    fn report(&mut self, report: &Report) {
-        self.report_with(report, None);
-    }
-
-    fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
-        if let Some(link) = &mut self.link {
-            link.output.push(report.to_line().to_bytes(), fd);
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some(link) = &mut self.link {
-            // A broken connection is heard of by its end.
-            let _ = link.output.flush(&link.stream);
         }
     }
 }

@@ -6,95 +6,12 @@
 //! (`kept`), then says that these were all (`recovered`).
 
 use super::line::Line;
-use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
-use crate::app::value::{Bytes, LogType};
+use super::output::{Loss, Output};
+use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
 pub const LINK_VERSION: u32 = 4;
-
-/// Where the output of a program goes, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// The file of its standard output; an empty path means no file, here and below.
-    pub out: Bytes,
-    /// The file of its standard error.
-    pub err: Bytes,
-    /// The file of both.
-    pub both: Bytes,
-    /// What the program is called.
-    pub name: String,
-    /// The form of date and time before each line; empty: none.
-    pub date_format: String,
-    /// What the lines of the files are.
-    pub log_type: LogType,
-    /// How large a file may become, in bytes; 0: as large as it likes.
-    pub max_size: u64,
-    /// How many older files are kept.
-    pub max_files: u32,
-}
-
-impl Output {
-    /// The output of a program that has no settings for it.
-    pub fn new(name: &str, out: &[u8], err: &[u8]) -> Output {
-        Output {
-            out: out.to_vec(),
-            err: err.to_vec(),
-            both: Bytes::new(),
-            name: name.to_owned(),
-            date_format: String::new(),
-            log_type: LogType::Raw,
-            max_size: LOG_MAX_SIZE,
-            max_files: LOG_MAX_FILES,
-        }
-    }
-
-    /// Adds the fields to a line; what is as it is most often is left out.
-    fn put(&self, line: Line) -> Line {
-        let mut line = line.with("name", &self.name).with("out", &self.out);
-        line.push("err", &self.err);
-        if !self.both.is_empty() {
-            line.push("both", &self.both);
-        }
-        if !self.date_format.is_empty() {
-            line.push("date_format", &self.date_format);
-        }
-        if self.log_type != LogType::Raw {
-            line.push("log_type", self.log_type.word());
-        }
-        if self.max_size != LOG_MAX_SIZE {
-            line.push("max_size", self.max_size.to_string());
-        }
-        if self.max_files != LOG_MAX_FILES {
-            line.push_number("max_files", self.max_files);
-        }
-        line
-    }
-
-    /// Takes the fields of a line.
-    fn of(line: &Line) -> Option<Output> {
-        let mut output = Output::new(line.text("name")?, line.get("out")?, line.get("err")?);
-        output.both = line.get("both").unwrap_or_default().to_vec();
-        output.date_format = line.text("date_format").unwrap_or_default().to_owned();
-        if line.get("log_type").is_some() {
-            output.log_type = LogType::Json;
-        }
-        output.max_size = line.number("max_size").unwrap_or(LOG_MAX_SIZE);
-        output.max_files = line.number("max_files").unwrap_or(LOG_MAX_FILES);
-        Some(output)
-    }
-}
-
-/// Output that could not be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Loss {
-    /// How much of it, in bytes.
-    pub bytes: u64,
-    /// When the first of it was dropped, ms since the epoch.
-    pub first: u64,
-    /// When the last of it was dropped, ms since the epoch.
-    pub last: u64,
-}
 
 /// What is done to log files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +67,16 @@ pub enum Order {
     Close {
         /// The program.
         id: u32,
+    },
+    /// A program has ended: what it has begun to print is not finished by the next one that bears its number.
+    Ended {
+        /// The program.
+        id: u32,
+    },
+    /// Write this into the daemons' log.
+    Note {
+        /// Whole lines.
+        lines: Bytes,
     },
     /// Keep the descriptor that comes with this order for the next supervisor.
     Keep {
@@ -224,22 +151,6 @@ pub enum Report {
 /// The keys of what was lost of standard output and standard error.
 const LOST: [&str; 2] = ["lost_out", "lost_err"];
 
-impl Loss {
-    fn to_text(self) -> String {
-        format!("{}:{}:{}", self.bytes, self.first, self.last)
-    }
-
-    fn read(text: &str) -> Option<Loss> {
-        let mut numbers = text.splitn(3, ':').map(|number| number.parse().ok());
-        let mut next = || numbers.next().flatten();
-        Some(Loss {
-            bytes: next()?,
-            first: next()?,
-            last: next()?,
-        })
-    }
-}
-
 impl Order {
     /// The order as a line.
     pub fn to_line(&self) -> Line {
@@ -264,6 +175,12 @@ impl Order {
                 line.push_number("id", *id);
                 line
             }
+            Order::Ended { id } => {
+                let mut line = Line::new("ended");
+                line.push_number("id", *id);
+                line
+            }
+            Order::Note { lines } => Line::new("note").with("lines", lines),
             Order::Drain { ids, token } => {
                 let mut line = Line::new("drain").with("token", token.to_string());
                 for id in ids {
@@ -302,6 +219,10 @@ impl Order {
                 lost: LOST.map(|key| line.text(key).and_then(Loss::read).unwrap_or_default()),
             }),
             "close" => Some(Order::Close { id: id? }),
+            "ended" => Some(Order::Ended { id: id? }),
+            "note" => Some(Order::Note {
+                lines: line.get("lines")?.to_vec(),
+            }),
             "drain" => {
                 let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
                 Some(Order::Drain {
@@ -380,6 +301,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::value::LogType;
 
     #[test]
     fn every_order_and_report_comes_back() {
@@ -414,6 +336,10 @@ mod tests {
                 lost: [Loss::default(), loss],
             },
             Order::Close { id: 3 },
+            Order::Ended { id: 3 },
+            Order::Note {
+                lines: b"a\nb\n".to_vec(),
+            },
             Order::Drain {
                 ids: vec![3, 5],
                 token: u64::MAX,

@@ -7,6 +7,7 @@ pub mod buffer;
 pub mod line;
 pub mod link;
 pub mod node;
+pub mod output;
 pub mod process;
 pub mod reply;
 pub mod request;

@@ -10,7 +10,8 @@ use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
 use crate::error::Reason;
-use crate::protocol::link::{Order, Output};
+use crate::protocol::link::Order;
+use crate::protocol::output::Output;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::signal::Signal;
@@ -269,6 +270,9 @@ impl Supervisor {
             program.ended = program.run;
         }
         self.close_channel(id);
+        // Before the next run prints anything.
+        self.log.order(&Order::Ended { id });
+        self.log.flush();
         if let Some(program) = self.programs.get_mut(&id) {
             if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));

@@ -10,7 +10,8 @@ use crate::logger::{self, Batch};
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
-use crate::protocol::link::{LINK_VERSION, Loss, Order, Report};
+use crate::protocol::link::{LINK_VERSION, Order, Report};
+use crate::protocol::output::Loss;
 use crate::sys::daemonize::{Fork, fork};
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
@@ -26,6 +27,8 @@ pub struct LogLink {
     found: bool,
     /// It is not the right one, and is asked to leave.
     replaced: bool,
+    /// It was told to end.
+    leaving: bool,
     /// What outlives a log writer that is killed.
     batch: Option<Batch>,
     input: LineBuffer,
@@ -83,6 +86,7 @@ impl LogLink {
         self.greeted = false;
         self.recovered = false;
         self.replaced = false;
+        self.leaving = false;
         self.end = Some(end);
         self.order(&Order::Attach {
             program: program.clone(),
@@ -135,7 +139,13 @@ impl LogLink {
 
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
+        self.leaving |= *order == Order::Bye;
         self.order_with(order, None);
+    }
+
+    /// Whether lines for the daemons' log can be given to it: it understands them, and takes what it is told.
+    pub fn takes_notes(&self, most: usize) -> bool {
+        self.greeted && !self.replaced && !self.leaving && self.output.len() < most
     }
 
     /// Says something that comes with a descriptor.
@@ -256,11 +266,11 @@ impl LogLink {
     }
 
     /// The program that the last log writer was at work on, where it has left something.
-    pub fn unfinished(&mut self) -> Option<u32> {
+    pub fn unfinished(&self) -> Option<u32> {
         self.batch
-            .as_mut()
+            .as_ref()
             .and_then(Batch::left)
-            .map(|left| left.channel.0)
+            .map(|(left, _)| left.channel.0)
     }
 
     /// Forgets a log writer that has gone.

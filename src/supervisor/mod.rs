@@ -9,6 +9,7 @@ mod connection;
 mod ending;
 mod handover;
 mod init;
+mod journal;
 mod lifecycle;
 mod limits;
 mod log_link;

@@ -12,9 +12,10 @@ use super::limits::Limits;
 use crate::app::command::{Command, DEFAULT_PATH};
 use crate::app::life::{Life, Policy, Want};
 use crate::app::spec::{Spec, name_of};
+use crate::app::value::LogType;
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
-use crate::protocol::link::Loss;
+use crate::protocol::output::Loss;
 use crate::protocol::process::Process;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
@@ -231,6 +232,13 @@ impl Program {
         }
     }
 
+    /// Whether both streams end in the same files and nothing tells them apart there: then they are one pipe, and what
+    /// is printed stands in the order in which it was.
+    fn is_one_stream(&self, home: &Home) -> bool {
+        self.spec.log_type == LogType::Raw
+            && self.log_file(home, Stream::Out) == self.log_file(home, Stream::Err)
+    }
+
     /// The path with the number of the program before its ending.
     fn numbered(&self, path: PathBuf) -> PathBuf {
         let Some(stem) = path.file_stem() else {
@@ -279,7 +287,10 @@ impl Program {
             cwd: CString::new(self.spec.cwd.as_slice())?,
             umask: self.spec.umask.0,
             stdout: c_path(&records.out())?,
-            stderr: c_path(&records.err())?,
+            stderr: c_path(&match self.is_one_stream(home) {
+                true => records.out(),
+                false => records.err(),
+            })?,
             record: c_path(&records.pid())?,
             run: self.run,
             pid_file: Some(c_path(&self.pid_file(home))?),

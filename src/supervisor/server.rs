@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::init::Init;
+use super::journal::Journal;
 use super::limits::Limits;
 use super::log_link::LogLink;
 use super::program::Program;
@@ -24,7 +25,6 @@ use super::timers::{Timer, Timers};
 use super::update::Update;
 use crate::app::life::Event;
 use crate::app::value::Bytes;
-use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::protocol::link::Order;
 use crate::sys::lock::Lock;
@@ -210,7 +210,7 @@ impl Supervisor {
         self.settle_end();
         busy |= self.launch_some();
         self.record_changes();
-        self.journal.flush();
+        self.journal.flush(&mut self.log);
         for connection in self.connections.values_mut() {
             connection.flush();
         }

@@ -8,12 +8,12 @@ use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
 use super::init::Init;
+use super::journal::Journal;
 use super::limits::Limits;
 use super::server::{Holdings, Supervisor, Way};
 use super::state::{self, State};
 use super::update;
 use crate::error::{Context, Error, Result};
-use crate::logger::journal::Journal;
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::Lock;
@@ -84,9 +84,9 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
             readiness.failed(&e.to_string());
             if mode == Mode::Resumed {
                 // Nobody reads what it prints.
-                let mut journal = Journal::open(&served, "rpmd", false);
+                let mut journal = Journal::new(&served, false);
                 journal.note(format_args!("cannot serve: {e}"));
-                journal.flush();
+                journal.write();
             }
             Err(e)
         }
@@ -96,7 +96,7 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
 fn serve(mut supervisor: Supervisor) {
     supervisor.run();
     supervisor.journal.note("ended");
-    supervisor.journal.flush();
+    supervisor.journal.write();
     // Its lock and its connections end with the process, and not before: so a client sees when there is none any more.
     std::mem::forget(supervisor);
 }
@@ -196,10 +196,12 @@ fn assemble(
     listener: UnixListener,
     limits: Option<Limits>,
 ) -> Result<Supervisor> {
-    let journal = Journal::open(&home, "rpmd", way.foreground);
+    let journal = Journal::new(&home, way.foreground);
     signal::reset_all();
     signal::ignore(Signal::HUP);
     signal::ignore(Signal::PIPE);
+    // A file that may not grow is a failed write, not the end.
+    signal::ignore(Signal::XFSZ);
     let signals = SelfPipe::install(&[Signal::CHLD, Signal::TERM, Signal::INT]);
     let signals = signals.doing(|| "catching signals")?;
     wait::become_subreaper();

@@ -147,7 +147,8 @@ impl Supervisor {
         self.journal
             .note(format_args!("executing {}", program.display()));
         self.record_changes();
-        self.journal.flush();
+        self.journal.flush(&mut self.log);
+        self.log.flush();
         let why = self.execute(&program);
         self.give_up_update(&Reason(&why).to_string());
     }

@@ -40,21 +40,35 @@ pub fn waiting(fd: BorrowedFd) -> usize {
         .unwrap_or(0)
 }
 
-/// The first byte that waits in a pipe, which stays there; none where nothing waits. It passes through `scratch`,
-/// an empty pipe. `tee(2)`
-pub fn peek(fd: BorrowedFd, scratch: &(OwnedFd, OwnedFd)) -> Option<u8> {
+/// Shows what waits in a pipe, at most so many bytes of it, and leaves it there; how many these are. It passes through
+/// `scratch`, an empty pipe: what does not fit in there is not seen. `tee(2)`
+pub fn look(
+    fd: BorrowedFd,
+    scratch: &(OwnedFd, OwnedFd),
+    most: usize,
+    mut see: impl FnMut(&[u8]),
+) -> usize {
     let (out, into) = scratch;
+    let flags = libc::SPLICE_F_NONBLOCK;
     // SAFETY: takes descriptors and numbers.
-    let copied = check_size(unsafe {
-        libc::tee(fd.as_raw_fd(), into.as_raw_fd(), 1, libc::SPLICE_F_NONBLOCK)
-    });
-    let mut byte = [0];
-    match copied {
-        Ok(1) => super::fd::read(out.as_fd(), &mut byte).ok()?,
-        _ => return None,
-    };
-    Some(u8::from_ne_bytes(byte))
+    let copied = check_size(unsafe { libc::tee(fd.as_raw_fd(), into.as_raw_fd(), most, flags) });
+    let copied = copied.unwrap_or(0);
+    let mut buffer = [0; LOOK];
+    let mut left = copied;
+    while left > 0 {
+        match super::fd::read(out.as_fd(), &mut buffer) {
+            Ok(n @ 1..) => {
+                see(buffer.get(..n).unwrap_or_default());
+                left = left.saturating_sub(n);
+            }
+            _ => break,
+        }
+    }
+    copied
 }
+
+/// How much is looked at in one piece, in bytes.
+const LOOK: usize = 16 << 10;
 
 /// Enlarges a pipe and returns its size; an unprivileged user may be refused. `fcntl(2)` F_SETPIPE_SZ
 pub fn grow(fd: BorrowedFd, bytes: i32) -> io::Result<usize> {
@@ -76,14 +90,16 @@ mod tests {
         fd::write(program.as_fd(), b"abc").unwrap();
         let reader = open(&path).unwrap();
         let scratch = fd::pipe().unwrap();
-        assert_eq!(peek(reader.as_fd(), &scratch), Some(b'a'));
+        let mut seen = Vec::new();
+        let n = look(reader.as_fd(), &scratch, 2, |bytes| seen.extend(bytes));
+        assert_eq!((n, seen.as_slice()), (2, &b"ab"[..]));
         assert_eq!(waiting(reader.as_fd()), 3);
         assert!(grow(reader.as_fd(), 1 << 17).unwrap() >= 1 << 17);
         let mut buffer = [0; 8];
         assert_eq!(fd::read(reader.as_fd(), &mut buffer).unwrap(), 3);
         let empty = fd::read(reader.as_fd(), &mut buffer).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(peek(reader.as_fd(), &scratch), None);
+        assert_eq!(look(reader.as_fd(), &scratch, 9, |_| ()), 0);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "x").unwrap();
         assert_eq!(open(&path).unwrap_err().to_string(), "not a FIFO");

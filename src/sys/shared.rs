@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{check, user};
 
 /// How many numbers stand before the bytes.
-pub const WORDS: usize = 6;
-/// Where the bytes begin: a cache line behind the numbers.
-const HEAD: usize = 64;
+pub const WORDS: usize = 16;
+/// Where the bytes begin: on a cache line behind the numbers.
+const HEAD: usize = 128;
 /// SHM_DEST of <linux/shm.h>: the segment goes when its last user has ended.
 const REMOVED: u32 = 0o1000;
 /// The smallest page that there is.
@@ -103,6 +103,12 @@ impl SharedMemory {
     pub fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the range lies in the mapping, behind the numbers, and is borrowed as long as `self`.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(HEAD), self.length) }
+    }
+
+    /// The bytes, to look at.
+    pub fn view(&self) -> &[u8] {
+        // SAFETY: as above; a shared borrow of `self` excludes the other one.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(HEAD), self.length) }
     }
 
     /// Has every page mapped in this process: afterwards a system call that writes to it is never interrupted by a

@@ -27,6 +27,7 @@ impl Signal {
     pub const STOP: Signal = Signal(libc::SIGSTOP);
     pub const TSTP: Signal = Signal(libc::SIGTSTP);
     pub const TTOU: Signal = Signal(libc::SIGTTOU);
+    pub const XFSZ: Signal = Signal(libc::SIGXFSZ);
     pub const WINCH: Signal = Signal(libc::SIGWINCH);
 }
 
@@ -100,12 +101,13 @@ pub fn ignore(signal: Signal) {
 }
 
 /// The signals whose action the daemons change: what a program must get back as it was.
-pub(super) const CHANGED: [Signal; 5] = [
+pub(super) const CHANGED: [Signal; 6] = [
     Signal::HUP,
     Signal::INT,
     Signal::PIPE,
     Signal::TERM,
     Signal::CHLD,
+    Signal::XFSZ,
 ];
 
 /// Gives every signal its default action: whoever started the daemon may have had some ignored, and a program

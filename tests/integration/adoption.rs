@@ -184,5 +184,5 @@ fn damaged_records_are_set_aside_and_said_and_the_others_are_served() {
     home.rpm(&["list"]).ok();
     let names: Vec<_> = home.list().into_iter().map(|p| p.name).collect();
     assert_eq!(names, ["good"]);
-    assert!(home.journal().contains("run/1/spec"), "{}", home.journal());
+    home.wait_for_journal("run/1/spec");
 }

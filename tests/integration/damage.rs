@@ -156,7 +156,7 @@ fn what_is_in_the_way_of_the_log_writer_is_named_and_nobody_waits_for_ever() {
         "{output:?}"
     );
     let shown = format!("listening at {}", socket.display());
-    assert!(home.journal().contains(&shown), "{}", home.journal());
+    home.wait_for_journal(&shown);
     fs::remove_dir(&socket).unwrap();
     wait_until("a log writer", || home.log_writer().is_some());
 }

@@ -92,7 +92,7 @@ fn torrent_survives(victim: Victim, times: usize) {
     fs::write(home.base.join("data"), &bytes).unwrap();
     let script = "count=0\nuntil [ -e enough ]; do cat data; count=$((count + 1)); sleep 0.01; done\n\
                   echo $count > count; touch printed\nexec sleep 1000\n";
-    home.start("torrent", script, &[]);
+    home.start("torrent", script, &["--log-max-size", "0"]);
     kill_meanwhile(&home, "torrent", victim, times);
     let count = fs::read_to_string(home.base.join("count")).unwrap();
     let log = home.log("torrent-out.log");

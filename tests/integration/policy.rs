@@ -37,7 +37,7 @@ fn a_crash_loop_ends_in_errored() {
     assert_eq!(program.exit, Some(Exit::Code(3)));
     home.rpm(&["stop", "loop"]).ok();
     assert_eq!(home.log("loop-out.log"), b"run\nrun\nrun\n");
-    assert!(home.journal().contains("giving up"), "{}", home.journal());
+    home.wait_for_journal("giving up");
 }
 
 #[test]

@@ -59,11 +59,7 @@ fn a_crash_loop_comes_to_an_end_and_the_next_command_says_so() {
     wait_for_end(last);
     let note = home.root.join("rpmd.gave-up");
     wait_until("it gives up", || note.exists());
-    assert!(
-        home.journal().contains("again and again"),
-        "{}",
-        home.journal()
-    );
+    home.wait_for_journal("again and again");
     assert!(Wire::try_connect(&home.root).is_err());
     assert!(proc::lives(pid));
     let output = home.rpm(&["pid", "x"]).ok();
@@ -238,11 +234,9 @@ fn in_a_new_boot_what_was_wanted_up_is_started_and_nothing_else() {
     assert_eq!(home.program("done").state, State::Stopped);
     // It was wanted up: it has its chances again.
     home.wait_for_state("broken", State::Errored);
-    assert!(
-        home.journal().matches("giving up").count() == 2,
-        "{}",
-        home.journal()
-    );
+    wait_until("both are noted", || {
+        home.journal().matches("giving up").count() == 2
+    });
     home.rpm(&["stop", "all"]).ok();
     assert!(proc::lives(other.pid()));
     proc::kill(other.pid(), Signal::KILL);

@@ -302,6 +302,14 @@ impl Home {
         fs::read_to_string(self.root.join("rpmd.log")).unwrap_or_default()
     }
 
+    /// Waits until the daemons' own log tells of something: the log writer writes it, in its own time.
+    #[track_caller]
+    pub fn wait_for_journal(&self, text: &str) {
+        wait_until(&format!("'{text}' in rpmd.log"), || {
+            self.journal().contains(text)
+        });
+    }
+
     /// Ends everything; what is wrong afterwards.
     fn end(&self) -> Vec<String> {
         let mut wrong = Vec::new();

@@ -1,0 +1,279 @@
+//! What the supervisor tells the log writer to do.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::channel::Channel;
+use super::lines::Style;
+use super::sink::Sink;
+use super::{Name, Writer, file};
+use crate::app::value::Bytes;
+use crate::error::{Context, Result};
+use crate::protocol::line::Line;
+use crate::protocol::link::{Order, Report, Upkeep};
+use crate::protocol::output::{Loss, Output};
+use crate::sys::{clock, passing};
+
+/// How long a file that is to be set aside may wait for the end of the line that it ends with. ms
+const LINE_ENDS: u64 = 100;
+
+/// Files that are set aside when the line that they end with is whole.
+pub struct Late {
+    token: u64,
+    paths: Vec<PathBuf>,
+    failure: Option<String>,
+    /// When they are in any case. ms
+    pub deadline: u64,
+}
+
+impl Writer<'_> {
+    /// Takes all that the supervisor has said.
+    pub(super) fn receive(&mut self) {
+        let mut orders = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        while let Some(link) = &mut self.link {
+            match passing::receive(&link.stream, &mut buffer, &mut link.fds) {
+                Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => self.link = None,
+            }
+            if let Some(link) = &mut self.link {
+                while let Ok(Some(line)) = link.input.next_line() {
+                    let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
+                    if let Some(Order::Keep { name }) = order {
+                        if let Some(fd) = link.fds.pop_front() {
+                            self.kept.insert(name, fd);
+                        }
+                    } else {
+                        orders.extend(order);
+                    }
+                }
+            }
+        }
+        for order in orders {
+            self.carry_out(order);
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Attach { program, limits } => self.keeper.set_program(program, limits),
+            Order::Complete => {
+                for id in std::mem::take(&mut self.unnamed) {
+                    self.close(id);
+                }
+            }
+            Order::Open { id, output, lost } => self.open(id, &output, lost),
+            Order::Close { id } => self.close(id),
+            Order::Ended { id } => self.drain(id, true),
+            Order::Drain { ids, token } => {
+                for id in ids {
+                    self.drain(id, true);
+                }
+                self.done(token, None);
+            }
+            Order::Upkeep {
+                what,
+                id,
+                output,
+                token,
+            } => self.upkeep(what, id, &output, token),
+            Order::Note { lines } => self.sinks.write_lines(self.journal, &lines),
+            // Taken where its descriptor is.
+            Order::Keep { .. } => {}
+            Order::Drop { name } => {
+                self.kept.remove(&name);
+            }
+            Order::Bye => self.ending = true,
+        }
+    }
+
+    fn done(&mut self, token: u64, failure: Option<String>) {
+        self.report(&Report::Done { token, failure });
+    }
+
+    fn close(&mut self, id: u32) {
+        self.outputs.remove(&id);
+        for channel in self.channels.remove(&id).into_iter().flatten() {
+            for number in channel.sinks() {
+                self.sinks.release(*number);
+            }
+        }
+    }
+
+    fn open(&mut self, id: u32, output: &Output, lost: [Loss; 2]) {
+        self.unnamed.remove(&id);
+        if self.outputs.get(&id) == Some(output) && self.channels.contains_key(&id) {
+            // A supervisor that has come anew does not know what was dropped.
+            for which in 0..2 {
+                let name = (id, which);
+                let lost = self.channel(name).map(|channel| channel.lost);
+                if let Some(lost) = lost.filter(|lost| lost.bytes > 0) {
+                    self.tell_loss(name, lost);
+                }
+            }
+            return;
+        }
+        let records = self.home.records(id);
+        let fifos = [records.out(), records.err()];
+        let channels = [0, 1].map(|which| {
+            let files = [
+                if which == 0 { &output.out } else { &output.err },
+                &output.both,
+            ];
+            let files = files.into_iter().filter(|file| !file.is_empty());
+            let sinks = files.map(|file| {
+                let number = self
+                    .sinks
+                    .acquire(path_of(file), output.max_size, output.max_files);
+                self.sinks.ready(number);
+                number
+            });
+            let sinks = sinks.collect();
+            let fifo = fifos.get(which).cloned().unwrap_or_default();
+            let mut channel = Channel::new((id, which), fifo, Style::of(id, which, output), sinks);
+            if let Some(lost) = lost.get(which).filter(|lost| lost.bytes > 0) {
+                channel.has_lost(*lost, &mut self.sinks);
+            }
+            channel
+        });
+        // The files that both have are not closed and opened again.
+        let before = self.channels.insert(id, channels);
+        for number in before.iter().flatten().flat_map(Channel::sinks) {
+            self.sinks.release(*number);
+        }
+        self.outputs.insert(id, output.clone());
+        self.open_fifos(id, true);
+        self.finish(id);
+    }
+
+    /// Finishes what a log writer before this one had begun for a program, before anything else of it is written.
+    fn finish(&mut self, id: u32) {
+        let Some((taken, progress)) = self.inherited.take() else {
+            return;
+        };
+        if taken.channel.0 != id {
+            // Its program has been forgotten meanwhile.
+            self.batch.done();
+            return;
+        }
+        self.with(taken.channel, |channel, sinks, batch, _| {
+            channel.write(&taken, progress, sinks, batch);
+        });
+    }
+
+    fn upkeep(&mut self, what: Upkeep, id: u32, output: &Output, token: u64) {
+        self.drain_for_upkeep(what, id);
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for file in [&output.out, &output.err, &output.both] {
+            let path = path_of(file);
+            if !file.is_empty() && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        match what {
+            Upkeep::Flush => {
+                let done = paths.iter().try_for_each(|path| self.empty(path));
+                self.done(token, done.err().map(|why| why.to_string()));
+            }
+            Upkeep::Reopen => {
+                let done = paths.iter().try_for_each(|path| self.reopen(path));
+                self.done(token, done.err().map(|why| why.to_string()));
+            }
+            Upkeep::Rotate => self.rotate(paths, output, token),
+        }
+    }
+
+    /// What was printed before goes with it; the beginning of a line too when files are emptied, else that waits for
+    /// its end.
+    fn drain_for_upkeep(&mut self, what: Upkeep, id: u32) {
+        for which in 0..2 {
+            let name: Name = (id, which);
+            self.with(name, |channel, sinks, batch, edges| match what {
+                Upkeep::Flush => channel.drain(false, sinks, batch),
+                Upkeep::Rotate | Upkeep::Reopen => channel.drain_lines(sinks, batch, edges),
+            });
+        }
+    }
+
+    fn empty(&mut self, path: &Path) -> Result<()> {
+        file::empty(path)?;
+        if let Some(sink) = self.sinks.at(path) {
+            sink.emptied();
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, path: &Path) -> Result<()> {
+        match self.sinks.at(path) {
+            Some(sink) => sink.open().doing(|| format!("opening {}", path.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets files aside, each once for a command that names several programs which share it.
+    fn rotate(&mut self, mut paths: Vec<PathBuf>, output: &Output, token: u64) {
+        if self.rotated.0 != token {
+            self.rotated = (token, Vec::new());
+        }
+        paths.retain(|path| !self.rotated.1.contains(path));
+        self.rotated.1.extend(paths.iter().cloned());
+        let mut failure = None;
+        paths.retain(|path| {
+            let done = match self.sinks.at(path) {
+                Some(sink) if sink.is_at_line_end() => sink.rotate_now(),
+                Some(sink) => {
+                    sink.due = true;
+                    return true;
+                }
+                // Its program does not run.
+                None if path.is_file() => {
+                    let mut sink = Sink::new(path.clone());
+                    sink.max_files = output.max_files;
+                    sink.rotate_now()
+                }
+                None => Ok(()),
+            };
+            failure = failure.take().or(done.err().map(|why| why.to_string()));
+            false
+        });
+        self.late.push(Late {
+            token,
+            paths,
+            failure,
+            deadline: clock::monotonic_ms() + LINE_ENDS,
+        });
+        self.see_to_late();
+    }
+
+    /// Reports those that have been set aside, in the order in which they were asked for.
+    pub(super) fn see_to_late(&mut self) {
+        while let Some(late) = self.late.first_mut() {
+            let over = late.deadline <= clock::monotonic_ms();
+            let mut failure = late.failure.take();
+            let sinks = &mut self.sinks;
+            late.paths.retain(|path| match sinks.at(path) {
+                Some(sink) if sink.due && over => {
+                    let done = sink.rotate_now();
+                    failure = failure.take().or(done.err().map(|why| why.to_string()));
+                    false
+                }
+                Some(sink) => sink.due,
+                None => false,
+            });
+            late.failure = failure;
+            if !late.paths.is_empty() {
+                return;
+            }
+            let late = self.late.remove(0);
+            self.done(late.token, late.failure);
+        }
+    }
+}
+
+fn path_of(file: &Bytes) -> PathBuf {
+    OsStr::from_bytes(file).into()
+}

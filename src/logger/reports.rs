@@ -1,0 +1,82 @@
+//! What the log writer tells: the supervisor, and the daemons' log.
+
+use std::fmt::Display;
+use std::os::fd::OwnedFd;
+
+use super::sinks::Sinks;
+use super::{Name, Writer};
+use crate::protocol::link::Report;
+use crate::protocol::output::Loss;
+use crate::sys::clock;
+use crate::sys::pid::Pid;
+
+impl Writer<'_> {
+    /// Tells the supervisor what was dropped, where it is time.
+    pub(super) fn tell_losses(&mut self) {
+        if self.losing.is_empty() || self.link.is_none() {
+            return;
+        }
+        let now = clock::monotonic_ms();
+        let due: Vec<Name> = self
+            .losing
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(n, _)| *n)
+            .collect();
+        for name in due {
+            self.losing.remove(&name);
+            let loss = self.channel(name).map(|channel| channel.lost);
+            self.tell_loss(name, loss.unwrap_or_default());
+        }
+    }
+
+    pub(super) fn tell_loss(&mut self, (id, which): Name, loss: Loss) {
+        self.report(&Report::Lost { id, which, loss });
+    }
+
+    /// What belongs into the daemons' log: by way of the supervisor, so that its lines stand in their order.
+    pub(super) fn note(&mut self, text: impl Display) {
+        match self.link {
+            Some(_) => self.report(&Report::Note {
+                text: text.to_string(),
+            }),
+            None => self.journal(text),
+        }
+    }
+
+    /// Notes what the log files have to say.
+    pub(super) fn pass_notes_on(&mut self) {
+        for note in self.sinks.take_notes() {
+            self.note(note);
+        }
+    }
+
+    /// Writes into the daemons' log.
+    pub(super) fn journal(&mut self, text: impl Display) {
+        journal(&mut self.sinks, self.journal, text);
+    }
+
+    pub(super) fn report(&mut self, report: &Report) {
+        self.report_with(report, None);
+    }
+
+    pub(super) fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
+        if let Some(link) = &mut self.link {
+            link.output.push(report.to_line().to_bytes(), fd);
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            // A broken connection is heard of by its end.
+            let _ = link.output.flush(&link.stream);
+        }
+    }
+}
+
+/// Writes into the daemons' log, which has this number.
+pub(super) fn journal(sinks: &mut Sinks, number: u32, text: impl Display) {
+    let now = clock::local_time(clock::wall_ms());
+    let line = format!("{now} rpmd-log[{}]: {text}\n", Pid::own());
+    sinks.write_lines(number, line.as_bytes());
+}

@@ -1,0 +1,416 @@
+//! A log file: written to, set aside when it is full, opened again when it has gone. What it does not take is dropped and
+//! counted: nothing that happens to a file stops a program.
+
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use super::batch::{Batch, Progress};
+use super::{file, rotation};
+use crate::error::{Context, Reason, Result};
+use crate::protocol::output::Loss;
+use crate::sys::clock;
+
+/// How long until a file that could not be opened, or set aside, is tried again. ms
+const TRY_AGAIN: u64 = 1000;
+
+/// Whose the line is that a file ends with, where that has no end yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// The file ends with a whole line.
+    None,
+    /// Of a channel.
+    Of((u32, usize)),
+    /// It was there before.
+    Unknown,
+}
+
+/// A log file.
+#[derive(Debug)]
+pub struct Sink {
+    path: PathBuf,
+    /// Where it is, when `path` is a link to it.
+    real: PathBuf,
+    file: Option<File>,
+    /// It can be set aside and emptied.
+    regular: bool,
+    inode: u64,
+    size: u64,
+    tail: Tail,
+    /// How large it may become, in bytes; 0: as large as it likes.
+    pub max_size: u64,
+    /// How many older ones are kept.
+    pub max_files: u32,
+    /// How many streams end here.
+    pub users: u32,
+    /// What was dropped and is not said in the file yet.
+    lost: Loss,
+    why: String,
+    /// When to try again to open it; to set it aside. monotonic ms
+    open_again: u64,
+    rotate_again: u64,
+    /// It is to be set aside at the next end of a line.
+    pub due: bool,
+    /// When it was last needed: the larger, the later.
+    pub used: u64,
+    /// What belongs into the daemons' log.
+    pub notes: Vec<String>,
+}
+
+impl Sink {
+    /// The file at this path, not opened yet.
+    pub fn new(path: PathBuf) -> Sink {
+        Sink {
+            real: path.clone(),
+            path,
+            file: None,
+            regular: false,
+            inode: 0,
+            size: 0,
+            tail: Tail::None,
+            max_size: 0,
+            max_files: 0,
+            users: 0,
+            lost: Loss::default(),
+            why: String::new(),
+            open_again: 0,
+            rotate_again: 0,
+            due: false,
+            used: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Closes it until it is needed again: descriptors are short.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Opens it anew by its name. Where that fails it is the one before that is written to.
+    pub fn open(&mut self) -> io::Result<()> {
+        let file = file::open(&self.path)?;
+        let meta = file.metadata()?;
+        self.regular = meta.is_file();
+        self.real = match self.path.canonicalize() {
+            Ok(real) if self.regular => real,
+            _ => self.path.clone(),
+        };
+        self.inode = meta.ino();
+        self.size = meta.len();
+        self.tail = self.tail_of_file();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Whether it is time to open it, where it is not open.
+    pub fn is_due(&self) -> bool {
+        self.file.is_none() && clock::monotonic_ms() >= self.open_again
+    }
+
+    /// It could not be opened.
+    pub fn not_opened(&mut self, why: &io::Error) {
+        self.open_again = clock::monotonic_ms() + TRY_AGAIN;
+        self.fails(format!("opening {}: {}", self.path.display(), Reason(why)));
+    }
+
+    /// The last byte says whether the file ends within a line.
+    fn tail_of_file(&self) -> Tail {
+        let mut byte = [b'\n'];
+        if self.regular && self.size > 0 {
+            // Opened for writing only, it cannot be read; one who may not read it sees no line.
+            if let Ok(file) = File::open(&self.path) {
+                let _ = file.read_exact_at(&mut byte, self.size - 1);
+            }
+        }
+        match byte {
+            [b'\n'] => Tail::None,
+            _ => Tail::Unknown,
+        }
+    }
+
+    /// Makes it ready for a line of a channel, or for the rest of one that the channel has begun here.
+    pub fn begin_line(&mut self, channel: (u32, usize)) {
+        if self.tail == Tail::Unknown && self.users < 2 {
+            self.tail = Tail::Of(channel);
+        }
+        if self.tail != Tail::None && self.tail != Tail::Of(channel) {
+            let _ = self.write_line(b"\n");
+        }
+    }
+
+    /// Looks at the file: that somebody has emptied, changed or removed it meanwhile is heard of here.
+    pub fn look(&mut self) {
+        let meta = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let Some(meta) = meta.filter(|_| self.regular) else {
+            return;
+        };
+        if meta.len() != self.size {
+            self.size = meta.len();
+            self.tail = self.tail_of_file();
+        }
+        if meta.nlink() == 0 {
+            self.file = None;
+        }
+    }
+
+    /// Whether it does not end within a line.
+    pub fn is_at_line_end(&self) -> bool {
+        self.tail == Tail::None
+    }
+
+    /// Whether the channel has begun a line here that has no end yet.
+    pub fn has_line_of(&self, channel: (u32, usize)) -> bool {
+        self.tail == Tail::Of(channel)
+    }
+
+    /// A line that the channel has begun here will not be finished.
+    pub fn end_line_of(&mut self, channel: (u32, usize)) {
+        if self.has_line_of(channel) {
+            let _ = self.write_line(b"\n");
+        }
+    }
+
+    /// Where it stands, as a batch records it.
+    pub fn progress(&self, which: usize, continues: bool, before: u64) -> Progress {
+        Progress {
+            which,
+            continues,
+            before,
+            inode: self.inode,
+            start: self.size,
+        }
+    }
+
+    /// How much of a batch is in this file, or in those that have had its name.
+    pub fn written(&self, progress: &Progress) -> u64 {
+        let size = rotation::size_of(&self.real, progress.inode, self.max_files);
+        let size = size.unwrap_or(progress.start);
+        progress.before + size.saturating_sub(progress.start)
+    }
+
+    /// Writes some of a batch; how many bytes of it were dropped.
+    pub fn put(
+        &mut self,
+        channel: (u32, usize),
+        bytes: &[u8],
+        progress: &mut Progress,
+        batch: &Batch,
+    ) -> u64 {
+        let mut rest = bytes;
+        let mut written = 0;
+        while !rest.is_empty() {
+            let cut = self.cut(rest);
+            let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
+            let done = self.append(now);
+            written += done.unwrap_or_else(|(done, _)| done) as u64;
+            if let Some(last) = now.last().filter(|_| done.is_ok()) {
+                self.tail = match last {
+                    b'\n' => Tail::None,
+                    _ => Tail::Of(channel),
+                };
+            }
+            let full = match done {
+                Ok(_) => {
+                    rest = next;
+                    cut.rotate
+                }
+                Err((done, errno)) => {
+                    rest = rest.get(done..).unwrap_or_default();
+                    // The file is as large as this process may have one.
+                    errno == libc::EFBIG && self.may_rotate() && self.size > 0
+                }
+            };
+            if full && self.rotate().is_ok() {
+                progress.before += written;
+                written = 0;
+                progress.inode = self.inode;
+                progress.start = 0;
+                batch.writing(progress);
+            } else if let Err((_, errno)) = done {
+                let why = io::Error::from_raw_os_error(errno);
+                self.fails(format!("writing {}: {}", self.path.display(), Reason(&why)));
+                self.lose(rest.len() as u64);
+                return rest.len() as u64;
+            }
+        }
+        0
+    }
+
+    fn may_rotate(&self) -> bool {
+        (self.max_size > 0 || self.due)
+            && self.regular
+            && clock::monotonic_ms() >= self.rotate_again
+    }
+
+    fn cut(&self, bytes: &[u8]) -> rotation::Cut {
+        let max = match self.due {
+            true => self.size,
+            false => self.max_size,
+        };
+        if self.size.saturating_add(bytes.len() as u64) <= max || !self.may_rotate() {
+            return rotation::Cut {
+                at: bytes.len(),
+                rotate: false,
+            };
+        }
+        rotation::cut(bytes, self.size, max, self.tail == Tail::None)
+    }
+
+    /// Writes to the end of the file. What is wrong comes with how much was written before.
+    fn append(&mut self, bytes: &[u8]) -> std::result::Result<usize, (usize, i32)> {
+        let Some(file) = &mut self.file else {
+            return Err((0, libc::EBADF));
+        };
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match file.write(rest) {
+                Ok(0) => return Err((done, libc::EIO)),
+                Ok(n) => {
+                    done += n;
+                    self.size += n as u64;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err((done, e.raw_os_error().unwrap_or(libc::EIO))),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes a line that is no output of a program, wholly or not at all.
+    pub fn write_line(&mut self, line: &[u8]) -> bool {
+        let before = self.size;
+        let done = self.append(line);
+        if done.is_err() {
+            if let Some(file) = self.file.as_ref().filter(|_| self.regular) {
+                let _ = file.set_len(before);
+            }
+            self.size = before;
+            return false;
+        }
+        self.tail = Tail::None;
+        true
+    }
+
+    /// Writes lines that are no output of a program, each wholly or not at all.
+    pub fn write_lines(&mut self, lines: &[u8]) {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let full = self.size + line.len() as u64 > self.max_size && self.size > 0;
+            if full && self.may_rotate() {
+                let _ = self.rotate();
+            }
+            self.write_line(line);
+        }
+    }
+
+    /// Sets the file aside and begins another. Where somebody has moved it already, another is begun all the same.
+    pub fn rotate(&mut self) -> io::Result<()> {
+        self.due = false;
+        let old = self.file.as_ref().map(File::metadata).transpose()?;
+        let there = self.real.symlink_metadata();
+        let ours = there.is_ok_and(|meta| old.as_ref().is_none_or(|old| old.ino() == meta.ino()));
+        let done = match ours {
+            true => rotation::set_aside(&self.real, self.max_files),
+            false => Ok(()),
+        };
+        let done = done.and_then(|()| {
+            self.open()?;
+            if let (Some(file), Some(old)) = (&self.file, old) {
+                // As whoever reads it was allowed to.
+                let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o7777));
+                let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+            }
+            Ok(())
+        });
+        if let Err(e) = &done {
+            self.rotate_again = clock::monotonic_ms() + TRY_AGAIN;
+            let (path, why) = (self.path.display(), Reason(e));
+            self.notes
+                .push(format!("setting {path} aside: {why}; it grows"));
+        }
+        done
+    }
+
+    /// Sets the file aside because somebody wants it, unless it is empty.
+    pub fn rotate_now(&mut self) -> Result<()> {
+        let doing = format!("setting {} aside", self.path.display());
+        if self.file.is_none() {
+            self.open().doing(|| doing.clone())?;
+        }
+        self.due = false;
+        self.look();
+        match self.regular && self.size > 0 {
+            true => self.rotate().doing(|| doing),
+            false => Ok(()),
+        }
+    }
+
+    /// It has been emptied.
+    pub fn emptied(&mut self) {
+        self.size = 0;
+        self.tail = Tail::None;
+        self.due = false;
+    }
+
+    /// What was dropped and is not said in the file yet.
+    pub fn lost(&self) -> Loss {
+        self.lost
+    }
+
+    /// Why it was dropped.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What another log writer has dropped.
+    pub fn add_lost(&mut self, loss: Loss) {
+        if loss.bytes > 0 {
+            let first = match self.lost.bytes {
+                0 => loss.first,
+                _ => self.lost.first.min(loss.first),
+            };
+            self.lost = Loss {
+                bytes: self.lost.bytes + loss.bytes,
+                first,
+                last: self.lost.last.max(loss.last),
+            };
+        }
+    }
+
+    /// So many bytes have been dropped.
+    pub fn lose(&mut self, bytes: u64) {
+        let now = clock::wall_ms();
+        self.add_lost(Loss {
+            bytes,
+            first: now,
+            last: now,
+        });
+    }
+
+    /// What was dropped is said in the file.
+    pub fn has_said(&mut self) {
+        let (path, bytes) = (self.path.display(), self.lost.bytes);
+        self.notes
+            .push(format!("writing {path} again; {bytes} bytes were dropped"));
+        self.lost = Loss::default();
+        self.why.clear();
+    }
+
+    /// Says once why output is dropped.
+    fn fails(&mut self, why: String) {
+        if self.lost.bytes == 0 && self.why.is_empty() {
+            self.notes.push(format!("{why}; output is being dropped"));
+        }
+        self.why = why;
+    }
+}

@@ -1,0 +1,127 @@
+//! The daemons' own log: one line an event, with an ISO time. The log writer writes it, so that the loop never waits for
+//! the disk.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::log_link::LogLink;
+use crate::paths::Home;
+use crate::protocol::link::Order;
+use crate::sys::clock;
+use crate::sys::pid::Pid;
+use crate::sys::poll::{Interest, PollSet};
+
+/// So much waits for a log writer that does not take it, in bytes; more is dropped.
+const MOST: usize = 256 << 10;
+
+/// What is noted on its way to `rpmd.log`, and to stderr where the daemon stays in the foreground.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    foreground: bool,
+    /// Lines that are sent at the end of a turn.
+    lines: String,
+    /// Up to where they have been printed.
+    printed: usize,
+    /// How many lines were dropped.
+    dropped: u64,
+}
+
+impl Journal {
+    /// The journal of the daemon that serves this home.
+    pub fn new(home: &Home, foreground: bool) -> Journal {
+        Journal {
+            path: home.daemon_log(),
+            foreground,
+            lines: String::new(),
+            printed: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Notes one line.
+    pub fn note(&mut self, text: impl std::fmt::Display) {
+        if self.lines.len() > MOST {
+            self.dropped += 1;
+            return;
+        }
+        let now = clock::local_time(clock::wall_ms());
+        let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
+    }
+
+    /// Sends what was noted to the log writer; where there is none it is written here.
+    pub fn flush(&mut self, log: &mut LogLink) {
+        self.print();
+        if log.stream().is_none() {
+            self.write();
+        } else if !self.lines.is_empty() && log.takes_notes(MOST) {
+            let lines = self.take().into_bytes();
+            log.order(&Order::Note { lines });
+        }
+    }
+
+    /// Writes what was noted to the file: for one who has no log writer.
+    pub fn write(&mut self) {
+        self.print();
+        if self.lines.is_empty() {
+            return;
+        }
+        let mut options = File::options();
+        // O_NONBLOCK: a FIFO in the place of the file must not hold the daemon up.
+        options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NONBLOCK);
+        let lines = self.take();
+        if let Ok(mut file) = options.open(&self.path) {
+            // A full disk must not end the supervision.
+            let _ = file.write_all(lines.as_bytes());
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            self.note(format_args!(
+                "{dropped} lines are missing here: the log writer did not take them"
+            ));
+        }
+        self.printed = 0;
+        std::mem::take(&mut self.lines)
+    }
+
+    fn print(&mut self) {
+        if self.foreground {
+            let new = self.lines.get(self.printed..).unwrap_or_default();
+            print(new.as_bytes());
+        }
+        self.printed = self.lines.len();
+    }
+}
+
+/// So much is written to a pipe that is ready without waiting. `pipe(7)` PIPE_BUF
+const AT_ONCE: usize = 4096;
+
+/// Writes to standard error what it takes at once. Whoever reads there and does not keep up finds the rest in the file.
+fn print(bytes: &[u8]) {
+    let mut stderr = std::io::stderr();
+    for part in bytes.chunks(AT_ONCE) {
+        let mut set = PollSet::default();
+        let write = Interest {
+            read: false,
+            write: true,
+        };
+        set.push(stderr.as_fd(), write, ());
+        let looked = set.wait(Some(Duration::ZERO));
+        let takes = looked.is_ok() && set.ready().any(|(_, ready)| ready.writable);
+        if !takes || stderr.write_all(part).is_err() {
+            return;
+        }
+    }
+}
