@@ -36,7 +36,7 @@ pub struct Channel {
     fifo: Option<OwnedFd>,
     style: Style,
     /// Its own file, and that of both streams.
-    sinks: Vec<u32>,
+    sinks: Vec<usize>,
     enlarged: bool,
     /// The beginning of a line waits in the FIFO: more has to come.
     held: bool,
@@ -48,7 +48,7 @@ pub struct Channel {
 
 impl Channel {
     /// The stream that is drained from the FIFO at `path`, which is not open yet.
-    pub fn new(name: Name, path: PathBuf, style: Style, sinks: Vec<u32>) -> Channel {
+    pub fn new(name: Name, path: PathBuf, style: Style, sinks: Vec<usize>) -> Channel {
         Channel {
             name,
             path,
@@ -78,7 +78,7 @@ impl Channel {
     }
 
     /// The files that it ends in.
-    pub fn sinks(&self) -> &[u32] {
+    pub fn sinks(&self) -> &[usize] {
         &self.sinks
     }
 
@@ -311,7 +311,7 @@ impl Channel {
 fn ready<'s>(
     style: &Style,
     piece: &Piece,
-    number: u32,
+    number: usize,
     sinks: &'s mut Sinks,
 ) -> Option<&'s mut Sink> {
     let sink = sinks.ready(number)?;

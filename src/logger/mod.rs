@@ -10,12 +10,13 @@ mod file;
 mod keeper;
 mod lines;
 mod orders;
+mod programs;
 mod reports;
 mod rotation;
 mod sink;
 mod sinks;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -27,6 +28,7 @@ use batch::{Progress, Taken};
 use channel::{BUSY_READ, Channel, Name};
 use keeper::Keeper;
 use orders::Late;
+use programs::Programs;
 use sinks::Sinks;
 
 use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
@@ -35,7 +37,6 @@ use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
-use crate::protocol::output::Output;
 use crate::sys::edge::EdgeSet;
 use crate::sys::lock::Lock;
 use crate::sys::passing::Outbox;
@@ -56,17 +57,15 @@ struct Writer<'a> {
     /// The log files, that of the daemons among them.
     sinks: Sinks,
     /// The number of that one.
-    journal: u32,
-    /// Standard output and standard error of each program.
-    channels: BTreeMap<u32, [Channel; 2]>,
-    /// Where their output goes.
-    outputs: BTreeMap<u32, Output>,
+    journal: usize,
+    /// What each program prints.
+    programs: Programs,
     /// Those in whose FIFO the beginning of a line waits.
     edges: EdgeSet,
     /// What is kept for the next supervisor.
-    kept: BTreeMap<Bytes, OwnedFd>,
+    kept: Vec<(Bytes, OwnedFd)>,
     /// Programs that the supervisor has not named since it came.
-    unnamed: BTreeSet<u32>,
+    unnamed: Vec<u32>,
     /// What is moved goes through here, whoever wrote it.
     batch: &'a mut Batch,
     /// What the last log writer had begun. Its program is the first that is opened.
@@ -76,7 +75,7 @@ struct Writer<'a> {
     /// Those that the order with this token has set aside.
     rotated: (u64, Vec<PathBuf>),
     /// Streams of which more was dropped than the supervisor knows, and when it is told. ms
-    losing: BTreeMap<Name, u64>,
+    losing: Vec<(Name, u64)>,
     /// When FIFOs that could not be opened are tried again. ms
     fifos_again: Option<u64>,
     ending: bool,
@@ -131,17 +130,16 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         edges,
         late: Vec::new(),
         rotated: (0, Vec::new()),
-        outputs: BTreeMap::new(),
-        losing: BTreeMap::new(),
+        losing: Vec::new(),
         fifos_again: None,
         place,
         home,
         listener,
         link: None,
         keeper: Keeper::default(),
-        channels: BTreeMap::new(),
-        kept: BTreeMap::new(),
-        unnamed: BTreeSet::new(),
+        programs: Programs::default(),
+        kept: Vec::new(),
+        unnamed: Vec::new(),
         batch,
         inherited,
         ending: false,
@@ -201,8 +199,8 @@ impl Writer<'_> {
             set.push(supervisor, Interest::READ, Token::Supervisor);
         }
         set.push(self.edges.fd(), Interest::READ, Token::Edges);
-        for (id, pair) in &self.channels {
-            for (which, channel) in pair.iter().enumerate() {
+        for (id, program) in self.programs.iter() {
+            for (which, channel) in program.channels.iter().enumerate() {
                 if let Some(fifo) = channel.to_poll() {
                     set.push(fifo, Interest::READ, Token::Channel((*id, which)));
                 }
@@ -259,8 +257,8 @@ impl Writer<'_> {
         let at = late
             .chain(
                 self.losing
-                    .values()
-                    .copied()
+                    .iter()
+                    .map(|(_, at)| *at)
                     .filter(|_| self.link.is_some()),
             )
             .chain(self.fifos_again)
@@ -322,7 +320,7 @@ impl Writer<'_> {
             fds: VecDeque::new(),
             output: Outbox::default(),
         });
-        self.unnamed = self.channels.keys().copied().collect();
+        self.unnamed = self.programs.ids();
         self.report(&Report::Hello { link: LINK_VERSION });
         let copies = self.kept.iter();
         let copies = copies.filter_map(|(name, fd)| Some((name.clone(), fd.try_clone().ok()?)));
@@ -333,8 +331,8 @@ impl Writer<'_> {
     }
 
     fn channel(&mut self, name: Name) -> Option<&mut Channel> {
-        let pair = self.channels.get_mut(&name.0);
-        pair.and_then(|pair| pair.get_mut(name.1))
+        let program = self.programs.get_mut(name.0)?;
+        program.channels.get_mut(name.1)
     }
 
     /// Does something with a stream and the files, then sees what was dropped.
@@ -343,16 +341,18 @@ impl Writer<'_> {
         name: Name,
         act: impl FnOnce(&mut Channel, &mut Sinks, &mut Batch, &EdgeSet) -> T,
     ) -> Option<T> {
-        let pair = self.channels.get_mut(&name.0);
-        let channel = pair.and_then(|pair| pair.get_mut(name.1))?;
+        let program = self.programs.get_mut(name.0)?;
+        let channel = program.channels.get_mut(name.1)?;
         let before = channel.lost;
         let done = act(channel, &mut self.sinks, self.batch, &self.edges);
         if channel.lost != before {
             let now = clock::monotonic_ms();
             let first = before.bytes == 0 || channel.lost.bytes == 0;
-            let at = self.losing.entry(name).or_insert(now + TELL_AGAIN);
-            if first {
-                *at = now;
+            match self.losing.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, at)) if first => *at = now,
+                Some(_) => {}
+                None if first => self.losing.push((name, now)),
+                None => self.losing.push((name, now + TELL_AGAIN)),
             }
         }
         Some(done)
@@ -375,8 +375,7 @@ impl Writer<'_> {
     }
 
     fn drain_all(&mut self) {
-        let ids: Vec<u32> = self.channels.keys().copied().collect();
-        for id in ids {
+        for id in self.programs.ids() {
             self.drain(id, true);
         }
     }
@@ -388,8 +387,7 @@ impl Writer<'_> {
             .is_some_and(|at| at <= clock::monotonic_ms())
         {
             self.fifos_again = None;
-            let ids: Vec<u32> = self.channels.keys().copied().collect();
-            for id in ids {
+            for id in self.programs.ids() {
                 self.open_fifos(id, false);
             }
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::channel::Channel;
 use super::lines::Style;
+use super::programs::Program;
 use super::sink::Sink;
 use super::{Name, Writer, file};
 use crate::app::value::Bytes;
@@ -45,7 +46,8 @@ impl Writer<'_> {
                     let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
                     if let Some(Order::Keep { name }) = order {
                         if let Some(fd) = link.fds.pop_front() {
-                            self.kept.insert(name, fd);
+                            self.kept.retain(|(known, _)| *known != name);
+                            self.kept.push((name, fd));
                         }
                     } else {
                         orders.extend(order);
@@ -85,7 +87,7 @@ impl Writer<'_> {
             // Taken where its descriptor is.
             Order::Keep { .. } => {}
             Order::Drop { name } => {
-                self.kept.remove(&name);
+                self.kept.retain(|(known, _)| *known != name);
             }
             Order::Bye => self.ending = true,
         }
@@ -96,17 +98,21 @@ impl Writer<'_> {
     }
 
     fn close(&mut self, id: u32) {
-        self.outputs.remove(&id);
-        for channel in self.channels.remove(&id).into_iter().flatten() {
-            for number in channel.sinks() {
-                self.sinks.release(*number);
-            }
+        if let Some(program) = self.programs.remove(id) {
+            self.release(&program);
+        }
+    }
+
+    fn release(&mut self, program: &Program) {
+        for number in program.channels.iter().flat_map(Channel::sinks) {
+            self.sinks.release(*number);
         }
     }
 
     fn open(&mut self, id: u32, output: &Output, lost: [Loss; 2]) {
-        self.unnamed.remove(&id);
-        if self.outputs.get(&id) == Some(output) && self.channels.contains_key(&id) {
+        self.unnamed.retain(|known| *known != id);
+        let known = self.programs.get(id);
+        if known.is_some_and(|program| program.output == *output) {
             // A supervisor that has come anew does not know what was dropped.
             for which in 0..2 {
                 let name = (id, which);
@@ -141,11 +147,11 @@ impl Writer<'_> {
             channel
         });
         // The files that both have are not closed and opened again.
-        let before = self.channels.insert(id, channels);
-        for number in before.iter().flatten().flat_map(Channel::sinks) {
-            self.sinks.release(*number);
+        let output = output.clone();
+        let before = self.programs.insert(id, Program { channels, output });
+        if let Some(before) = before {
+            self.release(&before);
         }
-        self.outputs.insert(id, output.clone());
         self.open_fifos(id, true);
         self.finish(id);
     }

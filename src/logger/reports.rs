@@ -20,11 +20,11 @@ impl Writer<'_> {
         let due: Vec<Name> = self
             .losing
             .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(n, _)| *n)
+            .filter(|(_, at)| *at <= now)
+            .map(|(name, _)| *name)
             .collect();
+        self.losing.retain(|(_, at)| *at > now);
         for name in due {
-            self.losing.remove(&name);
             let loss = self.channel(name).map(|channel| channel.lost);
             self.tell_loss(name, loss.unwrap_or_default());
         }
@@ -75,7 +75,7 @@ impl Writer<'_> {
 }
 
 /// Writes into the daemons' log, which has this number.
-pub(super) fn journal(sinks: &mut Sinks, number: u32, text: impl Display) {
+pub(super) fn journal(sinks: &mut Sinks, number: usize, text: impl Display) {
     let now = clock::local_time(clock::wall_ms());
     let line = format!("{now} rpmd-log[{}]: {text}\n", Pid::own());
     sinks.write_lines(number, line.as_bytes());

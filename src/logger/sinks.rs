@@ -1,30 +1,24 @@
 //! The log files by their paths: streams that end in the same one share it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sink::Sink;
 
 /// All log files that something is written to.
 #[derive(Debug, Default)]
 pub struct Sinks {
-    all: BTreeMap<u32, Sink>,
-    by_path: BTreeMap<PathBuf, u32>,
-    next: u32,
+    /// Each at the place of its number; none where that is free.
+    all: Vec<Option<Sink>>,
     uses: u64,
 }
 
 impl Sinks {
     /// The number of the file at this path, for one more stream, with what it may become.
-    pub fn acquire(&mut self, path: PathBuf, max_size: u64, max_files: u32) -> u32 {
-        let number = *self.by_path.entry(path).or_insert_with_key(|path| {
-            let number = self.next;
-            self.next += 1;
-            self.all.insert(number, Sink::new(path.clone()));
-            number
-        });
-        if let Some(sink) = self.all.get_mut(&number) {
+    pub fn acquire(&mut self, path: PathBuf, max_size: u64, max_files: u32) -> usize {
+        let number = self.number_of(&path);
+        let number = number.unwrap_or_else(|| self.add(path));
+        if let Some(sink) = self.get(number) {
             sink.users += 1;
             sink.max_size = max_size;
             sink.max_files = max_files;
@@ -32,59 +26,82 @@ impl Sinks {
         number
     }
 
+    /// One after the other: a thousand are looked through in microseconds.
+    fn number_of(&self, path: &Path) -> Option<usize> {
+        let path = path.as_os_str();
+        let is_it = |sink: &Option<Sink>| {
+            let path_of = sink.as_ref().map(|sink| sink.path().as_os_str());
+            path_of == Some(path)
+        };
+        self.all.iter().position(is_it)
+    }
+
+    fn add(&mut self, path: PathBuf) -> usize {
+        let free = self.all.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.all.len());
+        if number == self.all.len() {
+            self.all.push(None);
+        }
+        if let Some(place) = self.all.get_mut(number) {
+            *place = Some(Sink::new(path));
+        }
+        number
+    }
+
     /// A stream ends here no longer.
-    pub fn release(&mut self, number: u32) {
-        let Some(sink) = self.all.get_mut(&number) else {
+    pub fn release(&mut self, number: usize) {
+        let Some(sink) = self.get(number) else {
             return;
         };
         sink.users = sink.users.saturating_sub(1);
         if sink.users == 0 {
-            self.by_path.remove(sink.path());
-            self.all.remove(&number);
+            drop(self.all.get_mut(number).and_then(Option::take));
         }
     }
 
     /// The file of this number.
-    pub fn get(&mut self, number: u32) -> Option<&mut Sink> {
-        self.all.get_mut(&number)
+    pub fn get(&mut self, number: usize) -> Option<&mut Sink> {
+        self.all.get_mut(number)?.as_mut()
     }
 
     /// The file at this path.
-    pub fn at(&mut self, path: &std::path::Path) -> Option<&mut Sink> {
-        let number = self.by_path.get(path)?;
-        self.all.get_mut(number)
+    pub fn at(&mut self, path: &Path) -> Option<&mut Sink> {
+        let number = self.number_of(path)?;
+        self.get(number)
     }
 
     /// Whether more than one stream ends here.
-    pub fn is_shared(&self, number: u32) -> bool {
-        self.all.get(&number).is_some_and(|sink| sink.users > 1)
+    pub fn is_shared(&self, number: usize) -> bool {
+        self.all
+            .get(number)
+            .is_some_and(|sink| sink.as_ref().is_some_and(|sink| sink.users > 1))
     }
 
     /// The file, opened where it was not or has gone; none where it cannot be.
-    pub fn ready(&mut self, number: u32) -> Option<&mut Sink> {
+    pub fn ready(&mut self, number: usize) -> Option<&mut Sink> {
         self.uses += 1;
         let uses = self.uses;
-        let sink = self.all.get_mut(&number)?;
+        let sink = self.get(number)?;
         sink.used = uses;
         sink.look();
         if sink.is_due() {
             if let Err(e) = self.open(number) {
-                self.all.get_mut(&number)?.not_opened(&e);
+                self.get(number)?.not_opened(&e);
             }
         }
-        self.all.get_mut(&number).filter(|sink| sink.is_open())
+        self.get(number).filter(|sink| sink.is_open())
     }
 
     /// Writes whole lines that are no output of a program, where the file takes them.
-    pub fn write_lines(&mut self, number: u32, lines: &[u8]) {
+    pub fn write_lines(&mut self, number: usize, lines: &[u8]) {
         if let Some(sink) = self.ready(number) {
             sink.write_lines(lines);
         }
     }
 
-    fn open(&mut self, number: u32) -> io::Result<()> {
+    fn open(&mut self, number: usize) -> io::Result<()> {
         loop {
-            let Some(sink) = self.all.get_mut(&number) else {
+            let Some(sink) = self.get(number) else {
                 return Ok(());
             };
             match sink.open() {
@@ -96,7 +113,7 @@ impl Sinks {
 
     /// Closes the file that was not needed for longest: it is opened again when it is. `false`: none is open.
     pub fn close_one(&mut self) -> bool {
-        let open = self.all.values_mut().filter(|sink| sink.is_open());
+        let open = self.all.iter_mut().flatten().filter(|sink| sink.is_open());
         let oldest = open.min_by_key(|sink| sink.used);
         oldest.map(Sink::close).is_some()
     }
@@ -104,7 +121,8 @@ impl Sinks {
     /// What belongs into the daemons' log.
     pub fn take_notes(&mut self) -> Vec<String> {
         self.all
-            .values_mut()
+            .iter_mut()
+            .flatten()
             .flat_map(|sink| std::mem::take(&mut sink.notes))
             .collect()
     }

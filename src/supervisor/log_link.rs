@@ -1,6 +1,6 @@
 //! The supervisor's end of the connection with the log writer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -42,7 +42,7 @@ pub struct LogLink {
     /// That is news.
     news: bool,
     /// What was asked and is not known to be done, by token: a new log writer is asked again.
-    asked: BTreeMap<u64, VecDeque<Order>>,
+    asked: Vec<(u64, VecDeque<Order>)>,
     tokens: u64,
     /// What could not be done, by token.
     failures: Vec<(u64, String)>,
@@ -118,7 +118,7 @@ impl LogLink {
     /// Asks again for what the last log writer did not report; to be called when it knows of all programs.
     pub fn ask_again(&mut self) {
         let asked = std::mem::take(&mut self.asked);
-        for order in asked.values().flatten() {
+        for order in asked.iter().flat_map(|(_, orders)| orders) {
             self.order(order);
         }
         self.asked = asked;
@@ -189,24 +189,23 @@ impl LogLink {
             self.order(order);
         }
         if !orders.is_empty() {
-            self.asked.insert(self.tokens, orders);
+            self.asked.push((self.tokens, orders));
         }
         self.tokens
     }
 
     /// Whether all orders of this token have been carried out, or could not be.
     pub fn done(&self, token: u64) -> bool {
-        !self.asked.contains_key(&token)
+        !self.asked.iter().any(|(asked, _)| *asked == token)
     }
 
     fn hear_done(&mut self, token: u64, failure: Option<String>) {
         self.failures.extend(failure.map(|why| (token, why)));
-        if let Some(orders) = self.asked.get_mut(&token) {
+        let place = self.asked.iter_mut().find(|(asked, _)| *asked == token);
+        if let Some((_, orders)) = place {
             orders.pop_front();
-            if orders.is_empty() {
-                self.asked.remove(&token);
-            }
         }
+        self.asked.retain(|(_, orders)| !orders.is_empty());
     }
 
     /// What could not be done, once: the token of the order, and why.

@@ -136,7 +136,7 @@ impl Sockets {
 
     /// Gives back the sockets that Node workers asked for and none does any more, while others of their programs run.
     pub fn close_unused(&mut self) -> Vec<Held> {
-        let used: BTreeSet<String> = self
+        let used: Vec<String> = self
             .0
             .iter()
             .filter(|held| !held.users.is_empty())

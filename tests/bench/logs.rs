@@ -110,7 +110,18 @@ fn measure(
         let (program, log) = (flood.program.to_string_lossy(), flood.log.to_string_lossy());
         let [bytes, chunk, gate] = flood.arguments();
         home.run(&[
-            "start", &program, "--name", "flood", "-o", &log, "--", &bytes, &chunk, &gate,
+            "start",
+            &program,
+            "--name",
+            "flood",
+            "-o",
+            &log,
+            "--log-max-size",
+            "0",
+            "--",
+            &bytes,
+            &chunk,
+            &gate,
         ])?;
         let seconds = flood.seconds();
         home.run(&["delete", "all"])?;
