@@ -105,11 +105,10 @@ impl Writer {
 
     fn sample(&self, workshop: &Workshop, volume: Volume) -> Result<Sample> {
         let flood = Flood::new(workshop, volume)?;
-        let sample = match &self.kind {
+        match &self.kind {
             Kind::Pipe(words, told) => piped(workshop, &flood, words, *told),
             Kind::Manager(peer) => managed(workshop, &flood, peer),
-        };
-        sample.map_err(|e| e.while_doing(self.name))
+        }
     }
 }
 
@@ -168,10 +167,15 @@ fn in_turns(
     for run in 0..=workshop.runs(3, 1) {
         let sample = of_ours(workshop, volume)?;
         ours.extend((run > 0).then_some(sample));
-        for (writer, samples) in &mut found {
-            let sample = writer.sample(workshop, volume)?;
-            samples.extend((run > 0).then_some(sample));
-        }
+        found.retain_mut(|(writer, samples)| {
+            let sample = writer.sample(workshop, volume);
+            match &sample {
+                Ok(sample) => samples.extend((run > 0).then_some(*sample)),
+                // The others are worth looking at all the same.
+                Err(error) => table.remark(&format!("{} is left out: {error}", writer.name)),
+            }
+            sample.is_ok()
+        });
     }
     Ok((ours, found))
 }
