@@ -99,7 +99,7 @@ fn every_flag_that_help_shows_is_taken() {
             match term.split_ascii_whitespace().last() {
                 Some(word) if word.starts_with('-') => {}
                 Some("MODE") => words.push("fork".to_owned()),
-                Some("TYPE") => words.push("raw".to_owned()),
+                Some("TYPE") => words.push("json".to_owned()),
                 Some("SOCKET") => words.push("tcp:80".to_owned()),
                 _ => words.push("1".to_owned()),
             }
