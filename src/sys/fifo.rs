@@ -10,11 +10,18 @@ use std::path::Path;
 
 use super::{check, check_size};
 
-/// Makes a FIFO, mode 0600. `mkfifo(3)`
+/// Makes a FIFO that only this user may read. Everybody may write to it who finds it: a program that has become another
+/// user opens `/dev/stdout`. `mkfifo(3)`
 pub fn make(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path ends in NUL and lives during the call.
-    check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).map(drop)
+    // SAFETY: the path ends in NUL and lives during the calls; the mask is put back at once, and there is one thread.
+    check(unsafe {
+        let mask = libc::umask(0);
+        let made = libc::mkfifo(path.as_ptr(), 0o622);
+        libc::umask(mask);
+        made
+    })
+    .map(drop)
 }
 
 /// Opens a FIFO for reading and writing, non-blocking: it never comes to its end, it is empty at times.
