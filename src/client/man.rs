@@ -45,6 +45,7 @@ pub fn client() -> String {
         );
     }
     exit_status(&mut page);
+    log_files(&mut page);
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
     page.item("NO_COLOR", "", "no colours.");
@@ -183,6 +184,30 @@ fn meaning(field: &Field, spell: impl Fn(&str) -> String) -> String {
         out.push_str(&format!(" Also {}.", names.join(", ")));
     }
     out
+}
+
+fn log_files(page: &mut Page) {
+    page.section("LOG FILES");
+    page.first(
+        "A process of its own, rpmd-log, writes what programs print; it outlives the daemon. Bytes are written as they \
+         come, unless lines are changed (time, log_date_format, log_type) or several streams share a file: then whole \
+         lines are. The beginning of one waits until it is finished, the program has ended, or it has 192 KiB.",
+    );
+    page.paragraph(
+        "With time or log_date_format a line is DATE: TEXT. The tokens of the form are YYYY YY Q M MM MMM MMMM D DD Do \
+         DDD DDDD d dd ddd dddd E W WW H HH h hh k kk m mm s ss S SS SSS A a Z ZZ X x; what stands in [ ] is as it is. \
+         With log_type json a line is an object. A byte that is not UTF-8 is taken for Latin-1 in it, and the parts of \
+         a line that is too long have \"partial\":true, all but the last.",
+    );
+    page.paragraph(
+        "A file that would become larger than log_max_size is set aside as FILE.1, and what was FILE.1 as FILE.2; no line \
+         is split by that unless it is longer than 64 KiB. Somebody else may do it too: rename the files, then rpm \
+         reloadLogs, or truncate them. A file that was removed is made anew with the next output.",
+    );
+    page.paragraph(
+        "Nothing that happens to a file stops a program. What a full disk does not take is dropped and counted: list and \
+         describe say so, and the file itself, in a line of its own that begins with rpm:, once it can be written again.",
+    );
 }
 
 fn exit_status(page: &mut Page) {
