@@ -1,10 +1,12 @@
 //! The end of a run: everything is accounted for, and nothing is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
 use rpm::app::life::State;
+use rpm::paths::older;
 use rpm::protocol::process::Process;
 
 use crate::program;
@@ -28,12 +30,11 @@ pub fn lines(scene: &Scene, writers: usize) -> Found {
         };
         for stream in streams {
             let path = scene.root.join(format!("logs/w{number}-{stream}.log"));
-            let checked = File::open(&path)
-                .map_err(|e| e.to_string())
-                .and_then(|log| {
-                    found.bytes += log.metadata().map_or(0, |meta| meta.len());
-                    program::check(&mut BufReader::new(log))
-                });
+            let checked = whole(&path).map_err(|e| e.to_string());
+            let checked = checked.and_then(|(mut log, bytes)| {
+                found.bytes += bytes;
+                program::check(number as u64, &mut log)
+            });
             match checked {
                 Ok(lines) => found.lines += lines,
                 Err(sentence) => scene.fail(format!("{}: {sentence}", path.display())),
@@ -41,6 +42,35 @@ pub fn lines(scene: &Scene, writers: usize) -> Found {
         }
     }
     found
+}
+
+/// Files that are read one after the other.
+struct Files(VecDeque<File>);
+
+impl Read for Files {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(file) = self.0.front_mut() {
+            match file.read(buffer)? {
+                0 => self.0.pop_front(),
+                n => return Ok(n),
+            };
+        }
+        Ok(0)
+    }
+}
+
+/// A log with all that was set aside of it, the oldest first, and how many bytes that are.
+fn whole(path: &Path) -> io::Result<(impl BufRead, u64)> {
+    let mut files = VecDeque::from([File::open(path)?]);
+    let older = (1..).map(|number| older(path, number));
+    for file in older.map_while(|path| File::open(path).ok()) {
+        files.push_front(file);
+    }
+    let sizes = files
+        .iter()
+        .map(|file| file.metadata().map(|meta| meta.len()));
+    let bytes = sizes.sum::<io::Result<u64>>()?;
+    Ok((BufReader::new(Files(files)), bytes))
 }
 
 /// The list and the processes: one of each program that is online, and none of any other.

@@ -119,7 +119,8 @@ fn run(scene: &Scene, options: &Options) {
         scene.must(&[&begin, flags, &end].concat());
     };
     for number in 0..options.writers {
-        start(&format!("w{number}"), number, "--writer", &[]);
+        let flags = program::log_flags(number as u64);
+        start(&format!("w{number}"), number, "--writer", flags);
     }
     let patient = ["--max-restarts", "1000000", "--restart-delay", "5"];
     for number in 0..CRASHERS {

@@ -13,7 +13,7 @@ use crate::random::Random;
 const BURST: (u64, u64) = (400, 200);
 /// The same of one that is as fast as the log writer, and fills its pipe time and again.
 const FLOOD: (u64, u64) = (20_000, 300);
-/// One writer of so many floods.
+/// Two writers of so many flood: one whose log is one file, and one whose log is many.
 const FLOODS: u64 = 25;
 /// One of so many prints to standard error as well.
 const BOTH: u64 = 4;
@@ -21,6 +21,51 @@ const BOTH: u64 = 4;
 /// Whether a writer prints to standard error as well.
 pub fn prints_errors(number: u64) -> bool {
     number % BOTH == 1
+}
+
+/// How the logs of a writer are written: in every way that there is. No file that is set aside is dropped.
+pub fn log_flags(number: u64) -> &'static [&'static str] {
+    match number % 5 {
+        0 => &["--log-max-size", "0"],
+        1 => &["--log-max-size", "1M", "--log-max-files", "99999"],
+        2 => &["--log-max-files", "99999", "--time"],
+        3 => &[
+            "--log-max-size",
+            "100K",
+            "--log-max-files",
+            "99999",
+            "--time",
+            "-l",
+            "both.log",
+        ],
+        _ => &[
+            "--log-max-size",
+            "200K",
+            "--log-max-files",
+            "99999",
+            "--log-type",
+            "json",
+        ],
+    }
+}
+
+/// What a writer has printed of a line of its log.
+fn printed(number: u64, line: &mut Vec<u8>) {
+    let behind = |begin: usize| line.get(begin..).map(<[u8]>::to_vec);
+    let text = match number % 5 {
+        0 | 1 => return,
+        // The length of a date and time, and of what stands behind it.
+        2 | 3 => behind("YYYY-MM-DDTHH:mm:ss: ".len()),
+        _ => behind("{\"message\":\"".len()).and_then(|mut text| {
+            let end = text.windows(2).position(|pair| pair == b"\",")?;
+            text.truncate(end);
+            text.push(b'\n');
+            Some(text)
+        }),
+    };
+    if let Some(text) = text {
+        *line = text;
+    }
 }
 
 /// Runs one of the programs, if these are its words.
@@ -38,7 +83,7 @@ pub fn run(words: &[String]) {
 /// it is lost with its pipes.
 fn write(seed: u64, number: u64) {
     let mut random = Random::new(seed, 1000 + number);
-    let (lines, rest) = if number % FLOODS == 0 { FLOOD } else { BURST };
+    let (lines, rest) = if number % FLOODS < 2 { FLOOD } else { BURST };
     let mut streams: Vec<Box<dyn Write>> = vec![Box::new(std::io::stdout())];
     if prints_errors(number) {
         streams.push(Box::new(std::io::stderr()));
@@ -83,11 +128,12 @@ fn last_line(count: u64) -> String {
 }
 
 /// How many lines a log has, if it is what a writer has printed; else the first line that is not.
-pub fn check(log: &mut dyn BufRead) -> Result<u64, String> {
+pub fn check(number: u64, log: &mut dyn BufRead) -> Result<u64, String> {
     let (mut got, mut wanted) = (Vec::new(), Vec::new());
     for at in 0.. {
         got.clear();
         log.read_until(b'\n', &mut got).map_err(|e| e.to_string())?;
+        printed(number, &mut got);
         wanted.clear();
         line(at, &mut wanted);
         if got == wanted {
