@@ -78,7 +78,7 @@ pub const FIELDS: &[Field] = &[
     field!(listen: Places, [], None, true, "sockets that the daemon opens and holds for it, passed on as LISTEN_FDS: tcp:ADDRESS:PORT, tcp:PORT, udp:…, unix:PATH"),
     field!(out_file: Bytes, ["out", "output", "out_log"], Some('o'), true, "where its standard output goes"),
     field!(error_file: Bytes, ["error", "err", "err_file", "err_log"], Some('e'), true, "where its standard error goes"),
-    field!(log_file: Bytes, ["log"], Some('l'), true, "one more file, for both in the order in which they arrive"),
+    field!(log_file: Bytes, ["log"], Some('l'), true, "one more file, for both in the order in which they arrive; true in a process file: NAME.log where the others are"),
     field!(time: bool, [], None, true, "each line in the files begins with date and time, as log_date_format YYYY-MM-DDTHH:mm:ss"),
     field!(log_date_format: String, [], None, true, "what each line in the files begins with: date and time in this form, as 'YYYY-MM-DD HH:mm:ss.SSS Z'"),
     field!(log_type: LogType, [], None, true, "'json': each line is an object with message, timestamp, type, process_id and app_name; else 'raw'"),

@@ -53,6 +53,14 @@ pub const LOG_MAX_FILES: u32 = 4;
 /// The date and time that `time` stands for, as pm2 has it.
 pub const TIME_FORMAT: &str = "YYYY-MM-DDTHH:mm:ss";
 
+/// What `log_file` is for a file beside those of the two streams, where those lie by default.
+pub const BESIDE: &[u8] = b"true";
+
+/// Whether the path of a log file means that there is none.
+pub fn is_no_file(path: &[u8]) -> bool {
+    matches!(path, b"NULL" | b"null" | b"/dev/null")
+}
+
 impl Default for Spec {
     fn default() -> Spec {
         Spec {

@@ -10,7 +10,7 @@ use super::command::{self, COMMANDS, Command};
 use super::flag::{self, Options, Taken};
 use crate::app;
 use crate::app::field::Field;
-use crate::app::spec::Spec;
+use crate::app::spec::{Spec, is_no_file};
 use crate::config::script::absolute;
 use crate::units;
 
@@ -192,7 +192,8 @@ impl Invocation {
                 let mut words = words.filter(|word| !word.is_empty());
                 words.try_for_each(|word| (field.read)(&mut self.spec, word))
             }
-            (_, "PATH") => (field.read)(&mut self.spec, &log_path(value)?),
+            ("cwd", _) => (field.read)(&mut self.spec, &absolute(Path::new(value))?),
+            (_, "PATH") => (field.read)(&mut self.spec, &file_path(value)?),
             _ => (field.read)(&mut self.spec, value.as_bytes()),
         }
     }
@@ -205,16 +206,18 @@ pub fn bytes(words: &[OsString]) -> Vec<Vec<u8>> {
 }
 
 /// A path as the daemon can use it, whose present folder is another one. `NULL` is pm2's word for no file.
-fn log_path(value: &OsStr) -> Result<Vec<u8>, String> {
-    if value == "NULL" {
-        return Ok(b"/dev/null".to_vec());
+fn file_path(value: &OsStr) -> Result<Vec<u8>, String> {
+    match is_no_file(value.as_bytes()) {
+        true => Ok(b"/dev/null".to_vec()),
+        false => absolute(Path::new(value)),
     }
-    absolute(Path::new(value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::spec::TIME_FORMAT;
+    use crate::app::value::{LogType, Size};
     use std::os::unix::ffi::OsStringExt;
 
     fn line(text: &[&str]) -> Result<Invocation, Misuse> {
@@ -266,8 +269,59 @@ mod tests {
             parsed.spec.out_file,
             folder.join("logs/x").into_os_string().into_vec()
         );
-        let parsed = line(&["start", "x", "-e", "NULL"]).unwrap();
-        assert_eq!(parsed.spec.error_file, b"/dev/null");
+    }
+
+    #[test]
+    fn log_files_are_absolute_or_none() {
+        let file = |text: &[&str]| {
+            let spec = line(&[&["start", "x"], text].concat()).unwrap().spec;
+            [spec.out_file, spec.error_file, spec.log_file].concat()
+        };
+        for word in ["NULL", "null", "/dev/null"] {
+            for flag in ["-o", "--error", "--log", "--log-file"] {
+                assert_eq!(file(&[flag, word]), b"/dev/null", "{flag} {word}");
+            }
+        }
+        let folder = std::env::current_dir().unwrap();
+        let path = folder.join("l/all.log").into_os_string().into_vec();
+        assert_eq!(file(&["-l", "./l/all.log"]), path);
+        assert_eq!(
+            line(&["start", "x", "--cwd", "null"]).unwrap().spec.cwd,
+            folder.join("null").into_os_string().into_vec()
+        );
+    }
+
+    #[test]
+    fn what_is_done_to_the_lines_of_log_files_is_said_in_flags() {
+        let spec = |text: &[&str]| line(&[&["start", "x"], text].concat()).unwrap().spec;
+        let full = spec(&[
+            "--time",
+            "--log-date-format",
+            "YYYY HH",
+            "--log-type=json",
+            "--log-max-size",
+            "1.5M",
+            "--log-max-files",
+            "0",
+            "--disable-logs",
+        ]);
+        assert!(full.time && full.disable_logs);
+        assert_eq!(
+            (full.date_format(), full.log_type, full.log_max_files),
+            ("YYYY HH", LogType::Json, 0)
+        );
+        assert_eq!(full.log_max_size, Size(3 << 19));
+        assert_eq!(spec(&["--time"]).date_format(), TIME_FORMAT);
+        assert_eq!(spec(&["--no-time"]).date_format(), "");
+        assert_eq!(spec(&["--log-max-size", "0"]).log_max_size, Size(0));
+        for (text, part) in [
+            ("--log-type=xml", "'xml' is neither raw nor json"),
+            ("--log-max-size=1T", "'1T' is not a size such as 65536"),
+            ("--log-max-files=-1", "'-1' is not a whole number"),
+        ] {
+            let sentence = wrong(&["start", "x", text]);
+            assert!(sentence.contains(part), "{sentence}");
+        }
     }
 
     #[test]

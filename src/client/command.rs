@@ -151,13 +151,19 @@ pub const COMMANDS: &[Command] = &[
         flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
     Command { name: "flush", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "empty the log files of programs",
-        help: "Of all programs, unless some are named. What they have printed before is gone when the command is done; \
-               what they print from now on is at the beginning.",
+        help: "Of all programs, unless some are named. What they have printed before is gone when the command is done, \
+               with the files FILE.1 and so on that were set aside; what they print from now on is at the beginning.",
         flags: &[], fields: false, launches: true, run: control::flush },
+    Command { name: "logrotate", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        meaning: "set the log files of programs aside, and begin others",
+        help: "Each FILE becomes FILE.1, what was FILE.1 becomes FILE.2, and so on; --log-max-files of rpm start says how many \
+               are kept. What was printed before the command is in them when it is done. Of all programs, unless some are \
+               named. It happens by itself when a file would become larger than --log-max-size.",
+        flags: &[], fields: false, launches: true, run: control::rotate_logs },
     Command { name: "reloadLogs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "open the log files of programs anew",
-        help: "By their names: for logrotate and others that move them away. What was printed before is in the files that \
-               were moved. Of all programs, unless some are named.",
+        help: "By their names: for logrotate(8) and others that move them away, where --log-max-size 0 leaves that to them. \
+               What was printed before is in the files that were moved. Of all programs, unless some are named.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
         meaning: "show programs and their logs on the whole screen, kept up to date",

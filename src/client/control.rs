@@ -65,6 +65,11 @@ pub fn flush(session: &mut Session) -> Result<u8> {
     upkeep(session, Upkeep::Flush, "emptied the logs of")
 }
 
+/// `rpm logrotate`
+pub fn rotate_logs(session: &mut Session) -> Result<u8> {
+    upkeep(session, Upkeep::Rotate, "set aside the logs of")
+}
+
 /// `rpm reloadLogs`
 pub fn reload_logs(session: &mut Session) -> Result<u8> {
     upkeep(session, Upkeep::Reopen, "opened anew the logs of")

@@ -11,6 +11,7 @@ use crate::app::life::Exit;
 use crate::app::spec::Spec;
 use crate::app::value::Bytes;
 use crate::error::{Error, Result};
+use crate::sys::clock;
 use crate::units;
 
 /// `rpm describe`
@@ -47,7 +48,7 @@ pub fn environment(session: &mut Session) -> Result<u8> {
 }
 
 /// The fields that a block shows by itself, before those that differ from their default.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 9] = [
     "name",
     "namespace",
     "script",
@@ -56,6 +57,7 @@ const SHOWN: [&str; 8] = [
     "interpreter",
     "out_file",
     "error_file",
+    "log_file",
 ];
 
 fn block(record: &Record, meter: &mut Meter, look: Look) -> String {
@@ -98,6 +100,23 @@ pub fn exit_text(exit: Exit) -> String {
     }
 }
 
+/// How much output could not be written, and since when where that is so at present.
+fn lost_text(record: &Record) -> Option<String> {
+    let lost = record.process.lost;
+    let size = units::format_bytes(lost);
+    let text = match record.losing_since {
+        Some(first) => {
+            // To the second: the date and the time of `2026-11-25T12:00:00.000+01:00`.
+            let moment = clock::local_time(first).to_string();
+            let (date, time) = moment.split_once('T')?;
+            let time = time.split('.').next()?;
+            format!("{size}, since {date} {time}")
+        }
+        None => format!("{size} in all"),
+    };
+    (lost > 0).then_some(text)
+}
+
 /// All that is known of a program, a pair each.
 pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     let (process, spec) = (&record.process, &record.spec);
@@ -133,6 +152,13 @@ pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     ] {
         rows.push((key.to_owned(), value.unwrap_or_else(|| "-".to_owned())));
     }
+    // What most have none of is no row.
+    for (key, value) in [
+        ("log file", some(lossy(&record.log_path))),
+        ("lost output", lost_text(record)),
+    ] {
+        rows.extend(value.map(|value| (key.to_owned(), value)));
+    }
     let default = Spec::default();
     for field in FIELDS.iter().filter(|field| !SHOWN.contains(&field.name)) {
         let values = (field.write)(spec);
@@ -163,6 +189,40 @@ mod tests {
         assert_eq!(row("autorestart").as_deref(), Some("false"));
         assert_eq!(row("kill timeout").as_deref(), Some("3000"));
         assert_eq!(row("min uptime"), None);
+        assert_eq!((row("log file"), row("lost output")), (None, None));
         assert!(text.starts_with("id "));
+    }
+
+    #[test]
+    fn log_files_and_what_was_lost_of_them_are_shown() {
+        let mut record = record::sample();
+        record.log_path = b"/l/api.log".to_vec();
+        record.spec.log_file = b"/l/api.log".to_vec();
+        record.process.lost = 12_900_000;
+        let shown = |record: &Record| {
+            let text = block(record, &mut Meter::new(), Look::default());
+            let lines = text
+                .lines()
+                .filter(|l| l.contains("log") || l.contains("lost"));
+            let lines =
+                lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+            lines.collect::<Vec<_>>()
+        };
+        let mut expected = vec![
+            "out log /l/api-out.log",
+            "error log /l/api-error.log",
+            "log file /l/api.log",
+            "lost output 12.3mb in all",
+        ];
+        assert_eq!(shown(&record), expected);
+        record.losing_since = Some(1_700_000_000_123);
+        let moment = clock::local_time(1_700_000_000_123).to_string();
+        let now = format!(
+            "lost output 12.3mb, since {} {}",
+            &moment[..10],
+            &moment[11..19]
+        );
+        expected[3] = &now;
+        assert_eq!(shown(&record), expected);
     }
 }

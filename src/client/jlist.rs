@@ -58,6 +58,9 @@ pub fn program(
         json.key(b"cpu")
             .bare(format_args!("{}.{}", cpu / 10, cpu % 10));
     });
+    if process.lost > 0 {
+        json.key(b"lost_output").bare(process.lost);
+    }
     json.key(b"pm2_env").object(|json| {
         json.key(b"pm_id").bare(process.id);
         how_it_fares(json, record, users);
@@ -93,6 +96,18 @@ pub fn how_it_fares(json: &mut Json, record: &Record, users: &mut Users) {
 mod tests {
     use super::*;
     use crate::client::record;
+
+    #[test]
+    fn what_is_ours_alone_is_there_where_it_says_something() {
+        let mut record = record::sample();
+        let plain = text(&[record::sample()], false);
+        assert!(!plain.contains("lost_output") && !plain.contains("pm_log_path"));
+        record.process.lost = 7;
+        record.log_path = b"/l/api.log".to_vec();
+        let full = text(&[record], false);
+        assert!(full.contains(r#""cpu":0.0},"lost_output":7,"pm2_env":{"#));
+        assert!(full.contains(r#""pm_log_path":"/l/api.log""#), "{full}");
+    }
 
     #[test]
     fn a_program_has_pm2s_keys() {

@@ -60,7 +60,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let request = Request::List { targets };
     let mut daemon = session.daemon()?;
     let last = daemon.each_process(&request, &mut |process| listing.add(&process))?;
-    let down = listing.down;
+    let (down, lost) = (listing.down, listing.lost_text());
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
         let folder = PathBuf::from(OsStr::from_bytes(path));
@@ -72,6 +72,9 @@ pub fn run(session: &mut Session) -> Result<u8> {
              remove that folder",
             folder.display()
         ));
+    }
+    if let Some(sentence) = lost {
+        output::complain(sentence);
     }
     Ok(if asked && down { NOT_ONLINE } else { DONE })
 }
@@ -114,6 +117,12 @@ struct Listing {
     users: Users,
     /// Whether one of the programs is not online.
     down: bool,
+    /// The programs of which output could not be written: the first, as people call it, and its id.
+    losing: Option<(String, u32)>,
+    /// How many these are.
+    losers: usize,
+    /// How much of theirs that is, in bytes.
+    lost: u64,
 }
 
 impl Listing {
@@ -133,11 +142,35 @@ impl Listing {
             meter: Meter::new(),
             users: Users::default(),
             down: false,
+            losing: None,
+            losers: 0,
+            lost: 0,
         }
+    }
+
+    /// The sentence about output that could not be written, where there is any.
+    fn lost_text(&self) -> Option<String> {
+        let (name, id) = self.losing.as_ref()?;
+        let (whose, others) = match self.losers {
+            1 => ("its", String::new()),
+            2 => ("their", " and another program".to_owned()),
+            count => ("their", format!(" and {} other programs", count - 1)),
+        };
+        let size = units::format_bytes(self.lost);
+        Some(format!(
+            "output of {name} (id {id}){others} could not be written to {whose} log files: {size}; \
+             see rpm describe {id}"
+        ))
     }
 
     fn add(&mut self, process: &Process) {
         self.down |= process.state != State::Online;
+        if process.lost > 0 {
+            let own = || (harmless(&process.name).into_owned(), process.id);
+            self.losing.get_or_insert_with(own);
+            self.losers += 1;
+            self.lost = self.lost.saturating_add(process.lost);
+        }
         match self.look.mini {
             true => self.add_block(process),
             false => self.add_row(process),
@@ -279,6 +312,26 @@ mod tests {
         let text = text(&all_states(), Look::default());
         assert!(text.is_ascii() && text.contains("restarts") && !text.contains('|'));
         assert!(text.contains("a-name-that-is-longer-than-any-column"));
+    }
+
+    #[test]
+    fn output_that_was_lost_is_told_in_one_sentence() {
+        let mut listing = Listing::new(Look::default());
+        let mut sentence = |id, lost| {
+            let mut process = process(id, "a\x1b", State::Online);
+            process.lost = lost;
+            listing.add(&process);
+            listing.lost_text().unwrap_or_default()
+        };
+        assert_eq!(sentence(0, 0), "");
+        assert_eq!(
+            sentence(1, 12_900_000),
+            "output of a? (id 1) could not be written to its log files: 12.3mb; see rpm describe 1"
+        );
+        let two = sentence(2, 1);
+        assert!(two.contains("(id 1) and another program could not be written to their log"));
+        let three = sentence(3, 10_000_000);
+        assert!(three.contains("(id 1) and 2 other programs could") && three.contains("21.8mb"));
     }
 
     #[test]

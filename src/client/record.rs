@@ -30,6 +30,8 @@ pub struct Record {
     pub log_path: Bytes,
     /// The file of its pid.
     pub pid_path: Bytes,
+    /// Since when output is lost that its log files say nothing of yet, ms since the epoch; none where none is.
+    pub losing_since: Option<u64>,
 }
 
 impl Record {
@@ -55,6 +57,7 @@ impl Record {
             error_path: path("error_path"),
             log_path: path("log_path"),
             pid_path: path("pid_path"),
+            losing_since: line.number("lost_first"),
         })
     }
 

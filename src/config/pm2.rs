@@ -10,7 +10,7 @@ use super::json::{Member, Node, Value};
 use super::settings;
 use crate::app::field::{self, Field};
 use crate::app::life::Want;
-use crate::app::spec::{Environment, Spec};
+use crate::app::spec::{BESIDE, Environment, Spec};
 use crate::app::value::Bytes;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -73,8 +73,15 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
     // pm2 has its own cluster of Node processes: until there is one here, each is an ordinary instance.
     spec.instances = 1;
     let merged = spec.merge_logs;
-    spec.out_file = output(node, ["pm_out_log_path", "fileOutput"], merged);
-    spec.error_file = output(node, ["pm_err_log_path", "fileError"], merged);
+    spec.out_file = output(node, &["pm_out_log_path", "fileOutput"], merged);
+    spec.error_file = output(node, &["pm_err_log_path", "fileError"], merged);
+    if text("pm_log_path").is_some() {
+        let path = output(node, &["pm_log_path"], merged);
+        spec.log_file = match path.is_empty() {
+            true => BESIDE.to_vec(),
+            false => path,
+        };
+    }
     spec.env = Rc::new(environment(node, base)?);
     let want = match text("status") {
         Some(b"stopped") => Want::Down,
@@ -98,6 +105,7 @@ fn field_of(name: &str) -> Option<&'static Field> {
         "pid_file",
         "out_file",
         "error_file",
+        "log_file",
     ];
     field::find(name).filter(|field| !others.contains(&field.name))
 }
@@ -122,8 +130,8 @@ fn arguments(node: &Node) -> Result<Vec<Bytes>, String> {
 
 /// Where a stream goes, empty for where it goes by default: pm2's own folder of logs is no place for others. The
 /// number of the process that pm2 puts into the name is taken out again.
-fn output(node: &Node, keys: [&str; 2], merged: bool) -> Bytes {
-    let found = keys.into_iter().find_map(|key| node.get(key)?.string());
+fn output(node: &Node, keys: &[&str], merged: bool) -> Bytes {
+    let found = keys.iter().find_map(|key| node.get(key)?.string());
     let path = found.unwrap_or_default();
     let folder = node.get("PM2_HOME").and_then(Node::string);
     let own = match folder {
@@ -182,6 +190,7 @@ fn is_variable(member: &Member, apart: bool, program: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::value::LogType;
     use crate::config::dump::{self, Dump};
 
     fn fixture(name: &str) -> Dump {
@@ -318,6 +327,43 @@ mod tests {
     }
 
     #[test]
+    fn what_pm2_was_told_about_log_files_is_taken() {
+        let program = |json: &str| {
+            let text = format!("{{\"name\": \"a\", \"pm_exec_path\": \"/a.js\", {json}}}");
+            let source = super::super::json::Source {
+                name: "f",
+                text: text.as_bytes(),
+                literal: true,
+            };
+            let node = super::super::json::parse(&source).unwrap();
+            let (saved, left_out) = program(&node, &Spec::default()).unwrap();
+            assert!(left_out.is_empty(), "{left_out:?}");
+            Spec::clone(&saved.spec)
+        };
+        let spec = program(
+            r#""log_type": "json", "log_date_format": "YYYY-MM-DDTHH:mm:ss", "time": true, "merge_logs": true,
+               "pm_log_path": "/srv/both.log", "pm_out_log_path": "/home/u/.pm2/logs/a-out.log",
+               "pm_err_log_path": "/dev/null", "disable_logs": false"#,
+        );
+        assert_eq!(
+            (spec.log_type, spec.date_format(), spec.time),
+            (LogType::Json, "YYYY-MM-DDTHH:mm:ss", true)
+        );
+        let files = [&spec.out_file, &spec.error_file, &spec.log_file];
+        assert_eq!(files, [&b""[..], b"/dev/null", b"/srv/both.log"]);
+        assert!(spec.merge_logs && !spec.disable_logs);
+        let file = |json: &str| program(json).log_file;
+        assert_eq!(
+            file(r#""pm_log_path": "/home/u/.pm2/logs/a-1.log""#),
+            BESIDE
+        );
+        assert_eq!(file(r#""pm_log_path": "/srv/a-1.log""#), b"/srv/a.log");
+        assert_eq!(file(r#""pm_log_path": "/dev/null""#), b"/dev/null");
+        assert_eq!(file(r#""pm_log_path": null"#), b"");
+        assert!(program(r#""disable_logs": true"#).disable_logs);
+    }
+
+    #[test]
     fn the_number_that_pm2_puts_into_a_path_is_taken_out() {
         let path = |json: &str, merged: bool| {
             let text = format!("{{\"p\": \"{json}\"}}");
@@ -327,7 +373,7 @@ mod tests {
                 literal: true,
             };
             let node = super::super::json::parse(&source).unwrap();
-            String::from_utf8(output(&node, ["p", "q"], merged)).unwrap()
+            String::from_utf8(output(&node, &["p", "q"], merged)).unwrap()
         };
         assert_eq!(path("/l/api-12.log", false), "/l/api.log");
         assert_eq!(path("/l/api-12.log", true), "/l/api-12.log");

@@ -153,6 +153,10 @@ impl Request {
                 what: Upkeep::Flush,
                 targets,
             }),
+            "rotate" => targets(line).map(|targets| Request::Upkeep {
+                what: Upkeep::Rotate,
+                targets,
+            }),
             "reopen" => targets(line).map(|targets| Request::Upkeep {
                 what: Upkeep::Reopen,
                 targets,

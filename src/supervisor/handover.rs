@@ -367,6 +367,7 @@ mod tests {
             Pending::Stop(turn(), Then::Keep),
             Pending::Stop(turn(), Then::Forget),
             Pending::Upkeep(turn(), Upkeep::Flush),
+            Pending::Upkeep(turn(), Upkeep::Rotate),
             Pending::Upkeep(turn(), Upkeep::Reopen),
             Pending::Rows(rows),
             Pending::Sync,

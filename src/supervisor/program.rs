@@ -11,7 +11,7 @@ use super::cluster::Given;
 use super::limits::Limits;
 use crate::app::command::{Command, DEFAULT_PATH};
 use crate::app::life::{Life, Policy, Want};
-use crate::app::spec::{Spec, name_of};
+use crate::app::spec::{BESIDE, Spec, is_no_file, name_of};
 use crate::app::value::LogType;
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
@@ -208,8 +208,8 @@ impl Program {
     /// in the name.
     pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {
         let (given, word) = match stream {
-            Stream::Out => (&self.spec.out_file, "out"),
-            Stream::Err => (&self.spec.error_file, "error"),
+            Stream::Out => (&self.spec.out_file, "-out"),
+            Stream::Err => (&self.spec.error_file, "-error"),
             Stream::Both => (&self.spec.log_file, ""),
         };
         let apart = self.spec.instances > 1 && !self.spec.merge_logs;
@@ -218,12 +218,12 @@ impl Program {
         } else {
             String::new()
         };
-        let none = matches!(given.as_slice(), b"NULL" | b"null" | b"/dev/null");
-        if none || self.spec.disable_logs || stream == Stream::Both && given.is_empty() {
+        let both = stream == Stream::Both;
+        if is_no_file(given) || self.spec.disable_logs || both && given.is_empty() {
             return PathBuf::new();
         }
-        if given.is_empty() {
-            let name = format!("{}-{word}{number}.log", self.spec.file_name());
+        if given.is_empty() || both && given == BESIDE {
+            let name = format!("{}{word}{number}.log", self.spec.file_name());
             return home.logs().join(name);
         }
         match apart {
@@ -396,6 +396,14 @@ mod tests {
             path(&|s| s.out_file = b"/dev/null".to_vec(), Stream::Out),
             ""
         );
+        let both = |s: &mut Spec| s.log_file = b"all.log".to_vec();
+        assert_eq!(path(&both, Stream::Both), "/srv/all.log");
+        let beside = |s: &mut Spec| (s.instances, s.log_file) = (2, BESIDE.to_vec());
+        assert_eq!(path(&beside, Stream::Both), "/h/logs/api-7.log");
+        let disabled = |s: &mut Spec| (s.disable_logs, s.log_file) = (true, b"all.log".to_vec());
+        for stream in [Stream::Out, Stream::Err, Stream::Both] {
+            assert_eq!(path(&disabled, stream), "");
+        }
     }
 
     #[test]

@@ -344,7 +344,7 @@ fn unsound(spec: &Spec) -> Option<String> {
     if spec.name == "all" {
         return Some("all means every program; give this one another name".to_owned());
     }
-    [&spec.out_file, &spec.error_file]
+    [&spec.out_file, &spec.error_file, &spec.log_file]
         .into_iter()
         .find_map(|file| {
             let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));

@@ -46,12 +46,16 @@ impl<'a> Home<'a> {
 
     /// The proportional share of memory of the supervisor and the log writer, in bytes.
     pub fn memory(&self) -> Result<u64> {
+        Ok(proc::memory(self.supervisor()?)? + proc::memory(self.log_writer()?)?)
+    }
+
+    /// The pid of the log writer.
+    pub fn log_writer(&self) -> Result<u32> {
         let supervisor = self.supervisor()?;
-        let log_writer = proc::all()
-            .into_iter()
-            .find(|p| p.parent == supervisor && p.name == "rpmd-log")
-            .ok_or_else(|| Error::new(format!("the supervisor {supervisor} has no rpmd-log")))?;
-        Ok(proc::memory(supervisor)? + proc::memory(log_writer.pid)?)
+        let is_it = |p: &proc::Process| p.parent == supervisor && p.name == "rpmd-log";
+        let log_writer = proc::all().into_iter().find(is_it);
+        let none = || Error::new(format!("the supervisor {supervisor} has no rpmd-log"));
+        Ok(log_writer.ok_or_else(none)?.pid)
     }
 
     fn supervisor(&self) -> Result<u32> {

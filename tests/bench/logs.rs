@@ -1,123 +1,79 @@
-//! How fast a program can write its log.
+//! How fast a program can write its log, beside one that writes to a file itself.
 
+use crate::flood::{Flood, Volume};
 use crate::home::Home;
-use crate::measure::{in_turn, length, wait_until};
+use crate::measure::in_turn;
+use crate::proc;
 use crate::table::{Bound, Quantity, Table};
 use crate::workshop::{Place, Workshop};
-use rpm::error::{Context, Error, Result};
-use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use rpm::error::{Context, Result};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const LARGE_WRITES: &str = "log throughput, 2 GiB, 64 KiB writes";
 pub const SMALL_WRITES: &str = "log throughput, 400 MB, 100-byte writes";
+pub const STAMPED_WRITES: &str = "log throughput, 100-byte writes, --time";
+pub const MEMORY: &str = "log writer memory after 256 MiB";
+pub const GROWTH: &str = "log writer memory, growth from there to 2 GiB";
 
-/// A program that writes its log as fast as it can.
-pub struct Flood {
-    pub program: PathBuf,
-    /// Where the log goes. The caller has the program started with it.
-    pub log: PathBuf,
-    bytes: u64,
-    chunk: u64,
-    gate: PathBuf,
-}
+/// What `--time` puts before each line: `2026-11-25T12:00:00: `.
+const STAMP: u64 = 21;
 
-impl Flood {
-    pub fn new(workshop: &Workshop, bytes: u64, chunk: u64) -> Flood {
-        let (log, gate) = (workshop.fresh(Place::Disk), workshop.fresh(Place::Memory));
-        Flood {
-            program: workshop.program("flood"),
-            log,
-            bytes,
-            chunk,
-            gate,
-        }
-    }
+const LARGE: Volume = Volume {
+    bytes: 2 << 30,
+    chunk: 64 << 10,
+    line: 64 << 10,
+    stamp: 0,
+};
 
-    /// Its arguments.
-    pub fn arguments(&self) -> [String; 3] {
-        [
-            self.bytes.to_string(),
-            self.chunk.to_string(),
-            self.gate.to_string_lossy().into_owned(),
-        ]
-    }
-
-    /// Opens the gate and gives the seconds until every byte is in the log.
-    pub fn seconds(&self) -> Result<f64> {
-        let (limit, pause) = (Duration::from_secs(10), Duration::from_millis(1));
-        wait_until("the writing program", limit, pause, || self.gate.exists())?;
-        // The program reads the gate until it is closed. This blocks until both sides are there.
-        let gate = OpenOptions::new().write(true).open(&self.gate);
-        let begin = Instant::now();
-        drop(gate.doing(|| format!("opening {}", self.gate.display()))?);
-
-        let (mut there, mut last) = (0, begin);
-        while there < self.bytes {
-            thread::sleep(pause);
-            let now = length(&self.log);
-            if now > there {
-                (there, last) = (now, Instant::now());
-            } else if last.elapsed() > limit {
-                let (log, bytes) = (self.log.display(), self.bytes);
-                return Err(Error::new(format!(
-                    "{log} stays at {there} of {bytes} bytes"
-                )));
-            }
-        }
-        Ok(begin.elapsed().as_secs_f64())
-    }
-}
-
-impl Drop for Flood {
-    /// The log goes at once: it is large.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.log);
-    }
-}
+const SMALL: Volume = Volume {
+    bytes: 400_000_000,
+    chunk: 100,
+    line: 100,
+    stamp: 0,
+};
 
 /// Few large writes.
 pub fn large_writes(workshop: &Workshop, table: &mut Table) -> Result<()> {
     let runs = workshop.runs(5, 2);
-    measure(
-        workshop,
-        table,
-        LARGE_WRITES,
-        (2 << 30, 64 << 10),
-        0.5,
-        runs,
-    )
+    measure(workshop, table, LARGE_WRITES, LARGE, 0.55, runs)
 }
 
 /// A write for every line.
 pub fn small_writes(workshop: &Workshop, table: &mut Table) -> Result<()> {
     let runs = workshop.runs(5, 1);
-    measure(workshop, table, SMALL_WRITES, (400_000_000, 100), 1.3, runs)
+    measure(workshop, table, SMALL_WRITES, SMALL, 1.5, runs)
+}
+
+/// A write for every line, each of which gets date and time.
+pub fn stamped_writes(workshop: &Workshop, table: &mut Table) -> Result<()> {
+    let runs = workshop.runs(5, 1);
+    let stamped = Volume {
+        stamp: STAMP,
+        ..SMALL
+    };
+    measure(workshop, table, STAMPED_WRITES, stamped, 0.9, runs)
 }
 
 fn measure(
     workshop: &Workshop,
     table: &mut Table,
     what: &str,
-    (bytes, chunk): (u64, u64),
+    volume: Volume,
     bound: f64,
     runs: usize,
 ) -> Result<()> {
     let home = Home::new(workshop, Place::Disk);
+    let flags: &[&str] = if volume.stamp > 0 { &["--time"] } else { &[] };
     let ours = || {
-        let flood = Flood::new(workshop, bytes, chunk);
-        let (program, log) = (flood.program.to_string_lossy(), flood.log.to_string_lossy());
-        let [bytes, chunk, gate] = flood.arguments();
-        home.run(&[
-            "start", &program, "--name", "flood", "-o", &log, "--", &bytes, &chunk, &gate,
-        ])?;
+        let flood = Flood::new(workshop, volume)?;
+        flood.start(&home, flags)?;
         let seconds = flood.seconds();
         home.run(&["delete", "all"])?;
         seconds
     };
     let limit = || {
-        let flood = Flood::new(workshop, bytes, chunk);
+        let flood = Flood::new(workshop, Volume { stamp: 0, ..volume })?;
         let mut command = workshop.command("sh");
         command
             .args(["-c", "exec \"$@\" >> \"$0\""])
@@ -133,7 +89,28 @@ fn measure(
         seconds
     };
     let (ours, limit) = in_turn(runs, ours, limit)?;
-    let rate = |seconds: f64| Quantity::Rate(bytes as f64 / seconds);
+    let rate = |seconds: f64| Quantity::Rate(volume.bytes as f64 / seconds);
     table.row(what, rate(ours), Some(rate(limit)), Bound::AtLeast(bound));
+    Ok(())
+}
+
+/// What the log writer takes up when much has gone through it, and more when much more has.
+pub fn memory(workshop: &Workshop, table: &mut Table) -> Result<()> {
+    let home = Home::new(workshop, Place::Disk);
+    let after = |bytes: u64| -> Result<f64> {
+        let flood = Flood::new(workshop, Volume { bytes, ..LARGE })?;
+        flood.start(&home, &[])?;
+        flood.seconds()?;
+        // It lets go of what it has written when there is nothing more to do.
+        thread::sleep(Duration::from_millis(500));
+        let bytes = proc::memory(home.log_writer()?)? as f64;
+        home.run(&["delete", "all"])?;
+        Ok(bytes)
+    };
+    let early = after(256 << 20)?;
+    let late = after((2 << 30) - (256 << 20))?;
+    table.row(MEMORY, Quantity::Bytes(early), None, Bound::Free);
+    let growth = Quantity::Bytes((late - early).max(0.0));
+    table.row(GROWTH, growth, None, Bound::AtMostBytes(16.0 * 1024.0));
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo build --release && cargo bench                 everything, some minutes
 //! cargo bench -- restart                               the rows with "restart" in their name
+//! cargo bench -- log --quick                           those of the log writer
 //! cargo bench -- --quick                               fewer runs
 //! RPM_BIN_DIR=/usr/local/bin cargo bench               other binaries than those in target/release
 //! ```
@@ -21,6 +22,7 @@
 
 mod client;
 mod fleet;
+mod flood;
 mod home;
 mod logs;
 mod measure;
@@ -30,6 +32,7 @@ mod proc;
 mod restart;
 mod table;
 mod workshop;
+mod writers;
 
 use rpm::error::Result;
 use std::env;
@@ -99,6 +102,22 @@ const GROUPS: &[Group] = &[
     Group {
         rows: &[logs::SMALL_WRITES],
         measure: logs::small_writes,
+    },
+    Group {
+        rows: &[logs::STAMPED_WRITES],
+        measure: logs::stamped_writes,
+    },
+    Group {
+        rows: &[logs::MEMORY, logs::GROWTH],
+        measure: logs::memory,
+    },
+    Group {
+        rows: writers::LARGE_ROWS,
+        measure: writers::large_writes,
+    },
+    Group {
+        rows: writers::SMALL_ROWS,
+        measure: writers::small_writes,
     },
     Group {
         rows: peers::ROWS,

@@ -2,7 +2,6 @@
 //!
 //! Their rows have no limit and no target. They stand beside ours.
 
-use crate::logs::Flood;
 use crate::measure::{median, wait_until, wall};
 use crate::proc;
 use crate::restart::Mortal;
@@ -21,17 +20,15 @@ use std::time::Duration;
 const RESTART: &str = "peer restart";
 const LIST: &str = "peer list with 10 programs";
 const MEMORY: &str = "peer memory with 100 programs";
-const LARGE_WRITES: &str = "peer log throughput, 64 KiB";
-const SMALL_WRITES: &str = "peer log throughput, 100 bytes";
 
 /// What is measured of each peer, as far as it can do it.
-pub const ROWS: &[&str] = &[MEMORY, LIST, RESTART, LARGE_WRITES, SMALL_WRITES];
+pub const ROWS: &[&str] = &[MEMORY, LIST, RESTART];
 
 /// A life long enough that no peer takes it for a failed start: some wait a second then.
 const LIFE: u64 = 1_100;
 
 /// A program for a peer to run.
-struct Service {
+pub struct Service {
     name: String,
     /// The program and its arguments, none of which holds a blank or a quote.
     words: Vec<String>,
@@ -39,7 +36,8 @@ struct Service {
 }
 
 impl Service {
-    fn new(name: &str, program: &Path, arguments: &[String], log: &Path) -> Service {
+    /// A program, its arguments, and where its standard output goes.
+    pub fn new(name: &str, program: &Path, arguments: &[String], log: &Path) -> Service {
         let mut words = vec![program.to_string_lossy().into_owned()];
         words.extend_from_slice(arguments);
         Service {
@@ -51,54 +49,56 @@ impl Service {
 }
 
 /// Another process manager.
-struct Peer {
+pub struct Peer {
     name: &'static str,
     /// Every executable that is needed.
-    needs: &'static [&'static str],
+    pub needs: &'static [&'static str],
     /// Writes what the peer has to know into a folder, and gives the command that runs it all.
     prepare: fn(&Workshop, &Path, &[Service]) -> Result<Command>,
     /// The command that prints the table, for a peer that has one.
     list: Option<fn(&Workshop, &Path) -> Command>,
-    /// Whether it writes the logs itself.
-    writes_logs: bool,
 }
 
+/// Supervisor.
+pub const SUPERVISORD: Peer = Peer {
+    name: "supervisord",
+    needs: &["supervisord", "supervisorctl"],
+    prepare: supervisord,
+    list: Some(supervisorctl),
+};
+
+/// pm2.
+pub const PM2: Peer = Peer {
+    name: "pm2",
+    needs: &["pm2"],
+    prepare: pm2,
+    list: Some(|workshop, folder| pm2_command(workshop, folder, "list")),
+};
+
 const PEERS: [Peer; 4] = [
-    Peer {
-        name: "supervisord",
-        needs: &["supervisord", "supervisorctl"],
-        prepare: supervisord,
-        list: Some(supervisorctl),
-        writes_logs: true,
-    },
-    Peer {
-        name: "pm2",
-        needs: &["pm2"],
-        prepare: pm2,
-        list: Some(|workshop, folder| pm2_command(workshop, folder, "list")),
-        writes_logs: true,
-    },
+    SUPERVISORD,
+    PM2,
     Peer {
         name: "s6",
         needs: &["s6-svscan", "s6-supervise"],
         prepare: |workshop, folder, services| scanned(workshop, folder, services, "s6-svscan"),
         list: None,
-        writes_logs: false,
     },
     Peer {
         name: "runit",
         needs: &["runsvdir", "runsv"],
         prepare: |workshop, folder, services| scanned(workshop, folder, services, "runsvdir"),
         list: None,
-        writes_logs: false,
     },
 ];
 
-/// A peer at work. When it is dropped, it and all its programs are killed.
-struct Running<'a> {
+/// A peer at work. When it is dropped, it and all else of this run is killed.
+pub struct Running<'a> {
     workshop: &'a Workshop,
-    folder: PathBuf,
-    manager: Child,
+    /// What it knows.
+    pub folder: PathBuf,
+    /// What was started of it.
+    pub manager: Child,
 }
 
 impl Drop for Running<'_> {
@@ -120,7 +120,7 @@ pub fn measure(workshop: &Workshop, table: &mut Table) -> Result<()> {
             ));
             continue;
         }
-        for part in [memory, list, restart, large_writes, small_writes] {
+        for part in [memory, list, restart] {
             if let Err(error) = part(workshop, table, peer) {
                 table.remark(&format!("peer {}: {error}", peer.name));
             }
@@ -177,40 +177,6 @@ fn restart(workshop: &Workshop, table: &mut Table, peer: &Peer) -> Result<()> {
     Ok(())
 }
 
-fn large_writes(workshop: &Workshop, table: &mut Table, peer: &Peer) -> Result<()> {
-    throughput(workshop, table, peer, LARGE_WRITES, (1 << 30, 64 << 10))
-}
-
-fn small_writes(workshop: &Workshop, table: &mut Table, peer: &Peer) -> Result<()> {
-    throughput(workshop, table, peer, SMALL_WRITES, (100_000_000, 100))
-}
-
-fn throughput(
-    workshop: &Workshop,
-    table: &mut Table,
-    peer: &Peer,
-    what: &str,
-    (bytes, chunk): (u64, u64),
-) -> Result<()> {
-    if !peer.writes_logs || !table.wants(what) {
-        return Ok(());
-    }
-    let mut seconds = Vec::new();
-    for _ in 0..workshop.runs(3, 1) {
-        let flood = Flood::new(workshop, bytes, chunk);
-        let service = Service::new("flood", &flood.program, &flood.arguments(), &flood.log);
-        let _running = run(workshop, peer, &[service])?;
-        seconds.push(flood.seconds()?);
-    }
-    row(
-        table,
-        what,
-        peer,
-        Quantity::Rate(bytes as f64 / median(seconds)),
-    );
-    Ok(())
-}
-
 /// Has a peer run programs that do nothing, and waits until they all do.
 fn run_pausers<'a>(workshop: &'a Workshop, peer: &Peer, count: usize) -> Result<Running<'a>> {
     let program = workshop.program("pauser");
@@ -228,7 +194,8 @@ fn run_pausers<'a>(workshop: &'a Workshop, peer: &Peer, count: usize) -> Result<
     Ok(running)
 }
 
-fn run<'a>(workshop: &'a Workshop, peer: &Peer, services: &[Service]) -> Result<Running<'a>> {
+/// Has a peer run programs.
+pub fn run<'a>(workshop: &'a Workshop, peer: &Peer, services: &[Service]) -> Result<Running<'a>> {
     let folder = workshop.fresh(Place::Disk);
     create_folder(&folder)?;
     let mut command = (peer.prepare)(workshop, &folder, services)?;
@@ -321,15 +288,18 @@ fn scanned(
     Ok(command)
 }
 
-fn create_folder(folder: &Path) -> Result<()> {
+/// Makes a folder.
+pub fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir(folder).doing(|| format!("making the folder {}", folder.display()))
 }
 
-fn write_file(path: &Path, text: &str) -> Result<()> {
+/// Writes a file.
+pub fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).doing(|| format!("writing {}", path.display()))
 }
 
-fn is_installed(program: &str) -> bool {
+/// Whether a program is in `PATH`.
+pub fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -1,6 +1,8 @@
 //! Other processes, as `/proc` shows them.
 
 use rpm::error::{Context, Error, Result};
+use rpm::sys::clock;
+use rpm::sys::pid::Pid;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +48,14 @@ pub fn memory(pid: u32) -> Result<u64> {
     let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     let kib = kib.ok_or_else(|| Error::new(format!("there is no Pss in {}", path.display())))?;
     Ok(kib * 1024)
+}
+
+/// The processor time that a process has used, its own and that of the kernel for it, in seconds.
+pub fn cpu(pid: u32) -> Result<f64> {
+    let number = i32::try_from(pid).ok().and_then(Pid::new);
+    let number = number.ok_or_else(|| Error::new(format!("{pid} is no pid")))?;
+    let nanos = clock::process_cpu_ns(number).doing(|| format!("reading the clock of {pid}"))?;
+    Ok(nanos as f64 / 1e9)
 }
 
 fn entry(pid: u32, file: &str) -> PathBuf {

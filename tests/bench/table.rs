@@ -30,6 +30,7 @@ impl fmt::Display for Quantity {
             Quantity::Seconds(s) if s < 0.1 => format!("{:.3} ms", s * 1e3),
             Quantity::Seconds(s) if s < 1.0 => format!("{:.1} ms", s * 1e3),
             Quantity::Seconds(s) => format!("{s:.2} s"),
+            Quantity::Bytes(b) if b < 0.1 * MIB => format!("{:.0} KiB", b / 1024.0),
             Quantity::Bytes(b) => format!("{:.2} MiB", b / MIB),
             Quantity::Rate(r) => format!("{:.0} MB/s", r / 1e6),
         };
@@ -89,8 +90,8 @@ impl Table {
         let ratio = limit.map(|limit| ours.number() / limit.number());
         let (target, kept) = match bound {
             Bound::Free => ("-".to_string(), None),
-            Bound::AtMost(n) => (format!("<= {n:.1} x"), ratio.map(|r| r <= n)),
-            Bound::AtLeast(n) => (format!(">= {n:.1} x"), ratio.map(|r| r >= n)),
+            Bound::AtMost(n) => (format!("<= {n:.2} x"), ratio.map(|r| r <= n)),
+            Bound::AtLeast(n) => (format!(">= {n:.2} x"), ratio.map(|r| r >= n)),
             Bound::AtMostBytes(n) => (
                 format!("<= {}", Quantity::Bytes(n)),
                 Some(ours.number() <= n),

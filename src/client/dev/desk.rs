@@ -171,7 +171,12 @@ impl Desk<'_> {
     fn open_logs(&mut self, daemon: &mut Daemon, rules: &mut Rules) -> Result<()> {
         let records = Record::of(daemon, self.program.targets())?;
         for record in &records {
-            for file in [&record.out_path, &record.error_path, &record.pid_path] {
+            for file in [
+                &record.out_path,
+                &record.error_path,
+                &record.log_path,
+                &record.pid_path,
+            ] {
                 let file = OsString::from_vec(file.clone());
                 rules.leave_out(file.into());
             }

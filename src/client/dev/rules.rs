@@ -51,7 +51,7 @@ impl Rules {
         let here = path.strip_prefix(&self.folder).unwrap_or(path);
         usual
             || path.parent() == Some(self.home.root()) && self.home.keeps(name)
-            || self.own.iter().any(|own| own == path)
+            || self.own.iter().any(|own| is_or_was(path, own))
             || self.patterns.iter().any(|pattern| {
                 let is = |text: &OsStr| matches(pattern.as_bytes(), text.as_bytes());
                 match pattern.contains('/') {
@@ -60,6 +60,15 @@ impl Rules {
                 }
             })
     }
+}
+
+/// Whether a file is that one, or was once and has a number behind its name now, as log files that are set aside.
+fn is_or_was(path: &Path, own: &Path) -> bool {
+    let (path, own) = (path.as_os_str().as_bytes(), own.as_os_str().as_bytes());
+    path.strip_prefix(own).is_some_and(|rest| {
+        let number = rest.strip_prefix(b".").unwrap_or_default();
+        rest.is_empty() || !number.is_empty() && number.iter().all(u8::is_ascii_digit)
+    })
 }
 
 /// Whether all of the text is as the pattern has it: `*` stands for any bytes, slashes among them, `?` for one. Not by
@@ -196,6 +205,8 @@ mod tests {
         let left_out = |path: &str| rules.leaves_out(Path::new(path), false);
         assert!(left_out("/srv/a/b.log") && left_out("/srv/public") && left_out("/srv/a/public"));
         assert!(left_out("/srv/data/cache") && left_out("/var/x/y") && left_out("/srv/out.txt"));
+        assert!(left_out("/srv/out.txt.1") && left_out("/srv/out.txt.12"));
+        assert!(!left_out("/srv/out.txt.") && !left_out("/srv/out.txt.1a"));
         assert!(!left_out("/srv/a/data/cache") && !left_out("/srv/cache") && !left_out("/srv/x"));
         let home = Home::new("/h".into());
         let wrong = Rules::new(home, "/".into(), &["a".to_owned(), "/".to_owned()])

@@ -133,6 +133,9 @@ fn fares(json: &mut Json, process: &Process) {
     json.key(b"created").bare(process.created);
     json.key(b"restarts").bare(process.restarts);
     json.key(b"unstable").bare(process.unstable);
+    if process.lost > 0 {
+        json.key(b"lost_output").bare(process.lost);
+    }
     match process.exit {
         Some(Exit::Code(code)) => json.key(b"exit").string(format!("code {code}").as_bytes()),
         Some(Exit::Signal(signal)) => json
@@ -272,9 +275,12 @@ mod tests {
         assert!(full.contains(r#""exit":"SIGKILL""#) && full.trim_end().lines().count() == 1);
         let brief = processes(&snapshot, 2000, false);
         assert!(
-            !brief.contains("history") && !brief.contains("times"),
+            !brief.contains("history") && !brief.contains("times") && !brief.contains("lost"),
             "{brief}"
         );
+        snapshot.programs[0].process.lost = 5;
+        let losing = processes(&snapshot, 2000, false);
+        assert!(losing.contains(r#","lost_output":5,"#), "{losing}");
     }
 
     #[test]

@@ -47,6 +47,8 @@ const METRICS: &[Metric] = &[
         value: |p| running(p).then_some(Number::Milli(p.cpu)) },
     Metric { name: "rpm_program_resident_memory_bytes", kind: "gauge", help: "Resident memory.",
         value: |p| running(p).then_some(Number::Whole(p.memory)) },
+    Metric { name: "rpm_program_lost_output_bytes_total", kind: "counter", help: "Output that could not be written to the log files.",
+        value: |p| Some(Number::Whole(p.lost)) },
     Metric { name: "rpm_program_last_exit_code", kind: "gauge", help: "The exit code of the last run; minus the number of the signal where one ended it.",
         value: |p| match p.exit? {
             Exit::Code(code) => Some(Number::Signed(code.into())),
@@ -131,12 +133,15 @@ mod tests {
         let mut running = stopped.clone();
         (running.pid, running.cpu, running.memory, running.exit) = (7, 1234, 4096, None);
         running.name = "a\"b\\c\nd".into();
+        running.lost = 5;
         let text = text(&[&stopped, &running]);
         for line in [
             "rpm_programs{status=\"online\"} 2",
             "rpm_programs{status=\"waiting restart\"} 0",
             "rpm_program_restarts_total{id=\"3\",name=\"api\",namespace=\"web\",instance_number=\"1\"} 2",
             "rpm_program_last_exit_code{id=\"3\",name=\"api\",namespace=\"web\",instance_number=\"1\"} -9",
+            r#"rpm_program_lost_output_bytes_total{id="3",name="api",namespace="web",instance_number="1"} 0"#,
+            r#"rpm_program_lost_output_bytes_total{id="3",name="a\"b\\c\nd",namespace="web",instance_number="1"} 5"#,
             r#"rpm_program_cpu_seconds_total{id="3",name="a\"b\\c\nd",namespace="web",instance_number="1"} 1.234"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");

@@ -20,7 +20,7 @@ use super::{script, settings};
 use crate::app::command;
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
-use crate::app::spec::{Environment, Spec, name_of};
+use crate::app::spec::{BESIDE, Environment, Spec, name_of};
 use crate::error::Reason;
 use crate::units;
 
@@ -280,6 +280,10 @@ impl<'a> Apps<'a> {
             "autostart" => draft.app.want = Want::Down,
             "force" => draft.app.force = switch(node)?,
             "append_env_to_name" => draft.suffixed = switch(node)?,
+            "log" | "log_file" if matches!(node.value, Value::Bool(_)) => {
+                let beside = switch(node)?.then(|| BESIDE.to_vec());
+                draft.app.spec.log_file = beside.unwrap_or_default();
+            }
             _ => match (field::find(&name), attribute::fate(&name)) {
                 (Some(field), _) => settings::read(&mut draft.app.spec, field, node)?,
                 (None, Some(Fate::Missing)) if attribute::asks(&name, node) => {

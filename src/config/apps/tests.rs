@@ -1,4 +1,6 @@
 use super::*;
+use crate::app::spec::TIME_FORMAT;
+use crate::app::value::{LogType, Size};
 use crate::config::process_file::{Kind, ProcessFile, read};
 use std::path::PathBuf;
 
@@ -118,6 +120,66 @@ fn every_attribute_is_read_under_each_of_its_names() {
     assert_eq!(spec.stop_exit_codes.0, [0, 3]);
     assert_eq!((app.want, app.force), (Want::Down, true));
     assert_eq!(spec.env.get(b"PORT"), Some(&b"80"[..]));
+}
+
+#[test]
+fn what_is_said_of_log_files_is_read_under_each_of_its_names() {
+    let scene = Scene::new("logs");
+    let spec = |text: &str| {
+        let text = format!("{{ \"script\": \"app.sh\", {text} }}");
+        scene.app(&text).spec
+    };
+    let full = spec(
+        r#""log": "~/all.log", "time": true, "logDateFormat": "YYYY-MM-DD HH:mm Z", "logType": "json",
+           "logMaxSize": "32M", "log_max_files": 9, "combineLogs": true, "disableLogs": true"#,
+    );
+    let home = std::env::var("HOME").unwrap_or("~".to_owned());
+    assert_eq!(full.log_file, format!("{home}/all.log").into_bytes());
+    assert_eq!(full.date_format(), "YYYY-MM-DD HH:mm Z");
+    assert!(full.time && full.merge_logs && full.disable_logs);
+    assert_eq!(
+        (full.log_type, full.log_max_size, full.log_max_files),
+        (LogType::Json, Size(32 << 20), 9)
+    );
+    assert!(full.out_file.is_empty() && full.error_file.is_empty());
+    for (text, path) in [
+        (r#""log_file": "l/all.log""#, &b"l/all.log"[..]),
+        (r#""logFile": "/l/all.log""#, b"/l/all.log"),
+        (r#""log_file": "NULL""#, b"NULL"),
+        (r#""log_file": null"#, b""),
+        (r#""log": true"#, b"true"),
+        (r#""log": true, "log_file": false"#, b""),
+    ] {
+        assert_eq!(spec(text).log_file, path, "{text}");
+    }
+    assert_eq!(spec(r#""time": true"#).date_format(), TIME_FORMAT);
+    assert_eq!(spec(r#""time": false"#).date_format(), "");
+    assert_eq!(spec(r#""log_max_size": 65536"#).log_max_size, Size(65536));
+    assert_eq!(spec(r#""log_max_size": 0"#).log_max_size, Size(0));
+    assert_eq!(spec(r#""log_type": "raw""#).log_type, LogType::Raw);
+    for (text, why) in [
+        (
+            r#""log_type": "xml""#,
+            "log_type: 'xml' is neither raw nor json",
+        ),
+        (
+            r#""log_max_size": "big""#,
+            "log_max_size: 'big' is not a size such as 65536, 512K or 32M",
+        ),
+        (
+            r#""log_max_size": []"#,
+            "log_max_size: expected a size such as 65536 or \"32M\", found an array",
+        ),
+        (r#""time": "x""#, "time: 'x' is neither true nor false"),
+        (
+            r#""log_file": {}"#,
+            "log_file: expected a string, found an object",
+        ),
+    ] {
+        let text = format!("{{ \"script\": \"app.sh\", {text} }}");
+        let wrong = scene.read(&text).unwrap_err();
+        assert!(wrong.len() == 1 && wrong[0].ends_with(why), "{wrong:?}");
+    }
 }
 
 #[test]

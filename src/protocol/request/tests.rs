@@ -52,6 +52,10 @@ fn all_requests() -> Vec<Request> {
             targets: targets.clone(),
         },
         Request::Upkeep {
+            what: Upkeep::Rotate,
+            targets: targets.clone(),
+        },
+        Request::Upkeep {
             what: Upkeep::Reopen,
             targets: Vec::new(),
         },
