@@ -61,8 +61,9 @@ fn flood_survives(form: Form, mut disturb: impl FnMut(&Home)) {
     finish(&home, "steady");
     let text = form.bare(&whole_text(&path));
     assert_same_bytes(&text, &steady_text(&text), "the files together");
+    // A line that was begun is finished.
     for file in files(&path) {
-        assert!(file.len() <= 20 << 10, "{} bytes", file.len());
+        assert!(file.len() < (20 << 10) + 200, "{} bytes", file.len());
     }
 }
 
