@@ -321,6 +321,9 @@ impl Writer<'_> {
             output: Outbox::default(),
         });
         self.unnamed = self.programs.ids();
+        // It counts its tokens from the beginning: 0 is none of them.
+        self.rotated = (0, Vec::new());
+        self.late.iter_mut().for_each(|late| late.token = 0);
         self.report(&Report::Hello { link: LINK_VERSION });
         let copies = self.kept.iter();
         let copies = copies.filter_map(|(name, fd)| Some((name.clone(), fd.try_clone().ok()?)));

@@ -22,7 +22,8 @@ const LINE_ENDS: u64 = 100;
 
 /// Files that are set aside when the line that they end with is whole.
 pub struct Late {
-    token: u64,
+    /// What the report carries; 0: nobody waits for it.
+    pub token: u64,
     paths: Vec<PathBuf>,
     failure: Option<String>,
     /// When they are in any case. ms

@@ -208,12 +208,10 @@ impl Sink {
         batch: &Batch,
     ) -> u64 {
         let mut rest = bytes;
-        let mut written = 0;
         while !rest.is_empty() {
             let cut = self.cut(rest);
             let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
             let done = self.append(now);
-            written += done.unwrap_or_else(|(done, _)| done) as u64;
             if let Some(last) = now.last().filter(|_| done.is_ok()) {
                 self.tail = match last {
                     b'\n' => Tail::None,
@@ -231,11 +229,12 @@ impl Sink {
                     errno == libc::EFBIG && self.may_rotate() && self.size > 0
                 }
             };
+            // With what other pieces of the batch have brought into this file.
+            let here = self.size.saturating_sub(progress.start);
             if full && self.rotate().is_ok() {
-                progress.before += written;
-                written = 0;
+                progress.before += here;
                 progress.inode = self.inode;
-                progress.start = 0;
+                progress.start = self.size;
                 batch.writing(progress);
             } else if let Err((_, errno)) = done {
                 let why = io::Error::from_raw_os_error(errno);

@@ -27,6 +27,7 @@ mod idle;
 mod init;
 mod kill_points;
 mod layering;
+mod log_rotation;
 mod log_settings;
 mod log_upkeep;
 mod monit;

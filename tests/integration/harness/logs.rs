@@ -1,0 +1,85 @@
+//! Log files with those that were set aside, and what stood in them before it was stamped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rpm::sys::signal::Signal;
+
+use super::{Home, proc, wait_until};
+
+/// The file that was set aside so many files ago.
+pub fn older(path: &Path, number: usize) -> PathBuf {
+    PathBuf::from(format!("{}.{number}", path.display()))
+}
+
+/// How many were set aside and are there, without a gap.
+pub fn count_older(path: &Path) -> usize {
+    (1..).take_while(|n| older(path, *n).exists()).count()
+}
+
+/// A log file and those that were set aside, the oldest first.
+#[track_caller]
+pub fn files(path: &Path) -> Vec<Vec<u8>> {
+    let paths = (1..=count_older(path)).rev().map(|n| older(path, n));
+    let all = paths.chain([path.to_owned()]);
+    all.map(|path| fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        .collect()
+}
+
+/// The text of all of them; each but the youngest ends with a whole line.
+#[track_caller]
+pub fn whole_text(path: &Path) -> Vec<u8> {
+    let files = files(path);
+    let (_, aside) = files.split_last().unwrap();
+    for (at, file) in aside.iter().enumerate() {
+        let end = &file[file.len().saturating_sub(80)..];
+        let end = String::from_utf8_lossy(end);
+        assert!(end.ends_with('\n'), "file {at} of {path:?} ends in {end:?}");
+    }
+    files.concat()
+}
+
+/// What the lines were before each got a stamp, which ends with the first `": "`.
+#[track_caller]
+pub fn without_stamps(text: &[u8]) -> Vec<u8> {
+    let bare = |line: &[u8]| {
+        let at = line.windows(2).position(|pair| pair == b": ");
+        let at = at.unwrap_or_else(|| panic!("no stamp: {}", String::from_utf8_lossy(line)));
+        line[at + 2..].to_vec()
+    };
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.flat_map(bare).collect()
+}
+
+/// What the lines were before each became an object, where nothing in them was escaped.
+#[track_caller]
+pub fn without_json(text: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(text).unwrap();
+    let bare = |line: &str| {
+        let inner = line.strip_prefix("{\"message\":\"");
+        let inner = inner.and_then(|line| line.split_once("\",\"timestamp\":\""));
+        let (message, rest) = inner.unwrap_or_else(|| panic!("no object: {line}"));
+        assert!(rest.ends_with("\"}\n"), "{line}");
+        format!("{message}\n")
+    };
+    let lines = text.split_inclusive('\n');
+    lines.map(bare).collect::<String>().into_bytes()
+}
+
+/// Has a program of [`super::Home::compiled`] come to its end, and all of it written.
+#[track_caller]
+pub fn finish(home: &Home, name: &str) {
+    fs::write(home.base.join("enough"), "").unwrap();
+    wait_until("all is printed", || home.base.join("printed").exists());
+    home.rpm(&["stop", name]).ok();
+}
+
+/// Kills the log writer, and waits for the next.
+#[track_caller]
+pub fn kill_log_writer(home: &Home) {
+    let writer = home.log_writer().unwrap();
+    proc::kill(writer, Signal::KILL);
+    wait_until("another log writer", || {
+        home.log_writers().iter().any(|other| *other != writer)
+    });
+}
