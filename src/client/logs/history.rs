@@ -31,6 +31,7 @@ pub fn print(
                 continue;
             }
         };
+        stream.go_on_from(past.before);
         match stream.is_stamped() {
             true => stamped.push((place, past)),
             false => copy(*of, stream, past, to, view, stop)?,
@@ -110,9 +111,9 @@ fn merge(
             continue;
         };
         let mut head = Head {
-            past,
             line: Vec::new(),
-            time: 0,
+            time: past.before.unwrap_or(0),
+            past,
             tells: false,
         };
         if head.advance(*of, stream, to, view)? {

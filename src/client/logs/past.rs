@@ -15,6 +15,8 @@ use crate::error::{Context, Result};
 /// How much is looked through at once when lines are chosen, from the end on.
 const STEP: u64 = 1 << 20;
 
+/// How far before the first line its time is looked for, in bytes.
+const LOOK_BACK: u64 = 64 << 10;
 /// How often files are looked for that are always being moved.
 const TRIES: u32 = 100;
 
@@ -38,6 +40,8 @@ pub struct Past {
     taken: usize,
     /// How it is called, for sentences.
     reading: String,
+    /// When the line before the first one was written, where that is known: lines that do not tell belong to it.
+    pub before: Option<u64>,
 }
 
 impl Past {
@@ -48,6 +52,7 @@ impl Past {
             buffer: Vec::new(),
             taken: 0,
             reading: stream.track.reading(),
+            before: None,
         };
         let mut all = generations::all(stream.track.path());
         let mut wanted = lines;
@@ -77,7 +82,25 @@ impl Past {
             }
         }
         stream.track.stand_at(&all, newest)?;
+        if stream.is_stamped() {
+            past.before = past.time_before(stream.reader())?;
+        }
         Ok(past)
+    }
+
+    /// What the lines just before the first one tell.
+    fn time_before(&self, reader: &mut Reader) -> Result<Option<u64>> {
+        let Some(first) = self.parts.front() else {
+            return Ok(None);
+        };
+        let from = first.from.saturating_sub(LOOK_BACK);
+        let mut bytes = vec![0; usize::try_from(first.from - from).unwrap_or(0)];
+        let n = first
+            .file
+            .read_at(&mut bytes, from)
+            .doing(|| &self.reading)?;
+        let lines = bytes.get(..n).unwrap_or_default().rsplit(|b| *b == b'\n');
+        Ok(lines.into_iter().find_map(|line| reader.split(line).time))
     }
 
     fn open(&self, generation: &Generation) -> Result<Option<Part>> {
@@ -238,6 +261,7 @@ impl Found {
             buffer: Vec::new(),
             taken: 0,
             reading: reading.to_owned(),
+            before: None,
         };
         // From the byte before on: it tells whether a line begins here.
         let mut at = from.saturating_sub(1);

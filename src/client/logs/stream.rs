@@ -76,8 +76,9 @@ pub struct Stream {
     held: Vec<u8>,
     /// Since when, on a clock that never steps, in ms.
     held_since: u64,
-    /// The time of the last line that told one.
+    /// The time of the last line that told one, and how it stood there.
     last: Option<u64>,
+    last_stamp: Vec<u8>,
     /// It could not be read, which was said.
     pub is_broken: bool,
 }
@@ -92,6 +93,7 @@ impl Stream {
             held: Vec::new(),
             held_since: 0,
             last: None,
+            last_stamp: Vec::new(),
             is_broken: false,
         }
     }
@@ -104,6 +106,12 @@ impl Stream {
     /// Whether its lines tell when they were written.
     pub fn is_stamped(&self) -> bool {
         self.reader.stamp().tells()
+    }
+
+    /// What comes next belongs to a line that was written then, unless it tells something else.
+    pub fn go_on_from(&mut self, time: Option<u64>) {
+        self.last = time;
+        self.last_stamp.clear();
     }
 
     /// Its lines tell it so from now on.
@@ -219,13 +227,18 @@ impl Stream {
             to.end_line();
             return;
         }
-        let parts = self.reader.split(line);
-        // A line that does not tell belongs to the one before it.
-        self.last = parts.time.or(self.last);
-        let is_stamped = self.reader.stamp().tells();
-        let time = match is_stamped {
-            true => self.last,
-            false => now.map(|now| now.wall),
+        let mut parts = self.reader.split(line);
+        let time = if !self.reader.stamp().tells() {
+            now.map(|now| now.wall)
+        } else if parts.time.is_some() {
+            self.last_stamp.clear();
+            self.last_stamp.extend_from_slice(&parts.stamp);
+            self.last = parts.time;
+            self.last
+        } else {
+            // A line that does not tell belongs to the one before it.
+            parts.stamp = self.last_stamp.as_slice().into();
+            self.last
         };
         if view.wants(time, &parts.message) {
             to.begin(of);
