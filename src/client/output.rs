@@ -71,7 +71,7 @@ impl Look {
 
 /// Colours without a meaning: none of red, which is for what is wrong.
 const MANY: [&str; 8] = [
-    "\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m",
+    "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m",
 ];
 
 /// A colour with a meaning.

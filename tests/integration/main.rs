@@ -28,6 +28,7 @@ mod init;
 mod kill_points;
 mod layering;
 mod log_upkeep;
+mod logs;
 mod monit;
 mod no_byte_lost;
 mod output;
