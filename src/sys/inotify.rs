@@ -43,6 +43,11 @@ impl Change {
         self.mask & libc::IN_MOVED_FROM != 0
     }
 
+    /// Whether the watched thing itself was moved.
+    pub fn moved_itself(&self) -> bool {
+        self.mask & libc::IN_MOVE_SELF != 0
+    }
+
     /// Whether it is the last change of its watch: the watched thing has gone.
     pub fn is_last(&self) -> bool {
         self.mask & libc::IN_IGNORED != 0
@@ -55,6 +60,7 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_MOVED_TO
     | libc::IN_MOVED_FROM
     | libc::IN_DELETE
+    | libc::IN_MOVE_SELF
     | libc::IN_ATTRIB;
 
 /// What whoever waits for finished work wants to hear of: a file that was written and closed, not each write to it; and

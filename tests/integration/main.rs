@@ -30,6 +30,7 @@ mod layering;
 mod log_rotation;
 mod log_settings;
 mod log_upkeep;
+mod logs;
 mod monit;
 mod no_byte_lost;
 mod output;
