@@ -195,11 +195,16 @@ impl Track {
         self.watches.clear();
         let paths = [Some(self.path.clone()), self.path.canonicalize().ok()];
         for path in paths.into_iter().flatten() {
-            let watched = nearest(&path, watcher);
+            let watched = watched(&path, watcher);
             let watched = watched.doing(|| format!("watching {}", path.display()))?;
-            self.watches.push(watched);
+            self.watches.extend(watched);
         }
         Ok(())
+    }
+
+    /// The watches that tell of it.
+    pub fn watches(&self) -> impl Iterator<Item = i32> {
+        self.watches.iter().map(|watched| watched.watch)
     }
 
     /// Whether a change may be one of this file, or of those that it was before.
@@ -218,13 +223,17 @@ impl Track {
         change.watch < 0 || self.watches.iter().any(about)
     }
 
-    /// Takes note of a change that it is concerned by.
-    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<()> {
+    /// Takes note of a change that it is concerned by. The watches that it needs no longer, where it has others now.
+    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<Vec<i32>> {
         let far = self.watches.iter().any(|watched| watched.far);
-        match far || change.is_last() || change.moved_itself() || change.watch < 0 {
-            true => self.watch(watcher),
-            false => Ok(()),
+        let itself = change.is_last() || change.moved_itself() || change.watch < 0;
+        if !far && !itself && self.path.exists() {
+            return Ok(Vec::new());
         }
+        let mut before: Vec<i32> = self.watches().collect();
+        self.watch(watcher)?;
+        before.retain(|watch| self.watches().all(|own| own != *watch));
+        Ok(before)
     }
 }
 
@@ -238,7 +247,21 @@ fn is_number(name: &[u8], at: usize) -> bool {
     matches!(name.get(at), Some(b'.' | b'-'))
 }
 
-fn nearest(path: &Path, watcher: &Watcher) -> io::Result<Watched> {
+/// Watches for a file. Where it is not there, its folder may be removed too, which not every file system tells of: so
+/// the folder above is watched as well.
+fn watched(path: &Path, watcher: &Watcher) -> io::Result<Vec<Watched>> {
+    let mut all = vec![nearest(path, path, watcher)?];
+    if !path.exists() {
+        let missing = path.ancestors().skip(1).find(|folder| folder.exists());
+        if let Some(folder) = missing.filter(|folder| folder.parent().is_some()) {
+            all.push(nearest(folder, path, watcher)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Watches the nearest folder that there is above a path, for the sake of a file.
+fn nearest(path: &Path, file: &Path, watcher: &Watcher) -> io::Result<Watched> {
     let mut missing = None;
     loop {
         let mut below = path;
@@ -251,7 +274,7 @@ fn nearest(path: &Path, watcher: &Watcher) -> io::Result<Watched> {
                     break Watched {
                         watch,
                         name: name.to_owned(),
-                        far: below != path,
+                        far: below != file,
                     };
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => below = folder,
@@ -259,7 +282,7 @@ fn nearest(path: &Path, watcher: &Watcher) -> io::Result<Watched> {
             }
         };
         // It may have been made before it was watched for. What is there and cannot be entered stays so.
-        if !watched.far || !below.exists() || missing.as_deref() == Some(below) {
+        if below == path || !below.exists() || missing.as_deref() == Some(below) {
             return Ok(watched);
         }
         missing = Some(below.to_owned());
