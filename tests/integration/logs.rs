@@ -321,6 +321,7 @@ fn at_rest_it_makes_no_system_call() {
     let home = Home::new();
     home.start("x", "echo one\nprintf begun\nexec sleep 1000\n", &[]);
     home.wait_for_log("x-out.log", "begun");
+    append(&home.log_path("beside.log"), "x\n");
     let mut logs = follow(&home, "");
     logs.wait_for_line("one");
     // What comes last is said by the daemon: it follows then.
@@ -332,6 +333,10 @@ fn at_rest_it_makes_no_system_call() {
     let words = ["strace", "-o", trace.to_str().unwrap(), "-p", &pid];
     let mut strace = Running::start(home.command(&words));
     strace.wait_for_line("attached");
+    // What others write beside the files that are followed is nothing to it.
+    let beside = home.log_path("beside.log");
+    let mut other = fs::File::options().append(true).open(&beside).unwrap();
+    other.write_all(b"x\n").unwrap();
     assert!(strace.hears_nothing_for(Duration::from_secs(5)));
     proc::kill(strace.pid(), Signal::INT);
     strace.wait();

@@ -20,6 +20,8 @@ use crate::sys::poll::{Interest, PollSet};
 
 /// How long a line without its end waits for it before it is shown, in ms.
 const BEGUN: u64 = 100;
+/// How long what changes in the files of a program that has gone waits for news of the next one, in ms.
+const LATE: u64 = 100;
 /// How often what cannot be watched is looked at, in ms.
 const EVERY: u64 = 1_000;
 
@@ -47,6 +49,8 @@ pub struct Follower<'a, 'b> {
     pub printer: Printer<'b>,
     /// What ends it.
     pub end: &'a End<'a>,
+    /// When the files of programs that have gone are looked at, on a clock that never steps, in ms.
+    pub late: Option<u64>,
 }
 
 impl Follower<'_, '_> {
@@ -120,7 +124,10 @@ impl Follower<'_, '_> {
             // One more, for the last millisecond is wanted too.
             now.monotonic + until.saturating_sub(now.wall) + 1
         });
-        let next = [due, begun, unwatched, until].into_iter().flatten().min();
+        let next = [due, begun, unwatched, until, self.late]
+            .into_iter()
+            .flatten()
+            .min();
         let timeout = next.map(|due| Duration::from_millis(due.saturating_sub(now.monotonic)));
         let waited = self.end.signals.listening(|| set.wait(timeout));
         waited.map(drop).doing(|| "waiting for log files to change")
@@ -133,7 +140,16 @@ impl Follower<'_, '_> {
 
     /// Prints what is new in the files that something was heard of, in that order.
     fn hear_files(&mut self, watcher: &Watcher, now: Now) -> Result<()> {
-        let changed = self.streams.changed(watcher)?;
+        let mut changed = self.streams.changed(watcher)?;
+        // They may be those of another program already, of which the daemon has not told yet.
+        let has_gone = |at: &usize| {
+            let stream = self.streams.all.get(*at);
+            stream.is_some_and(|stream| stream.origin.has_gone)
+        };
+        if self.late.is_none() && changed.iter().any(has_gone) {
+            self.late = Some(now.monotonic + LATE);
+        }
+        changed.retain(|at| !has_gone(at));
         changed
             .into_iter()
             .try_for_each(|at| self.catch_up(at, now))
@@ -150,6 +166,10 @@ impl Follower<'_, '_> {
             stream.is_broken = true;
         }
         Ok(())
+    }
+
+    fn catch_up_with_all(&mut self, now: Now) -> Result<()> {
+        (0..self.streams.all.len()).try_for_each(|at| self.catch_up(at, now))
     }
 
     /// Shows lines that have waited long enough for their ends.
@@ -211,6 +231,10 @@ impl Follower<'_, '_> {
             if programs.due().is_some_and(|due| due <= now.monotonic) {
                 programs.connect(now.monotonic);
             }
+        }
+        if self.late.is_some_and(|late| late <= now.monotonic) {
+            self.late = None;
+            self.catch_up_with_all(now)?;
         }
         if self.has_unwatched() {
             for at in 0..self.streams.all.len() {

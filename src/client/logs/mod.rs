@@ -32,6 +32,7 @@ use std::cell::Cell;
 use super::connect;
 use super::outlet::{Flow, Outlet};
 use super::output;
+use super::pattern;
 use super::record::Record;
 use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::stamp::Form;
@@ -98,6 +99,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         view: &view,
         printer: Printer::new(&mut stdout),
         end: &end,
+        late: None,
     };
     let done = match follows {
         true => follower.run(),
@@ -165,13 +167,12 @@ fn add_streams(
             return Ok(None);
         }
     }
-    let targets = words.iter().map(|word| Target::parse(word));
-    let targets = targets.collect::<Result<Vec<_>>>()?;
     let mut daemon = session.daemon()?;
-    let is_all = words.is_empty();
-    let words = super::pattern::expanded(words, &mut daemon)?;
-    let records = Record::of(&mut daemon, words)?;
-    if records.is_empty() && is_all {
+    let expanded = pattern::expanded(words.clone(), &mut daemon)?;
+    let records = Record::of(&mut daemon, expanded)?;
+    let targets = words.iter().map(|word| Target::of(word, &records));
+    let targets = targets.collect::<Result<Vec<_>>>()?;
+    if records.is_empty() && words.is_empty() {
         if !follows {
             return Err(Error::new("no program is managed; there are no logs"));
         }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::app::selector::{Selector, Subject};
 use crate::client::exchange;
 use crate::client::link::{Heard, Link};
 use crate::client::pattern;
@@ -20,36 +19,43 @@ use crate::sys::regex::Regex;
 const TRIES: u32 = 20;
 const AGAIN: u64 = 50;
 
-/// A word that names programs, those of later too.
+/// What a word names, programs of later too.
 pub enum Target {
-    /// By id, name, namespace or as all of them.
-    Word(Selector),
-    /// By a name that matches.
+    /// Every program.
+    All,
+    /// The one with this number.
+    Id(u32),
+    /// Those with this name.
+    Name(String),
+    /// Those of this namespace.
+    Namespace(String),
+    /// Those with a name that matches.
     Pattern(Regex),
 }
 
 impl Target {
-    /// The meaning of a word.
-    pub fn parse(word: &str) -> Result<Target> {
-        Ok(match pattern::of_word(word)? {
-            Some(regex) => Target::Pattern(regex),
-            None => Target::Word(Selector::parse(word)),
+    /// The meaning of a word, where these are the programs that the daemon took it to name.
+    pub fn of(word: &str, named: &[Record]) -> Result<Target> {
+        if let Some(regex) = pattern::of_word(word)? {
+            return Ok(Target::Pattern(regex));
+        }
+        let any = |is_so: &dyn Fn(&Process) -> bool| named.iter().any(|one| is_so(&one.process));
+        let id = word.parse().ok().filter(|id| any(&|one| one.id == *id));
+        Ok(match id {
+            _ if word == "all" => Target::All,
+            Some(id) => Target::Id(id),
+            None if any(&|one| one.name == word) => Target::Name(word.to_owned()),
+            None => Target::Namespace(word.to_owned()),
         })
     }
 
     fn means(&self, process: &Process) -> bool {
         match self {
+            Target::All => true,
+            Target::Id(id) => process.id == *id,
+            Target::Name(name) => process.name == *name,
+            Target::Namespace(namespace) => process.namespace == *namespace,
             Target::Pattern(regex) => regex.matches(process.name.as_bytes()),
-            Target::Word(selector) => {
-                let subject = || Subject {
-                    id: process.id,
-                    name: &process.name,
-                    namespace: &process.namespace,
-                };
-                !selector
-                    .select(std::iter::once(()).map(|()| subject()))
-                    .is_empty()
-            }
         }
     }
 }
@@ -225,5 +231,37 @@ impl Programs {
             self.ask(Asked::Programs, &Request::Describe { targets });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::record;
+
+    #[test]
+    fn a_word_means_later_what_it_meant_at_first() {
+        let mut api = record::sample();
+        (api.process.id, api.process.name) = (3, "api".to_owned());
+        let mut job = record::sample();
+        (job.process.id, job.process.namespace) = (4, "jobs".to_owned());
+        let records = [api, job];
+        let later = |id, name: &str, namespace: &str| Process {
+            id,
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            ..record::sample().process
+        };
+        for (word, same, other) in [
+            ("all", later(9, "x", "y"), None),
+            ("3", later(3, "x", "y"), Some(later(4, "3", "y"))),
+            ("api", later(9, "api", "y"), Some(later(9, "x", "api"))),
+            ("jobs", later(9, "x", "jobs"), Some(later(9, "jobs", "y"))),
+            ("/p/", later(9, "ape", "y"), Some(later(9, "x", "p"))),
+        ] {
+            let target = Target::of(word, &records).unwrap();
+            assert!(target.means(&same), "{word}");
+            assert!(other.is_none_or(|other| !target.means(&other)), "{word}");
+        }
     }
 }

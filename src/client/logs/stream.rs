@@ -278,3 +278,6 @@ impl Now {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,7 @@ impl Streams {
     }
 
     /// Adds the files of a program that are not there yet, and takes note of its settings. The places of what is new.
+    /// A file of a program that has gone is that of this one from now on.
     pub fn add(&mut self, record: &Record, view: &View) -> Vec<usize> {
         let mut added = Vec::new();
         let stamp = Stamp::of(&record.spec);
@@ -116,16 +117,25 @@ impl Streams {
     pub fn changed(&mut self, watcher: &Watcher) -> Result<Vec<usize>> {
         let changes = watcher.read().doing(|| "waiting for log files to change")?;
         let mut changed = Vec::new();
+        let mut dropped = Vec::new();
         for change in &changes {
             for (at, stream) in self.all.iter_mut().enumerate() {
                 if stream.track.is_concerned(change) {
-                    if let Err(error) = stream.track.hear(change, watcher) {
-                        output::complain(error);
+                    match stream.track.hear(change, watcher) {
+                        Ok(watches) => dropped.extend(watches),
+                        Err(error) => output::complain(error),
                     }
                     if !changed.contains(&at) {
                         changed.push(at);
                     }
                 }
+            }
+        }
+        // What nobody is concerned by any more must not wake us up.
+        for watch in dropped {
+            let mut used = self.all.iter().flat_map(|stream| stream.track.watches());
+            if used.all(|used| used != watch) {
+                watcher.remove(watch);
             }
         }
         Ok(changed)

@@ -47,10 +47,17 @@ struct Open {
 /// A watch that tells of the file.
 struct Watched {
     watch: i32,
-    /// Its name in that folder.
-    name: OsString,
-    /// It is not the file's folder, for that is not there, but the nearest one above: the name is that of a folder.
-    far: bool,
+    of: Of,
+}
+
+/// What a watch is of.
+enum Of {
+    /// The file itself, or the one before, for what is written: what others write beside it wakes nobody up.
+    File,
+    /// The folder in which it has this name.
+    Folder(OsString),
+    /// A folder above that, in which a folder on the way has this name.
+    Above(OsString),
 }
 
 /// What is new.
@@ -189,42 +196,63 @@ impl Track {
         !self.watches.is_empty()
     }
 
-    /// Watches the folder that the file is in, and where it is a link that of the file itself. Of a folder that is not
-    /// there yet, the nearest one that is.
+    /// Watches the file, the folder that it is in, and where it is a link the folder of the file itself. Of a folder that
+    /// is not there yet, the nearest one that is.
     pub fn watch(&mut self, watcher: &Watcher) -> Result<()> {
-        self.watches.clear();
+        let before = std::mem::take(&mut self.watches);
         let paths = [Some(self.path.clone()), self.path.canonicalize().ok()];
         for path in paths.into_iter().flatten() {
-            let watched = nearest(&path, watcher);
+            let watched = watched(&path, watcher);
             let watched = watched.doing(|| format!("watching {}", path.display()))?;
-            self.watches.push(watched);
+            self.watches.extend(watched);
+        }
+        // Behind the folder: the file may be replaced at any moment. Where it is not there the folder will tell; where
+        // it cannot be read, that is said elsewhere.
+        let own = watcher.add_for_writing(&self.path).ok();
+        let mut files = before.iter().filter(|one| matches!(one.of, Of::File));
+        let previous = files.find(|one| Some(one.watch) != own);
+        for watch in own.into_iter().chain(previous.map(|one| one.watch)) {
+            let of = Of::File;
+            self.watches.push(Watched { watch, of });
         }
         Ok(())
+    }
+
+    /// The watches that tell of it.
+    pub fn watches(&self) -> impl Iterator<Item = i32> {
+        self.watches.iter().map(|watched| watched.watch)
     }
 
     /// Whether a change may be one of this file, or of those that it was before.
     pub fn is_concerned(&self, change: &Change) -> bool {
         let itself = change.is_last() || change.moved_itself();
-        let (name, len) = (change.name.as_bytes(), change.name.len());
-        let about = |watched: &Watched| {
-            let own = watched.name.as_bytes();
-            let same = match watched.far {
-                true => name == own,
-                // FILE.1 or FILE-20261126 too.
-                false => name.starts_with(own) && (len == own.len() || is_number(name, own.len())),
-            };
-            watched.watch == change.watch && (same || itself)
+        let name = change.name.as_bytes();
+        let is_about = |of: &Of| match of {
+            Of::File => true,
+            Of::Above(own) => itself || change.name == *own,
+            // FILE.1 or FILE-20261126 too.
+            Of::Folder(own) => {
+                let rest = name.strip_prefix(own.as_bytes());
+                itself || rest.is_some_and(|rest| matches!(rest, [] | [b'.' | b'-', ..]))
+            }
         };
-        change.watch < 0 || self.watches.iter().any(about)
+        let told = |one: &Watched| one.watch == change.watch && is_about(&one.of);
+        change.watch < 0 || self.watches.iter().any(told)
     }
 
-    /// Takes note of a change that it is concerned by.
-    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<()> {
-        let far = self.watches.iter().any(|watched| watched.far);
-        match far || change.is_last() || change.moved_itself() || change.watch < 0 {
-            true => self.watch(watcher),
-            false => Ok(()),
+    /// Takes note of a change that it is concerned by. The watches that it needs no longer, where it has others now.
+    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<Vec<i32>> {
+        let of_file = |one: &Watched| one.watch == change.watch && matches!(one.of, Of::File);
+        if self.watches.iter().any(of_file) {
+            if change.is_last() {
+                self.watches.retain(|one| one.watch != change.watch);
+            }
+            return Ok(Vec::new());
         }
+        let mut before: Vec<i32> = self.watches().collect();
+        self.watch(watcher)?;
+        before.retain(|watch| self.watches().all(|own| own != *watch));
+        Ok(before)
     }
 }
 
@@ -234,11 +262,21 @@ fn older(all: &[Generation], own: Identity) -> Vec<Mark> {
     behind.skip(1).map(|one| one.mark).collect()
 }
 
-fn is_number(name: &[u8], at: usize) -> bool {
-    matches!(name.get(at), Some(b'.' | b'-'))
+/// Watches for a file. Where it is not there, its folder may be removed too, which not every file system tells of: so
+/// the folder above is watched as well.
+fn watched(path: &Path, watcher: &Watcher) -> io::Result<Vec<Watched>> {
+    let mut all = vec![nearest(path, path, watcher)?];
+    if !path.exists() {
+        let missing = path.ancestors().skip(1).find(|folder| folder.exists());
+        if let Some(folder) = missing.filter(|folder| folder.parent().is_some()) {
+            all.push(nearest(folder, path, watcher)?);
+        }
+    }
+    Ok(all)
 }
 
-fn nearest(path: &Path, watcher: &Watcher) -> io::Result<Watched> {
+/// Watches the nearest folder that there is above a path, for the sake of a file.
+fn nearest(path: &Path, file: &Path, watcher: &Watcher) -> io::Result<Watched> {
     let mut missing = None;
     loop {
         let mut below = path;
@@ -246,20 +284,21 @@ fn nearest(path: &Path, watcher: &Watcher) -> io::Result<Watched> {
             let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else {
                 return Err(io::ErrorKind::NotFound.into());
             };
-            match watcher.add(folder) {
+            match watcher.add_for_names(folder) {
                 Ok(watch) => {
-                    break Watched {
-                        watch,
-                        name: name.to_owned(),
-                        far: below != path,
+                    let name = name.to_owned();
+                    let of = match below == file {
+                        true => Of::Folder(name),
+                        false => Of::Above(name),
                     };
+                    break Watched { watch, of };
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => below = folder,
                 Err(e) => return Err(e),
             }
         };
         // It may have been made before it was watched for. What is there and cannot be entered stays so.
-        if !watched.far || !below.exists() || missing.as_deref() == Some(below) {
+        if below == path || !below.exists() || missing.as_deref() == Some(below) {
             return Ok(watched);
         }
         missing = Some(below.to_owned());
