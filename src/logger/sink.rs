@@ -139,12 +139,13 @@ impl Sink {
         }
     }
 
-    /// Makes it ready for a line of a channel, or for the rest of one that the channel has begun here.
-    pub fn begin_line(&mut self, channel: (u32, usize)) {
+    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun here.
+    pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
         if self.tail == Tail::Unknown && self.users < 2 {
             self.tail = Tail::Of(channel);
         }
-        if self.tail != Tail::None && self.tail != Tail::Of(channel) {
+        let goes_on = continues && self.tail == Tail::Of(channel);
+        if self.tail != Tail::None && !goes_on {
             let _ = self.write_line(b"\n");
         }
     }
