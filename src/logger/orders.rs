@@ -133,9 +133,7 @@ impl Writer<'_> {
             let files = std::iter::once(own).chain(both);
             let files = files.filter(|file| !file.is_empty());
             let sinks = files.map(|file| {
-                let number = self
-                    .sinks
-                    .acquire(path_of(file), output.max_size, output.max_files);
+                let number = self.sinks.acquire(path_of(file), output);
                 self.sinks.ready(number);
                 number
             });
