@@ -183,8 +183,9 @@ impl Channel {
                 true => batch.lines_waiting(fifo.as_fd()),
                 false => (batch::SIZE, batch::SIZE),
             };
+            let all = waiting >= fifo::waiting(fifo.as_fd());
             let moved = match whole {
-                0 => self.move_batch(waiting, in_lines, last, sinks, batch),
+                0 => self.move_batch(waiting, in_lines, last && all, sinks, batch),
                 whole => self.move_batch(whole, in_lines, false, sinks, batch),
             };
             if moved == 0 {
@@ -195,7 +196,8 @@ impl Channel {
         self.held = false;
         if last {
             for number in &self.sinks {
-                if let Some(sink) = sinks.get(*number).filter(|_| in_lines) {
+                let ends = self.style.changes_lines() || sinks.is_shared(*number);
+                if let Some(sink) = sinks.get(*number).filter(|_| ends) {
                     sink.end_line_of(self.name);
                 }
             }
@@ -241,7 +243,6 @@ impl Channel {
         let whole = Piece {
             bytes: batch.bytes(taken.length),
             time: taken.time,
-            in_lines: taken.in_lines,
             last: taken.last,
             continues: false,
         };
@@ -263,7 +264,7 @@ impl Channel {
                 continue;
             };
             if taken.in_lines && here.is_none() {
-                sink.begin_line(name);
+                sink.begin_line(name, self.style.continues_lines());
             }
             let from = here.map_or(0, |begun| sink.written(&begun));
             let continues = here.map_or(sink.has_line_of(name), |begun| begun.continues);
@@ -320,7 +321,6 @@ fn ready<'s>(
         let text = notice(&lost, sink.why());
         let said = Piece {
             bytes: text.as_bytes(),
-            in_lines: true,
             continues: false,
             ..*piece
         };

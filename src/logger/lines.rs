@@ -29,9 +29,7 @@ pub struct Piece<'a> {
     pub bytes: &'a [u8],
     /// When it was read, ms since the epoch.
     pub time: u64,
-    /// The file has only whole lines, but for those that are longer than a batch.
-    pub in_lines: bool,
-    /// Nothing more comes: a line that has no end gets one.
+    /// Nothing more comes: a line that is changed and has no end gets one.
     pub last: bool,
     /// It begins with the rest of a line that is in the file already.
     pub continues: bool,
@@ -62,6 +60,11 @@ impl Style {
         !matches!(self, Style::Plain)
     }
 
+    /// Whether the rest of a line that is in a file already may be written behind it.
+    pub fn continues_lines(&self) -> bool {
+        !matches!(self, Style::Json { .. })
+    }
+
     /// Gives what is written, but for its first `from` bytes, in pieces to `to`.
     pub fn write(&self, piece: &Piece, from: u64, to: &mut dyn FnMut(&[u8])) {
         let mut text = Text {
@@ -75,9 +78,6 @@ impl Style {
             Style::Json { form, end } => {
                 return as_json(form.as_ref(), end, piece, &mut text);
             }
-        }
-        if piece.in_lines && piece.last && !piece.bytes.ends_with(b"\n") {
-            text.push(b"\n");
         }
         text.flush();
     }
@@ -93,6 +93,9 @@ fn stamped(form: &Form, piece: &Piece, text: &mut Text) {
             text.push(&stamp);
         }
         text.push(line);
+    }
+    if piece.last && !piece.bytes.ends_with(b"\n") {
+        text.push(b"\n");
     }
 }
 
@@ -217,7 +220,6 @@ mod tests {
         Piece {
             bytes,
             time: 1_700_000_000_123,
-            in_lines: true,
             last: false,
             continues: false,
         }
@@ -251,12 +253,7 @@ mod tests {
             ..piece(b"rest\nc")
         };
         assert_eq!(text(&style, &rest, 0), "rest\n1700000000: c\n");
-        assert_eq!(text(&Style::Plain, &rest, 0), "rest\nc\n");
-        let bytes = Piece {
-            in_lines: false,
-            ..rest
-        };
-        assert_eq!(text(&Style::Plain, &bytes, 0), "rest\nc");
+        assert_eq!(text(&Style::Plain, &rest, 0), "rest\nc");
     }
 
     #[test]

@@ -31,12 +31,12 @@ use orders::Late;
 use programs::Programs;
 use sinks::Sinks;
 
-use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
 use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
+use crate::protocol::output::Output;
 use crate::sys::edge::EdgeSet;
 use crate::sys::lock::Lock;
 use crate::sys::passing::Outbox;
@@ -123,7 +123,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     let _turn = wait_for_turn(&home);
     let inherited = batch.left();
     let mut sinks = Sinks::default();
-    let journal = sinks.acquire(home.daemon_log(), LOG_MAX_SIZE, LOG_MAX_FILES);
+    let journal = sinks.acquire(home.daemon_log(), &Output::new("", b"", b""));
     let mut writer = Writer {
         sinks,
         journal,

@@ -127,15 +127,13 @@ impl Writer<'_> {
         let records = self.home.records(id);
         let fifos = [records.out(), records.err()];
         let channels = [0, 1].map(|which| {
-            let files = [
-                if which == 0 { &output.out } else { &output.err },
-                &output.both,
-            ];
-            let files = files.into_iter().filter(|file| !file.is_empty());
+            let own = if which == 0 { &output.out } else { &output.err };
+            // A file that is named twice is one.
+            let both = Some(&output.both).filter(|both| *both != own);
+            let files = std::iter::once(own).chain(both);
+            let files = files.filter(|file| !file.is_empty());
             let sinks = files.map(|file| {
-                let number = self
-                    .sinks
-                    .acquire(path_of(file), output.max_size, output.max_files);
+                let number = self.sinks.acquire(path_of(file), output);
                 self.sinks.ready(number);
                 number
             });

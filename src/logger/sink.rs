@@ -44,6 +44,8 @@ pub struct Sink {
     pub max_files: u32,
     /// How many streams end here.
     pub users: u32,
+    /// More will.
+    pub merged: bool,
     /// What was dropped and is not said in the file yet.
     lost: Loss,
     why: String,
@@ -72,6 +74,7 @@ impl Sink {
             max_size: 0,
             max_files: 0,
             users: 0,
+            merged: false,
             lost: Loss::default(),
             why: String::new(),
             open_again: 0,
@@ -139,12 +142,13 @@ impl Sink {
         }
     }
 
-    /// Makes it ready for a line of a channel, or for the rest of one that the channel has begun here.
-    pub fn begin_line(&mut self, channel: (u32, usize)) {
-        if self.tail == Tail::Unknown && self.users < 2 {
+    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun here.
+    pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
+        if self.tail == Tail::Unknown && !self.is_shared() {
             self.tail = Tail::Of(channel);
         }
-        if self.tail != Tail::None && self.tail != Tail::Of(channel) {
+        let goes_on = continues && self.tail == Tail::Of(channel);
+        if self.tail != Tail::None && !goes_on {
             let _ = self.write_line(b"\n");
         }
     }
@@ -162,6 +166,11 @@ impl Sink {
         if meta.nlink() == 0 {
             self.file = None;
         }
+    }
+
+    /// Whether more than one stream ends here, or will.
+    pub fn is_shared(&self) -> bool {
+        self.users > 1 || self.merged
     }
 
     /// Whether it does not end within a line.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::sink::Sink;
+use crate::protocol::output::Output;
 
 /// All log files that something is written to.
 #[derive(Debug, Default)]
@@ -15,13 +16,14 @@ pub struct Sinks {
 
 impl Sinks {
     /// The number of the file at this path, for one more stream, with what it may become.
-    pub fn acquire(&mut self, path: PathBuf, max_size: u64, max_files: u32) -> usize {
+    pub fn acquire(&mut self, path: PathBuf, output: &Output) -> usize {
         let number = self.number_of(&path);
         let number = number.unwrap_or_else(|| self.add(path));
         if let Some(sink) = self.get(number) {
             sink.users += 1;
-            sink.max_size = max_size;
-            sink.max_files = max_files;
+            sink.merged = output.merged;
+            sink.max_size = output.max_size;
+            sink.max_files = output.max_files;
         }
         number
     }
@@ -72,9 +74,8 @@ impl Sinks {
 
     /// Whether more than one stream ends here.
     pub fn is_shared(&self, number: usize) -> bool {
-        self.all
-            .get(number)
-            .is_some_and(|sink| sink.as_ref().is_some_and(|sink| sink.users > 1))
+        let sink = self.all.get(number).and_then(Option::as_ref);
+        sink.is_some_and(Sink::is_shared)
     }
 
     /// The file, opened where it was not or has gone; none where it cannot be.

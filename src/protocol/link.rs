@@ -310,6 +310,7 @@ mod tests {
             both: path.clone(),
             date_format: "YYYY %".into(),
             log_type: LogType::Json,
+            merged: true,
             max_size: 0,
             max_files: 9,
             ..Output::new("a b", &path, b"")

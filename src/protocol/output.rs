@@ -19,6 +19,8 @@ pub struct Output {
     pub date_format: String,
     /// What the lines of the files are.
     pub log_type: LogType,
+    /// Other instances write to the same files: lines are kept together from the first on.
+    pub merged: bool,
     /// How large a file may become, in bytes; 0: as large as it likes.
     pub max_size: u64,
     /// How many older files are kept.
@@ -35,6 +37,7 @@ impl Output {
             name: name.to_owned(),
             date_format: String::new(),
             log_type: LogType::Raw,
+            merged: false,
             max_size: LOG_MAX_SIZE,
             max_files: LOG_MAX_FILES,
         }
@@ -53,6 +56,9 @@ impl Output {
         if self.log_type != LogType::Raw {
             line.push("log_type", self.log_type.word());
         }
+        if self.merged {
+            line.push("merged", "true");
+        }
         if self.max_size != LOG_MAX_SIZE {
             line.push("max_size", self.max_size.to_string());
         }
@@ -70,6 +76,7 @@ impl Output {
         if line.get("log_type").is_some() {
             output.log_type = LogType::Json;
         }
+        output.merged = line.get("merged").is_some();
         output.max_size = line.number("max_size").unwrap_or(LOG_MAX_SIZE);
         output.max_files = line.number("max_files").unwrap_or(LOG_MAX_FILES);
         Some(output)

@@ -315,6 +315,7 @@ impl Supervisor {
             name: spec.name.clone(),
             date_format: spec.date_format().to_owned(),
             log_type: spec.log_type,
+            merged: spec.merge_logs && spec.instances > 1,
             max_size: spec.log_max_size.0,
             max_files: spec.log_max_files,
         }

@@ -1,0 +1,95 @@
+//! Where output comes from and where it is not kept: programs without log files, children that outlive them, users who
+//! are somebody else.
+
+use std::fs;
+
+use rpm::app::life::State;
+
+use crate::harness::{Home, has, is_root, skip, wait_until};
+
+#[test]
+fn what_is_not_to_be_kept_is_not_kept_and_nobody_waits() {
+    for flags in [
+        &["-o", "NULL", "-e", "/dev/null"][..],
+        &["--disable-logs"],
+        &["--disable-logs", "--log-type", "json", "-l", "all.log"],
+        &["-o", "null", "-e", "null", "--time"],
+    ] {
+        let home = Home::new();
+        let text = "head -c 3000000 /dev/zero\nhead -c 3000000 /dev/urandom >&2\n\
+                    touch printed\nexec sleep 1000\n";
+        home.start("x", text, flags);
+        wait_until("all is printed", || home.base.join("printed").exists());
+        home.rpm(&["flush"]).ok();
+        home.rpm(&["logrotate"]).ok();
+        assert_eq!(home.program("x").lost, 0);
+        assert!(home.entries("logs").is_empty());
+        assert!(!home.base.join("all.log").exists());
+    }
+}
+
+#[test]
+fn a_child_that_outlives_its_program_is_heard() {
+    let home = Home::new();
+    let text = "(until [ -e go ]; do sleep 0.01; done; echo late; exec sleep 1000) &\necho first\n";
+    home.start("x", text, &["--no-autorestart", "--no-treekill"]);
+    home.wait_for_state("x", State::Stopped);
+    fs::write(home.base.join("go"), "").unwrap();
+    home.wait_for_log("x-out.log", "first\nlate\n");
+    let pids = crate::harness::proc::of_home(&home.root);
+    let left = pids
+        .into_iter()
+        .filter(|pid| crate::harness::proc::name(*pid) == "sleep");
+    left.for_each(|pid| crate::harness::proc::kill(pid, rpm::sys::signal::Signal::KILL));
+}
+
+#[test]
+fn a_program_that_becomes_another_user_opens_its_output_anew() {
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become somebody else");
+    }
+    let home = Home::new();
+    let text = "exec setpriv --reuid 4321 --regid 4321 --clear-groups sh -c \
+                'echo one > /dev/stdout; echo two > /dev/stderr; exec sleep 1000'\n";
+    home.start("x", text, &[]);
+    home.wait_for_log("x-out.log", "one\n");
+    home.wait_for_log("x-error.log", "two\n");
+}
+
+#[test]
+fn a_web_server_logs_to_its_standard_output() {
+    if !has("nginx") && !std::path::Path::new("/usr/sbin/nginx").exists() {
+        return skip("nginx is not installed");
+    }
+    let home = Home::new();
+    let socket = home.base.join("web.sock");
+    let config = format!(
+        "daemon off; pid {0}/nginx.pid; error_log /dev/stderr notice; worker_processes 2;\n\
+         events {{}}\n\
+         http {{ access_log /dev/stdout; client_body_temp_path {0}/t1; proxy_temp_path {0}/t2;\n\
+         fastcgi_temp_path {0}/t3; uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;\n\
+         server {{ listen unix:{1}; location / {{ return 200; }} }} }}\n",
+        home.base.display(),
+        socket.display()
+    );
+    let file = home.script("nginx.conf", &config);
+    home.start("web", &format!("exec nginx -c {file}\n"), &["--time"]);
+    home.wait_for_log("web-error.log", "start worker process ");
+    wait_until("it listens", || socket.exists());
+    let get = || {
+        use std::io::{Read, Write};
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        stream.write_all(b"GET /page HTTP/1.0\r\n\r\n").unwrap();
+        stream.read_to_string(&mut String::new()).unwrap();
+    };
+    get();
+    home.wait_for_log("web-out.log", "GET /page");
+    // It opens its log files anew, the workers as another user.
+    home.rpm(&["sendSignal", "USR1", "web"]).ok();
+    home.wait_for_log("web-error.log", "reopening logs");
+    get();
+    wait_until("another request in the log", || {
+        let log = String::from_utf8(home.log("web-out.log")).unwrap();
+        log.matches("GET /page").count() == 2
+    });
+}
