@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_daemons_log_has_a_blank() {
-        let line = format!("{} rpmd[12]: ready", clock::local_time(NOW));
+        let line = format!("{} rpmd[12]: ready", clock::moment(NOW));
         let (time, _, message, _) = parts(Stamp::of_daemon(), line.as_bytes());
         assert_eq!((time, message.as_str()), (Some(NOW), "rpmd[12]: ready"));
     }
