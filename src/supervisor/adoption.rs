@@ -1,6 +1,5 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -29,11 +28,7 @@ impl Supervisor {
     /// Takes over the programs that the records know: those that live are adopted, those that have ended meanwhile are
     /// treated by their restart policy. In a new boot those are started that were wanted up.
     /// What another release has handed over counts for more than the records.
-    pub(super) fn take_over(
-        &mut self,
-        state: State,
-        mut handed: BTreeMap<u32, Line>,
-    ) -> Result<()> {
+    pub(super) fn take_over(&mut self, state: State, handed: &[(u32, Line)]) -> Result<()> {
         let boot = state.boot;
         let ids = records::ids(&self.home)?;
         if boot == Boot::Another {
@@ -51,8 +46,8 @@ impl Supervisor {
         for id in ids {
             self.next_id = self.next_id.max(id.saturating_add(1));
             match records::load(&self.home, id) {
-                Ok(Some(found)) => match handed.remove(&id) {
-                    Some(line) => self.carry_on(found, &line),
+                Ok(Some(found)) => match handed.iter().find(|(of, _)| *of == id) {
+                    Some((_, line)) => self.carry_on(found, line),
                     None => self.take_over_one(found, boot),
                 },
                 Ok(None) => {

@@ -9,7 +9,6 @@
 //! spec        of a start that is under way
 //! ```
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -45,7 +44,7 @@ pub struct Handover {
     /// What programs get back.
     pub limits: Limits,
     /// How each program fares.
-    pub programs: BTreeMap<u32, Line>,
+    pub programs: Vec<(u32, Line)>,
     /// The clients.
     pub connections: Vec<Connection>,
 }
@@ -295,7 +294,7 @@ impl Handover {
             foreground: first.get("foreground") == Some(b"true"),
             next_id: first.number("next-id")?,
             limits: Limits::parse(first.text("limits")?)?,
-            programs: BTreeMap::new(),
+            programs: Vec::new(),
             connections: Vec::new(),
         };
         for line in lines {
@@ -309,7 +308,7 @@ impl Handover {
         match line.tag.as_str() {
             "program" => {
                 if let Some(id) = line.number("id") {
-                    self.programs.insert(id, line);
+                    self.programs.push((id, line));
                 }
             }
             "connection" => self.connections.extend(Connection::handed_over(&line)),

@@ -1,6 +1,5 @@
 //! From the start of the process to the loop.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
@@ -142,7 +141,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     supervisor
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
-    supervisor.take_over(state, handover.programs)?;
+    supervisor.take_over(state, &handover.programs)?;
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
     for connection in handover.connections {
         supervisor.connect(connection);
@@ -182,7 +181,7 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
         crate::protocol::RELEASE,
         supervisor.home.root().display()
     ));
-    supervisor.take_over(state, BTreeMap::new())?;
+    supervisor.take_over(state, &[])?;
     supervisor.start_logger();
     let _ = fs::remove_file(supervisor.home.gave_up());
     Ok(Some(supervisor))

@@ -1,7 +1,6 @@
 //! Sockets that the supervisor holds for programs: those that Node workers share, and those that programs are started
 //! with. They stay as long as somebody is to serve them: a program that ends does not close its port.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +24,7 @@ pub struct Held {
     /// The socket.
     pub socket: OwnedFd,
     /// Programs that serve it, where they say so.
-    pub users: BTreeSet<u32>,
+    pub users: Vec<u32>,
     /// The path that goes with it.
     path: Option<PathBuf>,
 }
@@ -35,6 +34,10 @@ pub struct Held {
 pub struct Sockets(Vec<Held>);
 
 impl Held {
+    fn leave(&mut self, id: u32) {
+        self.users.retain(|user| *user != id);
+    }
+
     /// A socket that was found again.
     pub fn found(group: String, key: String, socket: OwnedFd) -> Held {
         let path = path_of(&key);
@@ -42,7 +45,7 @@ impl Held {
             group,
             key,
             socket,
-            users: BTreeSet::new(),
+            users: Vec::new(),
             path,
         }
     }
@@ -95,7 +98,8 @@ impl Sockets {
                 .push(Held::found(group.to_owned(), key.clone(), socket));
         }
         let held = self.find(group, &key).ok_or(io::ErrorKind::NotFound)?;
-        held.users.insert(id);
+        held.leave(id);
+        held.users.push(id);
         Ok((held.socket.as_fd(), new))
     }
 
@@ -116,7 +120,7 @@ impl Sockets {
     /// A program has said that it does not serve a socket any more; gives the socket back when nobody does.
     pub fn leave(&mut self, group: &str, key: &str, id: u32) -> Vec<Held> {
         let left = self.find(group, key).is_some_and(|held| {
-            held.users.remove(&id);
+            held.leave(id);
             held.users.is_empty()
         });
         self.take(|held| left && held.group == group && held.key == key)
@@ -125,7 +129,7 @@ impl Sockets {
     /// A program has ended: others, or its next run, go on serving.
     pub fn ended(&mut self, id: u32) {
         for held in &mut self.0 {
-            held.users.remove(&id);
+            held.leave(id);
         }
     }
 
