@@ -28,6 +28,7 @@ mod init;
 mod kill_points;
 mod layering;
 mod log_lines;
+mod log_loss;
 mod log_rotation;
 mod log_settings;
 mod log_streams;
