@@ -2,6 +2,8 @@
 
 mod form;
 
+use std::fmt;
+
 pub use form::Form;
 
 /// A moment, taken apart in local time.
@@ -27,6 +29,28 @@ pub struct Moment {
     pub yearday: u32,
     /// Minutes east of UTC.
     pub offset: i32,
+}
+
+impl fmt::Display for Moment {
+    /// ISO 8601: `2026-11-23T09:30:00.250+01:00`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment {
+            year, month, day, ..
+        } = self;
+        let Moment {
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        let milli = self.ms % 1000;
+        let sign = if self.offset < 0 { '-' } else { '+' };
+        let (hours, minutes) = (self.offset.abs() / 60, self.offset.abs() % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{sign}{hours:02}:{minutes:02}"
+        )
+    }
 }
 
 /// What a stamp tells.

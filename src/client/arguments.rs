@@ -144,6 +144,11 @@ impl Invocation {
             Some(Taken::Flag(row)) if row.placeholder.is_empty() => {
                 (row.set)(&mut self.options, "").map_err(wrong)
             }
+            Some(Taken::Flag(row)) if row.is_optional() => {
+                let value = parser.optional_value().unwrap_or_default();
+                let value = flag::text(&value).map_err(wrong)?;
+                (row.set)(&mut self.options, value).map_err(wrong)
+            }
             Some(Taken::Flag(row)) => {
                 let value = parser.value().map_err(unreadable)?;
                 let value = flag::text(&value).map_err(wrong)?;

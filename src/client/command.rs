@@ -53,8 +53,9 @@ pub fn find(word: &str) -> Option<&'static Command> {
 const ANY: usize = usize::MAX;
 const SERVICE: &[&str] = &["user", "hp", "service-name", "root", "print"];
 const SERVICE_GONE: &[&str] = &["user", "hp", "service-name", "root"];
-const TARGETS: &str = "<id|name|namespace|all>…";
-const TARGETS_OR_FILES: &str = "<id|name|namespace|all|file>…";
+const TARGETS: &str = "<id|name|namespace|/regex/|all>…";
+const TARGETS_OR_FILES: &str = "<id|name|namespace|/regex/|all|file>…";
+const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 
 /// Every command.
 #[rustfmt::skip]
@@ -111,20 +112,20 @@ pub const COMMANDS: &[Command] = &[
         meaning: "have paused programs go on",
         help: "All their processes get SIGCONT.",
         flags: &["only"], fields: false, launches: true, run: control::resume },
-    Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|all>…", at_least: 2, at_most: ANY,
+    Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|/regex/|all>…", at_least: 2, at_most: ANY,
         meaning: "send a signal to programs",
         help: "By its name or number, to the first process of each; a program that it ends is treated by its restart policy.",
         flags: &[], fields: false, launches: true, run: control::send_signal },
-    Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "show how programs fare",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
                processor time is that of a program's first process, as a share of the time that it has run.",
         flags: &["json"], fields: false, launches: true, run: list::run },
-    Command { name: "jlist", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "jlist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "the list as JSON, for programs",
         help: "An array with an object for each program, as pm2 prints it. Times are milliseconds, sizes bytes.",
         flags: &[], fields: false, launches: true, run: jlist::compact },
-    Command { name: "prettylist", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "prettylist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "the list as JSON, for people",
         help: "The same as jlist, indented.",
         flags: &[], fields: false, launches: true, run: jlist::indented },
@@ -132,7 +133,7 @@ pub const COMMANDS: &[Command] = &[
         meaning: "show all that is known of programs",
         help: "Settings that have their default value are left out.",
         flags: &[], fields: false, launches: true, run: describe::run },
-    Command { name: "pid", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "pid", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "print the pids of programs that run, one a line",
         help: "It fails when a word is given and none of those programs runs.",
         flags: &[], fields: false, launches: true, run: daemon::pid },
@@ -144,28 +145,31 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print the environment that a program is started with",
         help: "Lines of NAME=value, sorted.",
         flags: &[], fields: false, launches: true, run: describe::environment },
-    Command { name: "logs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "logs", aliases: &[], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
         meaning: "print the last lines of log files, then each new one",
-        help: "Each line begins with the id and the name of its program. Files that are truncated, replaced or \
-               created later are followed too.",
-        flags: &["lines", "nostream", "out", "err", "raw"], fields: false, launches: true, run: logs::run },
-    Command { name: "flush", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+        help: "Each line begins with the id and the name of its program, with a red bar where it is of standard error. \
+               Files that are rotated, truncated, replaced or created later are followed too, and so are programs that \
+               are started later. rpmd is the daemons' own log. Lines that begin with date and time, as --time of start \
+               has them, come in that order; --since and --until need that.",
+        flags: &["lines", "nostream", "out", "err", "raw", "json", "format", "timestamp", "highlight", "since", "until",
+            "grep"], fields: false, launches: true, run: logs::run },
+    Command { name: "flush", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "empty the log files of programs",
         help: "Of all programs, unless some are named. What they have printed before is gone when the command is done, \
                with the files FILE.1 and so on that were set aside; what they print from now on is at the beginning.",
         flags: &[], fields: false, launches: true, run: control::flush },
-    Command { name: "logrotate", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "logrotate", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "set the log files of programs aside, and begin others",
         help: "Each FILE becomes FILE.1, what was FILE.1 becomes FILE.2, and so on; --log-max-files of rpm start says how many \
                are kept. What was printed before the command is in them when it is done. Of all programs, unless some are \
                named. It happens by itself when a file would become larger than --log-max-size.",
         flags: &[], fields: false, launches: true, run: control::rotate_logs },
-    Command { name: "reloadLogs", aliases: &[], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "reloadLogs", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "open the log files of programs anew",
         help: "By their names: for logrotate(8) and others that move them away, where --log-max-size 0 leaves that to them. \
                What was printed before is in the files that were moved. Of all programs, unless some are named.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
-    Command { name: "monit", aliases: &["dash"], arguments: "[id|name|namespace|all]…", at_least: 0, at_most: ANY,
+    Command { name: "monit", aliases: &["dash"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "show programs and their logs on the whole screen, kept up to date",
         help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
                sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// `rpm completion`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let words = session.targets()?;
+    let words = session.words()?;
     let text = match words.first().map_or("", String::as_str) {
         "bash" => bash(),
         "zsh" => format!("autoload -U +X bashcompinit && bashcompinit\n{}", bash()),

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use super::file::{self, Word};
 use super::list;
 use super::output::harmless;
+use super::pattern;
 use super::session::{DONE, Session, target};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::{SignalNumber, Value};
@@ -50,12 +51,13 @@ pub fn restart_all(session: &mut Session) -> Result<u8> {
 
 /// `rpm sendSignal`
 pub fn send_signal(session: &mut Session) -> Result<u8> {
-    let mut targets = session.targets()?;
-    let word = targets.remove(0);
+    let mut words = session.words()?;
+    let word = words.remove(0);
     let mut signal = SignalNumber(0);
     signal
         .read(word.as_bytes())
         .map_err(|why| Error::new(format!("sendSignal: {why}")))?;
+    let targets = session.expanded(words)?;
     let done = format!("sent {} to", units::signal_name(signal.0));
     ask(session, &Request::Signal { signal, targets }, &done)
 }
@@ -126,6 +128,7 @@ pub fn restart(session: &mut Session) -> Result<u8> {
             ..Spec::default()
         })
     });
+    let targets = pattern::expanded(targets, &mut daemon)?;
     if !targets.is_empty() {
         let processes = daemon.processes(&Request::Restart { targets, told })?;
         session.say(&news("restarted", &processes))?;

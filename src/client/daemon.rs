@@ -95,7 +95,7 @@ pub fn pid(session: &mut Session) -> Result<u8> {
     let running = processes.iter().filter(|process| process.pid > 0);
     let code = print_numbers(running.map(|process| i64::from(process.pid)))?;
     if code == FAILED && !session.invocation.words.is_empty() {
-        let words = session.targets()?.join(", ");
+        let words = session.words()?.join(", ");
         return Err(Error::new(format!("{words} is not running")));
     }
     Ok(DONE)
@@ -103,7 +103,7 @@ pub fn pid(session: &mut Session) -> Result<u8> {
 
 /// `rpm id`
 pub fn id(session: &mut Session) -> Result<u8> {
-    let targets = session.targets()?;
+    let targets = session.words()?;
     let name = targets.join(" ");
     let processes = session.daemon()?.processes(&Request::List { targets })?;
     let called = processes.iter().filter(|process| process.name == name);

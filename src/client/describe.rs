@@ -107,7 +107,7 @@ fn lost_text(record: &Record) -> Option<String> {
     let text = match record.losing_since {
         Some(first) => {
             // To the second: the date and the time of `2026-11-25T12:00:00.000+01:00`.
-            let moment = clock::local_time(first).to_string();
+            let moment = clock::moment(first).to_string();
             let (date, time) = moment.split_once('T')?;
             let time = time.split('.').next()?;
             format!("{size}, since {date} {time}")
@@ -216,7 +216,7 @@ mod tests {
         ];
         assert_eq!(shown(&record), expected);
         record.losing_since = Some(1_700_000_000_123);
-        let moment = clock::local_time(1_700_000_000_123).to_string();
+        let moment = clock::moment(1_700_000_000_123).to_string();
         let now = format!(
             "lost output 12.3mb, since {} {}",
             &moment[..10],

@@ -7,6 +7,7 @@ use super::control::{news, present_environment};
 use super::exchange::{Daemon, Trouble};
 use super::group;
 use super::output::{self, harmless};
+use super::pattern;
 use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::life::Want;
 use crate::app::spec::Spec;
@@ -222,5 +223,5 @@ pub fn targets(words: Vec<Word>, daemon: &mut Daemon) -> Result<Vec<String>> {
             )));
         }
     }
-    Ok(targets)
+    pattern::expanded(targets, daemon)
 }

@@ -23,6 +23,12 @@ pub struct Options {
     pub out: bool,
     pub err: bool,
     pub raw: bool,
+    pub format: bool,
+    pub timestamp: Option<String>,
+    pub highlight: Option<String>,
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub grep: Option<String>,
     pub man: bool,
     pub env: Option<String>,
     pub only: Vec<String>,
@@ -86,6 +92,13 @@ macro_rules! take {
     };
 }
 
+impl Flag {
+    /// Whether it takes a value that may be left out, and that is only given as `--NAME=VALUE`.
+    pub fn is_optional(&self) -> bool {
+        self.placeholder.starts_with('[')
+    }
+}
+
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
@@ -101,13 +114,25 @@ pub const GLOBAL: &[Flag] = &[
 pub const FLAGS: &[Flag] = &[
     switch!("force", Some('f'), force, "start it even if it is managed already; save even an empty list"),
     switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
-    switch!("json", None, json, "print JSON, as jlist does"),
+    switch!("json", None, json, "print JSON: the list as jlist does, each log line as an object"),
     Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,
         meaning: "how many of the last lines of each file to print; by default 15" },
     switch!("nostream", None, nostream, "do not follow the files"),
     switch!("out", None, out, "only standard output"),
     switch!("err", None, err, "only standard error"),
     switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    switch!("format", None, format, "print each line as timestamp=… app=NAME id=ID type=out message=…"),
+    Flag { name: "timestamp", short: None, placeholder: "[=FORM]", hidden: false,
+        set: |options, form| { options.timestamp = Some(form.to_owned()); Ok(()) },
+        meaning: "print each line with date and time, by default as YYYY-MM-DD-HH:mm:ss" },
+    Flag { name: "highlight", short: None, placeholder: "WORD", hidden: false, set: take!(highlight),
+        meaning: "show this word in reverse video" },
+    Flag { name: "since", short: None, placeholder: "TIME", hidden: false, set: take!(since),
+        meaning: "only lines written then or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m, so long ago" },
+    Flag { name: "until", short: None, placeholder: "TIME", hidden: false, set: take!(until),
+        meaning: "only lines written until then" },
+    Flag { name: "grep", short: None, placeholder: "PATTERN", hidden: false, set: take!(grep),
+        meaning: "only lines whose message matches this extended regular expression" },
     Flag { name: "env", short: None, placeholder: "NAME", hidden: false,
         set: |options, name| { options.env = Some(name.to_owned()); Ok(()) },
         meaning: "with a process file: put its env_NAME on top of its env" },

@@ -20,7 +20,7 @@ const COMMAND_COLUMN: usize = 14;
 
 /// `rpm help`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let words = session.targets()?;
+    let words = session.words()?;
     let word = words.first().map(String::as_str);
     let text = match (session.invocation.options.man, word) {
         (true, None | Some("rpm")) => man::client(),
@@ -129,8 +129,13 @@ fn spelled(short: Option<char>, name: &str, placeholder: &str) -> String {
         Some(letter) => format!("-{letter}, --{name}"),
         None => format!("    --{name}"),
     };
-    if !placeholder.is_empty() {
-        let _ = write!(out, " {placeholder}");
+    match placeholder {
+        "" => {}
+        // A value that may be left out stands right behind the name.
+        optional if optional.starts_with('[') => out.push_str(optional),
+        placeholder => {
+            let _ = write!(out, " {placeholder}");
+        }
     }
     out
 }

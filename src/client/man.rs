@@ -154,6 +154,11 @@ fn one_command(page: &mut Page, command: &Command) {
 /// A flag, with the command that it is of before it.
 fn one_flag(page: &mut Page, flag: &Flag, of: &str) {
     let (name, with) = flag_name(flag.short, flag.name, flag.placeholder);
+    // A value that may be left out stands right behind the name.
+    let (name, with) = match flag.is_optional() {
+        true => (format!("{name}{with}"), String::new()),
+        false => (name, with),
+    };
     page.item(
         &format!("{of}{name}"),
         &with,

@@ -50,6 +50,16 @@ impl Look {
         }
     }
 
+    /// A colour that many things of a kind are told apart by, where there are colours.
+    pub fn one_of_many(self, number: u32) -> &'static str {
+        let count = u32::try_from(MANY.len()).unwrap_or(1);
+        let place = usize::try_from(number % count).ok();
+        match place.and_then(|place| MANY.get(place)) {
+            Some(start) if self.colour => start,
+            _ => "",
+        }
+    }
+
     /// What ends a tint.
     pub fn plain(self) -> &'static str {
         match self.colour {
@@ -58,6 +68,11 @@ impl Look {
         }
     }
 }
+
+/// Colours without a meaning: none of red, which is for what is wrong.
+const MANY: [&str; 8] = [
+    "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m",
+];
 
 /// A colour with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

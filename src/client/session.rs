@@ -8,6 +8,7 @@ use super::arguments::Invocation;
 use super::connect;
 use super::exchange::Daemon;
 use super::output::{self, Look};
+use super::pattern;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::RELEASE;
@@ -71,13 +72,23 @@ impl Session {
         !self.invocation.options.silent && terminal::is_terminal(std::io::stderr().as_fd())
     }
 
+    /// The words.
+    pub fn words(&self) -> Result<Vec<String>> {
+        let words = self.invocation.words.iter();
+        words.map(|word| target(word)).collect()
+    }
+
     /// The words, each of which names programs.
     pub fn targets(&self) -> Result<Vec<String>> {
-        self.invocation
-            .words
-            .iter()
-            .map(|word| target(word))
-            .collect()
+        self.expanded(self.words()?)
+    }
+
+    /// Words that name programs, with ids in the place of regular expressions.
+    pub fn expanded(&self, words: Vec<String>) -> Result<Vec<String>> {
+        match words.iter().any(|word| pattern::is_one(word)) {
+            true => pattern::expanded(words, &mut self.daemon()?),
+            false => Ok(words),
+        }
     }
 
     /// News for people: nothing where silence was asked for.

@@ -344,8 +344,8 @@ fn ready<'s>(
 fn notice(lost: &Loss, why: &str) -> String {
     let (bytes, first, last) = (
         lost.bytes,
-        clock::local_time(lost.first),
-        clock::local_time(lost.last),
+        clock::moment(lost.first),
+        clock::moment(lost.last),
     );
     let why = if why.is_empty() {
         ""

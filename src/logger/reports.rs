@@ -76,7 +76,7 @@ impl Writer<'_> {
 
 /// Writes into the daemons' log, which has this number.
 pub(super) fn journal(sinks: &mut Sinks, number: usize, text: impl Display) {
-    let now = clock::local_time(clock::wall_ms());
+    let now = clock::moment(clock::wall_ms());
     let line = format!("{now} rpmd-log[{}]: {text}\n", Pid::own());
     sinks.write_lines(number, line.as_bytes());
 }

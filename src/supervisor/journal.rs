@@ -50,7 +50,7 @@ impl Journal {
             self.dropped += 1;
             return;
         }
-        let now = clock::local_time(clock::wall_ms());
+        let now = clock::moment(clock::wall_ms());
         let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
     }
 

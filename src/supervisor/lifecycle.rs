@@ -4,7 +4,8 @@
 use std::os::fd::AsFd;
 
 use super::ending::Ending;
-use super::program::{Program, Stream};
+use super::files::Stream;
+use super::program::Program;
 use super::records;
 use super::server::Supervisor;
 use super::timers::Timer;

@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod connection;
 mod ending;
+mod files;
 mod handover;
 mod init;
 mod journal;

@@ -163,6 +163,9 @@ fn status(program: &Program) -> Vec<u8> {
         .with("unstable", life.unstable.to_string())
         .with("created", program.created.to_string())
         .with("ended", program.ended.to_string());
+    if program.lost_before() > 0 {
+        line.push("lost", program.lost_before().to_string());
+    }
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
         line.push_number(key, value);
@@ -232,6 +235,7 @@ pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let state = rest.map_or(State::Launching, |(_, state)| state);
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(&status));
     program.ended = status.number("ended").unwrap_or(0);
+    program.lost_in_all = status.number("lost").unwrap_or(0);
     let last = fd::read_file(&records.pid())
         .ok()
         .and_then(|record| Record::parse(&record));
@@ -325,6 +329,7 @@ mod tests {
         create(&home, &mut made, &text).unwrap();
         made.life.restarts = 5;
         made.ended = 7;
+        made.lost_in_all = u64::MAX;
         rewrite_status(&home, &made).unwrap();
         assert_eq!(
             fs::metadata(home.records(3).status()).unwrap().len(),

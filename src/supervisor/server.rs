@@ -346,6 +346,7 @@ impl Supervisor {
                 for (id, which, loss) in self.log.take_losses() {
                     if let Some(program) = self.programs.get_mut(&id) {
                         program.has_lost(which, loss);
+                        self.unrecorded.push(id);
                     }
                 }
                 if let Some(kept) = self.log.take_kept() {

@@ -33,9 +33,24 @@ impl Supervisor {
         }
         match &turn.failure {
             Some(failure) => self.reply(token, |c| c.refuse(failure)),
-            None => self.reply_rows(token, &turn.ids),
+            None => {
+                if what == Upkeep::Flush {
+                    self.forget_losses(&turn.ids);
+                }
+                self.reply_rows(token, &turn.ids);
+            }
         }
         None
+    }
+
+    /// Whoever empties the files knows of what is missing in them.
+    fn forget_losses(&mut self, ids: &[u32]) {
+        for id in ids {
+            if let Some(program) = self.programs.get_mut(id).filter(|p| p.lost_in_all > 0) {
+                program.lost_in_all = program.lost.iter().map(|loss| loss.bytes).sum();
+                self.unrecorded.push(*id);
+            }
+        }
     }
 
     fn ask_for_upkeep(&mut self, ids: &[u32], what: Upkeep) -> u64 {

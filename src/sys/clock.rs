@@ -56,34 +56,15 @@ pub fn ticks_per_second() -> u64 {
     u64::try_from(ticks).unwrap_or(100).max(1)
 }
 
-/// A moment on the wall, in the time zone of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct LocalTime {
-    pub year: i32,
-    pub month: i32,
-    pub day: i32,
-    pub hour: i32,
-    pub minute: i32,
-    pub second: i32,
-    pub milli: u32,
-    /// East of Greenwich.
-    pub offset_minutes: i64,
-}
-
-fn local(wall_ms: u64) -> libc::tm {
+/// A moment in ms since the epoch, taken apart in local time. `localtime_r(3)`
+pub fn moment(wall_ms: u64) -> Moment {
     let seconds = libc::time_t::try_from(wall_ms / 1000).unwrap_or(0);
     // SAFETY: a tm is plain data; localtime_r writes it and keeps no pointer.
-    unsafe {
+    let tm = unsafe {
         let mut tm: libc::tm = std::mem::zeroed();
         libc::localtime_r(&raw const seconds, &raw mut tm);
         tm
-    }
-}
-
-/// A moment in ms since the epoch, taken apart in local time. `localtime_r(3)`
-pub fn moment(wall_ms: u64) -> Moment {
-    let tm = local(wall_ms);
+    };
     let part = |value: libc::c_int| u32::try_from(value).unwrap_or(0);
     Moment {
         ms: wall_ms,
@@ -121,47 +102,6 @@ pub fn since_epoch(reading: &Reading) -> Option<u64> {
     };
     let ms = u64::try_from(seconds).ok()?.checked_mul(1000)?;
     Some(ms + u64::from(civil.milli))
-}
-
-/// The local time of a moment in ms since the epoch.
-pub fn local_time(wall_ms: u64) -> LocalTime {
-    let tm = local(wall_ms);
-    LocalTime {
-        year: tm.tm_year + 1900,
-        month: tm.tm_mon + 1,
-        day: tm.tm_mday,
-        hour: tm.tm_hour,
-        minute: tm.tm_min,
-        second: tm.tm_sec,
-        milli: u32::try_from(wall_ms % 1000).unwrap_or(0),
-        offset_minutes: tm.tm_gmtoff / 60,
-    }
-}
-
-impl std::fmt::Display for LocalTime {
-    /// ISO 8601: `2026-11-23T09:30:00.250+01:00`
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LocalTime {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            milli,
-            ..
-        } = self;
-        let (sign, offset) = match self.offset_minutes {
-            west if west < 0 => ('-', -west),
-            east => ('+', east),
-        };
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{sign}{:02}:{:02}",
-            offset / 60,
-            offset % 60
-        )
-    }
 }
 
 /// The identity of this boot of the machine, from `/proc/sys/kernel/random/boot_id`; empty where there is none.
@@ -208,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_as_iso() {
-        let text = local_time(1_700_000_000_123).to_string();
+        let text = moment(1_700_000_000_123).to_string();
         assert_eq!((text.len(), &text[19..23]), (29, ".123"));
     }
 }

@@ -43,6 +43,11 @@ impl Change {
         self.mask & libc::IN_MOVED_FROM != 0
     }
 
+    /// Whether the watched thing itself was moved.
+    pub fn moved_itself(&self) -> bool {
+        self.mask & libc::IN_MOVE_SELF != 0
+    }
+
     /// Whether it is the last change of its watch: the watched thing has gone.
     pub fn is_last(&self) -> bool {
         self.mask & libc::IN_IGNORED != 0
@@ -56,6 +61,13 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_MOVED_FROM
     | libc::IN_DELETE
     | libc::IN_ATTRIB;
+
+/// Making, moving and removing of files, and moving of the folder itself.
+const NAMES: u32 = libc::IN_CREATE
+    | libc::IN_MOVED_TO
+    | libc::IN_MOVED_FROM
+    | libc::IN_DELETE
+    | libc::IN_MOVE_SELF;
 
 /// What whoever waits for finished work wants to hear of: a file that was written and closed, not each write to it; and
 /// nothing of what only those see who have it open still.
@@ -80,6 +92,16 @@ impl Watcher {
     /// Watches a file or the files of a folder.
     pub fn add(&self, path: &Path) -> io::Result<i32> {
         self.add_for(path, CHANGES)
+    }
+
+    /// Watches a folder for what is called how in it, not for what is written.
+    pub fn add_for_names(&self, folder: &Path) -> io::Result<i32> {
+        self.add_for(folder, NAMES)
+    }
+
+    /// Watches a file for what is written to it, and for being truncated, whatever it is called later.
+    pub fn add_for_writing(&self, file: &Path) -> io::Result<i32> {
+        self.add_for(file, libc::IN_MODIFY)
     }
 
     /// Watches a folder for files that are written and closed, made, moved or removed in it.

@@ -22,6 +22,7 @@ pub mod poll;
 pub mod priority;
 pub mod procfs;
 pub mod reexec;
+pub mod regex;
 pub mod shared;
 pub mod signal;
 pub mod socket;

@@ -10,7 +10,7 @@ use crate::harness::project;
 const TABLE: &[(&str, &[&str])] = &[
     ("app", &["units", "error"]),
     ("protocol", &["app", "units", "error", "noise"]),
-    ("sys", &["error", "app::life"]),
+    ("sys", &["error", "app::life", "app::stamp"]),
     (
         "logger",
         &["protocol", "app", "sys", "error", "paths", "units"],

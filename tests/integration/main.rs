@@ -35,6 +35,7 @@ mod log_rotation;
 mod log_settings;
 mod log_streams;
 mod log_upkeep;
+mod logs;
 mod monit;
 mod no_byte_lost;
 mod output;

@@ -1,7 +1,6 @@
 //! The loop: changes, output, signals, the daemon, each as it comes.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -11,15 +10,14 @@ use std::time::Duration;
 
 use super::SIGNALS;
 use super::burst::Burst;
-use super::outlet::{Flow, Outlet};
 use super::program::{News, Program};
 use super::rules::Rules;
 use super::tree::Tree;
 use crate::client::control;
 use crate::client::describe::exit_text;
 use crate::client::exchange::Daemon;
-use crate::client::follow::{self, Printer, Source};
-use crate::client::logs;
+use crate::client::logs::{Now, Printer, Streams, View};
+use crate::client::outlet::{Flow, Outlet};
 use crate::client::output::{self, Look, Tint, harmless};
 use crate::client::record::Record;
 use crate::client::session::Session;
@@ -66,7 +64,6 @@ pub struct Desk<'a> {
     name: String,
     look: Look,
     silent: bool,
-    raw: bool,
     /// The present folder.
     folder: PathBuf,
     printer: Printer<'a>,
@@ -74,7 +71,8 @@ pub struct Desk<'a> {
     flow: &'a Cell<Flow>,
     program: &'a mut Program,
     logs: Watcher,
-    sources: Vec<Source>,
+    streams: Streams,
+    view: View,
     changed: Burst,
     /// It has run.
     started: bool,
@@ -109,14 +107,14 @@ impl Desk<'_> {
             name: name.to_owned(),
             look: session.look,
             silent: session.invocation.options.silent,
-            raw: session.invocation.options.raw,
             folder: folder.doing(|| "finding the present folder")?,
             printer: Printer::new(outlet),
             signals,
             flow,
             program,
             logs: Watcher::new().doing(|| "preparing to follow log files")?,
-            sources: Vec::new(),
+            streams: Streams::new(true, true),
+            view: View::stored(session.invocation.options.raw, session.look),
             changed: Burst::default(),
             started: false,
             later: None,
@@ -181,11 +179,13 @@ impl Desk<'_> {
                 rules.leave_out(file.into());
             }
         }
-        self.sources = logs::sources(&records, true, true, self.raw, self.look);
-        for (at, source) in self.sources.iter_mut().enumerate() {
+        for record in &records {
+            self.streams.add(record, &self.view);
+        }
+        for stream in &mut self.streams.all {
             // Where its folder is not there yet, it will be when the program runs.
-            let _ = source.watch(&self.logs);
-            source.print_last_lines(at, 0, &mut self.printer)?;
+            let _ = stream.track.watch(&self.logs);
+            stream.track.stand_at_end()?;
         }
         Ok(())
     }
@@ -251,19 +251,22 @@ impl Desk<'_> {
 
     /// Prints what is new in the log files that something was heard of.
     fn print_changed(&mut self) -> Result<()> {
-        let changed = follow::changed(self.sources.iter(), &self.logs)?;
+        let changed = self.streams.changed(&self.logs)?;
         // That it was started is said first.
         if self.started {
-            self.catch_up(changed.as_ref());
+            self.catch_up(Some(&changed));
         }
         Ok(())
     }
 
     /// Prints what is new in these log files, in all where none are named.
-    fn catch_up(&mut self, which: Option<&BTreeSet<usize>>) {
-        for (at, source) in self.sources.iter_mut().enumerate() {
+    fn catch_up(&mut self, which: Option<&[usize]>) {
+        let (now, to, view) = (Now::read(), &mut self.printer, &self.view);
+        for (at, stream) in self.streams.all.iter_mut().enumerate() {
             if which.is_none_or(|which| which.contains(&at)) {
-                if let Err(why) = source.catch_up(at, &mut self.printer) {
+                let done = stream.catch_up(at, now, to, view);
+                stream.show_begun(at, to, view);
+                if let Err(why) = done.and_then(|()| to.flush()) {
                     output::complain(why);
                 }
             }
@@ -303,12 +306,9 @@ impl Desk<'_> {
 
     /// What could not be watched before it was there.
     fn watch_logs(&mut self) {
-        for source in self
-            .sources
-            .iter_mut()
-            .filter(|source| !source.is_watched())
-        {
-            if let Err(why) = source.watch(&self.logs) {
+        let streams = self.streams.all.iter_mut();
+        for stream in streams.filter(|stream| !stream.track.is_watched()) {
+            if let Err(why) = stream.track.watch(&self.logs) {
                 output::complain(why);
             }
         }

@@ -5,12 +5,10 @@
 //! desk      the loop: changes, output, signals, the daemon, each as it comes
 //! tree      folders that are watched; rules, what in them is not; burst, changes that are one
 //! program   the program as the daemon has it
-//! outlet    standard output that never keeps a signal from being heard
 //! ```
 
 mod burst;
 mod desk;
-mod outlet;
 mod program;
 mod rules;
 mod tree;
@@ -21,6 +19,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::exchange::{Daemon, Trouble};
+use super::outlet::{Flow, Outlet};
 use super::output::{self, harmless};
 use super::session::{DONE, FAILED, MISUSED, Session};
 use super::start;
@@ -34,7 +33,6 @@ use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use desk::{Desk, Left};
-use outlet::{Flow, Outlet};
 use program::Program;
 use rules::Rules;
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::text;
-use crate::client::follow::{Printer, Source, changed};
+use crate::client::logs::{News, Track};
 use crate::client::record::Record;
 use crate::sys::inotify::Watcher;
 
@@ -29,7 +29,7 @@ pub struct LogLine {
 }
 
 struct File {
-    source: Source,
+    track: Track,
     error: bool,
     /// A line whose end has not come yet.
     begun: Vec<u8>,
@@ -77,14 +77,14 @@ impl Pane {
         for (path, error) in paths.into_iter().filter(|(path, _)| !path.is_empty()) {
             let path = PathBuf::from(OsString::from_vec(path.clone()));
             self.files.push(File {
-                source: Source::new(path, Vec::new()).reading_at_most(MOST),
+                track: Track::new(path).reading_at_most(MOST),
                 error,
                 begun: Vec::new(),
             });
         }
         // The file that was written to last has the last lines.
         let written = |file: &File| {
-            file.source
+            file.track
                 .path()
                 .metadata()
                 .and_then(|found| found.modified())
@@ -100,7 +100,7 @@ impl Pane {
             // Watched before it is read, so that nothing is missed in between. What cannot be watched is looked at
             // from time to time.
             if let Some(watcher) = &self.watcher {
-                let _ = file.source.watch(watcher);
+                let _ = file.track.watch(watcher);
             }
         }
         self.look();
@@ -119,12 +119,19 @@ impl Pane {
         let mut ours = false;
         // Other files of the folder may change too, and often.
         for _ in 0..256 {
-            match changed(self.files.iter().map(|file| &file.source), watcher) {
-                Ok(None) => break,
-                Ok(Some(found)) => ours |= !found.is_empty(),
+            let changes = match watcher.read() {
+                Ok(changes) if changes.is_empty() => break,
+                Ok(changes) => changes,
                 Err(_) => {
                     self.watcher = None;
                     break;
+                }
+            };
+            for change in &changes {
+                let concerned = self.files.iter_mut().map(|file| &mut file.track);
+                for track in concerned.filter(|track| track.is_concerned(change)) {
+                    ours = true;
+                    let _ = track.hear(change, watcher);
                 }
             }
         }
@@ -136,7 +143,13 @@ impl Pane {
         let mut news = false;
         for file in &mut self.files {
             let mut bytes = Vec::new();
-            let done = file.source.catch_up(0, &mut Printer::new(&mut bytes));
+            let done = file.track.catch_up(&mut |piece| {
+                match piece {
+                    News::Bytes(piece) => bytes.extend_from_slice(piece),
+                    News::Cut => {}
+                }
+                Ok(())
+            });
             self.trouble = done.err().map(|error| error.to_string());
             news |= !bytes.is_empty() || self.trouble.is_some();
             for piece in bytes.split_inclusive(|b| *b == b'\n') {

@@ -89,7 +89,7 @@ fn scene(root: Option<&str>) -> Result<Scene> {
 
 /// The platform that the word names, else that of the init that runs here.
 fn platform(session: &Session, scene: &Scene) -> Result<&'static Platform> {
-    let words = session.targets()?;
+    let words = session.words()?;
     let names = platform::names();
     match words.first() {
         Some(word) => platform::find(word).ok_or_else(|| {

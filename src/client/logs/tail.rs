@@ -1,50 +1,64 @@
 //! The end of a log file.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+
+use crate::error::{Context, Result};
 
 /// How much of a file is in memory at once.
 const BLOCK: u64 = 64 << 10;
 
-/// Where the last `lines` lines of a file of this size begin. What follows the last LF is a line too. The file is
-/// read from its end, block by block, however large it is.
-pub fn start_of_last_lines(file: &File, size: u64, lines: usize) -> io::Result<u64> {
+/// Where the last `lines` lines of a file of this size begin, and how many the file lacks. What follows the last LF is a
+/// line too. The file is read from its end, block by block, however large it is.
+pub fn start_of_last_lines(
+    file: &File,
+    size: u64,
+    lines: usize,
+    stop: &dyn Fn() -> Result<()>,
+    reading: &dyn Fn() -> String,
+) -> Result<(u64, usize)> {
     let mut left = lines;
-    if left == 0 {
-        return Ok(size);
+    if left == 0 || size == 0 {
+        return Ok((size, left));
     }
     let mut block = vec![0; usize::try_from(BLOCK.min(size)).unwrap_or(0)];
     let mut end = size;
     while end > 0 {
+        stop()?;
         let start = end.saturating_sub(BLOCK);
         let length = usize::try_from(end - start).unwrap_or(0);
         let mut rest = block.get_mut(..length).unwrap_or_default();
         match file.read_exact_at(rest, start) {
             Ok(()) => {}
             // It was truncated meanwhile: what is there now is all new.
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-            Err(e) => return Err(e),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok((0, 0)),
+            Err(e) => return Err(e).doing(reading),
         }
         while let Some(at) = rest.iter().rposition(|b| *b == b'\n') {
             let behind = start + u64::try_from(at).unwrap_or(0) + 1;
             if behind < size {
                 left -= 1;
                 if left == 0 {
-                    return Ok(behind);
+                    return Ok((behind, 0));
                 }
             }
             rest = rest.get_mut(..at).unwrap_or_default();
         }
         end = start;
     }
-    Ok(0)
+    // The first line has nothing before it that ends another.
+    Ok((0, left - 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Seek, SeekFrom, Write};
+
+    fn start_of(file: &File, size: u64, lines: usize) -> (u64, usize) {
+        start_of_last_lines(file, size, lines, &|| Ok(()), &String::new).unwrap()
+    }
 
     fn last(content: &[u8], lines: usize) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!(
@@ -54,8 +68,10 @@ mod tests {
         ));
         std::fs::write(&path, content).unwrap();
         let file = File::open(&path).unwrap();
-        let start = start_of_last_lines(&file, content.len() as u64, lines).unwrap();
+        let (start, missing) = start_of(&file, content.len() as u64, lines);
         std::fs::remove_file(&path).unwrap();
+        let found = content[start as usize..].split_inclusive(|b| *b == b'\n');
+        assert_eq!(found.count() + missing, lines);
         content[start as usize..].to_vec()
     }
 
@@ -97,6 +113,6 @@ mod tests {
         file.seek(SeekFrom::Start(5 << 30)).unwrap();
         file.write_all(b"\na\nb").unwrap();
         let size = file.metadata().unwrap().len();
-        assert_eq!(start_of_last_lines(&file, size, 2).unwrap(), (5 << 30) + 1);
+        assert_eq!(start_of(&file, size, 2), ((5 << 30) + 1, 0));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::client::output;
+use super::output;
 use crate::error::Error;
 use crate::sys::fd;
 use crate::sys::poll::{Interest, PollSet};

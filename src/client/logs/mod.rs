@@ -1,0 +1,195 @@
+//! `rpm logs`: the last lines of log files, then what is written to them.
+//!
+//! ```text
+//! mod          the command
+//! time         moments as people write them
+//! programs     whose logs: what the daemon tells
+//! streams      their files, each once
+//! track        one file across rotation and truncation; generations, what it was before
+//! past         where its last lines begin; tail, the same where all lines count; history, several files
+//! line         a line taken apart: date and time, message
+//! view         which lines are shown, and how; stream, from a file's bytes to that; printer, to standard output
+//! follow       the loop; end, what ends it
+//! ```
+
+mod end;
+mod follow;
+mod generations;
+mod history;
+mod line;
+mod past;
+mod printer;
+mod programs;
+mod stream;
+mod streams;
+mod tail;
+mod time;
+mod track;
+mod view;
+
+use std::cell::Cell;
+
+use super::connect;
+use super::outlet::{Flow, Outlet};
+use super::output;
+use super::pattern;
+use super::record::Record;
+use super::session::{DONE, FAILED, MISUSED, Session};
+use crate::app::stamp::Form;
+use crate::error::{Context, Error, Result};
+use crate::protocol::request::Request;
+use crate::sys::regex::Regex;
+use crate::sys::signal::{self, SelfPipe, Signal};
+use crate::sys::{clock, fd};
+use end::{End, SIGNALS, Stdout};
+use follow::Follower;
+use programs::{Programs, Target};
+use view::Shape;
+
+pub use printer::Printer;
+pub use stream::Now;
+pub use streams::Streams;
+pub use track::{News, Track};
+pub use view::View;
+
+/// How many lines of each file are printed unless another number is given, as pm2 does.
+const LINES: usize = 15;
+/// The form of date and time unless another one is given, as pm2 has it.
+const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
+/// The word for the daemons' own log.
+const DAEMON: &str = "rpmd";
+
+/// `rpm logs`
+pub fn run(session: &mut Session) -> Result<u8> {
+    let view = match view(session) {
+        Ok(view) => view,
+        Err(why) => {
+            output::complain(format!("logs: {why}"));
+            return Ok(MISUSED);
+        }
+    };
+    let options = &session.invocation.options;
+    let follows = !options.nostream;
+    let neither = !options.out && !options.err;
+    let mut streams = Streams::new(options.out || neither, options.err || neither);
+    let lines = match (options.lines, view.since) {
+        (None, Some(_)) => None,
+        (lines, _) => Some(lines.unwrap_or(LINES)),
+    };
+    let programs = add_streams(session, &mut streams, &view, follows)?;
+    // A file of each program, and more while they are rotated.
+    let _ = fd::raise_nofile();
+    signal::ignore(Signal::PIPE);
+    let signals = SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?;
+    let flow = Cell::new(Flow::Open);
+    let end = End {
+        signals: &signals,
+        flow: &flow,
+        signal: Cell::new(None),
+    };
+    let outlet = Outlet {
+        flow: &flow,
+        signals: &signals,
+    };
+    let mut stdout = Stdout { outlet, end: &end };
+    let follower = Follower {
+        streams,
+        programs,
+        lines,
+        view: &view,
+        printer: Printer::new(&mut stdout),
+        end: &end,
+        late: None,
+    };
+    let done = match follows {
+        true => follower.run(),
+        false => follower.print(),
+    };
+    match (end.signal.get(), done) {
+        (Some(signal), _) => {
+            // As the shell expects it of a program that a signal has ended.
+            signal::act_by_default(signal, false);
+            Ok(FAILED)
+        }
+        (None, Err(error)) if !end.has_come() => Err(error),
+        _ => Ok(DONE),
+    }
+}
+
+/// What was asked for. The error completes "logs: …".
+fn view(session: &Session) -> std::result::Result<View, String> {
+    let options = &session.invocation.options;
+    let now = clock::wall_ms();
+    let form = options.timestamp.as_deref().filter(|form| !form.is_empty());
+    let dated = || Form::new(form.unwrap_or(FORM));
+    let shape = match () {
+        () if options.json => Shape::Json(form.map(Form::new)),
+        () if options.format => Shape::Words(dated()),
+        () if options.timestamp.is_some() => Shape::Dated(dated()),
+        () => Shape::Stored,
+    };
+    let moment = |flag: &str, text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => time::parse(text, now)
+            .map(Some)
+            .map_err(|why| format!("{flag}: {why}")),
+    };
+    let grep = match &options.grep {
+        None => None,
+        Some(pattern) => Some(Regex::new(pattern).map_err(|why| {
+            format!("--grep: '{pattern}' is no regular expression: {why}; see regex(7)")
+        })?),
+    };
+    Ok(View {
+        shape,
+        highlight: options.highlight.clone().unwrap_or_default().into_bytes(),
+        since: moment("--since", &options.since)?,
+        until: moment("--until", &options.until)?,
+        grep,
+        ..View::stored(options.raw, session.look)
+    })
+}
+
+/// Adds the log files that are meant. What tells of their programs from now on, where there are any to come.
+fn add_streams(
+    session: &Session,
+    streams: &mut Streams,
+    view: &View,
+    follows: bool,
+) -> Result<Option<Programs>> {
+    let home = session.home()?;
+    let mut words = session.words()?;
+    let of_daemon = words.iter().any(|word| word == DAEMON) && !is_program(session, DAEMON)?;
+    if of_daemon {
+        words.retain(|word| word != DAEMON);
+        streams.add_daemon(&home, view);
+        if words.is_empty() {
+            return Ok(None);
+        }
+    }
+    let mut daemon = session.daemon()?;
+    let expanded = pattern::expanded(words.clone(), &mut daemon)?;
+    let records = Record::of(&mut daemon, expanded)?;
+    let targets = words.iter().map(|word| Target::of(word, &records));
+    let targets = targets.collect::<Result<Vec<_>>>()?;
+    if records.is_empty() && words.is_empty() {
+        if !follows {
+            return Err(Error::new("no program is managed; there are no logs"));
+        }
+        output::complain("no program is managed; waiting for one to be started");
+    }
+    for record in &records {
+        streams.add(record, view);
+    }
+    Ok(Some(Programs::new(home, targets)))
+}
+
+/// Whether a program is called so. No daemon is launched to find out.
+fn is_program(session: &Session, name: &str) -> Result<bool> {
+    let Some(mut daemon) = connect::connect(&session.home()?)? else {
+        return Ok(false);
+    };
+    let targets = Vec::new();
+    let programs = daemon.processes(&Request::List { targets })?;
+    Ok(programs.iter().any(|program| program.name == name))
+}

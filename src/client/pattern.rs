@@ -1,0 +1,88 @@
+//! Words as `/api-.*/`: regular expressions that names match.
+
+use super::exchange::Daemon;
+use crate::error::{Error, Result};
+use crate::protocol::process::Process;
+use crate::protocol::request::Request;
+use crate::sys::regex::Regex;
+
+/// The expression that a word is; none where it is a word of another kind.
+pub fn of_word(word: &str) -> Result<Option<Regex>> {
+    let inner = word
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'));
+    let Some(inner) = inner.filter(|inner| !inner.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |why| {
+        Error::new(format!(
+            "{word} is no regular expression: {why}; see regex(7)"
+        ))
+    };
+    Regex::new(inner).map(Some).map_err(wrong)
+}
+
+/// Whether a word may be an expression.
+pub fn is_one(word: &str) -> bool {
+    word.len() > 2 && word.starts_with('/') && word.ends_with('/')
+}
+
+/// The words with the ids of the programs that are meant in the place of expressions.
+pub fn expanded(words: Vec<String>, daemon: &mut Daemon) -> Result<Vec<String>> {
+    if !words.iter().any(|word| is_one(word)) {
+        return Ok(words);
+    }
+    let targets = Vec::new();
+    let present = daemon.processes(&Request::List { targets })?;
+    let mut targets = Vec::new();
+    for word in words {
+        match of_word(&word)? {
+            None => targets.push(word),
+            Some(regex) => targets.extend(ids(&word, &regex, &present)?),
+        }
+    }
+    Ok(targets)
+}
+
+fn ids(word: &str, regex: &Regex, present: &[Process]) -> Result<Vec<String>> {
+    let matching = present
+        .iter()
+        .filter(|process| regex.matches(process.name.as_bytes()));
+    let ids: Vec<String> = matching.map(|process| process.id.to_string()).collect();
+    match ids.is_empty() {
+        true => Err(Error::new(format!(
+            "no program has a name that matches {word}"
+        ))),
+        false => Ok(ids),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::record;
+
+    #[test]
+    fn what_stands_between_slashes_is_an_expression() {
+        for plain in ["api", "/", "//", "/api", "api/"] {
+            assert!(of_word(plain).unwrap().is_none(), "{plain}");
+            assert!(!is_one(plain), "{plain}");
+        }
+        assert!(is_one("/a/") && of_word("/a/").unwrap().is_some());
+        let why = of_word("/a(/").err().unwrap().to_string();
+        assert!(why.starts_with("/a(/ is no regular expression: "), "{why}");
+    }
+
+    #[test]
+    fn an_expression_stands_for_the_ids_of_those_it_matches() {
+        let mut programs = ["api-1", "web", "api-2"].map(|name| Process {
+            name: name.to_owned(),
+            ..record::sample().process
+        });
+        (0..).zip(&mut programs).for_each(|(id, one)| one.id = id);
+        let ids_of = |word: &str| ids(word, &of_word(word).unwrap().unwrap(), &programs);
+        assert_eq!(ids_of("/^api-/").unwrap(), ["0", "2"]);
+        let why = ids_of("/x/").unwrap_err().to_string();
+        assert_eq!(why, "no program has a name that matches /x/");
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the files of a program are.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::program::Program;
+use crate::app::spec::{BESIDE, is_no_file};
+use crate::app::value::LogType;
+use crate::paths::Home;
+
+/// A stream of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+    /// Both.
+    Both,
+}
+
+impl Program {
+    /// Where a stream goes; empty when it goes nowhere. Instances that do not share their files have their number
+    /// in the name.
+    pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {
+        let (given, word) = match stream {
+            Stream::Out => (&self.spec.out_file, "-out"),
+            Stream::Err => (&self.spec.error_file, "-error"),
+            Stream::Both => (&self.spec.log_file, ""),
+        };
+        let apart = self.spec.instances > 1 && !self.spec.merge_logs;
+        let number = if apart {
+            format!("-{}", self.id)
+        } else {
+            String::new()
+        };
+        let both = stream == Stream::Both;
+        if is_no_file(given) || self.spec.disable_logs || both && given.is_empty() {
+            return PathBuf::new();
+        }
+        if given.is_empty() || both && given == BESIDE {
+            let name = format!("{}{word}{number}.log", self.spec.file_name());
+            return home.logs().join(name);
+        }
+        match apart {
+            true => self.numbered(self.absolute(given)),
+            false => self.absolute(given),
+        }
+    }
+
+    /// Whether both streams end in the same files and nothing tells them apart there: then they are one pipe, and what
+    /// is printed stands in the order in which it was.
+    pub(super) fn is_one_stream(&self, home: &Home) -> bool {
+        self.spec.log_type == LogType::Raw
+            && self.log_file(home, Stream::Out) == self.log_file(home, Stream::Err)
+    }
+
+    /// The path with the number of the program before its ending.
+    fn numbered(&self, path: PathBuf) -> PathBuf {
+        let Some(stem) = path.file_stem() else {
+            return path;
+        };
+        let mut name = stem.to_owned();
+        name.push(format!("-{}", self.id));
+        if let Some(ending) = path.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        path.with_file_name(name)
+    }
+
+    /// Where its pid is written.
+    pub fn pid_file(&self, home: &Home) -> PathBuf {
+        match self.spec.pid_file.is_empty() {
+            true => home
+                .pids()
+                .join(format!("{}-{}.pid", self.spec.file_name(), self.id)),
+            false if self.spec.instances > 1 => self.numbered(self.absolute(&self.spec.pid_file)),
+            false => self.absolute(&self.spec.pid_file),
+        }
+    }
+
+    fn absolute(&self, path: &[u8]) -> PathBuf {
+        let folder = PathBuf::from(std::ffi::OsString::from_vec(self.spec.cwd.clone()));
+        folder.join(std::ffi::OsStr::from_bytes(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::program::tests::program;
+    use super::*;
+    use crate::app::spec::Spec;
+
+    #[test]
+    fn log_files_are_named_after_the_program() {
+        let home = Home::new("/h".into());
+        let path = |change: &dyn Fn(&mut Spec), stream| {
+            program(|s| change(s))
+                .log_file(&home, stream)
+                .display()
+                .to_string()
+        };
+        assert_eq!(path(&|_| (), Stream::Out), "/h/logs/api-out.log");
+        assert_eq!(
+            path(&|s| s.instances = 2, Stream::Err),
+            "/h/logs/api-error-7.log"
+        );
+        let merged = |s: &mut Spec| (s.instances, s.merge_logs) = (2, true);
+        assert_eq!(path(&merged, Stream::Err), "/h/logs/api-error.log");
+        let given = |s: &mut Spec| (s.instances, s.out_file) = (2, b"x/a.b.log".to_vec());
+        assert_eq!(path(&given, Stream::Out), "/srv/x/a.b-7.log");
+        assert_eq!(
+            path(&|s| s.out_file = b"/dev/null".to_vec(), Stream::Out),
+            ""
+        );
+        let both = |s: &mut Spec| s.log_file = b"all.log".to_vec();
+        assert_eq!(path(&both, Stream::Both), "/srv/all.log");
+        let beside = |s: &mut Spec| (s.instances, s.log_file) = (2, BESIDE.to_vec());
+        assert_eq!(path(&beside, Stream::Both), "/h/logs/api-7.log");
+        let disabled = |s: &mut Spec| (s.disable_logs, s.log_file) = (true, b"all.log".to_vec());
+        for stream in [Stream::Out, Stream::Err, Stream::Both] {
+            assert_eq!(path(&disabled, stream), "");
+        }
+    }
+}
