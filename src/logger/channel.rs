@@ -44,6 +44,8 @@ pub struct Channel {
     watched: bool,
     /// What was dropped and is not said in the files yet.
     pub lost: Loss,
+    /// What was dropped and is said in the files since this was last looked at.
+    pub said: Vec<Loss>,
 }
 
 impl Channel {
@@ -59,6 +61,7 @@ impl Channel {
             held: false,
             watched: false,
             lost: Loss::default(),
+            said: Vec::new(),
         }
     }
 
@@ -294,7 +297,7 @@ impl Channel {
                 .iter()
                 .filter_map(|number| sinks.get(*number).map(|s| s.lost()));
             if files.all(|lost| lost.bytes == 0) {
-                self.lost = Loss::default();
+                self.said.push(std::mem::take(&mut self.lost));
             }
         }
     }

@@ -348,9 +348,14 @@ impl Writer<'_> {
         let channel = program.channels.get_mut(name.1)?;
         let before = channel.lost;
         let done = act(channel, &mut self.sinks, self.batch, &self.edges);
-        if channel.lost != before {
+        let (lost, said) = (channel.lost, std::mem::take(&mut channel.said));
+        // The supervisor may not know yet how much it was in the end.
+        for loss in said {
+            self.tell_loss(name, loss);
+        }
+        if lost != before {
             let now = clock::monotonic_ms();
-            let first = before.bytes == 0 || channel.lost.bytes == 0;
+            let first = before.bytes == 0 || lost.bytes == 0;
             match self.losing.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, at)) if first => *at = now,
                 Some(_) => {}
@@ -400,7 +405,8 @@ impl Writer<'_> {
         for which in 0..2 {
             let mut opened = self.channel((id, which)).map_or(Ok(()), Channel::open);
             while matches!(&opened, Err(e) if e.raw_os_error() == Some(libc::EMFILE)) {
-                if !self.sinks.close_one() {
+                // What comes out of a FIFO needs a file to go to.
+                if !self.sinks.close_one(1) {
                     break;
                 }
                 opened = self.channel((id, which)).map_or(Ok(()), Channel::open);

@@ -221,7 +221,8 @@ impl Sink {
             let cut = self.cut(rest);
             let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
             let done = self.append(now);
-            if let Some(last) = now.last().filter(|_| done.is_ok()) {
+            let taken = done.unwrap_or_else(|(done, _)| done);
+            if let Some(last) = now.get(..taken).and_then(<[u8]>::last) {
                 self.tail = match last {
                     b'\n' => Tail::None,
                     _ => Tail::Of(channel),

@@ -106,16 +106,21 @@ impl Sinks {
                 return Ok(());
             };
             match sink.open() {
-                Err(e) if e.raw_os_error() == Some(libc::EMFILE) && self.close_one() => {}
+                Err(e) if e.raw_os_error() == Some(libc::EMFILE) && self.close_one(0) => {}
                 other => return other,
             }
         }
     }
 
-    /// Closes the file that was not needed for longest: it is opened again when it is. `false`: none is open.
-    pub fn close_one(&mut self) -> bool {
+    /// Closes the file that was not needed for longest, where more than `but` are open: it is opened again when it is.
+    /// `false`: there are no more.
+    pub fn close_one(&mut self, but: usize) -> bool {
         let open = self.all.iter_mut().flatten().filter(|sink| sink.is_open());
-        let oldest = open.min_by_key(|sink| sink.used);
+        let open: Vec<&mut Sink> = open.collect();
+        if open.len() <= but {
+            return false;
+        }
+        let oldest = open.into_iter().min_by_key(|sink| sink.used);
         oldest.map(Sink::close).is_some()
     }
 

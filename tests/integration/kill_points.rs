@@ -4,7 +4,6 @@
 //! Some of the system calls in an ordinary run, every one with `RPM_TEST_EVERY=1`.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use rpm::app::life::{State, Want};
@@ -12,16 +11,13 @@ use rpm::protocol::process::Process;
 use rpm::sys::pid::Pid;
 use rpm::sys::signal::{self, Signal};
 
-use crate::harness::killer::{Call, Killed, Killer, cannot_trace, some_of};
+use crate::harness::killer::{Call, Killed, Killer, ToldOnFailure, cannot_trace, some_of};
 use crate::harness::wait::{readable, wait_for_end};
 use crate::harness::wire::Wire;
-use crate::harness::{Home, LIMIT, assert_same_bytes, proc, skip, wait_until};
+use crate::harness::{Home, LIMIT, proc, skip, wait_until};
 
 /// Of so many system calls an ordinary run takes one.
 const STRIDE: usize = 7;
-
-/// So many system calls of the log writer are several times all those of its work.
-const WRITER_CALLS: usize = 50;
 
 /// A home with two programs that no command of the test is about: one that runs and one that does not.
 struct Scene {
@@ -196,17 +192,6 @@ where
         scene.home.rpm(&["ping"]).ok();
         (self.verdict)(&before, &scene.subjects(), done);
         end
-    }
-}
-
-/// What is said if the test fails.
-struct ToldOnFailure(String);
-
-impl Drop for ToldOnFailure {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.0);
-        }
     }
 }
 
@@ -386,39 +371,4 @@ fn the_start_of_a_supervisor_in_place_of_one_that_died() {
     for call in some_of(once(None), STRIDE, 3) {
         once(Some(&call));
     }
-}
-
-#[test]
-fn the_log_writer_at_its_work() {
-    if let Some(reason) = cannot_trace() {
-        return skip(reason);
-    }
-    let home = Home::new();
-    let text = "at=0\nwhile ! [ -e done ]; do echo $at; at=$((at + 1)); done\n\
-                echo end\ntouch printed\nexec sleep 1000\n";
-    let pid = home.start("x", text, &[]).pid;
-    let written = || fs::metadata(home.log_path("x-out.log")).map_or(0, |file| file.len());
-    let writes = || {
-        let before = written();
-        wait_until("it writes", || written() > before);
-    };
-    writes();
-    let watched = Killer::of(&home, home.log_writer().unwrap(), None);
-    writes();
-    let mut calls = watched.end(false).calls;
-    calls.truncate(WRITER_CALLS);
-    for call in some_of(calls, STRIDE, 4) {
-        let writer = home.log_writer().unwrap();
-        let killed = Killer::of(&home, writer, Some(&call)).end(true);
-        assert!(killed.killed, "{call:?}: {}", killed.shown);
-        writes();
-    }
-    fs::write(home.base.join("done"), "").unwrap();
-    wait_until("all is printed", || home.base.join("printed").exists());
-    assert_eq!(home.program("x").pid, pid);
-    home.rpm(&["stop", "x"]).ok();
-    let log = home.log("x-out.log");
-    let count = log.iter().filter(|b| **b == b'\n').count() - 1;
-    let lines: String = (0..count).map(|at| format!("{at}\n")).collect();
-    assert_same_bytes(&log, format!("{lines}end\n").as_bytes(), "the log");
 }

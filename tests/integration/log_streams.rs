@@ -5,7 +5,7 @@ use std::fs;
 
 use rpm::app::life::State;
 
-use crate::harness::{Home, has, is_root, skip, wait_until};
+use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 
 #[test]
 fn what_is_not_to_be_kept_is_not_kept_and_nobody_waits() {
@@ -31,16 +31,12 @@ fn what_is_not_to_be_kept_is_not_kept_and_nobody_waits() {
 #[test]
 fn a_child_that_outlives_its_program_is_heard() {
     let home = Home::new();
-    let text = "(until [ -e go ]; do sleep 0.01; done; echo late; exec sleep 1000) &\necho first\n";
+    let text = "(until [ -e go ]; do sleep 0.01; done; echo late) &\necho first\n";
     home.start("x", text, &["--no-autorestart", "--no-treekill"]);
     home.wait_for_state("x", State::Stopped);
+    assert_eq!(home.log("x-out.log"), b"first\n");
     fs::write(home.base.join("go"), "").unwrap();
     home.wait_for_log("x-out.log", "first\nlate\n");
-    let pids = crate::harness::proc::of_home(&home.root);
-    let left = pids
-        .into_iter()
-        .filter(|pid| crate::harness::proc::name(*pid) == "sleep");
-    left.for_each(|pid| crate::harness::proc::kill(pid, rpm::sys::signal::Signal::KILL));
 }
 
 #[test]
@@ -92,4 +88,49 @@ fn a_web_server_logs_to_its_standard_output() {
         let log = String::from_utf8(home.log("web-out.log")).unwrap();
         log.matches("GET /page").count() == 2
     });
+}
+
+/// The log writer has no descriptors for more files: it closes and opens them as it needs them.
+#[test]
+fn without_descriptors_in_the_log_writer_every_program_is_written_all_the_same() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    let home = Home::new();
+    home.rpm(&["ping"]).ok();
+    let writer = home.log_writer().unwrap();
+    let limit = |number: usize| {
+        let limit = format!("--nofile={number}:4096");
+        let words = ["prlimit", "--pid", &writer.to_string(), &limit].map(str::to_owned);
+        home.run(home.command(&words)).ok();
+    };
+    let open = proc::descriptors(writer).len();
+    // Two FIFOs for each of the ten, and one file.
+    limit(open + 21);
+    let text = "until [ -e go ]; do sleep 0.05; done\nn=0\nwhile [ $n -lt 500 ]; do echo line $n; n=$((n + 1)); done\n\
+                echo end >&2; exec sleep 1000\n";
+    home.script("x.sh", text);
+    home.rpm(&["start", "./x.sh", "--name", "x", "-i", "10"])
+        .ok();
+    fs::write(home.base.join("go"), "").unwrap();
+    let wanted: String = (0..500).map(|n| format!("line {n}\n")).collect();
+    for id in 0..10 {
+        home.wait_for_log(&format!("x-error-{id}.log"), "end\n");
+        wait_until("all lines", || {
+            home.log(&format!("x-out-{id}.log")) == wanted.as_bytes()
+        });
+    }
+    assert!(home.list().iter().all(|x| x.lost == 0));
+    // Not even FIFOs can be opened: their programs are heard when they can.
+    let file = home.start(
+        "y",
+        "yes | head -c 300000; echo heard >&2; exec sleep 1000\n",
+        &[],
+    );
+    home.wait_for_journal("Too many open files");
+    assert!(home.log("y-error.log").is_empty());
+    limit(100);
+    home.wait_for_log("y-error.log", "heard\n");
+    assert_eq!(home.program("y").pid, file.pid);
+    assert_eq!(home.log("y-out.log").len(), 300_000);
 }

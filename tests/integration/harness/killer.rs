@@ -110,3 +110,14 @@ impl Killer {
         }
     }
 }
+
+/// What is said if the test fails.
+pub struct ToldOnFailure(pub String);
+
+impl Drop for ToldOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
