@@ -173,9 +173,9 @@ impl Channel {
         }
     }
 
-    /// Moves all that waits now; what is printed meanwhile may stay behind. `last`: the program has ended, the beginning
-    /// of a line is all that there will be of it.
-    pub fn drain(&mut self, last: bool, sinks: &mut Sinks, batch: &mut Batch) {
+    /// Moves all that waits now, the beginning of a line too: it is all that there will be of it. What is printed meanwhile
+    /// may stay behind.
+    pub fn drain(&mut self, sinks: &mut Sinks, batch: &mut Batch) {
         let in_lines = self.in_lines(sinks);
         let mut left = self.fifo().map_or(0, fifo::waiting);
         while left > 0 {
@@ -188,7 +188,7 @@ impl Channel {
             };
             let all = waiting >= fifo::waiting(fifo.as_fd());
             let moved = match whole {
-                0 => self.move_batch(waiting, in_lines, last && all, sinks, batch),
+                0 => self.move_batch(waiting, in_lines, all, sinks, batch),
                 whole => self.move_batch(whole, in_lines, false, sinks, batch),
             };
             if moved == 0 {
@@ -197,12 +197,10 @@ impl Channel {
             left = left.saturating_sub(moved);
         }
         self.held = false;
-        if last {
-            for number in &self.sinks {
-                let ends = self.style.changes_lines() || sinks.is_shared(*number);
-                if let Some(sink) = sinks.get(*number).filter(|_| ends) {
-                    sink.end_line_of(self.name);
-                }
+        for number in &self.sinks {
+            let ends = self.style.changes_lines() || sinks.is_shared(*number);
+            if let Some(sink) = sinks.get(*number).filter(|_| ends) {
+                sink.end_line_of(self.name);
             }
         }
     }

@@ -373,18 +373,27 @@ impl Writer<'_> {
         moved.unwrap_or(0)
     }
 
-    /// Moves all that waits of a program. `last`: it has ended.
-    fn drain(&mut self, id: u32, last: bool) {
+    /// Moves all that waits of a program.
+    fn drain(&mut self, id: u32) {
         for which in 0..2 {
             self.with((id, which), |channel, sinks, batch, _| {
-                channel.drain(last, sinks, batch);
+                channel.drain(sinks, batch);
+            });
+        }
+    }
+
+    /// The same, but for the beginning of a line that is not finished yet.
+    fn drain_lines(&mut self, id: u32) {
+        for which in 0..2 {
+            self.with((id, which), |channel, sinks, batch, edges| {
+                channel.drain_lines(sinks, batch, edges);
             });
         }
     }
 
     fn drain_all(&mut self) {
         for id in self.programs.ids() {
-            self.drain(id, true);
+            self.drain_lines(id);
         }
     }
 

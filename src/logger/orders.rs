@@ -9,7 +9,7 @@ use super::channel::Channel;
 use super::lines::Style;
 use super::programs::Program;
 use super::sink::Sink;
-use super::{Name, Writer, file};
+use super::{Writer, file};
 use crate::app::value::Bytes;
 use crate::error::{Context, Result};
 use crate::protocol::line::Line;
@@ -71,10 +71,12 @@ impl Writer<'_> {
             }
             Order::Open { id, output, lost } => self.open(id, &output, lost),
             Order::Close { id } => self.close(id),
-            Order::Ended { id } => self.drain(id, true),
-            Order::Drain { ids, token } => {
+            Order::Drain { ids, last, token } => {
                 for id in ids {
-                    self.drain(id, true);
+                    match last {
+                        true => self.drain(id),
+                        false => self.drain_lines(id),
+                    }
                 }
                 self.done(token, None);
             }
@@ -171,7 +173,11 @@ impl Writer<'_> {
     }
 
     fn upkeep(&mut self, what: Upkeep, id: u32, output: &Output, token: u64) {
-        self.drain_for_upkeep(what, id);
+        match what {
+            // The beginning of a line goes with what was printed before.
+            Upkeep::Flush => self.drain(id),
+            Upkeep::Rotate | Upkeep::Reopen => self.drain_lines(id),
+        }
         let mut paths: Vec<PathBuf> = Vec::new();
         for file in [&output.out, &output.err, &output.both] {
             let path = path_of(file);
@@ -189,18 +195,6 @@ impl Writer<'_> {
                 self.done(token, done.err().map(|why| why.to_string()));
             }
             Upkeep::Rotate => self.rotate(paths, output, token),
-        }
-    }
-
-    /// What was printed before goes with it; the beginning of a line too when files are emptied, else that waits for
-    /// its end.
-    fn drain_for_upkeep(&mut self, what: Upkeep, id: u32) {
-        for which in 0..2 {
-            let name: Name = (id, which);
-            self.with(name, |channel, sinks, batch, edges| match what {
-                Upkeep::Flush => channel.drain(false, sinks, batch),
-                Upkeep::Rotate | Upkeep::Reopen => channel.drain_lines(sinks, batch, edges),
-            });
         }
     }
 

@@ -68,11 +68,6 @@ pub enum Order {
         /// The program.
         id: u32,
     },
-    /// A program has ended: what it has begun to print is not finished by the next one that bears its number.
-    Ended {
-        /// The program.
-        id: u32,
-    },
     /// Write this into the daemons' log.
     Note {
         /// Whole lines.
@@ -88,10 +83,12 @@ pub enum Order {
         /// What it is.
         name: Bytes,
     },
-    /// These programs have ended: write all that they have printed to their files, then report with the token.
+    /// Write all that these programs have printed so far to their files, then report with the token.
     Drain {
         /// The programs.
         ids: Vec<u32>,
+        /// They have ended: the beginning of a line is all that there will be of it.
+        last: bool,
         /// What the report carries.
         token: u64,
     },
@@ -175,14 +172,10 @@ impl Order {
                 line.push_number("id", *id);
                 line
             }
-            Order::Ended { id } => {
-                let mut line = Line::new("ended");
-                line.push_number("id", *id);
-                line
-            }
             Order::Note { lines } => Line::new("note").with("lines", lines),
-            Order::Drain { ids, token } => {
+            Order::Drain { ids, last, token } => {
                 let mut line = Line::new("drain").with("token", token.to_string());
+                line.push_number("last", i64::from(*last));
                 for id in ids {
                     line.push_number("id", *id);
                 }
@@ -219,7 +212,6 @@ impl Order {
                 lost: LOST.map(|key| line.text(key).and_then(Loss::read).unwrap_or_default()),
             }),
             "close" => Some(Order::Close { id: id? }),
-            "ended" => Some(Order::Ended { id: id? }),
             "note" => Some(Order::Note {
                 lines: line.get("lines")?.to_vec(),
             }),
@@ -227,6 +219,7 @@ impl Order {
                 let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
                 Some(Order::Drain {
                     ids: line.all("id").filter_map(id).collect(),
+                    last: line.number::<u32>("last")? == 1,
                     token: line.number("token")?,
                 })
             }
@@ -337,12 +330,12 @@ mod tests {
                 lost: [Loss::default(), loss],
             },
             Order::Close { id: 3 },
-            Order::Ended { id: 3 },
             Order::Note {
                 lines: b"a\nb\n".to_vec(),
             },
             Order::Drain {
                 ids: vec![3, 5],
+                last: true,
                 token: u64::MAX,
             },
             Order::Upkeep {

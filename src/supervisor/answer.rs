@@ -213,7 +213,7 @@ impl Supervisor {
             matches!(program.life.state, State::Launching | State::Stopping)
         });
         turn.failure = failure;
-        if !self.written(&mut turn) {
+        if !self.written(&mut turn, false) {
             return Some(Pending::Restart(turn));
         }
         match &turn.failure {
@@ -254,7 +254,7 @@ impl Supervisor {
             turn.failure
                 .get_or_insert(Failure::new(Code::Busy, message));
         }
-        if !self.written(&mut turn) {
+        if !self.written(&mut turn, true) {
             return Some(Pending::Stop(turn, then));
         }
         self.reply_rows_before(token, &turn.ids);
@@ -300,14 +300,15 @@ impl Supervisor {
     }
 
     /// Once all programs of a turn are where they should be: whether all that they have printed is in their files.
-    fn written(&mut self, turn: &mut Turn) -> bool {
+    /// `ended`: they print no more.
+    fn written(&mut self, turn: &mut Turn, ended: bool) -> bool {
         if !turn.open.is_empty() {
             return false;
         }
         let token = match turn.drain {
             Some(token) => token,
             None => {
-                let token = self.log.drain(turn.ids.clone());
+                let token = self.log.drain(turn.ids.clone(), ended);
                 turn.drain = Some(token);
                 turn.patience = self.patience();
                 token

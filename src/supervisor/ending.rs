@@ -62,7 +62,8 @@ impl Supervisor {
             Some(asked) => asked,
             None => {
                 let ids = self.programs.keys().copied().collect();
-                (self.log.drain(ids), self.patience())
+                let last = self.ending != Some(Ending::Leave);
+                (self.log.drain(ids, last), self.patience())
             }
         };
         self.last_drain = Some((token, until));

@@ -1,12 +1,15 @@
 //! Where the files of a program are.
 
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::program::Program;
+use super::server::Supervisor;
 use crate::app::spec::{BESIDE, is_no_file};
 use crate::app::value::LogType;
 use crate::paths::Home;
+use crate::sys::fifo;
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,24 @@ pub enum Stream {
     Err,
     /// Both.
     Both,
+}
+
+impl Supervisor {
+    /// Gives the last line in each pipe of a program an end, where it has left one without: what its next run prints is
+    /// another line.
+    pub(super) fn end_lines(&self, id: u32) {
+        let Some(program) = self.programs.get(&id) else {
+            return;
+        };
+        let mut others = self.programs.values().filter(|other| other.id != id);
+        let in_lines = program.is_in_lines(&self.home)
+            || others.any(|other| program.shares_a_file(other, &self.home));
+        if let Some((out, err)) = program.fifos.as_ref().filter(|_| in_lines) {
+            for pipe in [out, err] {
+                let _ = fifo::end_line(pipe.as_fd());
+            }
+        }
+    }
 }
 
 impl Program {
@@ -53,6 +74,26 @@ impl Program {
     pub(super) fn is_one_stream(&self, home: &Home) -> bool {
         self.spec.log_type == LogType::Raw
             && self.log_file(home, Stream::Out) == self.log_file(home, Stream::Err)
+    }
+
+    /// Whether its log files hold whole lines: then what it has begun to print waits in its pipes.
+    fn is_in_lines(&self, home: &Home) -> bool {
+        let spec = &self.spec;
+        let merged = spec.merge_logs && spec.instances > 1;
+        let changed = !spec.date_format().is_empty() || spec.log_type == LogType::Json;
+        changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
+    }
+
+    /// Whether a log file of this program is one of the other, too.
+    fn shares_a_file(&self, other: &Program, home: &Home) -> bool {
+        let named = |p: &Program| !p.spec.out_file.is_empty() || !p.spec.error_file.is_empty();
+        if !named(self) && !named(other) {
+            return false;
+        }
+        let files = |p: &Program| [Stream::Out, Stream::Err].map(|which| p.log_file(home, which));
+        let theirs = files(other);
+        let mut own = files(self).into_iter();
+        own.any(|file| !file.as_os_str().is_empty() && theirs.contains(&file))
     }
 
     /// The path with the number of the program before its ending.

@@ -271,9 +271,7 @@ impl Supervisor {
             program.ended = program.run;
         }
         self.close_channel(id);
-        // Before the next run prints anything.
-        self.log.order(&Order::Ended { id });
-        self.log.flush();
+        self.end_lines(id);
         if let Some(program) = self.programs.get_mut(&id) {
             if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));

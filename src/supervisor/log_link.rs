@@ -170,10 +170,10 @@ impl LogLink {
         std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
-    /// Asks that all that these programs have printed be written; the token of the reports.
-    pub fn drain(&mut self, ids: Vec<u32>) -> u64 {
+    /// Asks that all that these programs have printed be written; the token of the reports. `last`: they have ended.
+    pub fn drain(&mut self, ids: Vec<u32>, last: bool) -> u64 {
         let token = self.tokens + 1;
-        self.ask([Order::Drain { ids, token }])
+        self.ask([Order::Drain { ids, last, token }])
     }
 
     /// The token that is next.

@@ -74,6 +74,29 @@ pub fn look(
     copied
 }
 
+/// Writes a LF behind what waits in a pipe, unless there is one or nothing waits. Where more waits than can be seen it
+/// is left as it is.
+pub fn end_line(fd: BorrowedFd) -> io::Result<()> {
+    let waiting = waiting(fd);
+    if waiting == 0 {
+        return Ok(());
+    }
+    let scratch = super::fd::pipe()?;
+    let mut last = None;
+    if waiting > PIPE {
+        grow(scratch.1.as_fd(), MOST)?;
+    }
+    let seen = look(fd, &scratch, waiting, |piece| last = piece.last().copied());
+    match last {
+        Some(b'\n') | None => Ok(()),
+        Some(_) if seen < waiting => Ok(()),
+        Some(_) => super::fd::write(fd, b"\n").map(drop),
+    }
+}
+
+/// How much a pipe holds at first, in bytes, and the most that an unprivileged user may have. `pipe(7)`
+const PIPE: usize = 64 << 10;
+const MOST: i32 = 1 << 20;
 /// How much is looked at in one piece, in bytes.
 const LOOK: usize = 16 << 10;
 
@@ -107,6 +130,16 @@ mod tests {
         let empty = fd::read(reader.as_fd(), &mut buffer).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(look(reader.as_fd(), &scratch, 9, |_| ()), 0);
+        end_line(reader.as_fd()).unwrap();
+        assert_eq!(waiting(reader.as_fd()), 0);
+        for (text, then) in [("a", 2), ("b", 4), ("c\n", 6)] {
+            fd::write(program.as_fd(), text.as_bytes()).unwrap();
+            end_line(reader.as_fd()).unwrap();
+            assert_eq!(waiting(reader.as_fd()), then);
+        }
+        fd::write(program.as_fd(), &[b'x'; 100_000]).unwrap();
+        end_line(reader.as_fd()).unwrap();
+        assert_eq!(waiting(reader.as_fd()), 100_007);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "x").unwrap();
         assert_eq!(open(&path).unwrap_err().to_string(), "not a FIFO");

@@ -238,10 +238,10 @@ fn a_last_line_without_end_gets_one_where_lines_are_changed_or_shared() {
     assert_eq!(fs::read(&path).unwrap(), b"at: a\nat: b\n");
     home.rpm(&["restart", "x"]).ok();
     wait_for_file(&path, &"at: a\nat: b\n".repeat(2));
-    // The file of its own gets every byte and no other, the shared one whole lines.
+    // With a file of both streams it is whole lines everywhere.
     let home = Home::new();
     let path = run(&home, "printf 'a\\nb'; printf c >&2\n", &["-l", "all.log"]);
-    assert_eq!(fs::read(&path).unwrap(), b"a\nb");
+    assert_eq!(fs::read(&path).unwrap(), b"a\nb\n");
     let mut lines: Vec<String> = fs::read_to_string(home.base.join("all.log"))
         .unwrap()
         .lines()
