@@ -254,14 +254,17 @@ impl Channel {
             if begun.is_some_and(|begun| begun.which > which) {
                 continue;
             }
+            // What it had lost before it began with this file stands there already.
+            if let Some(sink) = sinks.get(*number).filter(|_| here.is_some()) {
+                sink.forget_lost();
+            }
             let Some(sink) = ready(&self.style, &whole, *number, sinks) else {
                 let mut length = 0;
                 self.style
                     .write(&whole, 0, &mut |bytes| length += bytes.len() as u64);
                 if let Some(sink) = sinks.get(*number) {
-                    sink.lose(length);
+                    dropped += sink.lose(length);
                 }
-                dropped += length;
                 continue;
             };
             if taken.in_lines && here.is_none() {
@@ -272,9 +275,15 @@ impl Channel {
             let mut progress = sink.progress(which, continues, from);
             batch.writing(&progress);
             let piece = Piece { continues, ..whole };
+            let mut lost = 0;
             self.style.write(&piece, from, &mut |bytes| {
-                dropped += sink.put(name, bytes, &mut progress, batch);
+                // What is missing is missing in one place.
+                lost += match lost {
+                    0 => sink.put(name, bytes, &mut progress, batch),
+                    _ => sink.lose(bytes.len() as u64),
+                };
             });
+            dropped += lost;
         }
         batch.done();
         self.count(dropped, sinks);
@@ -282,6 +291,14 @@ impl Channel {
 
     /// Counts what was dropped; none is left of it once all files say so.
     fn count(&mut self, dropped: u64, sinks: &mut Sinks) {
+        if dropped == 0 && self.lost.bytes == 0 {
+            return;
+        }
+        let lost = |number: &usize| sinks.get(*number).map_or(0, |sink| sink.lost().bytes);
+        let unsaid: u64 = self.sinks.iter().map(lost).sum();
+        if unsaid == dropped && self.lost.bytes > 0 {
+            self.said.push(std::mem::take(&mut self.lost));
+        }
         if dropped > 0 {
             let now = clock::wall_ms();
             if self.lost.bytes == 0 {
@@ -289,14 +306,6 @@ impl Channel {
             }
             self.lost.bytes += dropped;
             self.lost.last = now;
-        } else if self.lost.bytes > 0 {
-            let mut files = self
-                .sinks
-                .iter()
-                .filter_map(|number| sinks.get(*number).map(|s| s.lost()));
-            if files.all(|lost| lost.bytes == 0) {
-                self.said.push(std::mem::take(&mut self.lost));
-            }
         }
     }
 

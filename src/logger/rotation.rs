@@ -82,15 +82,21 @@ pub fn remove_older(path: &Path, but: u32) {
     }
 }
 
-/// How large the file of this number is that has this name, or had it.
+/// How large the file of this number is that has this name, or had it. Where a log writer was killed while it set files
+/// aside, one of them is missing.
 pub fn size_of(path: &Path, inode: u64, max_files: u32) -> Option<u64> {
     let all = (1..=max_files.max(1)).map(|number| paths::older(path, number));
     let all = std::iter::once(path.to_owned()).chain(all);
-    let found = all.filter_map(|path| path.symlink_metadata().ok());
-    found
-        .into_iter()
-        .find(|meta| meta.ino() == inode)
-        .map(|meta| meta.len())
+    let mut missing = 0;
+    for meta in all.map(|path| path.symlink_metadata()) {
+        match meta {
+            Ok(meta) if meta.ino() == inode => return Some(meta.len()),
+            Ok(_) => {}
+            Err(_) if missing == 2 => return None,
+            Err(_) => missing += 1,
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -168,6 +174,7 @@ mod tests {
         let inode = folder.join("log.3").metadata().unwrap().ino();
         assert_eq!(size_of(&path, inode, 4), Some(1));
         assert_eq!(size_of(&path, inode, 2), None);
+        assert_eq!(size_of(&path, 0, u32::MAX), None);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

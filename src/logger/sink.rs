@@ -249,8 +249,7 @@ impl Sink {
             } else if let Err((_, errno)) = done {
                 let why = io::Error::from_raw_os_error(errno);
                 self.fails(format!("writing {}: {}", self.path.display(), Reason(&why)));
-                self.lose(rest.len() as u64);
-                return rest.len() as u64;
+                return self.lose(rest.len() as u64);
             }
         }
         0
@@ -342,10 +341,15 @@ impl Sink {
             Ok(())
         });
         if let Err(e) = &done {
+            let first = self.rotate_again == 0;
             self.rotate_again = clock::monotonic_ms() + TRY_AGAIN;
-            let (path, why) = (self.path.display(), Reason(e));
-            self.notes
-                .push(format!("setting {path} aside: {why}; it grows"));
+            if first {
+                let (path, why) = (self.path.display(), Reason(e));
+                self.notes
+                    .push(format!("setting {path} aside: {why}; it grows"));
+            }
+        } else {
+            self.rotate_again = 0;
         }
         done
     }
@@ -397,13 +401,19 @@ impl Sink {
     }
 
     /// So many bytes have been dropped.
-    pub fn lose(&mut self, bytes: u64) {
+    pub fn lose(&mut self, bytes: u64) -> u64 {
         let now = clock::wall_ms();
         self.add_lost(Loss {
             bytes,
             first: now,
             last: now,
         });
+        bytes
+    }
+
+    /// What was dropped has been said in the file, by another log writer.
+    pub fn forget_lost(&mut self) {
+        self.lost = Loss::default();
     }
 
     /// What was dropped is said in the file.

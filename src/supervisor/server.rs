@@ -320,7 +320,11 @@ impl Supervisor {
                 let mut logged: Vec<&Program> =
                     self.programs.values().filter(|p| p.logged).collect();
                 logged.sort_by_key(|p| Some(p.id) != unfinished);
-                let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
+                // Those that do not run may have ended when nobody could be told.
+                let ended = logged.iter().filter(|p| p.life.pid == 0);
+                let ended: Vec<Order> = ended.map(|p| Order::Ended { id: p.id }).collect();
+                let open = logged.into_iter().map(|p| self.open_order(p));
+                let orders: Vec<Order> = open.chain(ended).collect();
                 for order in orders {
                     self.log.order(&order);
                 }

@@ -3,6 +3,8 @@
 //! Some of the system calls in an ordinary run, every one with `RPM_TEST_EVERY=1`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use rpm::sys::signal::Signal;
 
@@ -92,6 +94,71 @@ fn the_log_writer_while_it_sets_files_aside() {
         end
     };
     let calls = some_of(once(None).calls, STRIDE, 1);
+    let killed = calls.iter().filter(|call| once(Some(call)).killed).count();
+    assert!(killed * 2 > calls.len(), "{killed} of {}", calls.len());
+}
+
+/// A file that took nothing takes lines again: whichever system call the log writer dies at, what is missing is said
+/// once, and the lines behind it are there once.
+#[test]
+fn the_log_writer_while_it_says_what_is_missing() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    let text = "n=0\ntrap 'n=$((n + 1)); echo $n' USR1\n\
+                echo ready >&2\nwhile :; do sleep 1000 & wait; kill $!; done\n";
+    let (log, real) = (home.base.join("x.log"), home.base.join("real.log"));
+    symlink("/dev/full", &log).unwrap();
+    let pid = home.start("x", text, &["-o", "x.log", "--time"]).pid;
+    home.wait_for_log("x-error.log", "ready\n");
+    let leads_to = |target: &Path| {
+        fs::remove_file(&log).unwrap();
+        symlink(target, &log).unwrap();
+        home.rpm(&["reloadLogs", "x"]).ok();
+    };
+    let mut round = 0;
+    let mut once = |call: Option<&Call>| {
+        round += 3;
+        leads_to(Path::new("/dev/full"));
+        proc::kill(pid, Signal::USR1);
+        wait_until("it is lost", || home.program("x").lost > 0);
+        let missing = home.program("x").lost;
+        leads_to(&real);
+        let killer = Killer::of(&home, home.log_writer().unwrap(), call);
+        proc::kill(pid, Signal::USR1);
+        let written = |number: usize| {
+            let last = format!(": {number}\n");
+            wait_until("a line is written", || {
+                fs::read(&real).is_ok_and(|log| log.ends_with(last.as_bytes()))
+            });
+            home.rpm(&["reloadLogs", "x"]).ok();
+        };
+        written(round - 1);
+        let end = killer.end(false);
+        proc::kill(pid, Signal::USR1);
+        written(round);
+        let _told = ToldOnFailure(format!("{call:?}\n{}", end.shown));
+        let text = String::from_utf8(without_stamps(&fs::read(&real).unwrap())).unwrap();
+        let begin = format!("rpm: {missing} bytes are missing here, from ");
+        let (said, lines): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.starts_with(&begin));
+        assert!(text.starts_with(&begin), "{begin}: {text}");
+        assert_eq!(
+            lines,
+            [(round - 1).to_string(), round.to_string()],
+            "{text}"
+        );
+        // One that has died before it could tell that it had said so has it said once more.
+        assert!(
+            said.len() == 1 || said.len() == 2 && call.is_some(),
+            "{text}"
+        );
+        assert_eq!(home.program("x").lost, missing);
+        home.rpm(&["flush", "x"]).ok();
+        end
+    };
+    let calls = some_of(once(None).calls, STRIDE, 2);
     let killed = calls.iter().filter(|call| once(Some(call)).killed).count();
     assert!(killed * 2 > calls.len(), "{killed} of {}", calls.len());
 }

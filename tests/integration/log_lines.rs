@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rpm::app::life::State;
+use rpm::sys::signal::Signal;
 
 use crate::harness::logs::{kill_log_writer, without_stamps};
-use crate::harness::{Home, assert_same_bytes, has, noise, skip, wait_until};
+use crate::harness::{Home, assert_same_bytes, has, noise, proc, skip, wait_until};
 
 /// A form whose stamp is short, and never changes.
 const X: [&str; 2] = ["--log-date-format", "[at]"];
@@ -263,6 +264,21 @@ fn a_crash_in_the_middle_of_a_line_ends_it() {
         &home.log_path("x-out.log"),
         "at: half\nat: half\nat: half\n",
     );
+}
+
+#[test]
+fn a_crash_that_no_supervisor_sees_ends_its_line_too() {
+    let home = Home::new();
+    let text = "printf half; echo half >&2; exec sleep 1000\n";
+    home.start("x", text, &X);
+    home.wait_for_log("x-error.log", "half\n");
+    let (supervisor, pid) = (home.supervisor(), home.program("x").pid);
+    proc::stop(supervisor);
+    proc::kill(pid, Signal::KILL);
+    proc::kill(supervisor, Signal::KILL);
+    home.wait_for_log("x-error.log", "half\nat: half\n");
+    home.rpm(&["stop", "x"]).ok();
+    wait_for_file(&home.log_path("x-out.log"), "at: half\nat: half\n");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! are somebody else.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rpm::app::life::State;
 
@@ -133,4 +134,29 @@ fn without_descriptors_in_the_log_writer_every_program_is_written_all_the_same()
     home.wait_for_log("y-error.log", "heard\n");
     assert_eq!(home.program("y").pid, file.pid);
     assert_eq!(home.log("y-out.log").len(), 300_000);
+}
+
+#[test]
+fn a_file_that_cannot_be_set_aside_grows_and_that_is_said_once() {
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become somebody else");
+    }
+    let home = Home::of_another_user();
+    let folder = home.base.join("closed");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("x.log");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let text = "n=0\nuntil [ $n -ge 25 ]; do n=$((n + 1)); echo line $n; sleep 0.1; done\n\
+                echo end >&2; exec sleep 1000\n";
+    home.start("x", text, &["-o", "closed/x.log", "--log-max-size", "10"]);
+    home.wait_for_log("x-error.log", "end\n");
+    home.rpm(&["stop", "x"]).ok();
+    let wanted: String = (1..26).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(fs::read_to_string(&path).unwrap(), wanted);
+    let sentence = "closed/x.log aside: Permission denied; it grows";
+    home.wait_for_journal(sentence);
+    assert_eq!(home.journal().matches(sentence).count(), 1);
+    home.rpm(&["logrotate", "x"])
+        .fails(&["closed/x.log aside: Permission denied"]);
 }

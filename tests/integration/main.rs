@@ -27,6 +27,7 @@ mod idle;
 mod init;
 mod kill_points;
 mod layering;
+mod log_floods;
 mod log_hangs;
 mod log_kill_points;
 mod log_lines;

@@ -83,3 +83,35 @@ pub fn kill_log_writer(home: &Home) {
         home.log_writers().iter().any(|other| *other != writer)
     });
 }
+
+/// How the lines are written.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// As they are.
+    Plain,
+    /// With date and time.
+    Stamped,
+    /// As objects.
+    Json,
+}
+
+impl Form {
+    /// The flags that have them written so.
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Form::Plain => &[],
+            Form::Stamped => &["--time"],
+            Form::Json => &["--log-type", "json"],
+        }
+    }
+
+    /// What was printed.
+    #[track_caller]
+    pub fn bare(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Form::Plain => text.to_vec(),
+            Form::Stamped => without_stamps(text),
+            Form::Json => without_json(text),
+        }
+    }
+}
