@@ -315,16 +315,15 @@ impl Supervisor {
             .start(&self.home, &program, &self.limits.to_string())
         {
             Ok(()) => {
+                // Some may have ended when nobody saw it.
+                let ended = self.programs.values().filter(|p| p.life.pid == 0);
+                ended.for_each(|p| self.end_lines(p.id));
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
                 let mut logged: Vec<&Program> =
                     self.programs.values().filter(|p| p.logged).collect();
                 logged.sort_by_key(|p| Some(p.id) != unfinished);
-                // Those that do not run may have ended when nobody could be told.
-                let ended = logged.iter().filter(|p| p.life.pid == 0);
-                let ended: Vec<Order> = ended.map(|p| Order::Ended { id: p.id }).collect();
-                let open = logged.into_iter().map(|p| self.open_order(p));
-                let orders: Vec<Order> = open.chain(ended).collect();
+                let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
                 for order in orders {
                     self.log.order(&order);
                 }
