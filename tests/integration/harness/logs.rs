@@ -72,6 +72,11 @@ pub fn finish(home: &Home, name: &str) {
     fs::write(home.base.join("enough"), "").unwrap();
     wait_until("all is printed", || home.base.join("printed").exists());
     home.rpm(&["stop", name]).ok();
+    // It may be behind by more than the patience of a command: hundreds of files are renamed for each that is set aside.
+    let mut wire = home.wire();
+    wait_until("the log writer is done", || {
+        wire.ask("reopen").last.tag == "ok"
+    });
 }
 
 /// Kills the log writer, and waits for the next.
