@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::batch::{self, Batch, Progress, Taken};
+use super::batch::{self, Batch, Lines, Progress, Taken};
 use super::lines::{Piece, Style};
 use super::sink::Sink;
 use super::sinks::Sinks;
 use crate::protocol::output::Loss;
-use crate::sys::edge::EdgeSet;
+use crate::sys::bell::Bell;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{clock, fifo};
 
@@ -38,10 +38,8 @@ pub struct Channel {
     /// Its own file, and that of both streams.
     sinks: Vec<usize>,
     enlarged: bool,
-    /// The beginning of a line waits in the FIFO: more has to come.
-    held: bool,
-    /// That more has come is heard of by its edge.
-    watched: bool,
+    /// The beginning of a line waits in the FIFO, so many bytes: more has to come.
+    held: Option<usize>,
     /// What was dropped and is not said in the files yet.
     pub lost: Loss,
     /// What was dropped and is said in the files since this was last looked at.
@@ -58,8 +56,7 @@ impl Channel {
             style,
             sinks,
             enlarged: false,
-            held: false,
-            watched: false,
+            held: None,
             lost: Loss::default(),
             said: Vec::new(),
         }
@@ -69,8 +66,7 @@ impl Channel {
     pub fn open(&mut self) -> io::Result<()> {
         if self.fifo.is_none() {
             self.fifo = Some(fifo::open(&self.path)?);
-            self.held = false;
-            self.watched = false;
+            self.held = None;
         }
         Ok(())
     }
@@ -92,7 +88,7 @@ impl Channel {
 
     /// What to poll for reading; none while more of a line has to come.
     pub fn to_poll(&self) -> Option<BorrowedFd<'_>> {
-        self.fifo().filter(|_| !self.held)
+        self.fifo().filter(|_| self.held.is_none())
     }
 
     fn in_lines(&self, sinks: &Sinks) -> bool {
@@ -100,22 +96,24 @@ impl Channel {
     }
 
     /// Moves one batch of what waits; how many bytes it was.
-    pub fn drain_some(&mut self, sinks: &mut Sinks, batch: &mut Batch, edges: &EdgeSet) -> usize {
-        self.held = false;
+    pub fn drain_some(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) -> usize {
+        self.go_on(bell);
         if !self.in_lines(sinks) {
             return self.move_batch(batch::SIZE, false, false, sinks, batch);
         }
         let Some(fifo) = self.fifo.as_ref() else {
             return 0;
         };
-        let (whole, waiting) = batch.lines_waiting(fifo.as_fd());
-        let moved = match whole {
-            0 if self.is_too_long(waiting) => self.move_batch(waiting, true, false, sinks, batch),
+        let lines = batch.lines_waiting(fifo.as_fd());
+        let moved = match lines.whole {
+            0 if self.is_too_long(lines.seen) => {
+                self.move_batch(lines.characters, true, false, sinks, batch)
+            }
             0 => 0,
             whole => self.move_batch(whole, true, false, sinks, batch),
         };
-        if moved < waiting {
-            self.hold(edges);
+        if moved < lines.seen {
+            self.hold(lines.seen - moved, bell);
         }
         moved
     }
@@ -150,22 +148,37 @@ impl Channel {
         looked.is_ok() && !set.ready().any(|(_, ready)| ready.writable)
     }
 
-    /// Waits for more of a line without looking at what is there again and again.
-    fn hold(&mut self, edges: &EdgeSet) {
-        let Some(fifo) = self.fifo.as_ref().filter(|_| !self.watched) else {
-            self.held = self.watched;
-            return;
-        };
-        let name = u64::from(self.name.0) << 1 | u64::from(self.name.1 == 1);
-        self.watched = edges.add(fifo.as_fd(), name).is_ok();
-        self.held = self.watched;
+    /// Waits for more than these bytes of a line, without looking at them again and again.
+    fn hold(&mut self, bytes: usize, bell: &Bell) {
+        let rings = self
+            .fifo()
+            .is_some_and(|fifo| bell.ring_at(fifo, true).is_ok());
+        self.held = rings.then_some(bytes);
+        // It may have come before the bell could ring.
+        if self.has_more() {
+            self.go_on(bell);
+        }
+    }
+
+    /// Whether more has come of a line that is waited for, or cannot come.
+    pub fn has_more(&self) -> bool {
+        let waiting = self.fifo().map(fifo::waiting);
+        self.held
+            .is_some_and(|held| waiting != Some(held) || self.is_full())
+    }
+
+    /// What waits is polled for again.
+    pub fn go_on(&mut self, bell: &Bell) {
+        if self.held.take().is_some() {
+            let _ = self.fifo().map(|fifo| bell.ring_at(fifo, false));
+        }
     }
 
     /// Moves all that waits now, but not the beginning of a line where lines are kept together.
-    pub fn drain_lines(&mut self, sinks: &mut Sinks, batch: &mut Batch, edges: &EdgeSet) {
+    pub fn drain_lines(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) {
         let mut left = self.fifo().map_or(0, fifo::waiting);
         while left > 0 {
-            let moved = self.drain_some(sinks, batch, edges);
+            let moved = self.drain_some(sinks, batch, bell);
             if moved == 0 {
                 break;
             }
@@ -175,20 +188,22 @@ impl Channel {
 
     /// Moves all that waits now, the beginning of a line too: it is all that there will be of it. What is printed meanwhile
     /// may stay behind.
-    pub fn drain(&mut self, sinks: &mut Sinks, batch: &mut Batch) {
+    pub fn drain(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) {
+        self.go_on(bell);
         let in_lines = self.in_lines(sinks);
         let mut left = self.fifo().map_or(0, fifo::waiting);
         while left > 0 {
             let Some(fifo) = self.fifo.as_ref() else {
                 break;
             };
-            let (whole, waiting) = match in_lines {
+            let lines = match in_lines {
                 true => batch.lines_waiting(fifo.as_fd()),
-                false => (batch::SIZE, batch::SIZE),
+                false => Lines::of(batch::SIZE),
             };
-            let all = waiting >= fifo::waiting(fifo.as_fd());
-            let moved = match whole {
-                0 => self.move_batch(waiting, in_lines, all, sinks, batch),
+            let all = lines.seen >= fifo::waiting(fifo.as_fd());
+            let moved = match lines.whole {
+                0 if all => self.move_batch(lines.seen, in_lines, true, sinks, batch),
+                0 => self.move_batch(lines.characters, in_lines, false, sinks, batch),
                 whole => self.move_batch(whole, in_lines, false, sinks, batch),
             };
             if moved == 0 {
@@ -196,7 +211,6 @@ impl Channel {
             }
             left = left.saturating_sub(moved);
         }
-        self.held = false;
         for number in &self.sinks {
             let ends = self.style.changes_lines() || sinks.is_shared(*number);
             if let Some(sink) = sinks.get(*number).filter(|_| ends) {

@@ -37,7 +37,7 @@ use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
 use crate::protocol::output::Output;
-use crate::sys::edge::EdgeSet;
+use crate::sys::bell::Bell;
 use crate::sys::lock::Lock;
 use crate::sys::passing::Outbox;
 use crate::sys::pid::Pid;
@@ -60,8 +60,8 @@ struct Writer<'a> {
     journal: usize,
     /// What each program prints.
     programs: Programs,
-    /// Those in whose FIFO the beginning of a line waits.
-    edges: EdgeSet,
+    /// Rings when more has come of a line whose beginning waits.
+    bell: Bell,
     /// What is kept for the next supervisor.
     kept: Vec<(Bytes, OwnedFd)>,
     /// Programs that the supervisor has not named since it came.
@@ -96,7 +96,7 @@ enum Token {
     Listener,
     Link,
     Supervisor,
-    Edges,
+    Bell,
     Channel(Name),
 }
 
@@ -115,7 +115,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     }
     fd::close_all_except(&[listener.as_raw_fd()]);
     daemonize::set_process_name(c"rpmd-log");
-    let (Ok(()), Ok(edges)) = (batch.prepare(), EdgeSet::new()) else {
+    let (Ok(()), Ok(bell)) = (batch.prepare(), Bell::new()) else {
         // No descriptors: the supervisor will try again.
         daemonize::exit_now(1)
     };
@@ -127,7 +127,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     let mut writer = Writer {
         sinks,
         journal,
-        edges,
+        bell,
         late: Vec::new(),
         rotated: (0, Vec::new()),
         losing: Vec::new(),
@@ -198,7 +198,7 @@ impl Writer<'_> {
         if let Some(supervisor) = self.keeper.fd().filter(|_| self.link.is_none()) {
             set.push(supervisor, Interest::READ, Token::Supervisor);
         }
-        set.push(self.edges.fd(), Interest::READ, Token::Edges);
+        set.push(self.bell.fd(), Interest::READ, Token::Bell);
         for (id, program) in self.programs.iter() {
             for (which, channel) in program.channels.iter().enumerate() {
                 if let Some(fifo) = channel.to_poll() {
@@ -218,11 +218,9 @@ impl Writer<'_> {
             match token {
                 Token::Listener => comes = true,
                 Token::Link | Token::Supervisor => {}
-                Token::Edges => {
-                    let names = self.edges.changed().into_iter();
-                    let name =
-                        |name: u64| (u32::try_from(name >> 1).ok(), usize::from(name & 1 == 1));
-                    ready.extend(names.map(name).filter_map(|(id, which)| Some((id?, which))));
+                Token::Bell => {
+                    self.bell.silence();
+                    ready.extend(self.programs.with_more());
                 }
                 Token::Channel(name) => ready.push(name),
             }
@@ -342,12 +340,12 @@ impl Writer<'_> {
     fn with<T>(
         &mut self,
         name: Name,
-        act: impl FnOnce(&mut Channel, &mut Sinks, &mut Batch, &EdgeSet) -> T,
+        act: impl FnOnce(&mut Channel, &mut Sinks, &mut Batch, &Bell) -> T,
     ) -> Option<T> {
         let program = self.programs.get_mut(name.0)?;
         let channel = program.channels.get_mut(name.1)?;
         let before = channel.lost;
-        let done = act(channel, &mut self.sinks, self.batch, &self.edges);
+        let done = act(channel, &mut self.sinks, self.batch, &self.bell);
         let (lost, said) = (channel.lost, std::mem::take(&mut channel.said));
         // The supervisor may not know yet how much it was in the end.
         for loss in said {
@@ -367,8 +365,8 @@ impl Writer<'_> {
     }
 
     fn drain_some(&mut self, name: Name) -> usize {
-        let moved = self.with(name, |channel, sinks, batch, edges| {
-            channel.drain_some(sinks, batch, edges)
+        let moved = self.with(name, |channel, sinks, batch, bell| {
+            channel.drain_some(sinks, batch, bell)
         });
         moved.unwrap_or(0)
     }
@@ -376,8 +374,8 @@ impl Writer<'_> {
     /// Moves all that waits of a program.
     fn drain(&mut self, id: u32) {
         for which in 0..2 {
-            self.with((id, which), |channel, sinks, batch, _| {
-                channel.drain(sinks, batch);
+            self.with((id, which), |channel, sinks, batch, bell| {
+                channel.drain(sinks, batch, bell);
             });
         }
     }
@@ -385,8 +383,8 @@ impl Writer<'_> {
     /// The same, but for the beginning of a line that is not finished yet.
     fn drain_lines(&mut self, id: u32) {
         for which in 0..2 {
-            self.with((id, which), |channel, sinks, batch, edges| {
-                channel.drain_lines(sinks, batch, edges);
+            self.with((id, which), |channel, sinks, batch, bell| {
+                channel.drain_lines(sinks, batch, bell);
             });
         }
     }

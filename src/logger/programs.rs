@@ -1,6 +1,6 @@
 //! The programs whose output is written, by their numbers.
 
-use super::channel::Channel;
+use super::channel::{Channel, Name};
 use crate::protocol::output::Output;
 
 /// What a program prints.
@@ -50,6 +50,16 @@ impl Programs {
     /// Each with its number.
     pub fn iter(&self) -> impl Iterator<Item = &(u32, Program)> {
         self.0.iter()
+    }
+
+    /// Those of whose line, which is waited for, more has come.
+    pub fn with_more(&self) -> Vec<Name> {
+        let channels = self.0.iter().flat_map(|(id, program)| {
+            let pair = program.channels.iter().enumerate();
+            pair.map(|(which, channel)| ((*id, which), channel))
+        });
+        let more = channels.filter(|(_, channel)| channel.has_more());
+        more.map(|(name, _)| name).collect()
     }
 
     /// The numbers.

@@ -3,10 +3,10 @@
 //! Every descriptor that is made here is CLOEXEC from birth: a program gets one only by an explicit act.
 #![allow(unsafe_code)]
 
+pub mod bell;
 pub mod bytes;
 pub mod clock;
 pub mod daemonize;
-pub mod edge;
 pub mod fd;
 pub mod fifo;
 pub mod host;

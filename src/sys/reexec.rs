@@ -80,6 +80,7 @@ pub fn start(ways: &[Vec<CString>], env: &[CString]) -> io::Result<Pid> {
     match fork()? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {
+            signal::unblock_all();
             for argv in ways {
                 execve(argv, env);
             }
