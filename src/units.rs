@@ -1,6 +1,6 @@
 //! Sizes, times and signal names, as people write and read them.
 
-/// Parses a size: bytes, or a number with `K`, `M` or `G` (1024-based, an optional `B` behind it).
+/// Parses a size: bytes, or a number with `K`, `M`, `G` or `T` (1024-based, an optional `B` behind it).
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let bare = text.strip_suffix(['b', 'B']).unwrap_or(text);
@@ -8,6 +8,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
         (at, 'k' | 'K') => (bare.get(..at)?, 1 << 10),
         (at, 'm' | 'M') => (bare.get(..at)?, 1 << 20),
         (at, 'g' | 'G') => (bare.get(..at)?, 1 << 30),
+        (at, 't' | 'T') => (bare.get(..at)?, 1 << 40),
         _ => (bare, 1),
     };
     scaled(digits, factor)
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(parse_bytes("20M"), Some(20 << 20));
         assert_eq!(parse_bytes("1.5gb"), Some(3 << 29));
         assert_eq!(parse_bytes("17"), Some(17));
-        for wrong in ["", "M", "-1", "1T", "99999999999G", "1.2.3"] {
+        for wrong in ["", "M", "-1", "1X", "99999999999G", "1.2.3"] {
             assert_eq!(parse_bytes(wrong), None, "{wrong}");
         }
     }

@@ -148,7 +148,7 @@ impl Value for u32 {
         let given = text(bytes)?;
         *self = given
             .parse()
-            .map_err(|_| format!("'{given}' is not a whole number"))?;
+            .map_err(|_| format!("'{given}' is not a whole number up to {}", u32::MAX))?;
         Ok(())
     }
     fn write(&self) -> Vec<Vec<u8>> {

@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(spec(&["--log-max-size", "0"]).log_max_size, Size(0));
         for (text, part) in [
             ("--log-type=xml", "'xml' is neither raw nor json"),
-            ("--log-max-size=1T", "'1T' is not a size such as 65536"),
+            ("--log-max-size=1X", "'1X' is not a size such as 65536"),
             ("--log-max-files=-1", "'-1' is not a whole number"),
         ] {
             let sentence = wrong(&["start", "x", text]);

@@ -63,7 +63,12 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
     }
     if !silent {
         if let Ok(sentence) = std::fs::read_to_string(home.gave_up()) {
-            output::complain(sentence.trim_end());
+            let sentence = match sentence.trim_end() {
+                // The disk was full.
+                "" => "the daemon died again and again and was not started again",
+                sentence => sentence,
+            };
+            output::complain(sentence);
         }
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }

@@ -20,10 +20,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::waiting::Lines;
 use crate::protocol::line::Line;
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
-use crate::sys::{bytes, clock, fd, fifo};
+use crate::sys::{clock, fd, fifo};
 
 /// How much is moved at once, in bytes. Larger does not fit the second-level cache, and is slower.
 pub const SIZE: usize = 256 << 10;
@@ -64,43 +65,6 @@ pub struct Batch {
     scratch: Option<(OwnedFd, OwnedFd)>,
     /// The next mark.
     mark: u64,
-}
-
-/// Lines that wait in a FIFO.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lines {
-    /// How many bytes are whole lines.
-    pub whole: usize,
-    /// How many end with a character.
-    pub characters: usize,
-    /// How many could be seen at all.
-    pub seen: usize,
-}
-
-impl Lines {
-    /// So many bytes, whatever they are.
-    pub fn of(bytes: usize) -> Lines {
-        Lines {
-            whole: bytes,
-            characters: bytes,
-            seen: bytes,
-        }
-    }
-}
-
-/// How many bytes at the end are the beginning of a character. Its first byte says how many follow. RFC 3629, section 3
-fn begun_character(end: &[u8]) -> usize {
-    for (back, byte) in (1..4).zip(end.iter().rev()) {
-        let length = match byte {
-            0xc2..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf4 => 4,
-            0x80..=0xbf => continue,
-            _ => return 0,
-        };
-        return if length > back { back } else { 0 };
-    }
-    0
 }
 
 /// A batch: with its bytes, all that it takes to write it.
@@ -192,22 +156,10 @@ impl Batch {
 
     /// What there is to see of the lines that wait in a FIFO.
     pub fn lines_waiting(&self, fifo: BorrowedFd) -> Lines {
-        let mut lines = Lines::default();
-        let mut end = Vec::new();
-        if let Some(scratch) = &self.scratch {
-            fifo::look(fifo, scratch, SIZE, |piece| {
-                if let Some(at) = bytes::find_last(b'\n', piece) {
-                    lines.whole = lines.seen + at + 1;
-                }
-                lines.seen += piece.len();
-                end.extend_from_slice(piece.get(piece.len().saturating_sub(3)..).unwrap_or(piece));
-            });
-        }
-        lines.characters = match lines.seen - begun_character(&end) {
-            0 => lines.seen,
-            characters => characters,
-        };
-        lines
+        let scratch = self.scratch.as_ref();
+        scratch.map_or_else(Lines::default, |scratch| {
+            Lines::waiting(fifo, scratch, SIZE)
+        })
     }
 
     /// Moves what waits in a FIFO into the buffer, at most so many bytes as `wanted` has as its length.
@@ -436,37 +388,6 @@ pub mod tests {
             batch.store(STAGE, FILLING);
             assert_eq!(batch.left(), Some((taken, None)));
         }
-    }
-
-    #[test]
-    fn no_character_is_cut_that_is_one() {
-        for (text, begun) in [
-            (&b"abc"[..], 0),
-            ("aé".as_bytes(), 0),
-            (b"a\xc3", 1),
-            (b"a\xe2\x82", 2),
-            (b"\xf0\x9f\x98", 3),
-            (b"\x82\x82\x82", 0),
-            (b"a\xff", 0),
-            (b"", 0),
-        ] {
-            assert_eq!(begun_character(text), begun, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn whole_lines_are_counted_without_being_taken() {
-        let (out, into) = fd::pipe().unwrap();
-        let mut scratch = Scratch::new();
-        let batch = scratch.batch();
-        for (text, whole) in [("ab", 0), ("c\nd", 4), ("e\n\n", 8), ("f", 8)] {
-            fd::write(into.as_fd(), text.as_bytes()).unwrap();
-            assert_eq!(batch.lines_waiting(out.as_fd()).whole, whole);
-        }
-        let long = vec![b'x'; 40_000];
-        fd::write(into.as_fd(), &long).unwrap();
-        let lines = batch.lines_waiting(out.as_fd());
-        assert_eq!((lines.whole, lines.seen), (8, 9 + long.len()));
     }
 
     #[test]

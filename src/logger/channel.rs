@@ -9,10 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::batch::{self, Batch, Lines, Progress, Taken};
+use super::batch::{self, Batch, Progress, Taken};
 use super::lines::{Piece, Style};
+use super::missing::Missing;
 use super::sink::Sink;
 use super::sinks::Sinks;
+use super::waiting::Lines;
 use crate::protocol::output::Loss;
 use crate::sys::bell::Bell;
 use crate::sys::poll::{Interest, PollSet};
@@ -270,14 +272,14 @@ impl Channel {
             }
             // What it had lost before it began with this file stands there already.
             if let Some(sink) = sinks.get(*number).filter(|_| here.is_some()) {
-                sink.forget_lost();
+                sink.missing = Missing::default();
             }
             let Some(sink) = ready(&self.style, &whole, *number, sinks) else {
                 let mut length = 0;
                 self.style
                     .write(&whole, 0, &mut |bytes| length += bytes.len() as u64);
                 if let Some(sink) = sinks.get(*number) {
-                    dropped += sink.lose(length);
+                    dropped += sink.missing.dropped(length);
                 }
                 continue;
             };
@@ -294,7 +296,7 @@ impl Channel {
                 // What is missing is missing in one place.
                 lost += match lost {
                     0 => sink.put(name, bytes, &mut progress, batch),
-                    _ => sink.lose(bytes.len() as u64),
+                    _ => sink.missing.dropped(bytes.len() as u64),
                 };
             });
             dropped += lost;
@@ -308,7 +310,11 @@ impl Channel {
         if dropped == 0 && self.lost.bytes == 0 {
             return;
         }
-        let lost = |number: &usize| sinks.get(*number).map_or(0, |sink| sink.lost().bytes);
+        let lost = |number: &usize| {
+            sinks
+                .get(*number)
+                .map_or(0, |sink| sink.missing.loss().bytes)
+        };
         let unsaid: u64 = self.sinks.iter().map(lost).sum();
         if unsaid == dropped && self.lost.bytes > 0 {
             self.said.push(std::mem::take(&mut self.lost));
@@ -327,7 +333,7 @@ impl Channel {
     pub fn has_lost(&mut self, lost: Loss, sinks: &mut Sinks) {
         self.lost = lost;
         if let Some(sink) = self.sinks.first().and_then(|number| sinks.get(*number)) {
-            sink.add_lost(lost);
+            sink.missing.add(lost);
         }
     }
 }
@@ -340,9 +346,8 @@ fn ready<'s>(
     sinks: &'s mut Sinks,
 ) -> Option<&'s mut Sink> {
     let sink = sinks.ready(number)?;
-    let lost = sink.lost();
-    if lost.bytes > 0 {
-        let text = notice(&lost, sink.why());
+    if sink.missing.loss().bytes > 0 {
+        let text = sink.missing.notice();
         let said = Piece {
             bytes: text.as_bytes(),
             continues: false,
@@ -359,19 +364,4 @@ fn ready<'s>(
         sink.has_said();
     }
     Some(sink)
-}
-
-/// The line that says what is missing in a file.
-fn notice(lost: &Loss, why: &str) -> String {
-    let (bytes, first, last) = (
-        lost.bytes,
-        clock::moment(lost.first),
-        clock::moment(lost.last),
-    );
-    let why = if why.is_empty() {
-        ""
-    } else {
-        &[": ", why].concat()
-    };
-    format!("rpm: {bytes} bytes are missing here, from {first} to {last}{why}\n")
 }

@@ -3,10 +3,20 @@
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::rotation;
 use crate::error::{Context, Result};
+
+/// Where a file is, or will be, whatever links lead there.
+pub fn real(path: &Path) -> PathBuf {
+    let folder = || {
+        let folder = path.parent()?.canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let real = path.canonicalize().ok().or_else(folder);
+    real.unwrap_or(path.to_owned())
+}
 
 /// Opens a log file for appending, mode 0600, making missing folders; a FIFO in its place must not block.
 pub fn open(path: &Path) -> io::Result<File> {
@@ -39,6 +49,6 @@ pub fn empty(path: &Path) -> Result<()> {
     options.write(true).custom_flags(libc::O_NONBLOCK);
     let emptied = options.open(path).and_then(|file| file.set_len(0));
     emptied.doing(|| format!("emptying {}", path.display()))?;
-    rotation::remove_older(&path.canonicalize().unwrap_or(path.to_owned()), 0);
+    rotation::remove_older(&real(path), 0);
     Ok(())
 }

@@ -9,12 +9,14 @@ mod channel;
 mod file;
 mod keeper;
 mod lines;
+mod missing;
 mod orders;
 mod programs;
 mod reports;
 mod rotation;
 mod sink;
 mod sinks;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
 use crate::paths;
@@ -82,21 +82,17 @@ pub fn remove_older(path: &Path, but: u32) {
     }
 }
 
-/// How large the file of this number is that has this name, or had it. Where a log writer was killed while it set files
-/// aside, one of them is missing.
-pub fn size_of(path: &Path, inode: u64, max_files: u32) -> Option<u64> {
-    let all = (1..=max_files.max(1)).map(|number| paths::older(path, number));
-    let all = std::iter::once(path.to_owned()).chain(all);
-    let mut missing = 0;
-    for meta in all.map(|path| path.symlink_metadata()) {
-        match meta {
-            Ok(meta) if meta.ino() == inode => return Some(meta.len()),
-            Ok(_) => {}
-            Err(_) if missing == 2 => return None,
-            Err(_) => missing += 1,
-        }
+/// How large the file of this number is that has this name, or had it: it may be in the same folder under another one,
+/// whoever gave it that.
+pub fn size_of(path: &Path, inode: u64) -> Option<u64> {
+    let meta = path.symlink_metadata().ok();
+    if let Some(meta) = meta.filter(|meta| meta.ino() == inode) {
+        return Some(meta.len());
     }
-    None
+    let folder = fs::read_dir(path.parent()?).ok()?;
+    let mut entries = folder.filter_map(io::Result::ok);
+    let moved = entries.find(|entry| entry.ino() == inode)?;
+    Some(moved.metadata().ok()?.len())
 }
 
 #[cfg(test)]
@@ -172,9 +168,10 @@ mod tests {
         set_aside(&path, 4).unwrap();
         assert_eq!(texts(&path), ["4", "3", "2", "1", "-"]);
         let inode = folder.join("log.3").metadata().unwrap().ino();
-        assert_eq!(size_of(&path, inode, 4), Some(1));
-        assert_eq!(size_of(&path, inode, 2), None);
-        assert_eq!(size_of(&path, 0, u32::MAX), None);
+        assert_eq!(size_of(&path, inode), Some(1));
+        fs::rename(folder.join("log.3"), folder.join("mine")).unwrap();
+        assert_eq!(size_of(&path, inode), Some(1));
+        assert_eq!(size_of(&path, 0), None);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

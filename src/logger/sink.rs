@@ -7,10 +7,10 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
+use super::missing::Missing;
 use super::{file, rotation};
 use crate::error::{Context, Reason, Result};
-use crate::protocol::output::Loss;
-use crate::sys::clock;
+use crate::sys::{bytes, clock};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
 const TRY_AGAIN: u64 = 1000;
@@ -47,8 +47,7 @@ pub struct Sink {
     /// More will.
     pub merged: bool,
     /// What was dropped and is not said in the file yet.
-    lost: Loss,
-    why: String,
+    pub missing: Missing,
     /// When to try again to open it; to set it aside. monotonic ms
     open_again: u64,
     rotate_again: u64,
@@ -64,7 +63,7 @@ impl Sink {
     /// The file at this path, not opened yet.
     pub fn new(path: PathBuf) -> Sink {
         Sink {
-            real: path.clone(),
+            real: file::real(&path),
             path,
             file: None,
             regular: false,
@@ -75,8 +74,7 @@ impl Sink {
             max_files: 0,
             users: 0,
             merged: false,
-            lost: Loss::default(),
-            why: String::new(),
+            missing: Missing::default(),
             open_again: 0,
             rotate_again: 0,
             due: false,
@@ -88,6 +86,11 @@ impl Sink {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is, whatever links lead there.
+    pub fn real(&self) -> &Path {
+        &self.real
     }
 
     /// Whether it is open.
@@ -103,12 +106,12 @@ impl Sink {
     /// Opens it anew by its name. Where that fails it is the one before that is written to.
     pub fn open(&mut self) -> io::Result<()> {
         let file = file::open(&self.path)?;
+        if self.path.is_symlink() {
+            // Where it leads is there now, or is another file than before.
+            self.real = file::real(&self.path);
+        }
         let meta = file.metadata()?;
         self.regular = meta.is_file();
-        self.real = match self.path.canonicalize() {
-            Ok(real) if self.regular => real,
-            _ => self.path.clone(),
-        };
         self.inode = meta.ino();
         self.size = meta.len();
         self.tail = self.tail_of_file();
@@ -203,7 +206,7 @@ impl Sink {
 
     /// How much of a batch is in this file, or in those that have had its name.
     pub fn written(&self, progress: &Progress) -> u64 {
-        let size = rotation::size_of(&self.real, progress.inode, self.max_files);
+        let size = rotation::size_of(&self.real, progress.inode);
         let size = size.unwrap_or(progress.start);
         progress.before + size.saturating_sub(progress.start)
     }
@@ -221,7 +224,10 @@ impl Sink {
             let cut = self.cut(rest);
             let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
             let done = self.append(now);
-            let taken = done.unwrap_or_else(|(done, _)| done);
+            let taken = match done {
+                Ok(taken) => taken,
+                Err((taken, _)) => self.take_back(now.get(..taken).unwrap_or_default()),
+            };
             if let Some(last) = now.get(..taken).and_then(<[u8]>::last) {
                 self.tail = match last {
                     b'\n' => Tail::None,
@@ -233,8 +239,8 @@ impl Sink {
                     rest = next;
                     cut.rotate
                 }
-                Err((done, errno)) => {
-                    rest = rest.get(done..).unwrap_or_default();
+                Err((_, errno)) => {
+                    rest = rest.get(taken..).unwrap_or_default();
                     // The file is as large as this process may have one.
                     errno == libc::EFBIG && self.may_rotate() && self.size > 0
                 }
@@ -249,10 +255,26 @@ impl Sink {
             } else if let Err((_, errno)) = done {
                 let why = io::Error::from_raw_os_error(errno);
                 self.fails(format!("writing {}: {}", self.path.display(), Reason(&why)));
-                return self.lose(rest.len() as u64);
+                return self.missing.dropped(rest.len() as u64);
             }
         }
         0
+    }
+
+    /// Takes the line back that was written in part, unless it has begun before; how much of what was written stays.
+    fn take_back(&mut self, written: &[u8]) -> usize {
+        let lines = bytes::find_last(b'\n', written).map_or(0, |at| at + 1);
+        let before = self.size.saturating_sub(written.len() as u64);
+        let begun = lines == 0 && (self.tail != Tail::None || before == 0);
+        let size = before + lines as u64;
+        let file = self.file.as_ref().filter(|_| self.regular && !begun);
+        match file.map(|file| file.set_len(size)) {
+            Some(Ok(())) => {
+                self.size = size;
+                lines
+            }
+            _ => written.len(),
+        }
     }
 
     fn may_rotate(&self) -> bool {
@@ -357,6 +379,10 @@ impl Sink {
     /// Sets the file aside because somebody wants it, unless it is empty.
     pub fn rotate_now(&mut self) -> Result<()> {
         let doing = format!("setting {} aside", self.path.display());
+        // What is no file cannot be set aside.
+        if self.file.is_none() && self.path.exists() && !self.path.is_file() {
+            return Ok(());
+        }
         if self.file.is_none() {
             self.open().doing(|| doing.clone())?;
         }
@@ -375,61 +401,18 @@ impl Sink {
         self.due = false;
     }
 
-    /// What was dropped and is not said in the file yet.
-    pub fn lost(&self) -> Loss {
-        self.lost
-    }
-
-    /// Why it was dropped.
-    pub fn why(&self) -> &str {
-        &self.why
-    }
-
-    /// What another log writer has dropped.
-    pub fn add_lost(&mut self, loss: Loss) {
-        if loss.bytes > 0 {
-            let first = match self.lost.bytes {
-                0 => loss.first,
-                _ => self.lost.first.min(loss.first),
-            };
-            self.lost = Loss {
-                bytes: self.lost.bytes + loss.bytes,
-                first,
-                last: self.lost.last.max(loss.last),
-            };
-        }
-    }
-
-    /// So many bytes have been dropped.
-    pub fn lose(&mut self, bytes: u64) -> u64 {
-        let now = clock::wall_ms();
-        self.add_lost(Loss {
-            bytes,
-            first: now,
-            last: now,
-        });
-        bytes
-    }
-
-    /// What was dropped has been said in the file, by another log writer.
-    pub fn forget_lost(&mut self) {
-        self.lost = Loss::default();
-    }
-
-    /// What was dropped is said in the file.
+    /// What is missing is said in the file.
     pub fn has_said(&mut self) {
-        let (path, bytes) = (self.path.display(), self.lost.bytes);
+        let (path, bytes) = (self.path.display(), self.missing.loss().bytes);
         self.notes
             .push(format!("writing {path} again; {bytes} bytes were dropped"));
-        self.lost = Loss::default();
-        self.why.clear();
+        self.missing = Missing::default();
     }
 
     /// Says once why output is dropped.
     fn fails(&mut self, why: String) {
-        if self.lost.bytes == 0 && self.why.is_empty() {
+        if self.missing.because(&why) {
             self.notes.push(format!("{why}; output is being dropped"));
         }
-        self.why = why;
     }
 }

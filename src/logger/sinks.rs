@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file;
 use super::sink::Sink;
 use crate::protocol::output::Output;
 
@@ -28,14 +29,18 @@ impl Sinks {
         number
     }
 
-    /// One after the other: a thousand are looked through in microseconds.
+    /// By its name, else by what the name stands for. One after the other: a thousand are looked through in
+    /// microseconds.
     fn number_of(&self, path: &Path) -> Option<usize> {
-        let path = path.as_os_str();
-        let is_it = |sink: &Option<Sink>| {
-            let path_of = sink.as_ref().map(|sink| sink.path().as_os_str());
-            path_of == Some(path)
+        let same = |one: &Path, other: &Path| one.as_os_str() == other.as_os_str();
+        let is = |is_it: &dyn Fn(&Sink) -> bool| {
+            let mut all = self.all.iter();
+            all.position(|sink| sink.as_ref().is_some_and(is_it))
         };
-        self.all.iter().position(is_it)
+        is(&|sink| same(sink.path(), path)).or_else(|| {
+            let real = file::real(path);
+            is(&|sink| same(sink.real(), &real))
+        })
     }
 
     fn add(&mut self, path: PathBuf) -> usize {

@@ -6,7 +6,7 @@
 //! (`kept`), then says that these were all (`recovered`).
 
 use super::line::Line;
-use super::output::{Loss, Output};
+use super::output::{LOST, Loss, Output};
 use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
@@ -144,9 +144,6 @@ pub enum Report {
         text: String,
     },
 }
-
-/// The keys of what was lost of standard output and standard error.
-const LOST: [&str; 2] = ["lost_out", "lost_err"];
 
 impl Order {
     /// The order as a line.

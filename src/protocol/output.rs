@@ -94,14 +94,17 @@ pub struct Loss {
     pub last: u64,
 }
 
+/// The keys of what was lost of standard output and standard error.
+pub const LOST: [&str; 2] = ["lost_out", "lost_err"];
+
 impl Loss {
     /// As one word.
-    pub(super) fn to_text(self) -> String {
+    pub fn to_text(self) -> String {
         format!("{}:{}:{}", self.bytes, self.first, self.last)
     }
 
     /// What the word means.
-    pub(super) fn read(text: &str) -> Option<Loss> {
+    pub fn read(text: &str) -> Option<Loss> {
         let mut numbers = text.splitn(3, ':').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten();
         Some(Loss {

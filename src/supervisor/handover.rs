@@ -26,7 +26,7 @@ use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::protocol::reply::{Code, Failure, Reply};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
-use crate::sys::reexec;
+use crate::sys::{fifo, reexec};
 
 /// The version of these lines; a release that does not know it is not executed.
 pub const VERSION: u32 = 1;
@@ -47,6 +47,8 @@ pub struct Handover {
     pub programs: Vec<(u32, Line)>,
     /// The clients.
     pub connections: Vec<Connection>,
+    /// Pipes that are held until they have been opened by their names.
+    pub held: Vec<OwnedFd>,
 }
 
 impl Supervisor {
@@ -67,6 +69,16 @@ impl Supervisor {
             kept.extend(program.report.as_ref().map(AsFd::as_fd));
             kept.extend(program.adopted.as_ref().map(PidFd::fd));
             kept.extend(program.led.as_ref().map(PidFd::fd));
+            // What a program has printed before its end is gone when nobody has its pipe open.
+            let fifos = program.fifos.iter().filter(|_| program.life.pid == 0);
+            for fifo in fifos.flat_map(|(out, err)| [out, err]) {
+                if fifo::waiting(fifo.as_fd()) > 0 {
+                    let mut line = Line::new("held");
+                    line.push_number("fd", fifo.as_raw_fd());
+                    line.encode(&mut text);
+                    kept.push(fifo.as_fd());
+                }
+            }
         }
         for connection in self.connections.values() {
             connection.hand_over().encode(&mut text);
@@ -296,6 +308,7 @@ impl Handover {
             limits: Limits::parse(first.text("limits")?)?,
             programs: Vec::new(),
             connections: Vec::new(),
+            held: Vec::new(),
         };
         for line in lines {
             handover.take(line.ok()?);
@@ -311,6 +324,9 @@ impl Handover {
                     self.programs.push((id, line));
                 }
             }
+            "held" => self
+                .held
+                .extend(line.number("fd").and_then(reexec::inherited)),
             "connection" => self.connections.extend(Connection::handed_over(&line)),
             "pending" => {
                 if let Some(connection) = self.connections.last_mut() {

@@ -117,12 +117,6 @@ impl Program {
         }
     }
 
-    /// How much could not be written, but for what the log writer still tells of. That tells the next supervisor too.
-    pub fn lost_before(&self) -> u64 {
-        let told = self.lost.iter().map(|loss| loss.bytes);
-        told.fold(self.lost_in_all, u64::saturating_sub)
-    }
-
     /// The restart policy.
     pub fn policy(&self) -> Policy {
         Policy::of(&self.spec)

@@ -17,12 +17,13 @@ use crate::app::spec::Spec;
 use crate::error::{Context, Error, Result};
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
+use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
 /// The bytes of a status record, its LF included: the longest one that can be written, rounded up.
-const STATUS_SIZE: usize = 192;
+const STATUS_SIZE: usize = 320;
 
 /// Makes a private folder.
 pub fn make_folder(path: &Path) -> io::Result<()> {
@@ -163,8 +164,13 @@ fn status(program: &Program) -> Vec<u8> {
         .with("unstable", life.unstable.to_string())
         .with("created", program.created.to_string())
         .with("ended", program.ended.to_string());
-    if program.lost_before() > 0 {
-        line.push("lost", program.lost_before().to_string());
+    if program.lost_in_all > 0 {
+        line.push("lost", program.lost_in_all.to_string());
+    }
+    for (key, loss) in LOST.iter().zip(program.lost) {
+        if loss.bytes > 0 {
+            line.push(key, loss.to_text());
+        }
     }
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
@@ -236,6 +242,7 @@ pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(&status));
     program.ended = status.number("ended").unwrap_or(0);
     program.lost_in_all = status.number("lost").unwrap_or(0);
+    program.lost = LOST.map(|key| status.text(key).and_then(Loss::read).unwrap_or_default());
     let last = fd::read_file(&records.pid())
         .ok()
         .and_then(|record| Record::parse(&record));
@@ -330,6 +337,11 @@ mod tests {
         made.life.restarts = 5;
         made.ended = 7;
         made.lost_in_all = u64::MAX;
+        made.lost = [Loss {
+            bytes: u64::MAX,
+            first: 1_700_000_000_000,
+            last: 1_700_000_000_000,
+        }; 2];
         rewrite_status(&home, &made).unwrap();
         assert_eq!(
             fs::metadata(home.records(3).status()).unwrap().len(),

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::Lock;
-use crate::sys::pid::Pid;
+
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd, reexec, socket, user, wait};
@@ -142,6 +142,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
     supervisor.take_over(state, &handover.programs)?;
+    drop(handover.held);
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
     for connection in handover.connections {
         supervisor.connect(connection);
@@ -258,7 +259,7 @@ fn lock(home: &Home) -> Result<Option<Lock>> {
         let held = Lock::acquire(root).doing(|| format!("locking {}", root.display()))?;
         if let Some(lock) = held {
             let path = home.pid_file();
-            state::replace(&path, format!("{}\n", Pid::own()).as_bytes())
+            state::note_pid(&path)
                 .doing(|| format!("writing {}; move away what is there", path.display()))?;
             return Ok(Some(lock));
         }

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
+use crate::sys::pid::Pid;
 use crate::sys::{clock, fd, procfs};
 
 /// The version of the records. A supervisor that finds a higher one does not touch them.
@@ -94,6 +95,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create_new(true).mode(0o600);
     options.open(&new)?.write_all(bytes)?;
     fs::rename(&new, path)
+}
+
+/// Writes the pid file. A full disk keeps nobody from serving: there is room where the pid of the last one stands.
+pub fn note_pid(path: &Path) -> io::Result<()> {
+    let text = format!("{}\n", Pid::own());
+    match replace(path, text.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::StorageFull => {
+            let mut options = File::options();
+            let file = options
+                .write(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path);
+            let _ = file.and_then(|file| {
+                file.write_all_at(text.as_bytes(), 0)?;
+                file.set_len(text.len() as u64)
+            });
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]
