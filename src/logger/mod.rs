@@ -151,6 +151,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         writer.turn(&mut set);
     }
     writer.drain_all();
+    writer.tell_all_losses();
     writer.flush();
     daemonize::exit_now(0)
 }
@@ -331,6 +332,7 @@ impl Writer<'_> {
             self.report_with(&Report::Kept { name }, Some(fd));
         }
         self.report(&Report::Recovered);
+        self.tell_all_losses();
     }
 
     fn channel(&mut self, name: Name) -> Option<&mut Channel> {

@@ -116,14 +116,6 @@ impl Writer<'_> {
         self.unnamed.retain(|known| *known != id);
         let known = self.programs.get(id);
         if known.is_some_and(|program| program.output == *output) {
-            // A supervisor that has come anew does not know what was dropped.
-            for which in 0..2 {
-                let name = (id, which);
-                let lost = self.channel(name).map(|channel| channel.lost);
-                if let Some(lost) = lost.filter(|lost| lost.bytes > 0) {
-                    self.tell_loss(name, lost);
-                }
-            }
             return;
         }
         let records = self.home.records(id);

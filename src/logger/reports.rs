@@ -30,6 +30,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Tells a supervisor that does not know it what was dropped.
+    pub(super) fn tell_all_losses(&mut self) {
+        let channels = self.programs.iter().flat_map(|(id, program)| {
+            let pair = program.channels.iter().enumerate();
+            pair.map(|(which, channel)| ((*id, which), channel.lost))
+        });
+        let lost: Vec<(Name, Loss)> = channels.filter(|(_, lost)| lost.bytes > 0).collect();
+        for (name, loss) in lost {
+            self.tell_loss(name, loss);
+        }
+    }
+
     pub(super) fn tell_loss(&mut self, (id, which): Name, loss: Loss) {
         self.report(&Report::Lost { id, which, loss });
     }

@@ -170,3 +170,15 @@ fn a_log_writer_that_hangs_and_is_killed_leaves_all_of_it_to_the_next() {
     });
     home.wait_for_journal("the log writer has ended; starting another");
 }
+
+#[test]
+fn what_has_ended_before_an_update_is_written_when_the_disk_is_back() {
+    let home = Home::new();
+    home.start_sleep("x");
+    let hangs = Hangs::of(&home);
+    home.start("y", "echo in the dark\n", &["--no-autorestart"]);
+    home.wait_for_state("y", State::Stopped);
+    home.rpm(&["update"]).ok();
+    drop(hangs);
+    home.wait_for_log("y-out.log", "in the dark\n");
+}

@@ -373,3 +373,35 @@ fn instances_that_print_in_blocks_tear_no_line_of_each_other() {
         assert_eq!(*count, ends.iter().filter(|end| **end > at).count(), "{at}");
     }
 }
+
+#[test]
+fn a_line_that_does_not_fit_its_pipe_blocks_nobody() {
+    let line = [vec![b'z'; 3_000_000], b"\n".to_vec()].concat();
+    // Written in one go, behind a line that is held for its end.
+    let text = "printf 'begun '\nuntil [ -e held ]; do sleep 0.01; done\n\
+                dd if=line bs=4000000 count=1 2> /dev/null; touch printed\nexec sleep 1000\n";
+    for flags in [
+        &["--log-date-format", "[at]"][..],
+        &["--log-type", "json"],
+        &["-l", "all.log"],
+        &["-o", "all.log", "-e", "all.log"],
+    ] {
+        let home = Home::new();
+        fs::write(home.base.join("line"), &line).unwrap();
+        home.start("x", text, flags);
+        // The log writer has seen the beginning, and waits.
+        home.rpm(&["reloadLogs"]).ok();
+        fs::write(home.base.join("held"), "").unwrap();
+        wait_until("all is printed", || home.base.join("printed").exists());
+        home.rpm(&["stop", "x"]).ok();
+        let all = home.base.join("all.log");
+        let path = if all.exists() {
+            all
+        } else {
+            home.log_path("x-out.log")
+        };
+        let log = fs::read(path).unwrap();
+        let z = log.iter().filter(|byte| **byte == b'z').count();
+        assert_eq!(z, 3_000_000, "{flags:?}");
+    }
+}

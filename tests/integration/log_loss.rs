@@ -216,6 +216,13 @@ fn what_is_lost_is_counted_across_the_death_of_the_supervisor() {
 }
 
 #[test]
+fn what_is_lost_is_counted_across_an_update() {
+    full_disk(Form::Json, |home| {
+        home.rpm(&["update"]).ok();
+    });
+}
+
+#[test]
 fn a_log_writer_that_dies_while_output_is_lost_leaves_the_notice_to_the_next() {
     let home = Home::new();
     let Some(small) = Small::new(&home) else {
