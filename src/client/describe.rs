@@ -110,7 +110,7 @@ fn lost_text(record: &Record) -> Option<String> {
             let moment = clock::moment(first).to_string();
             let (date, time) = moment.split_once('T')?;
             let time = time.split('.').next()?;
-            format!("{size}, since {date} {time}")
+            format!("{size} in all, at present since {date} {time}")
         }
         None => format!("{size} in all"),
     };
@@ -218,7 +218,7 @@ mod tests {
         record.losing_since = Some(1_700_000_000_123);
         let moment = clock::moment(1_700_000_000_123).to_string();
         let now = format!(
-            "lost output 12.3mb, since {} {}",
+            "lost output 12.3mb in all, at present since {} {}",
             &moment[..10],
             &moment[11..19]
         );

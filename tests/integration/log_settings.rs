@@ -377,7 +377,7 @@ fn output_that_could_not_be_written_is_told_of() {
         .find(|line| line.starts_with("lost output "));
     let line = line.unwrap();
     assert!(
-        line.ends_with("  12.3mb, since 2026-11-25 12:00:00"),
+        line.ends_with("  12.3mb in all, at present since 2026-11-25 12:00:00"),
         "{line}"
     );
 }
