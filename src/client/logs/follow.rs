@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use super::before::Before;
 use super::end::End;
 use super::history;
 use super::printer::Printer;
@@ -41,6 +42,8 @@ pub struct Follower<'a, 'b> {
     pub streams: Streams,
     /// Whose they are; none where only the daemons' own log is followed.
     pub programs: Option<Programs>,
+    /// The log files that there were before programs that start later.
+    pub before: Before,
     /// How many lines of what is there already are shown.
     pub lines: Option<usize>,
     /// How.
@@ -197,15 +200,24 @@ impl Follower<'_, '_> {
     }
 
     /// Adds the files of a program that were not followed yet. What it has printed is all of interest, but a file may
-    /// be older than the program.
+    /// be older than the program: where it cannot be told which lines are, the last ones are printed.
     fn add(&mut self, record: &Record, watcher: &Watcher, now: Now) -> Result<()> {
         let added = self.streams.add(record, self.view);
         self.watch(&added, watcher);
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for (at, stream) in self.streams.at(&added) {
-            match streams::is_older(stream.track.path(), record) {
-                true => old.push(at),
-                false => new.push(at),
+            let path = stream.track.path();
+            if self.before.covers(path) {
+                let place = self.before.end_of(path);
+                if let Err(error) = place.and_then(|place| stream.track.go_on_behind(place)) {
+                    output::complain(error);
+                    stream.is_broken = true;
+                }
+                new.push(at);
+            } else if streams::is_older(path, record) {
+                old.push(at);
+            } else {
+                new.push(at);
             }
         }
         self.print_past(&old)?;

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// Which file it is, whatever it is called at the moment: device and inode.
 pub type Identity = (u64, u64);
 
+/// The file of this metadata.
+pub fn identity(found: &Metadata) -> Identity {
+    (found.dev(), found.ino())
+}
+
 /// A file as it was when it was looked at. One that is not written to any more stays so; another one that is given its
 /// inode does not have its size and time too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +27,7 @@ impl Mark {
     /// The file of this metadata.
     pub fn of(found: &Metadata) -> Mark {
         Mark {
-            identity: (found.dev(), found.ino()),
+            identity: identity(found),
             size: found.size(),
             modified: (found.mtime(), found.mtime_nsec()),
         }
@@ -96,8 +101,8 @@ pub fn open(generation: &Generation) -> io::Result<Option<File>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let identity = Mark::of(&file.metadata()?).identity;
-    Ok((identity == generation.mark.identity).then_some(file))
+    let found = identity(&file.metadata()?);
+    Ok((found == generation.mark.identity).then_some(file))
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@
 //! past         where its last lines begin; tail, the same where all lines count; history, several files
 //! line         a line taken apart: date and time, message
 //! view         which lines are shown, and how; stream, from a file's bytes to that; printer, to standard output
+//! before       which files there were before programs that start later
 //! follow       the loop; end, what ends it
 //! ```
 
+mod before;
 mod end;
 mod follow;
 mod generations;
@@ -41,6 +43,7 @@ use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd};
+use before::Before;
 use end::{End, SIGNALS, Stdout};
 use follow::Follower;
 use programs::{Programs, Target};
@@ -76,6 +79,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
         (None, Some(_)) => None,
         (lines, _) => Some(lines.unwrap_or(LINES)),
     };
+    // Before it is asked which programs there are: the files of those that come later are among these, or new.
+    let before = Before::of(&session.home()?.logs());
     let programs = add_streams(session, &mut streams, &view, follows)?;
     // A file of each program, and more while they are rotated.
     let _ = fd::raise_nofile();
@@ -95,6 +100,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let follower = Follower {
         streams,
         programs,
+        before,
         lines,
         view: &view,
         printer: Printer::new(&mut stdout),

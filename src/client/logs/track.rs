@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::before::Place;
 use super::generations::{self, Generation, Identity, Mark};
 use crate::error::{Context, Result};
 use crate::sys::inotify::{Change, Watcher};
@@ -108,6 +109,14 @@ impl Track {
             self.seen = older(all, open.identity);
         }
         Ok(())
+    }
+
+    /// Goes on behind what was there before.
+    pub fn go_on_behind(&mut self, place: Place) -> Result<()> {
+        match place.from {
+            Some(from) => self.stand_at(&place.all, Some(from)),
+            None => Ok(()),
+        }
     }
 
     /// Goes on from the end: what is there already is of no interest.
