@@ -1,10 +1,13 @@
 //! `rpm logs` where files are not as simple as they might be: older than their program, links, unreadable, of several
 //! forms.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use rpm::sys::signal::Signal;
 
-use crate::harness::logs::{append, follow};
-use crate::harness::{Home, proc};
+use crate::harness::logs::{append, follow, older, printed, quiet};
+use crate::harness::{Home, proc, wait_until};
 
 #[test]
 fn of_a_later_program_all_that_it_prints_is_shown_and_nothing_older() {
@@ -29,4 +32,55 @@ fn of_a_later_program_all_that_it_prints_is_shown_and_nothing_older() {
     let expected: Vec<_> = expected.clone().chain(expected).collect();
     assert_eq!(lines.cloned().collect::<Vec<_>>(), expected);
     assert!(logs.heard().iter().all(|line| !line.contains("old")));
+}
+
+#[test]
+fn a_link_is_followed_to_where_its_file_is_rotated() {
+    let home = Home::new();
+    fs::create_dir(home.base.join("real")).unwrap();
+    let (real, link) = (home.base.join("real/a.log"), home.base.join("x.log"));
+    append(&real, "3\n");
+    append(&older(&real, 1), "1\n2\n");
+    symlink(&real, &link).unwrap();
+    quiet(&home, "x", &["--log-max-size", "10"]);
+    assert_eq!(printed(&home, &["--raw", "--lines", "2"]), "2\n3\n");
+    let mut logs = follow(&home, "--raw");
+    logs.wait_for_line("3");
+    let script = "seq -f 'line %g' 1 20\necho end\nexec sleep 1000\n";
+    let flags = [
+        "-o",
+        "x.log",
+        "--log-max-size",
+        "40",
+        "--log-max-files",
+        "20",
+    ];
+    home.start("y", script, &flags);
+    logs.wait_for_line("end");
+    let expected: String = (1..=20).map(|number| format!("line {number}\n")).collect();
+    let heard = logs.heard().join("\n");
+    assert_eq!(heard, format!("1\n2\n3\n{expected}end"));
+    assert!(older(&real, 2).exists());
+}
+
+#[test]
+fn a_follower_that_is_outrun_says_so() {
+    let home = Home::new();
+    quiet(&home, "x", &[]);
+    append(&home.base.join("x.log"), "one\n");
+    let mut logs = follow(&home, "--raw x");
+    logs.wait_for_line("one");
+    proc::kill(logs.pid(), Signal::STOP);
+    let script = "seq -f 'line %g' 1 100\nexec sleep 1000\n";
+    let flags = ["-o", "x.log", "--log-max-size", "90", "--log-max-files"];
+    home.start("y", script, &[&flags[..], &["2"]].concat());
+    wait_until("all is written", || {
+        let text = fs::read_to_string(home.base.join("x.log"));
+        text.is_ok_and(|text| text.ends_with("line 100\n"))
+    });
+    proc::kill(logs.pid(), Signal::CONT);
+    logs.wait_for_line("rpm: some lines of x were rotated away before they could be printed");
+    logs.wait_for_line("line 100");
+    let said = logs.heard().iter().filter(|line| line.contains("rotated"));
+    assert_eq!(said.count(), 1);
 }

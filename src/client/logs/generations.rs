@@ -52,6 +52,7 @@ const MOST: u32 = 10_000;
 ///
 /// Only files: the opening of a FIFO would wait, and the reading of a terminal would take bytes from others.
 pub fn all(path: &Path) -> Vec<Generation> {
+    let path = &real(path);
     let mut found: Vec<Generation> = Vec::new();
     let mut free = 0;
     for number in 0..MOST {
@@ -71,6 +72,21 @@ pub fn all(path: &Path) -> Vec<Generation> {
         }
     }
     found
+}
+
+/// No more links are followed, as the kernel has it: `path_resolution(7)`.
+const LINKS: u32 = 40;
+
+/// Where the file itself is, of which the path may be a link: there it is set aside. It need not be there.
+pub fn real(path: &Path) -> PathBuf {
+    let mut real = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(target) = real.read_link() else {
+            break;
+        };
+        real = real.parent().unwrap_or(Path::new("")).join(target);
+    }
+    real
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

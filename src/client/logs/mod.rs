@@ -5,7 +5,7 @@
 //! time         moments as people write them
 //! programs     whose logs: what the daemon tells
 //! streams      their files, each once
-//! track        one file across rotation and truncation; generations, what it was before
+//! track        one file across rotation and truncation; generations, what it was before; watched, who tells of it
 //! past         where its last lines begin; tail, the same where all lines count; history, several files
 //! line         a line taken apart: date and time, message
 //! view         which lines are shown, and how; stream, from a file's bytes to that; printer, to standard output
@@ -28,6 +28,7 @@ mod tail;
 mod time;
 mod track;
 mod view;
+mod watched;
 
 use std::cell::Cell;
 

@@ -4,7 +4,7 @@ use super::line::{Reader, Stamp};
 use super::printer::Printer;
 use super::track::{News, Track};
 use super::view::View;
-use crate::client::output::{Look, Tint};
+use crate::client::output::{self, Look, Tint};
 use crate::error::Result;
 
 /// A line is held until it has its end, but not more than so much of it, in bytes.
@@ -129,6 +129,14 @@ impl Stream {
         let done = track.catch_up(&mut |news| match news {
             News::Bytes(bytes) => self.take(of, bytes, Some(now), to, view),
             News::Cut => self.end_line(of, Some(now), to, view),
+            News::Lost => {
+                to.flush()?;
+                output::complain(format!(
+                    "some lines of {} were rotated away before they could be printed",
+                    self.origin.name
+                ));
+                Ok(())
+            }
         });
         self.track = track;
         done
