@@ -2,12 +2,13 @@
 //! forms.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::{append, follow, older, printed, quiet};
-use crate::harness::{Home, proc, wait_until};
+use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 
 #[test]
 fn of_a_later_program_all_that_it_prints_is_shown_and_nothing_older() {
@@ -83,4 +84,56 @@ fn a_follower_that_is_outrun_says_so() {
     logs.wait_for_line("line 100");
     let said = logs.heard().iter().filter(|line| line.contains("rotated"));
     assert_eq!(said.count(), 1);
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_is_shown_when_it_can_be() {
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become another user");
+    }
+    let home = Home::of_another_user();
+    let print = |text: &str| format!("echo {text}\nexec sleep 1000\n");
+    home.start("x", &print("secret"), &[]);
+    home.start("y", &print("open"), &[]);
+    home.wait_for_log("x-out.log", "secret");
+    home.wait_for_log("y-out.log", "open");
+    let file = home.log_path("x-out.log");
+    let folder = home.root.join("logs");
+    let denied = ["rpm: reading ", "x-out.log: Permission denied"];
+    set_mode(&file, 0);
+    let logs = |words: &[&str]| home.rpm(&[&["logs", "--raw"], words].concat());
+    let output = logs(&["--nostream"]).fails(&denied);
+    assert_eq!(output.stdout, "open\n");
+    let mut follower = follow(&home, "--raw");
+    follower.wait_for_line("x-out.log: Permission denied");
+    set_mode(&file, 0o600);
+    follower.wait_for_line("secret");
+    assert_eq!(logs(&["--nostream", "x"]).ok().stdout, "secret\n");
+
+    // A folder that others can list, but whose files they cannot reach, and one that is closed altogether.
+    for mode in [0o400, 0] {
+        set_mode(&folder, mode);
+        let output = logs(&["--nostream", "x"]).fails(&denied);
+        assert_eq!(output.stderr.lines().count(), 2, "{}", output.shown());
+        let mut follower = follow(&home, "--raw x");
+        follower.wait_for_line("x-out.log: Permission denied");
+        set_mode(&folder, 0o700);
+        follower.wait_for_line("secret");
+    }
+}
+
+#[test]
+fn that_standard_output_is_full_is_an_error() {
+    let home = Home::new();
+    quiet(&home, "x", &[]);
+    append(&home.base.join("x.log"), "one\n");
+    for flags in ["", "--nostream"] {
+        let output = home.shell(&format!("$RPM logs {flags} >/dev/full"));
+        let output = output.fails(&["rpm: writing to standard output: No space left on device"]);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.shown());
+    }
 }

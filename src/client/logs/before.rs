@@ -53,7 +53,7 @@ impl Before {
     pub fn end_of(&self, path: &Path) -> Result<Place> {
         let reading = || format!("reading {}", path.display());
         for _ in 0..TRIES {
-            let all = generations::all(path);
+            let all = generations::all(path).doing(reading)?;
             let mut known = all.iter().filter_map(|one| {
                 let size = self.sizes.get(&which(&one.path.metadata().ok()?))?;
                 Some((one, *size))

@@ -57,8 +57,8 @@ pub struct Follower<'a, 'b> {
 }
 
 impl Follower<'_, '_> {
-    /// Prints the last lines, then what is new, until something ends it.
-    pub fn run(mut self) -> Result<()> {
+    /// Prints the last lines, then what is new, until something ends it. Whether all files could be read.
+    pub fn run(mut self) -> Result<bool> {
         let watcher = Watcher::new().doing(|| "watching log files")?;
         let all: Vec<usize> = (0..self.streams.all.len()).collect();
         // Watched before it is read, so that nothing is missed in between.
@@ -83,7 +83,7 @@ impl Follower<'_, '_> {
             let now = Now::read();
             for (token, ready) in set.ready() {
                 match token {
-                    Token::Stdout if ready.error || ready.hangup => return self.end.close(),
+                    Token::Stdout if ready.error || ready.hangup => self.end.close()?,
                     Token::Files => self.hear_files(&watcher, now)?,
                     Token::Home => {
                         if let Some(programs) = &mut self.programs {
@@ -94,12 +94,12 @@ impl Follower<'_, '_> {
                     Token::Stdout | Token::Signals => {}
                 }
             }
-            self.do_what_is_due(now)?;
+            self.do_what_is_due(&watcher, now)?;
         }
     }
 
-    /// Prints the last lines and nothing else.
-    pub fn print(mut self) -> Result<()> {
+    /// Prints the last lines and nothing else. Whether all files could be read.
+    pub fn print(mut self) -> Result<bool> {
         let all: Vec<usize> = (0..self.streams.all.len()).collect();
         self.print_past(&all)?;
         self.finish()
@@ -137,7 +137,7 @@ impl Follower<'_, '_> {
     }
 
     fn has_unwatched(&self) -> bool {
-        let unwatched = |stream: &Stream| !stream.is_broken && !stream.track.is_watched();
+        let unwatched = |stream: &Stream| !stream.track.is_watched();
         self.streams.all.iter().any(unwatched)
     }
 
@@ -159,14 +159,19 @@ impl Follower<'_, '_> {
     }
 
     fn catch_up(&mut self, at: usize, now: Now) -> Result<()> {
-        let stream = self.streams.all.get_mut(at);
-        let Some(stream) = stream.filter(|stream| !stream.is_broken) else {
+        let Some(stream) = self.streams.all.get_mut(at) else {
             return Ok(());
         };
-        if let Err(error) = stream.catch_up(at, now, &mut self.printer, self.view) {
-            self.end.check()?;
-            output::complain(error);
-            stream.is_broken = true;
+        if stream.is_broken && !stream.track.is_begun() {
+            // Perhaps it can be read by now.
+            return self.print_past(&[at]);
+        }
+        match stream.catch_up(at, now, &mut self.printer, self.view) {
+            Ok(()) => stream.is_broken = false,
+            Err(error) => {
+                self.end.check()?;
+                stream.fail(error);
+            }
         }
         Ok(())
     }
@@ -210,8 +215,7 @@ impl Follower<'_, '_> {
             if self.before.covers(path) {
                 let place = self.before.end_of(path);
                 if let Err(error) = place.and_then(|place| stream.track.go_on_behind(place)) {
-                    output::complain(error);
-                    stream.is_broken = true;
+                    stream.fail(error);
                 }
                 new.push(at);
             } else if streams::is_older(path, record) {
@@ -238,7 +242,7 @@ impl Follower<'_, '_> {
         history::print(&mut self.streams.at(places), self.lines, to, view, &stop)
     }
 
-    fn do_what_is_due(&mut self, now: Now) -> Result<()> {
+    fn do_what_is_due(&mut self, watcher: &Watcher, now: Now) -> Result<()> {
         if let Some(programs) = &mut self.programs {
             if programs.due().is_some_and(|due| due <= now.monotonic) {
                 programs.connect(now.monotonic);
@@ -250,8 +254,10 @@ impl Follower<'_, '_> {
         }
         if self.has_unwatched() {
             for at in 0..self.streams.all.len() {
-                let stream = self.streams.all.get(at);
-                if stream.is_some_and(|stream| !stream.track.is_watched()) {
+                let stream = self.streams.all.get_mut(at);
+                if let Some(stream) = stream.filter(|stream| !stream.track.is_watched()) {
+                    // The folder may be one that can be entered by now.
+                    let _ = stream.track.watch(watcher);
                     self.catch_up(at, now)?;
                 }
             }
@@ -259,11 +265,12 @@ impl Follower<'_, '_> {
         Ok(())
     }
 
-    /// Prints what is held, the last line with an end.
-    fn finish(mut self) -> Result<()> {
+    /// Prints what is held, the last line with an end. Whether all files could be read.
+    fn finish(mut self) -> Result<bool> {
         for (at, stream) in self.streams.all.iter_mut().enumerate() {
             stream.end_line(at, None, &mut self.printer, self.view)?;
         }
-        self.printer.finish()
+        self.printer.finish()?;
+        Ok(self.streams.all.iter().all(|stream| !stream.is_broken))
     }
 }

@@ -50,8 +50,10 @@ const MOST: u32 = 10_000;
 /// stays is missed, though one that moves meanwhile may be met twice. While they are being moved one number is free;
 /// two in a row are the end.
 ///
+/// Fails where it cannot be told whether there are any, as in a folder that cannot be entered.
+///
 /// Only files: the opening of a FIFO would wait, and the reading of a terminal would take bytes from others.
-pub fn all(path: &Path) -> Vec<Generation> {
+pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
     let path = &real(path);
     let mut found: Vec<Generation> = Vec::new();
     let mut free = 0;
@@ -64,14 +66,15 @@ pub fn all(path: &Path) -> Vec<Generation> {
                 found.retain(|before| before.mark.identity != mark.identity);
                 found.push(Generation { path, mark });
             }
-            Ok(_) if number == 0 => return found,
+            Ok(_) if number == 0 => return Ok(found),
+            Err(e) if number == 0 && e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => free += 1,
         }
         if free == 2 {
             break;
         }
     }
-    found
+    Ok(found)
 }
 
 /// No more links are followed, as the kernel has it: `path_resolution(7)`.
@@ -166,7 +169,7 @@ mod tests {
             std::fs::write(folder.join(name), name).unwrap();
         }
         let names = || -> Vec<String> {
-            let all = all(&path).into_iter();
+            let all = all(&path).unwrap().into_iter();
             all.map(|one| std::fs::read_to_string(one.path).unwrap())
                 .collect()
         };
@@ -174,7 +177,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(names(), ["log.1", "log.3"]);
         std::fs::create_dir(&path).unwrap();
-        assert!(all(&path).is_empty());
+        assert!(all(&path).unwrap().is_empty());
+        assert!(all(&folder.join("log.1/log")).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -119,6 +119,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
             Ok(FAILED)
         }
         (None, Err(error)) if !end.has_come() => Err(error),
+        (None, Ok(false)) => Ok(FAILED),
+        _ if flow.get() == Flow::Failed => Ok(FAILED),
         _ => Ok(DONE),
     }
 }

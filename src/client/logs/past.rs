@@ -54,7 +54,11 @@ impl Past {
             reading: stream.track.reading(),
             before: None,
         };
-        let mut all = generations::all(stream.track.path());
+        let look = |stream: &Stream| {
+            let all = generations::all(stream.track.path());
+            all.doing(|| stream.track.reading())
+        };
+        let mut all = look(stream)?;
         let mut wanted = lines;
         let (mut newest, mut last) = (None, None);
         let mut tries = TRIES;
@@ -65,7 +69,7 @@ impl Past {
                 if tries == 0 {
                     break;
                 }
-                all = generations::all(stream.track.path());
+                all = look(stream)?;
                 continue;
             };
             last = Some(generation.mark.identity);

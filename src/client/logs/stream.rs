@@ -5,7 +5,7 @@ use super::printer::Printer;
 use super::track::{News, Track};
 use super::view::View;
 use crate::client::output::{self, Look, Tint};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A line is held until it has its end, but not more than so much of it, in bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -79,7 +79,7 @@ pub struct Stream {
     /// The time of the last line that told one, and how it stood there.
     last: Option<u64>,
     last_stamp: Vec<u8>,
-    /// It could not be read, which was said.
+    /// It could not be read at the last look.
     pub is_broken: bool,
 }
 
@@ -106,6 +106,13 @@ impl Stream {
     /// Whether its lines tell when they were written.
     pub fn is_stamped(&self) -> bool {
         self.reader.stamp().tells()
+    }
+
+    /// It could not be read. That is said, where it is news.
+    pub fn fail(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            output::complain(error);
+        }
     }
 
     /// What comes next belongs to a line that was written then, unless it tells something else.

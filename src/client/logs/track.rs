@@ -110,7 +110,7 @@ impl Track {
 
     /// Goes on from the end: what is there already is of no interest.
     pub fn stand_at_end(&mut self) -> Result<()> {
-        let all = generations::all(&self.path);
+        let all = generations::all(&self.path).doing(|| self.reading())?;
         let mut newest = None;
         if let Some(first) = all.first() {
             if let Some(file) = generations::open(first).doing(|| self.reading())? {
@@ -119,6 +119,11 @@ impl Track {
             }
         }
         self.stand_at(&all, newest)
+    }
+
+    /// Whether a file was found, now or before.
+    pub fn is_begun(&self) -> bool {
+        self.open.is_some()
     }
 
     /// What is being done, for sentences.
@@ -175,7 +180,7 @@ impl Track {
     fn next(&self) -> io::Result<Option<(Vec<Generation>, File)>> {
         let own = self.open.as_ref().map(|open| open.identity);
         for _ in 0..TRIES {
-            let all = generations::all(&self.path);
+            let all = generations::all(&self.path)?;
             let place = generations::newer(&all, own, &self.seen);
             let Some(wanted) = place.and_then(|place| all.get(place)) else {
                 return Ok(None);
@@ -184,7 +189,7 @@ impl Track {
                 continue;
             };
             // They may have been moved while they were looked at, and another one have come in between.
-            let again = generations::all(&self.path);
+            let again = generations::all(&self.path)?;
             let place = generations::newer(&again, own, &self.seen);
             let place = place.and_then(|place| again.get(place));
             if place.is_some_and(|place| place.mark.identity == wanted.mark.identity) {
@@ -230,7 +235,8 @@ impl Track {
 
     /// Whether a change may be one of this file, or of those that it was before.
     pub fn is_concerned(&self, change: &Change) -> bool {
-        let itself = change.is_last() || change.moved_itself();
+        // It was moved or removed, or who may enter it has changed.
+        let itself = change.name.is_empty();
         let name = change.name.as_bytes();
         let is_about = |of: &Of| match of {
             Of::File => true,
