@@ -137,3 +137,38 @@ fn that_standard_output_is_full_is_an_error() {
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.shown());
     }
 }
+
+#[test]
+fn the_lines_of_one_file_may_be_of_both_streams_and_of_several_forms() {
+    let home = Home::new();
+    let script = "echo 1\necho 2 >&2\nexec sleep 1000\n";
+    let flags = ["-o", "f.log", "-e", "f.log", "--log-type", "json"];
+    home.start("x", script, &flags);
+    let path = home.base.join("f.log");
+    let text = || fs::read_to_string(&path).unwrap_or_default();
+    wait_until("both lines", || text().lines().count() == 2);
+    let objects = text();
+    let (out, err): (Vec<_>, Vec<_>) = objects
+        .lines()
+        .partition(|line| line.contains("\"type\":\"out\""));
+    assert_eq!((out.len(), err.len()), (1, 1), "{objects}");
+    let only = |flag| printed(&home, &["--raw", flag, "x"]);
+    assert_eq!(only("--out"), format!("{}\n", out[0]));
+    assert_eq!(only("--err"), format!("{}\n", err[0]));
+    let words = printed(&home, &["--format", "--err", "x"]);
+    assert!(
+        words.ends_with(" app=x id=0 type=err message=2\n"),
+        "{words}"
+    );
+
+    // The same file without objects: what it had stays what it was.
+    home.rpm(&["delete", "x"]).ok();
+    home.start("y", script, &["-o", "f.log", "-e", "f.log", "--time"]);
+    wait_until("four lines", || text().lines().count() == 4);
+    let json = printed(&home, &["--json", "y"]);
+    assert!(json.starts_with(&objects), "{json}");
+    let stamps = json.lines().map(|line| line.contains("\"timestamp\":\"20"));
+    assert!(stamps.eq([true; 4]), "{json}");
+    assert_eq!(json.matches("\"type\":\"err\"").count(), 1);
+    assert_eq!(json.matches("\"app_name\":\"x\"").count(), 2);
+}

@@ -48,6 +48,7 @@ use before::Before;
 use end::{End, SIGNALS, Stdout};
 use follow::Follower;
 use programs::{Programs, Target};
+use stream::Kind;
 use view::Shape;
 
 pub use printer::Printer;
@@ -154,6 +155,11 @@ fn view(session: &Session) -> std::result::Result<View, String> {
         highlight: options.highlight.clone().unwrap_or_default().into_bytes(),
         since: moment("--since", &options.since)?,
         until: moment("--until", &options.until)?,
+        only: match (options.out, options.err) {
+            (true, false) => Some(Kind::Out),
+            (false, true) => Some(Kind::Err),
+            _ => None,
+        },
         grep,
         ..View::stored(options.raw, session.look)
     })

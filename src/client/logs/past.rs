@@ -77,7 +77,7 @@ impl Past {
                 let file = part.file.try_clone().doing(|| &past.reading)?;
                 newest = Some((file, part.to));
             }
-            let is_enough = match (view.chooses(), wanted) {
+            let is_enough = match (stream.chooses(view), wanted) {
                 (false, Some(lines)) => past.count_lines(part, lines, &mut wanted, stop)?,
                 _ => past.choose(part, stream.reader(), &mut wanted, view, stop)?,
             };
@@ -292,7 +292,7 @@ impl Found {
                 found.begin = Some(begin);
                 found.first = last;
             }
-            if view.wants(last, &parts.message) {
+            if view.wants(last, &parts) {
                 found.wanted.push(begin);
             }
             count += 1;

@@ -8,6 +8,7 @@ use super::line::Stamp;
 use super::stream::{Kind, Origin, Stream};
 use super::track::Track;
 use super::view::View;
+use crate::app::value::LogType;
 use crate::client::output::{self, harmless};
 use crate::client::record::Record;
 use crate::error::{Context, Result};
@@ -47,6 +48,7 @@ impl Streams {
                 name: harmless(&record.process.name).into_owned(),
                 kind: *kind,
                 prefix: Vec::new(),
+                width: 0,
                 has_gone: false,
             };
             let known = self.all.iter_mut().find(|one| one.track.path() == path);
@@ -82,6 +84,7 @@ impl Streams {
             name: "rpmd".to_owned(),
             kind: Kind::Out,
             prefix: Vec::new(),
+            width: 0,
             has_gone: false,
         };
         let track = Track::new(home.daemon_log());
@@ -148,18 +151,24 @@ impl Streams {
     }
 }
 
-/// The log files of a program. One that has both outputs is shown where nothing else has them.
+/// The log files of a program. One that has both outputs is shown where nothing else has them, for one of them only where
+/// its lines tell them apart.
 fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
     let is_kept = |path: &[u8]| !path.is_empty() && path != b"/dev/null";
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
     let mut files = Vec::new();
-    for (path, kind, wanted) in [(out_path, Kind::Out, out), (error_path, Kind::Err, err)] {
+    let both = out_path == error_path;
+    for (path, kind, wanted) in [
+        (out_path, Kind::Out, out || (both && err)),
+        (error_path, Kind::Err, err && !both),
+    ] {
         if wanted && is_kept(path) {
             files.push((path, kind));
         }
     }
-    if out && err && files.is_empty() && is_kept(log_path) {
+    let tells_apart = record.spec.log_type == LogType::Json;
+    if files.is_empty() && is_kept(log_path) && (tells_apart || (out && err)) {
         files.push((log_path, Kind::Out));
     }
     let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
@@ -208,6 +217,10 @@ mod tests {
         both.error_path = both.out_path.clone();
         both.process.id = 4;
         assert_eq!(streams.add(&both, &view), []);
+        let mut streams = Streams::new(false, true);
+        streams.add(&both, &view);
+        assert_eq!(paths(&streams), ["/l/api-out.log"]);
+        assert_eq!(streams.all[0].origin.kind, Kind::Out);
     }
 
     #[test]
@@ -223,6 +236,11 @@ mod tests {
         let mut streams = Streams::new(true, true);
         streams.add(&record, &view);
         assert_eq!(paths(&streams), ["/l/both.log"]);
+        for (log_type, count) in [(LogType::Raw, 0), (LogType::Json, 1)] {
+            record.spec.log_type = log_type;
+            let mut streams = Streams::new(false, true);
+            assert_eq!(streams.add(&record, &view).len(), count);
+        }
     }
 
     #[test]
