@@ -75,6 +75,15 @@ const WORK: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_EXCL_UNLINK
     | libc::IN_ONLYDIR;
 
+/// The file of the kernel's limit that keeps something from being watched, where it is one. `inotify(7)`
+pub fn limit(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        libc::EMFILE => Some("/proc/sys/fs/inotify/max_user_instances"),
+        libc::ENOSPC => Some("/proc/sys/fs/inotify/max_user_watches"),
+        _ => None,
+    }
+}
+
 impl Watcher {
     /// A new instance.
     pub fn new() -> io::Result<Watcher> {

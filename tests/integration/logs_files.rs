@@ -8,6 +8,7 @@ use std::path::Path;
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::{append, follow, older, printed, quiet};
+use crate::harness::run::Running;
 use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 
 #[test]
@@ -171,4 +172,41 @@ fn the_lines_of_one_file_may_be_of_both_streams_and_of_several_forms() {
     assert!(stamps.eq([true; 4]), "{json}");
     assert_eq!(json.matches("\"type\":\"err\"").count(), 1);
     assert_eq!(json.matches("\"app_name\":\"x\"").count(), 2);
+}
+
+#[test]
+fn where_nothing_can_be_watched_changes_are_looked_for() {
+    let limits = [
+        ("instances", "Too many open files"),
+        ("watches", "No space left"),
+    ];
+    for (limit, why) in limits {
+        let home = Home::new();
+        // A user namespace has limits of its own.
+        let limit_it = format!("echo 0 > /proc/sys/user/max_inotify_{limit}");
+        let alone = ["unshare", "-U", "-r", "sh", "-c", &limit_it];
+        if !has("unshare") || home.run(home.command(&alone)).code != 0 {
+            return skip("no user namespace can be made");
+        }
+        quiet(&home, "x", &[]);
+        let path = home.base.join("x.log");
+        append(&path, "one\n");
+        let script = format!("{limit_it}; exec {} logs --raw >&2", home.client());
+        let mut logs = Running::start(home.command(&["unshare", "-U", "-r", "sh", "-c", &script]));
+        logs.wait_for_line(&format!("rpm: watching log files: {why}"));
+        let said = logs.heard().last().unwrap();
+        let kernel = format!("twice a second; see /proc/sys/fs/inotify/max_user_{limit}");
+        assert!(said.ends_with(&kernel), "{said}");
+        logs.wait_for_line("one");
+        append(&path, "two\n");
+        logs.wait_for_line("two");
+        fs::rename(&path, older(&path, 1)).unwrap();
+        append(&older(&path, 1), "three\n");
+        append(&path, "four\n");
+        logs.wait_for_line("four");
+        assert_eq!(logs.heard()[1..], ["one", "two", "three", "four"]);
+        home.kill_daemons();
+        home.start("later", "echo five\nexec sleep 1000\n", &[]);
+        logs.wait_for_line("five");
+    }
 }

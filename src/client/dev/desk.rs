@@ -309,7 +309,7 @@ impl Desk<'_> {
         let streams = self.streams.all.iter_mut();
         for stream in streams.filter(|stream| !stream.track.is_watched()) {
             if let Err(why) = stream.track.watch(&self.logs) {
-                output::complain(why);
+                output::complain(stream.track.not_watched(&why));
             }
         }
         self.catch_up(None);

@@ -14,9 +14,9 @@ use super::streams::{self, Streams};
 use super::view::View;
 use crate::client::output;
 use crate::client::record::Record;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::sys::clock;
-use crate::sys::inotify::Watcher;
+use crate::sys::inotify::{self, Watcher};
 use crate::sys::poll::{Interest, PollSet};
 
 /// How long a line without its end waits for it before it is shown, in ms.
@@ -24,7 +24,7 @@ const BEGUN: u64 = 100;
 /// How long what changes in the files of a program that has gone waits for news of the next one, in ms.
 const LATE: u64 = 100;
 /// How often what cannot be watched is looked at, in ms.
-const EVERY: u64 = 1_000;
+pub const EVERY: u64 = 500;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Follower<'a, 'b> {
     pub printer: Printer<'b>,
     /// What ends it.
     pub end: &'a End<'a>,
+    /// That some files cannot be watched has been said.
+    pub said: bool,
     /// When the files of programs that have gone are looked at, on a clock that never steps, in ms.
     pub late: Option<u64>,
 }
@@ -59,10 +61,15 @@ pub struct Follower<'a, 'b> {
 impl Follower<'_, '_> {
     /// Prints the last lines, then what is new, until something ends it. Whether all files could be read.
     pub fn run(mut self) -> Result<bool> {
-        let watcher = Watcher::new().doing(|| "watching log files")?;
+        let watcher = Watcher::new();
+        if let Err(why) = &watcher {
+            self.say_not_watched(why);
+        }
+        let watcher = watcher.ok();
+        let watcher = watcher.as_ref();
         let all: Vec<usize> = (0..self.streams.all.len()).collect();
         // Watched before it is read, so that nothing is missed in between.
-        self.watch(&all, &watcher);
+        self.watch(&all, watcher);
         self.print_past(&all)?;
         if let Some(programs) = &mut self.programs {
             programs.connect(clock::monotonic_ms());
@@ -74,7 +81,7 @@ impl Follower<'_, '_> {
                 return self.finish();
             }
             self.show_begun(now.monotonic)?;
-            self.wait(&mut set, &watcher, now)?;
+            self.wait(&mut set, watcher, now)?;
             if let Err(end) = self.end.check() {
                 // The reason is the end, whatever else goes wrong.
                 let _ = self.finish();
@@ -84,17 +91,17 @@ impl Follower<'_, '_> {
             for (token, ready) in set.ready() {
                 match token {
                     Token::Stdout if ready.error || ready.hangup => self.end.close()?,
-                    Token::Files => self.hear_files(&watcher, now)?,
+                    Token::Files => self.hear_files(watcher, now)?,
                     Token::Home => {
                         if let Some(programs) = &mut self.programs {
                             programs.hear_home(now.monotonic);
                         }
                     }
-                    Token::Daemon => self.hear_daemon(&watcher, now)?,
+                    Token::Daemon => self.hear_daemon(watcher, now)?,
                     Token::Stdout | Token::Signals => {}
                 }
             }
-            self.do_what_is_due(&watcher, now)?;
+            self.do_what_is_due(watcher, now)?;
         }
     }
 
@@ -105,11 +112,18 @@ impl Follower<'_, '_> {
         self.finish()
     }
 
-    fn wait(&mut self, set: &mut PollSet<Token>, watcher: &Watcher, now: Now) -> Result<()> {
+    fn wait(
+        &mut self,
+        set: &mut PollSet<Token>,
+        watcher: Option<&Watcher>,
+        now: Now,
+    ) -> Result<()> {
         let stdout = io::stdout();
         set.clear();
         set.push(self.end.signals.fd(), Interest::READ, Token::Signals);
-        set.push(watcher.fd(), Interest::READ, Token::Files);
+        if let Some(watcher) = watcher {
+            set.push(watcher.fd(), Interest::READ, Token::Files);
+        }
         set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
         let mut due = None;
         if let Some(programs) = &self.programs {
@@ -142,8 +156,17 @@ impl Follower<'_, '_> {
     }
 
     /// Prints what is new in the files that something was heard of, in that order.
-    fn hear_files(&mut self, watcher: &Watcher, now: Now) -> Result<()> {
-        let mut changed = self.streams.changed(watcher)?;
+    fn hear_files(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
+        let Some(files) = watcher else {
+            return Ok(());
+        };
+        let mut changed = self.streams.changed(files)?;
+        let is_unwatched = |at: &usize| {
+            let stream = self.streams.all.get(*at);
+            stream.is_some_and(|stream| !stream.track.is_watched())
+        };
+        let unwatched: Vec<usize> = changed.iter().copied().filter(is_unwatched).collect();
+        self.watch(&unwatched, watcher);
         // They may be those of another program already, of which the daemon has not told yet.
         let has_gone = |at: &usize| {
             let stream = self.streams.all.get(*at);
@@ -191,7 +214,7 @@ impl Follower<'_, '_> {
         self.printer.flush()
     }
 
-    fn hear_daemon(&mut self, watcher: &Watcher, now: Now) -> Result<()> {
+    fn hear_daemon(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
         let Some(programs) = &mut self.programs else {
             return Ok(());
         };
@@ -206,7 +229,7 @@ impl Follower<'_, '_> {
 
     /// Adds the files of a program that were not followed yet. What it has printed is all of interest, but a file may
     /// be older than the program: where it cannot be told which lines are, the last ones are printed.
-    fn add(&mut self, record: &Record, watcher: &Watcher, now: Now) -> Result<()> {
+    fn add(&mut self, record: &Record, watcher: Option<&Watcher>, now: Now) -> Result<()> {
         let added = self.streams.add(record, self.view);
         self.watch(&added, watcher);
         let (mut old, mut new) = (Vec::new(), Vec::new());
@@ -228,11 +251,34 @@ impl Follower<'_, '_> {
         new.into_iter().try_for_each(|at| self.catch_up(at, now))
     }
 
-    fn watch(&mut self, places: &[usize], watcher: &Watcher) {
+    fn watch(&mut self, places: &[usize], watcher: Option<&Watcher>) {
+        let Some(watcher) = watcher else {
+            return;
+        };
+        let mut limited = None;
         for (_, stream) in self.streams.at(places) {
-            if let Err(error) = stream.track.watch(watcher) {
-                output::complain(error);
+            match stream.track.watch(watcher) {
+                Err(why) if inotify::limit(&why).is_some() => limited = Some(why),
+                // The same is said of the reading.
+                Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(why) => output::complain(stream.track.not_watched(&why)),
+                Ok(()) => {}
             }
+        }
+        if let Some(why) = limited {
+            self.say_not_watched(&why);
+        }
+    }
+
+    /// Says once that changes are not heard of.
+    fn say_not_watched(&mut self, why: &io::Error) {
+        if !std::mem::replace(&mut self.said, true) {
+            let limit = inotify::limit(why).map(|limit| format!("; see {limit}"));
+            let why = Error::io("watching log files", why);
+            output::complain(format!(
+                "{why}; changes are looked for twice a second{}",
+                limit.unwrap_or_default()
+            ));
         }
     }
 
@@ -242,7 +288,7 @@ impl Follower<'_, '_> {
         history::print(&mut self.streams.at(places), self.lines, to, view, &stop)
     }
 
-    fn do_what_is_due(&mut self, watcher: &Watcher, now: Now) -> Result<()> {
+    fn do_what_is_due(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
         if let Some(programs) = &mut self.programs {
             if programs.due().is_some_and(|due| due <= now.monotonic) {
                 programs.connect(now.monotonic);
@@ -257,7 +303,7 @@ impl Follower<'_, '_> {
                 let stream = self.streams.all.get_mut(at);
                 if let Some(stream) = stream.filter(|stream| !stream.track.is_watched()) {
                     // The folder may be one that can be entered by now.
-                    let _ = stream.track.watch(watcher);
+                    let _ = watcher.map(|watcher| stream.track.watch(watcher));
                     self.catch_up(at, now)?;
                 }
             }

@@ -107,6 +107,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         view: &view,
         printer: Printer::new(&mut stdout),
         end: &end,
+        said: false,
         late: None,
     };
     let done = match follows {

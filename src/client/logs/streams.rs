@@ -116,7 +116,7 @@ impl Streams {
         }
     }
 
-    /// The streams that something happened to, in the order in which it did.
+    /// The streams that something happened to, in the order in which it did. Some of them may not be watched any more.
     pub fn changed(&mut self, watcher: &Watcher) -> Result<Vec<usize>> {
         let changes = watcher.read().doing(|| "waiting for log files to change")?;
         let mut changed = Vec::new();
@@ -124,10 +124,7 @@ impl Streams {
         for change in &changes {
             for (at, stream) in self.all.iter_mut().enumerate() {
                 if stream.track.is_concerned(change) {
-                    match stream.track.hear(change, watcher) {
-                        Ok(watches) => dropped.extend(watches),
-                        Err(error) => output::complain(error),
-                    }
+                    dropped.extend(stream.track.hear(change, watcher).unwrap_or_default());
                     if !changed.contains(&at) {
                         changed.push(at);
                     }

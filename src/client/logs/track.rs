@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::before::Place;
 use super::generations::{self, Generation, Identity, Mark};
 use super::watched::{Of, Watched, watched};
-use crate::error::{Context, Result};
-use crate::sys::inotify::{Change, Watcher};
+use crate::error::{Context, Error, Result};
+use crate::sys::inotify::{self, Change, Watcher};
 
 /// How much is read at once.
 pub const CHUNK: usize = 64 << 10;
@@ -200,6 +200,11 @@ impl Track {
         Ok(None)
     }
 
+    /// That changes to it are not heard of, as a sentence.
+    pub fn not_watched(&self, why: &io::Error) -> Error {
+        Error::io(format_args!("watching {}", self.path.display()), why)
+    }
+
     /// Whether changes to it are heard of.
     pub fn is_watched(&self) -> bool {
         !self.watches.is_empty()
@@ -207,18 +212,28 @@ impl Track {
 
     /// Watches the file, the folder that it is in, and where it is a link the folder of the file itself. Of a folder that
     /// is not there yet, the nearest one that is.
-    pub fn watch(&mut self, watcher: &Watcher) -> Result<()> {
+    pub fn watch(&mut self, watcher: &Watcher) -> io::Result<()> {
+        let done = self.try_to_watch(watcher);
+        if done.is_err() {
+            // Some of the watches are as good as none.
+            self.watches.clear();
+        }
+        done
+    }
+
+    fn try_to_watch(&mut self, watcher: &Watcher) -> io::Result<()> {
         let before = std::mem::take(&mut self.watches);
         let real = generations::real(&self.path);
         let real = Some(real).filter(|real| *real != self.path);
         for path in [self.path.clone()].into_iter().chain(real) {
-            let watched = watched(&path, watcher);
-            let watched = watched.doing(|| format!("watching {}", path.display()))?;
-            self.watches.extend(watched);
+            self.watches.extend(watched(&path, watcher)?);
         }
         // Behind the folder: the file may be replaced at any moment. Where it is not there the folder will tell; where
         // it cannot be read, that is said elsewhere.
-        let own = watcher.add_for_writing(&self.path).ok();
+        let own = match watcher.add_for_writing(&self.path) {
+            Err(e) if inotify::limit(&e).is_some() => return Err(e),
+            own => own.ok(),
+        };
         let mut files = before.iter().filter(|one| matches!(one.of, Of::File));
         let previous = files.find(|one| Some(one.watch) != own);
         for watch in own.into_iter().chain(previous.map(|one| one.watch)) {
@@ -252,7 +267,7 @@ impl Track {
     }
 
     /// Takes note of a change that it is concerned by. The watches that it needs no longer, where it has others now.
-    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<Vec<i32>> {
+    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> io::Result<Vec<i32>> {
         let of_file = |one: &Watched| one.watch == change.watch && matches!(one.of, Of::File);
         if self.watches.iter().any(of_file) {
             if change.is_last() {
