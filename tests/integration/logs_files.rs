@@ -175,6 +175,38 @@ fn the_lines_of_one_file_may_be_of_both_streams_and_of_several_forms() {
 }
 
 #[test]
+fn of_a_program_of_which_nothing_is_kept_there_is_nothing_to_wait_for() {
+    let home = Home::new();
+    home.shell("mkfifo fifo").ok();
+    let sleep = |name: &str, flags: &[&str]| {
+        let words = ["start", "sleep", "--name", name];
+        home.rpm(&[&words, flags, &["--", "1000"]].concat()).ok();
+    };
+    sleep("disabled", &["--disable-logs"]);
+    sleep("null", &["-o", "/dev/null", "-e", "NULL"]);
+    let mut reader = Running::start(home.command(&["sh", "-c", "exec cat fifo >&2"]));
+    let fifo = ["fifo", "-o", "fifo", "-e", "NULL"];
+    home.start(fifo[0], "echo here\nexec sleep 1000\n", &fifo[1..]);
+    reader.wait_for_line("here");
+    for name in ["disabled", "null", "fifo"] {
+        for flags in [&[][..], &["--nostream"]] {
+            let output = home.rpm(&[&["logs", name], flags].concat()).ok();
+            let said = format!("rpm: no file keeps what {name} prints; there are no logs of it\n");
+            assert_eq!((output.stdout, output.stderr), (String::new(), said));
+        }
+    }
+    // Who asks for none of them in particular is not told.
+    let all = home.rpm(&["logs", "--nostream"]).ok();
+    assert_eq!(all.stderr, "");
+    // Others are followed.
+    quiet(&home, "x", &[]);
+    append(&home.base.join("x.log"), "one\n");
+    let mut logs = follow(&home, "null x");
+    logs.wait_for_line("no file keeps what null prints");
+    logs.wait_for_line("one");
+}
+
+#[test]
 fn where_nothing_can_be_watched_changes_are_looked_for() {
     let limits = [
         ("instances", "Too many open files"),

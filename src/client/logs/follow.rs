@@ -317,6 +317,9 @@ impl Follower<'_, '_> {
             stream.end_line(at, None, &mut self.printer, self.view)?;
         }
         self.printer.finish()?;
+        // What a program has left open ends here too.
+        self.printer.out.extend(self.view.look.plain().bytes());
+        self.printer.flush()?;
         Ok(self.streams.all.iter().all(|stream| !stream.is_broken))
     }
 }

@@ -62,7 +62,7 @@ const LINES: usize = 15;
 /// The form of date and time unless another one is given, as pm2 has it.
 const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
 /// The word for the daemons' own log.
-const DAEMON: &str = "rpmd";
+pub const DAEMON: &str = "rpmd";
 
 /// `rpm logs`
 pub fn run(session: &mut Session) -> Result<u8> {
@@ -84,6 +84,9 @@ pub fn run(session: &mut Session) -> Result<u8> {
     // Before it is asked which programs there are: the files of those that come later are among these, or new.
     let before = Before::of(&session.home()?.logs());
     let programs = add_streams(session, &mut streams, &view, follows)?;
+    if programs.is_none() && streams.all.is_empty() {
+        return Ok(DONE);
+    }
     // A file of each program, and more while they are rotated.
     let _ = fd::raise_nofile();
     signal::ignore(Signal::PIPE);
@@ -166,7 +169,7 @@ fn view(session: &Session) -> std::result::Result<View, String> {
     })
 }
 
-/// Adds the log files that are meant. What tells of their programs from now on, where there are any to come.
+/// Adds the log files that are meant. What tells of their programs from now on; none where nothing is to come of them.
 fn add_streams(
     session: &Session,
     streams: &mut Streams,
@@ -197,7 +200,29 @@ fn add_streams(
     for record in &records {
         streams.add(record, view);
     }
+    let is_one = |target: &Target| matches!(target, Target::Id(_) | Target::Name(_));
+    if !words.is_empty() && !say_what_is_not_kept(streams, &records) && targets.iter().all(is_one) {
+        return Ok(None);
+    }
     Ok(Some(Programs::new(home, targets)))
+}
+
+/// Says of which programs there is nothing to be seen. Whether there is of any other.
+fn say_what_is_not_kept(streams: &Streams, records: &[Record]) -> bool {
+    let (kept, not_kept): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| streams.has_files(record));
+    let mut names: Vec<&str> = not_kept
+        .iter()
+        .map(|one| one.process.name.as_str())
+        .collect();
+    names.dedup();
+    for name in names {
+        output::complain(format!(
+            "no file keeps what {} prints; there are no logs of it",
+            output::harmless(name)
+        ));
+    }
+    !kept.is_empty()
 }
 
 /// Whether a program is called so. No daemon is launched to find out.

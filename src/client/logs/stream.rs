@@ -72,7 +72,8 @@ impl Origin {
             Kind::Out => plain,
             Kind::Err => look.tint(Tint::Bad),
         };
-        self.prefix = format!("{colour}{label:<width$} {bar}|{plain} ").into_bytes();
+        // First an end to what a program has left open.
+        self.prefix = format!("{plain}{colour}{label:<width$} {bar}|{plain} ").into_bytes();
     }
 
     /// The same for a line that says of itself whose it is.

@@ -1,7 +1,7 @@
 //! The log files that are shown, each once, whosever they are.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::line::Stamp;
@@ -75,6 +75,11 @@ impl Streams {
         }
         self.align(view);
         added
+    }
+
+    /// Whether there is a file, now or later, that keeps what is wanted of a program.
+    pub fn has_files(&self, record: &Record) -> bool {
+        !files(record, self.out, self.err).is_empty()
     }
 
     /// Adds the daemons' own log.
@@ -151,7 +156,12 @@ impl Streams {
 /// The log files of a program. One that has both outputs is shown where nothing else has them, for one of them only where
 /// its lines tell them apart.
 fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
-    let is_kept = |path: &[u8]| !path.is_empty() && path != b"/dev/null";
+    // A FIFO or a terminal has what was printed no longer.
+    let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
+    let is_kept = |bytes: &[u8]| {
+        let path = Path::new(OsStr::from_bytes(bytes));
+        !bytes.is_empty() && (is_file(path) || !path.exists())
+    };
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
     let mut files = Vec::new();
@@ -258,6 +268,18 @@ mod tests {
             .collect();
         let expected = [&b"3|api  | "[..], b"rpmd   | ", b"12|a?b | "];
         assert_eq!(prefixes, expected);
+    }
+
+    #[test]
+    fn a_coloured_prefix_ends_what_a_program_has_left_open() {
+        let look = Look {
+            colour: true,
+            ..Look::default()
+        };
+        let mut streams = Streams::new(false, true);
+        streams.add(&record::sample(), &View::stored(false, look));
+        let expected = b"\x1b[0m\x1b[35m3|api \x1b[31m|\x1b[0m ";
+        assert_eq!(streams.all[0].origin.prefix, expected);
     }
 
     #[test]
