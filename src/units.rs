@@ -14,7 +14,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     scaled(digits, factor)
 }
 
-/// Parses a duration into milliseconds: `1500`, `1500ms`, `30s`, `5m`, `2h` or `1d`.
+/// Parses a duration into milliseconds: `1500`, `1500ms`, `30s`, `5m`, `2h`, `1d` or `1w`.
 pub fn parse_millis(text: &str) -> Option<u64> {
     let text = text.trim();
     for (suffix, factor) in [
@@ -23,6 +23,7 @@ pub fn parse_millis(text: &str) -> Option<u64> {
         ("m", 60_000),
         ("h", 3_600_000),
         ("d", 86_400_000),
+        ("w", 604_800_000),
     ] {
         if let Some(digits) = text.strip_suffix(suffix) {
             return scaled(digits, factor);

@@ -90,6 +90,17 @@ impl Civil {
     }
 }
 
+impl Civil {
+    /// Whether the month has that day.
+    pub fn is_real(&self) -> bool {
+        let next = match self.month {
+            12 => days_before(self.year + 1, 1),
+            month => days_before(self.year, month + 1),
+        };
+        i64::from(self.day) <= next - days_before(self.year, self.month)
+    }
+}
+
 /// The days from the epoch to the first of a month. The year is taken to begin in March, so that the day that only
 /// some years have is its last; 400 years are 146097 days.
 fn days_before(year: i32, month: u32) -> i64 {

@@ -183,7 +183,7 @@ impl Value for Size {
 }
 
 impl Value for LogType {
-    const PLACEHOLDER: &'static str = "TYPE";
+    const PLACEHOLDER: &'static str = "raw|json";
     fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
         *self = match text(bytes)? {
             "json" => LogType::Json,

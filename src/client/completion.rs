@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::command::{COMMANDS, Command};
 use super::flag;
+use super::logs;
 use super::output;
 use super::session::{DONE, Session};
 use crate::error::{Error, Result};
@@ -36,12 +37,25 @@ fn takes_names(command: &Command) -> bool {
     command.arguments.contains("name")
 }
 
+/// The word that a command takes beside names of programs.
+fn other_word(command: &Command) -> Option<&'static str> {
+    let words = command.arguments.split(['|', '[', ']']);
+    words.into_iter().find(|word| *word == logs::DAEMON)
+}
+
+/// The flags whose value is one of a few words, and these.
+fn choices() -> impl Iterator<Item = (String, String)> {
+    let choices = flag::fields().filter(|field| field.placeholder.contains('|'));
+    choices.map(|field| (flag::kebab(field.name), field.placeholder.replace('|', " ")))
+}
+
 /// Names of programs, without launching a daemon just to complete a word.
 const NAMES: &str = "[ -S \"${RPM_HOME:-$HOME/.rpm}/rpmd.sock\" ] && rpm list 2>/dev/null | awk 'NR > 1 { print $2 }'";
 
 fn bash() -> String {
     let all: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    let mut out = String::from("_rpm() {\n  local word=${COMP_WORDS[COMP_CWORD]} flags= names=\n");
+    let mut out =
+        String::from("_rpm() {\n  local word=${COMP_WORDS[COMP_CWORD]} flags= names= other=\n");
     let _ = writeln!(
         out,
         "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n    return\n  fi\n  \
@@ -55,17 +69,26 @@ fn bash() -> String {
         } else {
             ""
         };
+        let other = other_word(command).map(|word| format!(" other={word}"));
         let _ = writeln!(
             out,
-            "    {}) flags='{}'{known} ;;",
+            "    {}) flags='{}'{known}{} ;;",
             names.join("|"),
-            flags(command)
+            flags(command),
+            other.unwrap_or_default()
+        );
+    }
+    out.push_str("  esac\n  case ${COMP_WORDS[COMP_CWORD-1]} in\n");
+    for (flag, words) in choices() {
+        let _ = writeln!(
+            out,
+            "    --{flag}) COMPREPLY=($(compgen -W '{words}' -- \"$word\")); return ;;"
         );
     }
     let _ = write!(
         out,
         "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n    \
-         *) [ -z \"$names\" ] || COMPREPLY=($(compgen -W \"$({NAMES})\" -- \"$word\")) ;;\n  esac\n}}\n\
+         *) [ -z \"$names\" ] || COMPREPLY=($(compgen -W \"$other $({NAMES})\" -- \"$word\")) ;;\n  esac\n}}\n\
          complete -o default -F _rpm rpm\n"
     );
     out
@@ -82,9 +105,18 @@ fn fish() -> String {
         let names: Vec<&str> = command.names().collect();
         for flag in flag::known(command.flags, command.fields) {
             let names = names.join(" ");
+            let words = choices().find(|(one, _)| *one == flag);
+            let words = words.map(|(_, words)| format!(" -x -a '{words}'"));
             let _ = writeln!(
                 out,
-                "complete -c rpm -n '__fish_seen_subcommand_from {names}' -l {flag}"
+                "complete -c rpm -n '__fish_seen_subcommand_from {names}' -l {flag}{}",
+                words.unwrap_or_default()
+            );
+        }
+        if let Some(word) = other_word(command) {
+            let _ = writeln!(
+                out,
+                "complete -c rpm -n '__fish_seen_subcommand_from {name}' -a {word}"
             );
         }
     }
@@ -104,5 +136,7 @@ mod tests {
             assert!(!command.meaning.contains('\''));
         }
         assert!(bash.contains("--kill-timeout") && fish.contains("-l kill-timeout"));
+        assert!(fish.contains("-l log-type -x -a 'raw json'\n"));
+        assert!(fish.contains("_from logs' -a rpmd\n"));
     }
 }

@@ -25,6 +25,15 @@ pub enum Flow {
     Ending,
     /// It was closed, or given up. What is written is dropped.
     Closed,
+    /// It cannot be written to, which was said. What is written is dropped.
+    Failed,
+}
+
+impl Flow {
+    /// Whether what is written is dropped.
+    pub fn is_over(self) -> bool {
+        matches!(self, Flow::Closed | Flow::Failed)
+    }
 }
 
 /// Writes to standard output. That fails never: whether it is closed is in the cell.
@@ -70,7 +79,7 @@ impl Outlet<'_> {
 
 impl Write for Outlet<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.flow.get() == Flow::Closed {
+        if self.flow.get().is_over() {
             return Ok(bytes.len());
         }
         let piece = bytes.get(..PIECE).unwrap_or(bytes);
@@ -83,10 +92,13 @@ impl Write for Outlet<'_> {
             // Asked for once more.
             Err(e) if e.kind() == ErrorKind::WouldBlock => Err(ErrorKind::Interrupted.into()),
             Err(e) => {
-                if e.kind() != ErrorKind::BrokenPipe {
-                    output::complain(Error::io("writing to standard output", &e));
-                }
-                self.flow.set(Flow::Closed);
+                self.flow.set(match e.kind() {
+                    ErrorKind::BrokenPipe => Flow::Closed,
+                    _ => {
+                        output::complain(Error::io("writing to standard output", &e));
+                        Flow::Failed
+                    }
+                });
                 Ok(bytes.len())
             }
             Ok(n) => Ok(n),

@@ -43,11 +43,6 @@ impl Change {
         self.mask & libc::IN_MOVED_FROM != 0
     }
 
-    /// Whether the watched thing itself was moved.
-    pub fn moved_itself(&self) -> bool {
-        self.mask & libc::IN_MOVE_SELF != 0
-    }
-
     /// Whether it is the last change of its watch: the watched thing has gone.
     pub fn is_last(&self) -> bool {
         self.mask & libc::IN_IGNORED != 0
@@ -62,11 +57,12 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_DELETE
     | libc::IN_ATTRIB;
 
-/// Making, moving and removing of files, and moving of the folder itself.
+/// Making, moving and removing of files, changes of who may read them, and moving of the folder itself.
 const NAMES: u32 = libc::IN_CREATE
     | libc::IN_MOVED_TO
     | libc::IN_MOVED_FROM
     | libc::IN_DELETE
+    | libc::IN_ATTRIB
     | libc::IN_MOVE_SELF;
 
 /// What whoever waits for finished work wants to hear of: a file that was written and closed, not each write to it; and
@@ -78,6 +74,15 @@ const WORK: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_DELETE
     | libc::IN_EXCL_UNLINK
     | libc::IN_ONLYDIR;
+
+/// The file of the kernel's limit that keeps something from being watched, where it is one. `inotify(7)`
+pub fn limit(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        libc::EMFILE => Some("/proc/sys/fs/inotify/max_user_instances"),
+        libc::ENOSPC => Some("/proc/sys/fs/inotify/max_user_watches"),
+        _ => None,
+    }
+}
 
 impl Watcher {
     /// A new instance.

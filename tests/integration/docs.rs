@@ -99,7 +99,7 @@ fn every_flag_that_help_shows_is_taken() {
             match term.split_ascii_whitespace().last() {
                 Some(word) if word.starts_with('-') => {}
                 Some("MODE") => words.push("fork".to_owned()),
-                Some("TYPE") => words.push("json".to_owned()),
+                Some("raw|json") => words.push("json".to_owned()),
                 Some("SOCKET") => words.push("tcp:80".to_owned()),
                 _ => words.push("1".to_owned()),
             }
@@ -126,8 +126,16 @@ fn every_command_is_in_the_manual_and_the_completions() {
 #[test]
 fn the_bash_completion_is_a_script() {
     let home = Home::new();
-    home.shell("eval \"$($RPM completion bash)\"; complete -p rpm")
-        .ok();
+    let completed = |words: &str| {
+        let script = format!(
+            "eval \"$($RPM completion bash)\"; complete -p rpm >/dev/null || exit 1\n\
+             COMP_WORDS=(rpm {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _rpm; echo ${{COMPREPLY[@]}}"
+        );
+        home.shell(&script).ok().stdout
+    };
+    assert_eq!(completed("logs rp"), "rpmd\n");
+    assert_eq!(completed("start x --log-type ''"), "raw json\n");
+    assert_eq!(completed("start x --log-ty"), "--log-type\n");
 }
 
 #[test]

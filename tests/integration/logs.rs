@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use rpm::app::life::State;
@@ -10,36 +9,10 @@ use rpm::app::stamp::{Form, iso};
 use rpm::sys::clock;
 use rpm::sys::signal::Signal;
 
+use crate::harness::logs::{append, follow, printed, quiet};
 use crate::harness::run::Running;
 use crate::harness::tmux::Tmux;
 use crate::harness::{Home, has, proc, skip, wait_until};
-
-/// `rpm logs` beside the test; what it prints is heard line by line.
-fn follow(home: &Home, words: &str) -> Running {
-    let command = format!("exec {} logs {words} >&2", home.client());
-    Running::start(home.command(&["sh", "-c", &command]))
-}
-
-/// A program that is quiet, and whose standard output is this file in the test's folder.
-fn quiet(home: &Home, name: &str, flags: &[&str]) {
-    let file = format!("{name}.log");
-    let words = ["start", "sleep", "--name", name, "-o", &file, "-e", "NULL"];
-    home.rpm(&[&words, flags, &["--", "1000"]].concat()).ok();
-}
-
-fn append(path: &Path, text: &str) {
-    let mut options = fs::File::options();
-    let file = options.append(true).create(true).open(path);
-    file.unwrap().write_all(text.as_bytes()).unwrap();
-}
-
-/// What `--nostream` prints.
-#[track_caller]
-fn printed(home: &Home, words: &[&str]) -> String {
-    home.rpm(&[&["logs", "--nostream"], words].concat())
-        .ok()
-        .stdout
-}
 
 /// So many minutes ago, as `--time` stamps it.
 fn stamp(minutes: u64) -> String {

@@ -37,6 +37,7 @@ mod log_settings;
 mod log_streams;
 mod log_upkeep;
 mod logs;
+mod logs_files;
 mod monit;
 mod no_byte_lost;
 mod output;

@@ -138,7 +138,7 @@ impl Desk<'_> {
             if self.hear_signals() {
                 return Ok(self.finish());
             }
-            if self.flow.get() == Flow::Closed {
+            if self.flow.get().is_over() {
                 self.leave(Left::Closed);
             }
             self.program.connect()?;
@@ -238,7 +238,7 @@ impl Desk<'_> {
         set.push(tree.fd(), Interest::READ, Token::Tree);
         set.push(self.logs.fd(), Interest::READ, Token::Logs);
         self.program.push(set, Token::Daemon);
-        if self.flow.get() != Flow::Closed {
+        if !self.flow.get().is_over() {
             set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
         }
         let restart = self.changed.due().filter(|_| self.program.is_settled());
@@ -309,7 +309,7 @@ impl Desk<'_> {
         let streams = self.streams.all.iter_mut();
         for stream in streams.filter(|stream| !stream.track.is_watched()) {
             if let Err(why) = stream.track.watch(&self.logs) {
-                output::complain(why);
+                output::complain(stream.track.not_watched(&why));
             }
         }
         self.catch_up(None);

@@ -42,7 +42,7 @@ impl End<'_> {
 
     /// Whether it is over.
     pub fn has_come(&self) -> bool {
-        self.signal.get().is_some() || self.flow.get() == Flow::Closed
+        self.signal.get().is_some() || self.flow.get().is_over()
     }
 
     /// Nobody reads any more.
@@ -67,9 +67,9 @@ impl Write for Stdout<'_> {
 
     /// Fails where it is over.
     fn flush(&mut self) -> io::Result<()> {
-        match self.end.flow.get() {
-            Flow::Closed => Err(io::ErrorKind::BrokenPipe.into()),
-            Flow::Open | Flow::Ending => Ok(()),
+        match self.end.flow.get().is_over() {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
         }
     }
 }

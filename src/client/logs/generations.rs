@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// Which file it is, whatever it is called at the moment: device and inode.
 pub type Identity = (u64, u64);
 
+/// The file of this metadata.
+pub fn identity(found: &Metadata) -> Identity {
+    (found.dev(), found.ino())
+}
+
 /// A file as it was when it was looked at. One that is not written to any more stays so; another one that is given its
 /// inode does not have its size and time too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +27,7 @@ impl Mark {
     /// The file of this metadata.
     pub fn of(found: &Metadata) -> Mark {
         Mark {
-            identity: (found.dev(), found.ino()),
+            identity: identity(found),
             size: found.size(),
             modified: (found.mtime(), found.mtime_nsec()),
         }
@@ -45,8 +50,11 @@ const MOST: u32 = 10_000;
 /// stays is missed, though one that moves meanwhile may be met twice. While they are being moved one number is free;
 /// two in a row are the end.
 ///
+/// Fails where it cannot be told whether there are any, as in a folder that cannot be entered.
+///
 /// Only files: the opening of a FIFO would wait, and the reading of a terminal would take bytes from others.
-pub fn all(path: &Path) -> Vec<Generation> {
+pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
+    let path = &real(path);
     let mut found: Vec<Generation> = Vec::new();
     let mut free = 0;
     for number in 0..MOST {
@@ -58,14 +66,30 @@ pub fn all(path: &Path) -> Vec<Generation> {
                 found.retain(|before| before.mark.identity != mark.identity);
                 found.push(Generation { path, mark });
             }
-            Ok(_) if number == 0 => return found,
+            Ok(_) if number == 0 => return Ok(found),
+            Err(e) if number == 0 && e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => free += 1,
         }
         if free == 2 {
             break;
         }
     }
-    found
+    Ok(found)
+}
+
+/// No more links are followed, as the kernel has it: `path_resolution(7)`.
+const LINKS: u32 = 40;
+
+/// Where the file itself is, of which the path may be a link: there it is set aside. It need not be there.
+pub fn real(path: &Path) -> PathBuf {
+    let mut real = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(target) = real.read_link() else {
+            break;
+        };
+        real = real.parent().unwrap_or(Path::new("")).join(target);
+    }
+    real
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
@@ -96,8 +120,8 @@ pub fn open(generation: &Generation) -> io::Result<Option<File>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let identity = Mark::of(&file.metadata()?).identity;
-    Ok((identity == generation.mark.identity).then_some(file))
+    let found = identity(&file.metadata()?);
+    Ok((found == generation.mark.identity).then_some(file))
 }
 
 #[cfg(test)]
@@ -145,7 +169,7 @@ mod tests {
             std::fs::write(folder.join(name), name).unwrap();
         }
         let names = || -> Vec<String> {
-            let all = all(&path).into_iter();
+            let all = all(&path).unwrap().into_iter();
             all.map(|one| std::fs::read_to_string(one.path).unwrap())
                 .collect()
         };
@@ -153,7 +177,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(names(), ["log.1", "log.3"]);
         std::fs::create_dir(&path).unwrap();
-        assert!(all(&path).is_empty());
+        assert!(all(&path).unwrap().is_empty());
+        assert!(all(&folder.join("log.1/log")).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -7,7 +7,6 @@ use super::past::{Past, Stop};
 use super::printer::Printer;
 use super::stream::Stream;
 use super::view::View;
-use crate::client::output;
 use crate::error::Result;
 
 /// Prints the last lines of these streams: those that do not tell when they were written one stream after the other,
@@ -26,11 +25,11 @@ pub fn print(
             Err(error) => {
                 // Where nothing is to be read any more, this was the reason.
                 stop()?;
-                output::complain(error);
-                stream.is_broken = true;
+                stream.fail(error);
                 continue;
             }
         };
+        stream.is_broken = false;
         stream.go_on_from(past.before);
         match stream.is_stamped() {
             true => stamped.push((place, past)),

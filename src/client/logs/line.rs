@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::stream::Kind;
 use crate::app::spec::Spec;
 use crate::app::stamp::{Civil, Form, Moment, Reading};
 use crate::app::value::LogType;
-use crate::config::json::{self, Source};
+use crate::client::output::harmless;
+use crate::config::json::{self, Node, Source};
 use crate::sys::clock;
 
 /// How the lines of a file tell when they were written.
@@ -28,12 +30,49 @@ pub struct Parts<'a> {
     pub stamp: Cow<'a, [u8]>,
     /// What was printed.
     pub message: Cow<'a, [u8]>,
-    /// It is an object that tells all of it.
-    pub is_json: bool,
+    /// What it says of itself; none where it is no object.
+    pub own: Option<Own>,
+    /// The line goes on behind it.
+    pub is_partial: bool,
+}
+
+/// What an object says of itself, where it does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Which output.
+    pub kind: Option<Kind>,
+    /// The number of its program.
+    pub id: Option<u32>,
+    /// The name of that.
+    pub name: Option<String>,
+}
+
+impl Own {
+    fn of(object: &Node) -> Own {
+        let text = |key| object.get(key).and_then(Node::string);
+        let id = object.get("process_id").and_then(Node::scalar);
+        let name = text("app_name").map(String::from_utf8_lossy);
+        Own {
+            kind: text("type").and_then(Kind::of_word),
+            id: id.and_then(|id| String::from_utf8(id).ok()?.parse().ok()),
+            name: name.map(|name| harmless(&name).into_owned()),
+        }
+    }
+
+    /// Whether it says all that the log writer says.
+    fn is_whole(&self) -> bool {
+        self.kind.is_some() && self.id.is_some() && self.name.is_some()
+    }
 }
 
 /// The forms of toISOString of JavaScript, but for the Z at its end.
 const ISO: &str = "YYYY-MM-DDTHH:mm:ss.SSS";
+/// That of `--time`, which is pm2's too, and how objects of the log writer begin: a file may have lines of times when its
+/// program was told otherwise.
+const TIME: &str = "YYYY-MM-DDTHH:mm:ss";
+const OBJECT: &[u8] = b"{\"message\":";
+/// What stands between date and time and what was printed.
+const BETWEEN: &[u8] = b": ";
 /// How the daemons' own log has it.
 const OF_DAEMON: &str = "YYYY-MM-DDTHH:mm:ss.SSSZ";
 
@@ -44,7 +83,7 @@ impl Stamp {
         let form = form.map(Form::new);
         match (spec.log_type, form) {
             (LogType::Json, form) => Stamp::Json(form),
-            (LogType::Raw, Some(form)) if tells_all(&form) => Stamp::Before(form, b": "),
+            (LogType::Raw, Some(form)) if tells_all(&form) => Stamp::Before(form, BETWEEN),
             (LogType::Raw, _) => Stamp::None,
         }
     }
@@ -83,6 +122,8 @@ fn tells_all(form: &Form) -> bool {
 #[derive(Debug)]
 pub struct Reader {
     stamp: Stamp,
+    /// Another one that its lines may have.
+    other: Form,
     /// The last minute that was asked for, and when it was: the C library looks at the time zone's file each time.
     minute: Option<(Civil, u64)>,
 }
@@ -92,6 +133,7 @@ impl Reader {
     pub fn new(stamp: Stamp) -> Reader {
         Reader {
             stamp,
+            other: Form::new(TIME),
             minute: None,
         }
     }
@@ -105,30 +147,28 @@ impl Reader {
     pub fn split<'a>(&mut self, line: &'a [u8]) -> Parts<'a> {
         let parts = match &self.stamp {
             Stamp::None => None,
-            Stamp::Before(..) => self.split_text(line),
-            Stamp::Json(_) => self.split_json(line),
+            Stamp::Before(form, between) => split_text(form, between, line),
+            Stamp::Json(_) => self.split_json(line).map(|parts| (parts, None)),
         };
-        parts.unwrap_or(Parts {
-            time: None,
-            stamp: Cow::Borrowed(&[]),
-            message: Cow::Borrowed(line),
-            is_json: false,
-        })
+        let parts = parts.or_else(|| self.split_other(line));
+        let (mut parts, reading) = parts.unwrap_or((Parts::of_message(line), None));
+        if let Some(reading) = reading {
+            parts.time = self.since_epoch(reading);
+        }
+        parts
     }
 
-    fn split_text<'a>(&mut self, line: &'a [u8]) -> Option<Parts<'a>> {
-        let Stamp::Before(form, between) = &self.stamp else {
-            return None;
-        };
-        let (reading, rest) = form.read(line)?;
-        let message = rest.strip_prefix(*between)?;
-        let stamp = line.get(..line.len() - rest.len())?;
-        Some(Parts {
-            time: self.since_epoch(reading),
-            stamp: Cow::Borrowed(stamp),
-            message: Cow::Borrowed(message),
-            is_json: false,
-        })
+    /// The same of a line that is not as the program has them now.
+    fn split_other<'a>(&mut self, line: &'a [u8]) -> Option<(Parts<'a>, Option<Reading>)> {
+        let is_whole = |parts: &Parts| parts.own.as_ref().is_some_and(Own::is_whole);
+        match line.first()? {
+            b'{' if line.starts_with(OBJECT) => {
+                let parts = self.split_json(line).filter(is_whole);
+                parts.map(|parts| (parts, None))
+            }
+            b'0'..=b'9' => split_text(&self.other, BETWEEN, line),
+            _ => None,
+        }
     }
 
     fn split_json<'a>(&mut self, line: &[u8]) -> Option<Parts<'a>> {
@@ -150,7 +190,8 @@ impl Reader {
             time: self.time_of_json(&stamp),
             stamp: Cow::Owned(stamp),
             message: Cow::Owned(message),
-            is_json: true,
+            own: Some(Own::of(&object)),
+            is_partial: false,
         })
     }
 
@@ -183,6 +224,33 @@ impl Reader {
     }
 }
 
+impl Parts<'_> {
+    /// Those of a line that tells nothing.
+    fn of_message(line: &[u8]) -> Parts<'_> {
+        Parts {
+            time: None,
+            stamp: Cow::Borrowed(&[]),
+            message: Cow::Borrowed(line),
+            own: None,
+            is_partial: false,
+        }
+    }
+}
+
+fn split_text<'a>(
+    form: &Form,
+    between: &[u8],
+    line: &'a [u8],
+) -> Option<(Parts<'a>, Option<Reading>)> {
+    let (reading, rest) = form.read(line)?;
+    let stamp = line.get(..line.len() - rest.len())?;
+    let parts = Parts {
+        stamp: Cow::Borrowed(stamp),
+        ..Parts::of_message(rest.strip_prefix(between)?)
+    };
+    Some((parts, Some(reading)))
+}
+
 /// What toISOString of JavaScript has written.
 fn iso_time(stamp: &[u8]) -> Option<u64> {
     match Form::new(ISO).read(stamp)? {
@@ -206,7 +274,7 @@ mod tests {
             parts.time,
             text(&parts.stamp),
             text(&parts.message),
-            parts.is_json,
+            parts.own.is_some(),
         )
     }
 
@@ -268,6 +336,33 @@ mod tests {
         assert_eq!(of("HH:mm:ss", LogType::Raw), Stamp::None);
         assert_eq!(of("", LogType::Raw), Stamp::None);
         assert!(of("x", LogType::Raw).tells() && of("", LogType::Json).tells());
+    }
+
+    #[test]
+    fn lines_of_other_settings_are_known_too() {
+        let object = format!(
+            r#"{{"message":"m","timestamp":"{}","type":"err","process_id":3,"app_name":"x"}}"#,
+            iso(NOW)
+        );
+        let mut text = Vec::new();
+        Form::new(TIME).write(&clock::moment(NOW), &mut text);
+        let stamp = String::from_utf8(text).unwrap();
+        let line = format!("{stamp}: text");
+        let forms = ["", "YYYY-MM-DD HH:mm:ss"].map(|form| of(form, LogType::Raw));
+        for present in forms.into_iter().chain([of("", LogType::Json)]) {
+            let found = parts(present.clone(), object.as_bytes());
+            assert_eq!(found, (Some(NOW), iso(NOW), "m".to_owned(), true));
+            let found = parts(present.clone(), line.as_bytes());
+            let whole = NOW - NOW % 1000;
+            assert_eq!(
+                found,
+                (Some(whole), stamp.clone(), "text".to_owned(), false)
+            );
+        }
+        // An object of somebody else.
+        let other = r#"{"message":"m","timestamp":"2026-11-25T12:34:56.789Z","level":3}"#;
+        let plain = (None, String::new(), other.to_owned(), false);
+        assert_eq!(parts(Stamp::None, other.as_bytes()), plain);
     }
 
     #[test]

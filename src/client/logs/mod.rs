@@ -5,13 +5,15 @@
 //! time         moments as people write them
 //! programs     whose logs: what the daemon tells
 //! streams      their files, each once
-//! track        one file across rotation and truncation; generations, what it was before
+//! track        one file across rotation and truncation; generations, what it was before; watched, who tells of it
 //! past         where its last lines begin; tail, the same where all lines count; history, several files
 //! line         a line taken apart: date and time, message
 //! view         which lines are shown, and how; stream, from a file's bytes to that; printer, to standard output
+//! before       which files there were before programs that start later
 //! follow       the loop; end, what ends it
 //! ```
 
+mod before;
 mod end;
 mod follow;
 mod generations;
@@ -26,6 +28,7 @@ mod tail;
 mod time;
 mod track;
 mod view;
+mod watched;
 
 use std::cell::Cell;
 
@@ -41,9 +44,11 @@ use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd};
+use before::Before;
 use end::{End, SIGNALS, Stdout};
 use follow::Follower;
 use programs::{Programs, Target};
+use stream::Kind;
 use view::Shape;
 
 pub use printer::Printer;
@@ -57,7 +62,7 @@ const LINES: usize = 15;
 /// The form of date and time unless another one is given, as pm2 has it.
 const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
 /// The word for the daemons' own log.
-const DAEMON: &str = "rpmd";
+pub const DAEMON: &str = "rpmd";
 
 /// `rpm logs`
 pub fn run(session: &mut Session) -> Result<u8> {
@@ -76,7 +81,12 @@ pub fn run(session: &mut Session) -> Result<u8> {
         (None, Some(_)) => None,
         (lines, _) => Some(lines.unwrap_or(LINES)),
     };
+    // Before it is asked which programs there are: the files of those that come later are among these, or new.
+    let before = Before::of(&session.home()?.logs());
     let programs = add_streams(session, &mut streams, &view, follows)?;
+    if programs.is_none() && streams.all.is_empty() {
+        return Ok(DONE);
+    }
     // A file of each program, and more while they are rotated.
     let _ = fd::raise_nofile();
     signal::ignore(Signal::PIPE);
@@ -95,10 +105,12 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let follower = Follower {
         streams,
         programs,
+        before,
         lines,
         view: &view,
         printer: Printer::new(&mut stdout),
         end: &end,
+        said: false,
         late: None,
     };
     let done = match follows {
@@ -112,6 +124,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
             Ok(FAILED)
         }
         (None, Err(error)) if !end.has_come() => Err(error),
+        (None, Ok(false)) => Ok(FAILED),
+        _ if flow.get() == Flow::Failed => Ok(FAILED),
         _ => Ok(DONE),
     }
 }
@@ -145,12 +159,17 @@ fn view(session: &Session) -> std::result::Result<View, String> {
         highlight: options.highlight.clone().unwrap_or_default().into_bytes(),
         since: moment("--since", &options.since)?,
         until: moment("--until", &options.until)?,
+        only: match (options.out, options.err) {
+            (true, false) => Some(Kind::Out),
+            (false, true) => Some(Kind::Err),
+            _ => None,
+        },
         grep,
         ..View::stored(options.raw, session.look)
     })
 }
 
-/// Adds the log files that are meant. What tells of their programs from now on, where there are any to come.
+/// Adds the log files that are meant. What tells of their programs from now on; none where nothing is to come of them.
 fn add_streams(
     session: &Session,
     streams: &mut Streams,
@@ -181,7 +200,29 @@ fn add_streams(
     for record in &records {
         streams.add(record, view);
     }
+    let is_one = |target: &Target| matches!(target, Target::Id(_) | Target::Name(_));
+    if !words.is_empty() && !say_what_is_not_kept(streams, &records) && targets.iter().all(is_one) {
+        return Ok(None);
+    }
     Ok(Some(Programs::new(home, targets)))
+}
+
+/// Says of which programs there is nothing to be seen. Whether there is of any other.
+fn say_what_is_not_kept(streams: &Streams, records: &[Record]) -> bool {
+    let (kept, not_kept): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| streams.has_files(record));
+    let mut names: Vec<&str> = not_kept
+        .iter()
+        .map(|one| one.process.name.as_str())
+        .collect();
+    names.dedup();
+    for name in names {
+        output::complain(format!(
+            "no file keeps what {} prints; there are no logs of it",
+            output::harmless(name)
+        ));
+    }
+    !kept.is_empty()
 }
 
 /// Whether a program is called so. No daemon is launched to find out.

@@ -54,7 +54,11 @@ impl Past {
             reading: stream.track.reading(),
             before: None,
         };
-        let mut all = generations::all(stream.track.path());
+        let look = |stream: &Stream| {
+            let all = generations::all(stream.track.path());
+            all.doing(|| stream.track.reading())
+        };
+        let mut all = look(stream)?;
         let mut wanted = lines;
         let (mut newest, mut last) = (None, None);
         let mut tries = TRIES;
@@ -65,7 +69,7 @@ impl Past {
                 if tries == 0 {
                     break;
                 }
-                all = generations::all(stream.track.path());
+                all = look(stream)?;
                 continue;
             };
             last = Some(generation.mark.identity);
@@ -73,7 +77,7 @@ impl Past {
                 let file = part.file.try_clone().doing(|| &past.reading)?;
                 newest = Some((file, part.to));
             }
-            let is_enough = match (view.chooses(), wanted) {
+            let is_enough = match (stream.chooses(view), wanted) {
                 (false, Some(lines)) => past.count_lines(part, lines, &mut wanted, stop)?,
                 _ => past.choose(part, stream.reader(), &mut wanted, view, stop)?,
             };
@@ -288,7 +292,7 @@ impl Found {
                 found.begin = Some(begin);
                 found.first = last;
             }
-            if view.wants(last, &parts.message) {
+            if view.wants(last, &parts) {
                 found.wanted.push(begin);
             }
             count += 1;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::follow::EVERY;
 use crate::client::exchange;
 use crate::client::link::{Heard, Link};
 use crate::client::pattern;
@@ -131,6 +132,8 @@ impl Programs {
                 self.tries -= 1;
                 self.again = Some(now + AGAIN);
             }
+            // Nothing tells of it.
+            Err(_) if self.watcher.is_none() => self.again = Some(now + EVERY),
             Err(_) => {}
         }
     }

@@ -1,11 +1,13 @@
 //! The lines of one log file on their way to standard output.
 
-use super::line::{Reader, Stamp};
+use std::borrow::Cow;
+
+use super::line::{Own, Reader, Stamp};
 use super::printer::Printer;
 use super::track::{News, Track};
 use super::view::View;
-use crate::client::output::{Look, Tint};
-use crate::error::Result;
+use crate::client::output::{self, Look, Tint};
+use crate::error::{Error, Result};
 
 /// A line is held until it has its end, but not more than so much of it, in bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -27,6 +29,12 @@ impl Kind {
             Kind::Err => "err",
         }
     }
+
+    /// The one that a word means.
+    pub fn of_word(word: &[u8]) -> Option<Kind> {
+        let mut both = [Kind::Out, Kind::Err].into_iter();
+        both.find(|kind| kind.word().as_bytes() == word)
+    }
 }
 
 /// Whose lines they are.
@@ -40,6 +48,8 @@ pub struct Origin {
     pub kind: Kind,
     /// What stands before each line.
     pub prefix: Vec<u8>,
+    /// To how many characters the label is padded in it.
+    pub width: usize,
     /// The program is not in the list any more.
     pub has_gone: bool,
 }
@@ -55,13 +65,39 @@ impl Origin {
 
     /// Makes what stands before each line, the label padded to so many characters.
     pub fn align(&mut self, width: usize, look: Look) {
+        self.width = width;
         let label = self.label();
         let (colour, plain) = (look.one_of_many(self.id.unwrap_or(0)), look.plain());
         let bar = match self.kind {
             Kind::Out => plain,
             Kind::Err => look.tint(Tint::Bad),
         };
-        self.prefix = format!("{colour}{label:<width$} {bar}|{plain} ").into_bytes();
+        // First an end to what a program has left open.
+        self.prefix = format!("{plain}{colour}{label:<width$} {bar}|{plain} ").into_bytes();
+    }
+
+    /// The same for a line that says of itself whose it is.
+    pub fn of_line(&self, own: Option<&Own>, look: Look) -> Cow<'_, Origin> {
+        let Some(own) = own else {
+            return Cow::Borrowed(self);
+        };
+        let id = own.id.or(self.id);
+        let name = own.name.as_ref().unwrap_or(&self.name);
+        let kind = own.kind.unwrap_or(self.kind);
+        if (id, name, kind) == (self.id, &self.name, self.kind) {
+            return Cow::Borrowed(self);
+        }
+        let (width, name) = (self.width, name.clone());
+        let mut other = Origin {
+            id,
+            name,
+            kind,
+            ..self.clone()
+        };
+        if !self.prefix.is_empty() {
+            other.align(width, look);
+        }
+        Cow::Owned(other)
     }
 }
 
@@ -79,7 +115,7 @@ pub struct Stream {
     /// The time of the last line that told one, and how it stood there.
     last: Option<u64>,
     last_stamp: Vec<u8>,
-    /// It could not be read, which was said.
+    /// It could not be read at the last look.
     pub is_broken: bool,
 }
 
@@ -108,6 +144,24 @@ impl Stream {
         self.reader.stamp().tells()
     }
 
+    /// It could not be read. That is said, where it is news.
+    pub fn fail(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            output::complain(error);
+        }
+    }
+
+    /// Whether not all of its lines may be shown.
+    pub fn chooses(&self, view: &View) -> bool {
+        let says = matches!(self.reader.stamp(), Stamp::Json(_));
+        view.chooses() || (view.only.is_some() && says)
+    }
+
+    /// Whether nothing of its lines needs to be known.
+    fn takes_all(&self, view: &View) -> bool {
+        view.takes_all() && !self.chooses(view)
+    }
+
     /// What comes next belongs to a line that was written then, unless it tells something else.
     pub fn go_on_from(&mut self, time: Option<u64>) {
         self.last = time;
@@ -129,6 +183,14 @@ impl Stream {
         let done = track.catch_up(&mut |news| match news {
             News::Bytes(bytes) => self.take(of, bytes, Some(now), to, view),
             News::Cut => self.end_line(of, Some(now), to, view),
+            News::Lost => {
+                to.flush()?;
+                output::complain(format!(
+                    "some lines of {} were rotated away before they could be printed",
+                    self.origin.name
+                ));
+                Ok(())
+            }
         });
         self.track = track;
         done
@@ -145,7 +207,7 @@ impl Stream {
         view: &View,
     ) -> Result<()> {
         let mut rest = bytes;
-        if view.copies() && self.held.is_empty() {
+        if view.copies() && self.takes_all(view) && self.held.is_empty() {
             // Nothing is put before the lines: all that end are one piece.
             let ended = rest
                 .iter()
@@ -179,9 +241,11 @@ impl Stream {
             }
             self.held.extend_from_slice(rest);
             if self.held.len() >= LONGEST {
-                match view.takes_all() {
-                    true => self.show_begun(of, to, view),
-                    false => self.end_line(of, now, to, view)?,
+                if self.takes_all(view) {
+                    self.show_begun(of, to, view);
+                } else {
+                    let held = std::mem::take(&mut self.held);
+                    self.piece(of, &held, true, now, to, view);
                 }
             }
         }
@@ -190,7 +254,7 @@ impl Stream {
 
     /// Since when something is held that could be shown already.
     pub fn begun_since(&self, view: &View) -> Option<u64> {
-        (view.takes_all() && !self.held.is_empty()).then_some(self.held_since)
+        (self.takes_all(view) && !self.held.is_empty()).then_some(self.held_since)
     }
 
     /// Shows what there is of a line without end. What comes next goes on where this ends.
@@ -219,7 +283,20 @@ impl Stream {
 
     /// Prints one line, without its LF.
     fn line(&mut self, of: usize, line: &[u8], now: Option<Now>, to: &mut Printer, view: &View) {
-        if view.takes_all() {
+        self.piece(of, line, false, now, to, view);
+    }
+
+    /// Prints a line, or where `is_partial` what of it has come.
+    fn piece(
+        &mut self,
+        of: usize,
+        line: &[u8],
+        is_partial: bool,
+        now: Option<Now>,
+        to: &mut Printer,
+        view: &View,
+    ) {
+        if self.takes_all(view) {
             if to.begin(of) {
                 to.out.extend_from_slice(&self.origin.prefix);
             }
@@ -228,8 +305,9 @@ impl Stream {
             return;
         }
         let mut parts = self.reader.split(line);
+        parts.is_partial = is_partial;
         let time = if !self.reader.stamp().tells() {
-            now.map(|now| now.wall)
+            parts.time.or(now.map(|now| now.wall))
         } else if parts.time.is_some() {
             self.last_stamp.clear();
             self.last_stamp.extend_from_slice(&parts.stamp);
@@ -240,7 +318,7 @@ impl Stream {
             parts.stamp = self.last_stamp.as_slice().into();
             self.last
         };
-        if view.wants(time, &parts.message) {
+        if view.wants(time, &parts) {
             to.begin(of);
             view.write(&self.origin, line, &parts, time, &mut to.out);
             to.is_at_begin();

@@ -1,13 +1,14 @@
 //! The log files that are shown, each once, whosever they are.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::line::Stamp;
 use super::stream::{Kind, Origin, Stream};
 use super::track::Track;
 use super::view::View;
+use crate::app::value::LogType;
 use crate::client::output::{self, harmless};
 use crate::client::record::Record;
 use crate::error::{Context, Result};
@@ -47,6 +48,7 @@ impl Streams {
                 name: harmless(&record.process.name).into_owned(),
                 kind: *kind,
                 prefix: Vec::new(),
+                width: 0,
                 has_gone: false,
             };
             let known = self.all.iter_mut().find(|one| one.track.path() == path);
@@ -75,6 +77,11 @@ impl Streams {
         added
     }
 
+    /// Whether there is a file, now or later, that keeps what is wanted of a program.
+    pub fn has_files(&self, record: &Record) -> bool {
+        !files(record, self.out, self.err).is_empty()
+    }
+
     /// Adds the daemons' own log.
     pub fn add_daemon(&mut self, home: &Home, view: &View) -> usize {
         let origin = Origin {
@@ -82,6 +89,7 @@ impl Streams {
             name: "rpmd".to_owned(),
             kind: Kind::Out,
             prefix: Vec::new(),
+            width: 0,
             has_gone: false,
         };
         let track = Track::new(home.daemon_log());
@@ -113,7 +121,7 @@ impl Streams {
         }
     }
 
-    /// The streams that something happened to, in the order in which it did.
+    /// The streams that something happened to, in the order in which it did. Some of them may not be watched any more.
     pub fn changed(&mut self, watcher: &Watcher) -> Result<Vec<usize>> {
         let changes = watcher.read().doing(|| "waiting for log files to change")?;
         let mut changed = Vec::new();
@@ -121,10 +129,7 @@ impl Streams {
         for change in &changes {
             for (at, stream) in self.all.iter_mut().enumerate() {
                 if stream.track.is_concerned(change) {
-                    match stream.track.hear(change, watcher) {
-                        Ok(watches) => dropped.extend(watches),
-                        Err(error) => output::complain(error),
-                    }
+                    dropped.extend(stream.track.hear(change, watcher).unwrap_or_default());
                     if !changed.contains(&at) {
                         changed.push(at);
                     }
@@ -148,18 +153,29 @@ impl Streams {
     }
 }
 
-/// The log files of a program. One that has both outputs is shown where nothing else has them.
+/// The log files of a program. One that has both outputs is shown where nothing else has them, for one of them only where
+/// its lines tell them apart.
 fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
-    let is_kept = |path: &[u8]| !path.is_empty() && path != b"/dev/null";
+    // A FIFO or a terminal has what was printed no longer.
+    let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
+    let is_kept = |bytes: &[u8]| {
+        let path = Path::new(OsStr::from_bytes(bytes));
+        !bytes.is_empty() && (is_file(path) || !path.exists())
+    };
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
     let mut files = Vec::new();
-    for (path, kind, wanted) in [(out_path, Kind::Out, out), (error_path, Kind::Err, err)] {
+    let both = out_path == error_path;
+    for (path, kind, wanted) in [
+        (out_path, Kind::Out, out || (both && err)),
+        (error_path, Kind::Err, err && !both),
+    ] {
         if wanted && is_kept(path) {
             files.push((path, kind));
         }
     }
-    if out && err && files.is_empty() && is_kept(log_path) {
+    let tells_apart = record.spec.log_type == LogType::Json;
+    if files.is_empty() && is_kept(log_path) && (tells_apart || (out && err)) {
         files.push((log_path, Kind::Out));
     }
     let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
@@ -208,6 +224,10 @@ mod tests {
         both.error_path = both.out_path.clone();
         both.process.id = 4;
         assert_eq!(streams.add(&both, &view), []);
+        let mut streams = Streams::new(false, true);
+        streams.add(&both, &view);
+        assert_eq!(paths(&streams), ["/l/api-out.log"]);
+        assert_eq!(streams.all[0].origin.kind, Kind::Out);
     }
 
     #[test]
@@ -223,6 +243,11 @@ mod tests {
         let mut streams = Streams::new(true, true);
         streams.add(&record, &view);
         assert_eq!(paths(&streams), ["/l/both.log"]);
+        for (log_type, count) in [(LogType::Raw, 0), (LogType::Json, 1)] {
+            record.spec.log_type = log_type;
+            let mut streams = Streams::new(false, true);
+            assert_eq!(streams.add(&record, &view).len(), count);
+        }
     }
 
     #[test]
@@ -243,6 +268,18 @@ mod tests {
             .collect();
         let expected = [&b"3|api  | "[..], b"rpmd   | ", b"12|a?b | "];
         assert_eq!(prefixes, expected);
+    }
+
+    #[test]
+    fn a_coloured_prefix_ends_what_a_program_has_left_open() {
+        let look = Look {
+            colour: true,
+            ..Look::default()
+        };
+        let mut streams = Streams::new(false, true);
+        streams.add(&record::sample(), &View::stored(false, look));
+        let expected = b"\x1b[0m\x1b[35m3|api \x1b[31m|\x1b[0m ";
+        assert_eq!(streams.all[0].origin.prefix, expected);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub fn parse(text: &str, now: u64) -> Result<u64, String> {
     let found = back_from(text, now).or_else(|| {
         let written = match text {
             _ if is_date(text) => format!("{text} 00:00"),
+            // Of what begins with a date, that must be a day.
+            _ if text.contains('-') && !text.get(..10).is_some_and(is_date) => return None,
             _ if text.contains('-') => text.replacen(['T', 't'], " ", 1),
             _ => format!("{} {text}", today(now)),
         };
@@ -37,10 +39,13 @@ fn back_from(text: &str, now: u64) -> Option<u64> {
     Some(now.saturating_sub(units::parse_millis(text)?))
 }
 
+/// Whether it is a day of the calendar.
 fn is_date(text: &str) -> bool {
-    Form::new("YYYY-MM-DD HH:mm")
-        .read(format!("{text} 00:00").as_bytes())
-        .is_some_and(|(_, rest)| rest.is_empty())
+    let midnight = format!("{text} 00:00");
+    match Form::new("YYYY-MM-DD HH:mm").read(midnight.as_bytes()) {
+        Some((Reading::Local(civil), b"")) => civil.is_real(),
+        _ => false,
+    }
 }
 
 fn today(now: u64) -> String {
@@ -102,6 +107,8 @@ mod tests {
         assert_eq!((at.year, at.yearday), (today.year, today.yearday));
         assert_eq!(parse("10m", NOW), Ok(NOW - 600_000));
         assert_eq!(parse("1.5h", NOW), Ok(NOW - 5_400_000));
+        assert_eq!(parse("1w", NOW), Ok(NOW - 7 * 86_400_000));
+        assert!(parse("2024-02-29", NOW).is_ok() && parse("2026-12-31", NOW).is_ok());
         assert_eq!(parse("100000d", NOW), Ok(0));
     }
 
@@ -113,6 +120,9 @@ mod tests {
             "10",
             "25:00",
             "2026-13-01",
+            "2026-02-29",
+            "2026-02-30 12:00",
+            "2026-04-31T12:00:00+02:00",
             "2026-11-25 12",
             "12:00 x",
             "m",

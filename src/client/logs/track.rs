@@ -1,15 +1,16 @@
 //! Following one log file: what is appended is handed over, whatever happens to the file meanwhile.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::before::Place;
 use super::generations::{self, Generation, Identity, Mark};
-use crate::error::{Context, Result};
-use crate::sys::inotify::{Change, Watcher};
+use super::watched::{Of, Watched, watched};
+use crate::error::{Context, Error, Result};
+use crate::sys::inotify::{self, Change, Watcher};
 
 /// How much is read at once.
 pub const CHUNK: usize = 64 << 10;
@@ -29,6 +30,8 @@ pub struct Track {
     /// Older files, whose content is of no interest any more.
     seen: Vec<Mark>,
     watches: Vec<Watched>,
+    /// In the last look files were found to have been dropped that had not been read.
+    is_outrun: bool,
     /// What is further from the end is passed over, in bytes.
     most: u64,
 }
@@ -44,28 +47,14 @@ struct Open {
     modified: (i64, i64),
 }
 
-/// A watch that tells of the file.
-struct Watched {
-    watch: i32,
-    of: Of,
-}
-
-/// What a watch is of.
-enum Of {
-    /// The file itself, or the one before, for what is written: what others write beside it wakes nobody up.
-    File,
-    /// The folder in which it has this name.
-    Folder(OsString),
-    /// A folder above that, in which a folder on the way has this name.
-    Above(OsString),
-}
-
 /// What is new.
 pub enum News<'a> {
     /// These bytes come next.
     Bytes(&'a [u8]),
     /// What comes next is the beginning of another file, or of one that was emptied.
     Cut,
+    /// Files were dropped that had not been read. Said once where it goes on.
+    Lost,
 }
 
 /// Takes what is new.
@@ -80,6 +69,7 @@ impl Track {
             previous: None,
             seen: Vec::new(),
             watches: Vec::new(),
+            is_outrun: false,
             most: u64::MAX,
         }
     }
@@ -110,9 +100,17 @@ impl Track {
         Ok(())
     }
 
+    /// Goes on behind what was there before.
+    pub fn go_on_behind(&mut self, place: Place) -> Result<()> {
+        match place.from {
+            Some(from) => self.stand_at(&place.all, Some(from)),
+            None => Ok(()),
+        }
+    }
+
     /// Goes on from the end: what is there already is of no interest.
     pub fn stand_at_end(&mut self) -> Result<()> {
-        let all = generations::all(&self.path);
+        let all = generations::all(&self.path).doing(|| self.reading())?;
         let mut newest = None;
         if let Some(first) = all.first() {
             if let Some(file) = generations::open(first).doing(|| self.reading())? {
@@ -121,6 +119,11 @@ impl Track {
             }
         }
         self.stand_at(&all, newest)
+    }
+
+    /// Whether a file was found, now or before.
+    pub fn is_begun(&self) -> bool {
+        self.open.is_some()
     }
 
     /// What is being done, for sentences.
@@ -135,15 +138,15 @@ impl Track {
         if let Some(previous) = &mut self.previous {
             previous.read_on(most, take, &reading)?;
             // Nobody else has it: its place on the disk is given back.
-            let links = previous.file.metadata().doing(reading)?.nlink();
-            if links == 0 {
+            if previous.is_dropped().doing(reading)? {
                 self.previous = None;
             }
         }
+        let was_outrun = std::mem::take(&mut self.is_outrun);
         for _ in 0..TURNS {
             if let Some(open) = &mut self.open {
                 open.read_on(most, take, &reading)?;
-                let there = path.metadata().map(|found| Mark::of(&found).identity);
+                let there = path.metadata().map(|found| generations::identity(&found));
                 if there.is_ok_and(|identity| identity == open.identity) {
                     return Ok(());
                 }
@@ -158,6 +161,12 @@ impl Track {
                 let moved = all.iter().any(|one| one.mark.identity == old.identity);
                 if !moved {
                     take(News::Cut)?;
+                    if old.is_dropped().doing(reading)? && has_lost(&all, &self.seen) {
+                        if !was_outrun && !self.is_outrun {
+                            take(News::Lost)?;
+                        }
+                        self.is_outrun = true;
+                    }
                 }
                 self.previous = Some(old);
             }
@@ -171,7 +180,7 @@ impl Track {
     fn next(&self) -> io::Result<Option<(Vec<Generation>, File)>> {
         let own = self.open.as_ref().map(|open| open.identity);
         for _ in 0..TRIES {
-            let all = generations::all(&self.path);
+            let all = generations::all(&self.path)?;
             let place = generations::newer(&all, own, &self.seen);
             let Some(wanted) = place.and_then(|place| all.get(place)) else {
                 return Ok(None);
@@ -180,7 +189,7 @@ impl Track {
                 continue;
             };
             // They may have been moved while they were looked at, and another one have come in between.
-            let again = generations::all(&self.path);
+            let again = generations::all(&self.path)?;
             let place = generations::newer(&again, own, &self.seen);
             let place = place.and_then(|place| again.get(place));
             if place.is_some_and(|place| place.mark.identity == wanted.mark.identity) {
@@ -191,6 +200,11 @@ impl Track {
         Ok(None)
     }
 
+    /// That changes to it are not heard of, as a sentence.
+    pub fn not_watched(&self, why: &io::Error) -> Error {
+        Error::io(format_args!("watching {}", self.path.display()), why)
+    }
+
     /// Whether changes to it are heard of.
     pub fn is_watched(&self) -> bool {
         !self.watches.is_empty()
@@ -198,17 +212,28 @@ impl Track {
 
     /// Watches the file, the folder that it is in, and where it is a link the folder of the file itself. Of a folder that
     /// is not there yet, the nearest one that is.
-    pub fn watch(&mut self, watcher: &Watcher) -> Result<()> {
+    pub fn watch(&mut self, watcher: &Watcher) -> io::Result<()> {
+        let done = self.try_to_watch(watcher);
+        if done.is_err() {
+            // Some of the watches are as good as none.
+            self.watches.clear();
+        }
+        done
+    }
+
+    fn try_to_watch(&mut self, watcher: &Watcher) -> io::Result<()> {
         let before = std::mem::take(&mut self.watches);
-        let paths = [Some(self.path.clone()), self.path.canonicalize().ok()];
-        for path in paths.into_iter().flatten() {
-            let watched = watched(&path, watcher);
-            let watched = watched.doing(|| format!("watching {}", path.display()))?;
-            self.watches.extend(watched);
+        let real = generations::real(&self.path);
+        let real = Some(real).filter(|real| *real != self.path);
+        for path in [self.path.clone()].into_iter().chain(real) {
+            self.watches.extend(watched(&path, watcher)?);
         }
         // Behind the folder: the file may be replaced at any moment. Where it is not there the folder will tell; where
         // it cannot be read, that is said elsewhere.
-        let own = watcher.add_for_writing(&self.path).ok();
+        let own = match watcher.add_for_writing(&self.path) {
+            Err(e) if inotify::limit(&e).is_some() => return Err(e),
+            own => own.ok(),
+        };
         let mut files = before.iter().filter(|one| matches!(one.of, Of::File));
         let previous = files.find(|one| Some(one.watch) != own);
         for watch in own.into_iter().chain(previous.map(|one| one.watch)) {
@@ -225,7 +250,8 @@ impl Track {
 
     /// Whether a change may be one of this file, or of those that it was before.
     pub fn is_concerned(&self, change: &Change) -> bool {
-        let itself = change.is_last() || change.moved_itself();
+        // It was moved or removed, or who may enter it has changed.
+        let itself = change.name.is_empty();
         let name = change.name.as_bytes();
         let is_about = |of: &Of| match of {
             Of::File => true,
@@ -241,7 +267,7 @@ impl Track {
     }
 
     /// Takes note of a change that it is concerned by. The watches that it needs no longer, where it has others now.
-    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> Result<Vec<i32>> {
+    pub fn hear(&mut self, change: &Change, watcher: &Watcher) -> io::Result<Vec<i32>> {
         let of_file = |one: &Watched| one.watch == change.watch && matches!(one.of, Of::File);
         if self.watches.iter().any(of_file) {
             if change.is_last() {
@@ -262,52 +288,15 @@ fn older(all: &[Generation], own: Identity) -> Vec<Mark> {
     behind.skip(1).map(|one| one.mark).collect()
 }
 
-/// Watches for a file. Where it is not there, its folder may be removed too, which not every file system tells of: so
-/// the folder above is watched as well.
-fn watched(path: &Path, watcher: &Watcher) -> io::Result<Vec<Watched>> {
-    let mut all = vec![nearest(path, path, watcher)?];
-    if !path.exists() {
-        let missing = path.ancestors().skip(1).find(|folder| folder.exists());
-        if let Some(folder) = missing.filter(|folder| folder.parent().is_some()) {
-            all.push(nearest(folder, path, watcher)?);
-        }
-    }
-    Ok(all)
-}
-
-/// Watches the nearest folder that there is above a path, for the sake of a file.
-fn nearest(path: &Path, file: &Path, watcher: &Watcher) -> io::Result<Watched> {
-    let mut missing = None;
-    loop {
-        let mut below = path;
-        let watched = loop {
-            let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else {
-                return Err(io::ErrorKind::NotFound.into());
-            };
-            match watcher.add_for_names(folder) {
-                Ok(watch) => {
-                    let name = name.to_owned();
-                    let of = match below == file {
-                        true => Of::Folder(name),
-                        false => Of::Above(name),
-                    };
-                    break Watched { watch, of };
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => below = folder,
-                Err(e) => return Err(e),
-            }
-        };
-        // It may have been made before it was watched for. What is there and cannot be entered stays so.
-        if below == path || !below.exists() || missing.as_deref() == Some(below) {
-            return Ok(watched);
-        }
-        missing = Some(below.to_owned());
-    }
+/// Whether files may have been dropped between the one that was open, which has been dropped too, and these. A writer
+/// drops the oldest first: where one that is older is there still, or only one has come, somebody else removed it.
+fn has_lost(all: &[Generation], seen: &[Mark]) -> bool {
+    all.len() > 1 && all.iter().all(|one| !seen.contains(&one.mark))
 }
 
 impl Open {
     fn new(file: File, at: u64) -> io::Result<Open> {
-        let identity = Mark::of(&file.metadata()?).identity;
+        let identity = generations::identity(&file.metadata()?);
         let mut open = Open {
             file,
             identity,
@@ -320,6 +309,11 @@ impl Open {
         let n = open.file.read_at(&mut before, from)?;
         open.remember(before.get(..n).unwrap_or_default());
         Ok(open)
+    }
+
+    /// Whether it has no name any more.
+    fn is_dropped(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() == 0)
     }
 
     /// Hands over what has been appended. Not further than to where it ended when we looked: a busy program must not

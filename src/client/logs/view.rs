@@ -1,7 +1,7 @@
 //! Which lines are shown, and how.
 
 use super::line::Parts;
-use super::stream::Origin;
+use super::stream::{Kind, Origin};
 use crate::app::stamp::{Form, iso};
 use crate::client::output::Look;
 use crate::config::json::Json;
@@ -34,6 +34,8 @@ pub struct View {
     pub since: Option<u64>,
     /// Not what is newer.
     pub until: Option<u64>,
+    /// Only this output, where a line says of which it is.
+    pub only: Option<Kind>,
     /// Only what matches.
     pub grep: Option<Regex>,
 }
@@ -51,6 +53,7 @@ impl View {
             highlight: Vec::new(),
             since: None,
             until: None,
+            only: None,
             grep: None,
         }
     }
@@ -80,13 +83,16 @@ impl View {
     }
 
     /// Whether a line is to be shown.
-    pub fn wants(&self, time: Option<u64>, message: &[u8]) -> bool {
+    pub fn wants(&self, time: Option<u64>, parts: &Parts) -> bool {
         let in_time = !self.is_timed()
             || time.is_some_and(|time| {
                 self.since.is_none_or(|since| since <= time)
                     && self.until.is_none_or(|until| time <= until)
             });
-        in_time && self.grep.as_ref().is_none_or(|grep| grep.matches(message))
+        let kind = parts.own.as_ref().and_then(|own| own.kind);
+        let is_of_kind = kind.is_none() || self.only.is_none() || self.only == kind;
+        let grep = self.grep.as_ref();
+        in_time && is_of_kind && grep.is_none_or(|grep| grep.matches(&parts.message))
     }
 
     /// Writes a line, its LF included. `stored` is how it stands in the file, `time` when it was written.
@@ -98,6 +104,7 @@ impl View {
         time: Option<u64>,
         out: &mut Vec<u8>,
     ) {
+        let origin = &*origin.of_line(parts.own.as_ref(), self.look);
         match &self.shape {
             Shape::Stored => {
                 out.extend_from_slice(&origin.prefix);
@@ -124,11 +131,11 @@ impl View {
                 );
                 self.write_text(&parts.message, out);
             }
-            Shape::Json(form) => match parts.is_json {
+            Shape::Json(form) => match parts.own.is_some() {
                 true => out.extend_from_slice(stored),
                 false => {
                     let stamp = stamp(form.as_ref(), parts, time);
-                    out.extend_from_slice(object(origin, &parts.message, stamp).as_bytes());
+                    out.extend_from_slice(object(origin, parts, stamp).as_bytes());
                 }
             },
         }
@@ -166,10 +173,10 @@ fn stamp(form: Option<&Form>, parts: &Parts, time: Option<u64>) -> Option<Vec<u8
     asked_for.or_else(stored).or_else(plain)
 }
 
-fn object(origin: &Origin, message: &[u8], stamp: Option<Vec<u8>>) -> String {
+fn object(origin: &Origin, parts: &Parts, stamp: Option<Vec<u8>>) -> String {
     let mut json = Json::new(false);
     json.object(|json| {
-        json.key(b"message").string(message);
+        json.key(b"message").string(&parts.message);
         match stamp {
             Some(stamp) => json.key(b"timestamp").string(&stamp),
             None => json.key(b"timestamp").bare("null"),
@@ -180,6 +187,9 @@ fn object(origin: &Origin, message: &[u8], stamp: Option<Vec<u8>>) -> String {
             None => json.key(b"process_id").bare("null"),
         }
         json.key(b"app_name").string(origin.name.as_bytes());
+        if parts.is_partial {
+            json.key(b"partial").bare(true);
+        }
     });
     // The line's end is the caller's.
     let mut text = json.finish();

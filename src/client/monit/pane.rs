@@ -146,7 +146,7 @@ impl Pane {
             let done = file.track.catch_up(&mut |piece| {
                 match piece {
                     News::Bytes(piece) => bytes.extend_from_slice(piece),
-                    News::Cut => {}
+                    News::Cut | News::Lost => {}
                 }
                 Ok(())
             });

@@ -1,10 +1,12 @@
-//! Log files with those that were set aside, and what stood in them before it was stamped.
+//! Log files with those that were set aside, what stood in them before it was stamped, and `rpm logs` of them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rpm::sys::signal::Signal;
 
+use super::run::Running;
 use super::{Home, proc, wait_until};
 
 /// The file that was set aside so many files ago.
@@ -119,4 +121,32 @@ impl Form {
             Form::Json => without_json(text),
         }
     }
+}
+
+/// `rpm logs` beside the test; what it prints is heard line by line.
+pub fn follow(home: &Home, words: &str) -> Running {
+    let command = format!("exec {} logs {words} >&2", home.client());
+    Running::start(home.command(&["sh", "-c", &command]))
+}
+
+/// A program that is quiet, and whose standard output is this file in the test's folder.
+pub fn quiet(home: &Home, name: &str, flags: &[&str]) {
+    let file = format!("{name}.log");
+    let words = ["start", "sleep", "--name", name, "-o", &file, "-e", "NULL"];
+    home.rpm(&[&words, flags, &["--", "1000"]].concat()).ok();
+}
+
+/// Adds to a file, which is made where it is not there.
+pub fn append(path: &Path, text: &str) {
+    let mut options = fs::File::options();
+    let file = options.append(true).create(true).open(path);
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// What `--nostream` prints.
+#[track_caller]
+pub fn printed(home: &Home, words: &[&str]) -> String {
+    home.rpm(&[&["logs", "--nostream"], words].concat())
+        .ok()
+        .stdout
 }

@@ -16,6 +16,7 @@ fn stream(id: u32, name: &str, stamp: Stamp) -> Stream {
         name: name.to_owned(),
         kind: Kind::Out,
         prefix: format!("{name} ").into_bytes(),
+        width: 0,
         has_gone: false,
     };
     Stream::new(Track::new("/nowhere".into()), origin, stamp)
@@ -104,6 +105,12 @@ fn a_very_long_line_is_not_held_whole() {
     let dated = view(Shape::Dated(Form::new("[-]")));
     let text = printed(&mut [stream(0, "a", Stamp::None)], &dated, &pieces);
     assert!(text == format!("- a {long}yy\n- a z\n"));
+    let json = view(Shape::Json(None));
+    let text = printed(&mut [stream(0, "a", Stamp::None)], &json, &pieces);
+    let mut lines = text.lines();
+    let (first, last) = (lines.next().unwrap(), lines.next().unwrap());
+    assert!(first.ends_with("\"app_name\":\"a\",\"partial\":true}"));
+    assert!(last.contains("\"z\"") && !last.contains("partial"));
 }
 
 #[test]
@@ -136,6 +143,38 @@ fn an_object_passes_as_it_is_and_others_become_one() {
             r#"{"message":"m\t\u0007","timestamp":"5","type":"out","process_id":null,"app_name":"b\""}"#
         )
     );
+}
+
+#[test]
+fn what_an_object_says_of_itself_counts() {
+    let object = |kind: &str| {
+        format!(
+            r#"{{"message":"m {kind}","timestamp":"1","type":"{kind}","process_id":7,"app_name":"b\u0007"}}"#
+        )
+    };
+    let text = format!("{}\n{}\nplain\n", object("out"), object("err"));
+    let shown = |shape, only| {
+        let view = View {
+            only,
+            ..view(shape)
+        };
+        let mut one = stream(0, "name", Stamp::Json(None));
+        one.origin.align(6, view.look);
+        printed(&mut [one], &view, &[(0, text.as_str())])
+    };
+    assert_eq!(
+        shown(Shape::Words(Form::new("x")), None),
+        "timestamp= app=b? id=7 type=out message=m out\n\
+         timestamp= app=b? id=7 type=err message=m err\n\
+         timestamp= app=name id=0 type=out message=plain\n"
+    );
+    let dated = Shape::Dated(Form::new("x"));
+    assert_eq!(
+        shown(dated, Some(Kind::Err)),
+        "- 7|b?   | m err\n- 0|name | plain\n"
+    );
+    let out = shown(Shape::Stored, Some(Kind::Out));
+    assert_eq!(out, format!("7|b?   | {}\n0|name | plain\n", object("out")));
 }
 
 #[test]

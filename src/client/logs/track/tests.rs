@@ -45,6 +45,7 @@ impl Case {
             match news {
                 News::Bytes(bytes) => read.extend_from_slice(bytes),
                 News::Cut => read.extend_from_slice(b"|"),
+                News::Lost => read.extend_from_slice(b"!"),
             }
             Ok(())
         });
@@ -134,10 +135,62 @@ fn where_the_open_file_was_dropped_the_oldest_unseen_one_is_next() {
         case.append(&format!("{number} "));
     }
     // Files 3 and 4 are nowhere any more; those that are there may have the inodes of others that were seen.
-    assert_eq!(case.news(), "2 |5 6 7 ");
+    assert_eq!(case.news(), "2 |!5 6 7 ");
     case.rotate(2);
     case.append("8 ");
     assert_eq!(case.news(), "8 ");
+}
+
+#[test]
+fn that_files_were_dropped_unread_is_said_once_as_long_as_it_goes_on() {
+    let mut case = Case::new("outrun");
+    case.append("a");
+    assert_eq!(case.news(), "a");
+    let outrun = |case: &Case| {
+        (0..4).for_each(|_| {
+            case.rotate(2);
+            case.append("x");
+        });
+    };
+    outrun(&case);
+    assert_eq!(case.news(), "|!xxx");
+    outrun(&case);
+    assert_eq!(case.news(), "|xxx");
+    case.append("b");
+    assert_eq!(case.news(), "b");
+    outrun(&case);
+    assert_eq!(case.news(), "|!xxx");
+    case.news();
+    // Removed by somebody else, who has left an older one.
+    fs::remove_file(case.path(0)).unwrap();
+    case.append("c");
+    assert_eq!(case.news(), "|c");
+}
+
+#[test]
+fn the_files_that_a_link_has_led_to_are_beside_the_last_one() {
+    let mut case = Case::new("link");
+    let folder = case.folder.clone();
+    fs::create_dir(folder.join("real")).unwrap();
+    std::os::unix::fs::symlink("real/log", folder.join("between")).unwrap();
+    std::os::unix::fs::symlink("between", folder.join("link")).unwrap();
+    case.track = Track::new(folder.join("link"));
+    case.folder = folder.join("real");
+    case.append("1 ");
+    assert_eq!(case.news(), "1 ");
+    case.append("2 ");
+    case.rotate(4);
+    case.append("3 ");
+    case.rotate(4);
+    case.append("4 ");
+    assert_eq!(case.news(), "2 3 4 ");
+    let watcher = Watcher::new().unwrap();
+    fs::remove_file(case.path(0)).unwrap();
+    case.track.watch(&watcher).unwrap();
+    case.append("5 ");
+    assert!(hears(&mut case, &watcher));
+    assert_eq!(case.news(), "|5 ");
+    case.folder = folder;
 }
 
 #[test]
