@@ -196,7 +196,7 @@ fn log_files(page: &mut Page) {
     page.first(
         "A process of its own, rpmd-log, writes what programs print; it outlives the daemon. Bytes are written as they \
          come, unless lines are changed (time, log_date_format, log_type) or several streams share a file: then whole \
-         lines are. The beginning of one waits until it is finished, the program has ended, or it has 192 KiB.",
+         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB.",
     );
     page.paragraph(
         "With time or log_date_format a line is DATE: TEXT. The tokens of the form are YYYY YY Q M MM MMM MMMM D DD Do \

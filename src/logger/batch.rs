@@ -26,8 +26,9 @@ use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
 use crate::sys::{clock, fd, fifo};
 
-/// How much is moved at once, in bytes. Larger does not fit the second-level cache, and is slower.
-pub const SIZE: usize = 256 << 10;
+/// How much is moved at once, in bytes: what the pipe of a busy program holds. The larger the writes are, the less the
+/// file system has to do about each byte.
+pub const SIZE: usize = 1 << 20;
 
 /// The numbers of the shared memory.
 const SEAL: usize = 0;
@@ -65,6 +66,8 @@ pub struct Batch {
     scratch: Option<(OwnedFd, OwnedFd)>,
     /// The next mark.
     mark: u64,
+    /// So much of the memory is mapped in this process.
+    mapped: usize,
 }
 
 /// A batch: with its bytes, all that it takes to write it.
@@ -131,6 +134,7 @@ impl Batch {
             memory,
             scratch: None,
             mark: 0,
+            mapped: 0,
         })
     }
 
@@ -145,7 +149,7 @@ impl Batch {
 
     /// To be called once by each process that will move something.
     pub fn prepare(&mut self) -> io::Result<()> {
-        self.memory.touch();
+        self.mapped = 0;
         let scratch = fd::pipe()?;
         // As large as the pipe of a busy program, where that is allowed.
         let _ = fifo::grow(scratch.1.as_fd(), 1 << 20);
@@ -167,6 +171,11 @@ impl Batch {
         let length = fifo::waiting(fifo).min(wanted.length).min(SIZE);
         if length == 0 {
             return None;
+        }
+        if length > self.mapped {
+            // Only as much as is needed: most programs print little.
+            self.memory.touch(self.mapped..length);
+            self.mapped = length;
         }
         self.set_mark(fifo, length)?;
         let channel = wanted.channel;

@@ -4,6 +4,7 @@
 //! fault again, and it stays when its last user is killed.
 
 use std::io;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -111,14 +112,18 @@ impl SharedMemory {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(HEAD), self.length) }
     }
 
-    /// Has every page mapped in this process: afterwards a system call that writes to it is never interrupted by a
-    /// page fault.
-    pub fn touch(&mut self) {
-        for page in self.bytes().chunks_mut(PAGE) {
-            if let Some(byte) = page.last_mut() {
-                // SAFETY: a byte that is ours; volatile, or the compiler would leave the write out.
-                unsafe { std::ptr::write_volatile(byte, *byte) };
-            }
+    /// Has every page of these bytes mapped in this process: afterwards a system call that writes there is never
+    /// interrupted by a page fault.
+    pub fn touch(&mut self, range: Range<usize>) {
+        let touch = |byte: &mut u8| {
+            // SAFETY: a byte that is ours; volatile, or the compiler would leave the write out.
+            unsafe { std::ptr::write_volatile(byte, *byte) };
+        };
+        let bytes = self.bytes().get_mut(range).unwrap_or_default();
+        for page in bytes.chunks_mut(PAGE) {
+            // The first byte and the last: pages begin anywhere in the range.
+            page.first_mut().map(touch);
+            page.last_mut().map(touch);
         }
     }
 }
@@ -155,7 +160,7 @@ mod tests {
         let mut memory = SharedMemory::new(16).unwrap();
         let id = memory.id().unwrap();
         if let Fork::Child = fork().unwrap() {
-            memory.touch();
+            memory.touch(0..16);
             memory.bytes().fill(7);
             store(memory.word(3), 9);
             exit_now(0);
