@@ -23,7 +23,13 @@ use crate::sys::{clock, fifo};
 /// The pipe of a busy program is enlarged to this, in bytes: the most that an unprivileged user may have (pipe(7)).
 const BUSY_PIPE: i32 = 1 << 20;
 /// A read of so many bytes makes a program busy: half of what a pipe holds at first.
-pub const BUSY_READ: usize = 32 << 10;
+const BUSY_READ: usize = 32 << 10;
+/// A batch of so many bytes, but less than much, is of a program that writes a lot in little pieces.
+const MANY: usize = 4 << 10;
+/// A batch of so many bytes is of a program that can fill its pipe before long.
+pub const MUCH: usize = batch::SIZE / 4;
+/// How long the first kind is left to gather more: the clock is that coarse. ms
+const REST: u64 = 2;
 /// A line of so many bytes is not waited for any longer where the pipe is large.
 const LONG_LINE: usize = batch::SIZE / 4 * 3;
 
@@ -42,6 +48,8 @@ pub struct Channel {
     enlarged: bool,
     /// The beginning of a line waits in the FIFO, so many bytes: more has to come.
     held: Option<usize>,
+    /// Until when more is left to gather. monotonic ms
+    rests_until: u64,
     /// What was dropped and is not said in the files yet.
     pub lost: Loss,
     /// What was dropped and is said in the files since this was last looked at.
@@ -59,6 +67,7 @@ impl Channel {
             sinks,
             enlarged: false,
             held: None,
+            rests_until: 0,
             lost: Loss::default(),
             said: Vec::new(),
         }
@@ -88,9 +97,16 @@ impl Channel {
         self.fifo.as_ref().map(AsFd::as_fd)
     }
 
-    /// What to poll for reading; none while more of a line has to come.
-    pub fn to_poll(&self) -> Option<BorrowedFd<'_>> {
-        self.fifo().filter(|_| self.held.is_none())
+    /// What to poll for reading; none while more of a line has to come, or much comes in little pieces.
+    pub fn to_poll(&self, now: u64) -> Option<BorrowedFd<'_>> {
+        let waits = self.held.is_some() || self.rests(now).is_some();
+        self.fifo().filter(|_| !waits)
+    }
+
+    /// Until when it is not polled, so that the next batch is larger: a writer who finds his pipe empty has to wake its
+    /// reader each time. ms
+    pub fn rests(&self, now: u64) -> Option<u64> {
+        (self.rests_until > now).then_some(self.rests_until)
     }
 
     fn in_lines(&self, sinks: &Sinks) -> bool {
@@ -99,6 +115,15 @@ impl Channel {
 
     /// Moves one batch of what waits; how many bytes it was.
     pub fn drain_some(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) -> usize {
+        let moved = self.drain_batch(sinks, batch, bell);
+        self.rests_until = match moved {
+            MANY..MUCH => clock::monotonic_ms() + REST,
+            _ => 0,
+        };
+        moved
+    }
+
+    fn drain_batch(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) -> usize {
         self.go_on(bell);
         if !self.in_lines(sinks) {
             return self.move_batch(batch::SIZE, false, false, sinks, batch);

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use batch::Batch;
 use batch::{Progress, Taken};
-use channel::{BUSY_READ, Channel, Name};
+use channel::{Channel, MUCH, Name};
 use keeper::Keeper;
 use orders::Late;
 use programs::Programs;
@@ -202,14 +202,17 @@ impl Writer<'_> {
             set.push(supervisor, Interest::READ, Token::Supervisor);
         }
         set.push(self.bell.fd(), Interest::READ, Token::Bell);
+        let now = clock::monotonic_ms();
+        let mut rests = None;
         for (id, program) in self.programs.iter() {
             for (which, channel) in program.channels.iter().enumerate() {
-                if let Some(fifo) = channel.to_poll() {
+                rests = rests.into_iter().chain(channel.rests(now)).min();
+                if let Some(fifo) = channel.to_poll(now) {
                     set.push(fifo, Interest::READ, Token::Channel((*id, which)));
                 }
             }
         }
-        if set.wait(self.timeout()).is_err() {
+        if set.wait(self.timeout(rests)).is_err() {
             return;
         }
         // Before any output, even where poll(2) had looked at the link too early: what a program prints may follow an
@@ -248,8 +251,8 @@ impl Writer<'_> {
         self.flush();
     }
 
-    /// How long to wait at most.
-    fn timeout(&self) -> Option<Duration> {
+    /// How long to wait at most; `rests`: until when the first stream rests.
+    fn timeout(&self, rests: Option<u64>) -> Option<Duration> {
         let alone = self.link.is_none().then(|| {
             let keeper = self.keeper.timeout().unwrap_or(LOOK_AT_PLACE);
             keeper.min(LOOK_AT_PLACE)
@@ -263,6 +266,7 @@ impl Writer<'_> {
                     .filter(|_| self.link.is_some()),
             )
             .chain(self.fifos_again)
+            .chain(rests)
             .min();
         let deadline = at.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));
         alone.into_iter().chain(deadline).min()
@@ -273,7 +277,7 @@ impl Writer<'_> {
     fn drain_ready(&mut self, ready: Vec<Name>) {
         let mut busy = Vec::new();
         for name in ready {
-            if self.drain_some(name) >= BUSY_READ {
+            if self.drain_some(name) >= MUCH {
                 busy.push(name);
             }
         }
