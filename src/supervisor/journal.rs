@@ -54,18 +54,16 @@ impl Journal {
         let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
     }
 
-    /// Sends what was noted to the log writer; where there is none it is written here.
+    /// Sends what was noted to the log writer; until there is one that takes it, it waits.
     pub fn flush(&mut self, log: &mut LogLink) {
         self.print();
-        if log.stream().is_none() {
-            self.write();
-        } else if !self.lines.is_empty() && log.takes_notes(MOST) {
+        if !self.lines.is_empty() && log.takes_notes(MOST) {
             let lines = self.take().into_bytes();
             log.order(&Order::Note { lines });
         }
     }
 
-    /// Writes what was noted to the file: for one who has no log writer.
+    /// Writes what was noted to the file: for one who can have no log writer. It may wait for the disk.
     pub fn write(&mut self) {
         self.print();
         if self.lines.is_empty() {

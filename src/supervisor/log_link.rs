@@ -145,7 +145,8 @@ impl LogLink {
 
     /// Whether lines for the daemons' log can be given to it: it understands them, and takes what it is told.
     pub fn takes_notes(&self, most: usize) -> bool {
-        self.greeted && !self.replaced && !self.leaving && self.output.len() < most
+        let listens = self.end.is_some() && self.greeted;
+        listens && !self.replaced && !self.leaving && self.output.len() < most
     }
 
     /// Says something that comes with a descriptor.

@@ -334,6 +334,8 @@ impl Supervisor {
             Err(e) => {
                 self.journal
                     .note(format_args!("starting the log writer: {e}; trying again"));
+                // Whoever looks for the reason finds it there, and there may never be a log writer.
+                self.journal.write();
                 self.timers
                     .set(Timer::Logger, Some(self.now + LOGGER_AGAIN));
             }

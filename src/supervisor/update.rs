@@ -149,6 +149,9 @@ impl Supervisor {
         self.record_changes();
         self.journal.flush(&mut self.log);
         self.log.flush();
+        if self.log.stream().is_none() {
+            self.journal.write();
+        }
         let why = self.execute(&program);
         self.give_up_update(&Reason(&why).to_string());
     }
