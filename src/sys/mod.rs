@@ -13,6 +13,7 @@ pub mod host;
 pub mod inotify;
 pub mod interfaces;
 pub mod lock;
+pub mod lookup;
 pub mod net;
 pub mod notify;
 pub mod passing;
