@@ -12,8 +12,9 @@ use crate::app::life::{self, Event, Exit, Life, Want};
 use crate::error::Result;
 use crate::protocol::line::Line;
 use crate::sys::clock;
+use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
+use crate::sys::process::ProcessHandle;
 use crate::sys::spawn::Record;
 
 /// A process that was found.
@@ -21,7 +22,7 @@ enum Process {
     /// It is a child of this process: the supervisor has executed another release of itself.
     Child,
     /// It lives, and is held; perhaps it was stopped by a signal.
-    Other(PidFd, bool),
+    Other(ProcessHandle, bool),
 }
 
 impl Supervisor {
@@ -163,19 +164,15 @@ impl Supervisor {
 
     /// The process that a record is of, if it lives.
     fn find(&self, last: Record) -> Option<Process> {
-        let proc = self.proc.as_ref()?;
-        let held = PidFd::open(last.pid);
-        // Looked at after it is held: the number cannot be another's any more.
-        let stat = proc.stat(last.pid).ok()?;
-        if stat.start != last.start {
+        let Lookup::There((held, stat)) = ProcessHandle::find(last.pid, last.start) else {
             return None;
-        }
+        };
         if stat.parent == Pid::own() {
             // Dead or alive: it is ours to reap.
             return Some(Process::Child);
         }
-        let held = held.ok().filter(|_| stat.lives())?;
-        Some(Process::Other(held, stat.state == b'T'))
+        stat.lives()
+            .then(|| Process::Other(held, stat.state == b'T'))
     }
 
     fn hold(&mut self, id: u32, process: Process) {

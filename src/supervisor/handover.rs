@@ -26,6 +26,7 @@ use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::protocol::reply::{Code, Failure, Reply};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
+use crate::sys::process::ProcessHandle;
 use crate::sys::{fifo, reexec};
 
 /// The version of these lines; a release that does not know it is not executed.
@@ -67,8 +68,8 @@ impl Supervisor {
         for program in self.programs.values() {
             program_line(program).encode(&mut text);
             kept.extend(program.report.as_ref().map(AsFd::as_fd));
-            kept.extend(program.adopted.as_ref().map(PidFd::fd));
-            kept.extend(program.led.as_ref().map(PidFd::fd));
+            kept.extend(program.adopted.as_ref().and_then(ProcessHandle::fd));
+            kept.extend(program.led.as_ref().and_then(ProcessHandle::fd));
             // What a program has printed before its end is gone when nobody has its pipe open.
             let fifos = program.fifos.iter().filter(|_| program.life.pid == 0);
             for fifo in fifos.flat_map(|(out, err)| [out, err]) {
@@ -132,10 +133,13 @@ fn program_line(program: &Program) -> Line {
         line.push_number("report", report.as_raw_fd());
     }
     if let Some(adopted) = &program.adopted {
-        line.push_number("adopted", adopted.fd().as_raw_fd());
+        match (adopted.fd(), adopted.start()) {
+            (Some(fd), _) => line.push_number("adopted", fd.as_raw_fd()),
+            (None, start) => line.push("adopted-start", start.unwrap_or(0).to_string()),
+        }
     }
-    if let Some(led) = &program.led {
-        line.push_number("led", led.fd().as_raw_fd());
+    if let Some(fd) = program.led.as_ref().and_then(ProcessHandle::fd) {
+        line.push_number("led", fd.as_raw_fd());
     }
     line
 }
@@ -165,8 +169,15 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
     program.strays = line.all("stray").filter_map(stray).collect();
     let descriptor = |key| line.number(key).and_then(reexec::inherited);
     program.report = descriptor("report");
-    program.adopted = descriptor("adopted").map(PidFd::inherited);
-    program.led = descriptor("led").map(PidFd::inherited);
+    let pid = Pid::new(program.life.pid);
+    let held = |pid, fd| ProcessHandle::from_fd(pid, PidFd::inherited(fd));
+    program.adopted = match (pid, descriptor("adopted"), line.number("adopted-start")) {
+        (Some(pid), Some(fd), _) => Some(held(pid, fd)),
+        (Some(pid), None, Some(start)) => Some(ProcessHandle::from_start(pid, start)),
+        _ => None,
+    };
+    let led = program.group.zip(descriptor("led"));
+    program.led = led.map(|(group, fd)| held(group, fd));
     Some(())
 }
 

@@ -14,7 +14,7 @@ use crate::error::Reason;
 use crate::protocol::link::Order;
 use crate::protocol::output::Output;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
+use crate::sys::process::ProcessHandle;
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};
@@ -228,7 +228,7 @@ impl Supervisor {
                 self.by_pid.remove(&pid);
                 if let Some(program) = self.programs.get_mut(&id) {
                     // Held before its number can be taken.
-                    program.led = PidFd::open(pid).ok();
+                    program.led = ProcessHandle::of_child(pid);
                 }
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {

@@ -19,7 +19,7 @@ use crate::protocol::output::Loss;
 use crate::protocol::process::Process;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
+use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{Gauge, ProcDir};
 use crate::sys::spawn::Plan;
 use crate::sys::user;
@@ -58,9 +58,9 @@ pub struct Program {
     /// The last run was found, not started: its dead are reaped by somebody else, or by nobody.
     pub foreign: bool,
     /// The process, where it is not our child.
-    pub adopted: Option<PidFd>,
+    pub adopted: Option<ProcessHandle>,
     /// The leader of the last run after its end: its group is found by it, never another that took the number.
-    pub led: Option<PidFd>,
+    pub led: Option<ProcessHandle>,
     /// The channel of a Node worker.
     pub channel: Option<Channel>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.

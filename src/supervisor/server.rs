@@ -30,6 +30,7 @@ use crate::protocol::link::Order;
 use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
+use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{SelfPipe, Signal};
 use crate::sys::{clock, fd};
@@ -242,8 +243,8 @@ impl Supervisor {
             if let Some(report) = &program.report {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
             }
-            if let Some(held) = &program.adopted {
-                set.push(held.fd(), Interest::READ, Token::Adopted(program.id));
+            if let Some(held) = program.adopted.as_ref().and_then(ProcessHandle::fd) {
+                set.push(held, Interest::READ, Token::Adopted(program.id));
             }
             if let Some(channel) = program.channel.as_ref().filter(|_| self.log.recovered()) {
                 set.push(channel.fd(), channel.interest(), Token::Channel(program.id));

@@ -7,6 +7,7 @@ use super::timers::Timer;
 use crate::app::life::{Event, State};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
+use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, Signal};
 
@@ -17,7 +18,7 @@ impl Supervisor {
             return false;
         };
         let proc = self.proc.as_ref();
-        let exists = |group: &Pid| match program.led.as_ref().map(PidFd::group_exists) {
+        let exists = |group: &Pid| match program.led.as_ref().map(ProcessHandle::group_exists) {
             Some(Ok(exists)) => exists,
             _ => signal::group_exists(*group),
         };
@@ -122,7 +123,11 @@ fn own_group(program: &Program, proc: Option<&ProcDir>, leads: bool) -> Option<P
 
 fn signal_tree(program: &Program, proc: Option<&ProcDir>, leader: Option<Pid>, signal: Signal) {
     let held = program.adopted.as_ref().or(program.led.as_ref());
-    let leads = leader.is_some() && !program.adopted.as_ref().is_some_and(PidFd::has_ended);
+    let leads = leader.is_some()
+        && !program
+            .adopted
+            .as_ref()
+            .is_some_and(ProcessHandle::has_ended);
     let group = own_group(program, proc, leads);
     let done = match (held.map(|held| held.signal_group(signal)), group) {
         // A kernel before 6.9, or a child of ours, whose number is nobody else's before it is reaped.

@@ -21,6 +21,7 @@ pub mod pid;
 pub mod pidfd;
 pub mod poll;
 pub mod priority;
+pub mod process;
 pub mod procfs;
 pub mod reexec;
 pub mod regex;

@@ -60,11 +60,27 @@ impl PidFd {
         self.0.as_fd()
     }
 
-    /// Whether the process has ended.
+    /// Whether the process is known to have ended: not so when the look fails.
     pub fn has_ended(&self) -> bool {
+        self.look().unwrap_or(false)
+    }
+
+    /// Whether the process has ended, all of its threads.
+    pub fn look(&self) -> io::Result<bool> {
         let mut set = PollSet::default();
         set.push(self.fd(), Interest::READ, ());
-        set.wait(Some(Duration::ZERO)).is_ok() && set.ready().next().is_some()
+        set.wait(Some(Duration::ZERO))?;
+        Ok(set.ready().next().is_some())
+    }
+
+    /// Whether the process has ended and was reaped: as long as not, its number is nobody else's.
+    pub fn is_reaped(&self) -> io::Result<bool> {
+        match self.send(0, 0) {
+            Ok(()) => Ok(false),
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 
     /// A copy of a descriptor of the process, where this one may look into it: for root, or within one user where the
@@ -117,7 +133,8 @@ impl PidFd {
         }
     }
 
-    /// How the process has ended, where the kernel tells those who are not its parent.
+    /// How the process has ended, where the kernel tells those who are not its parent: from Linux 6.15 on, and only
+    /// after it was reaped. `pidfd_exit` of fs/pidfs.c
     pub fn exit(&self) -> Exit {
         let mut info = Info {
             mask: INFO_EXIT,

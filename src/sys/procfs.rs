@@ -6,8 +6,10 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+use super::lookup::Lookup;
 use super::pid::Pid;
-use super::{check, fd};
+use super::{check, fd, wait};
+use crate::app::life::Exit;
 
 /// `/proc`, kept open so that each look-up begins there.
 #[derive(Debug)]
@@ -25,15 +27,52 @@ pub struct Stat {
     pub parent: i32,
     /// The process group.
     pub group: i32,
+    /// How many threads it has.
+    pub threads: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
+    /// The wait status of a zombie; 0 too where this process may not see it. None before Linux 3.5.
+    pub exit_code: Option<i32>,
 }
 
 impl Stat {
-    /// Whether the process has not ended.
+    /// Whether the process has not ended. One whose first thread has ended and others have not is shown as a zombie.
     pub fn lives(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X')
+        !matches!(self.state, b'Z' | b'X') || self.threads > 1
     }
+}
+
+/// What `stat` says of a process. A process that this one may not look at (`hidepid`) is not shown at all: then there
+/// is no telling it from one that has gone.
+pub fn look(pid: Pid) -> Lookup<Stat> {
+    let file = match File::open(format!("/proc/{pid}/stat")) {
+        Ok(file) => file,
+        Err(e) => return Lookup::of(Err(e), &GONE),
+    };
+    let mut buffer = [0; 1024];
+    let stat = fd::read(file.as_fd(), &mut buffer)
+        .and_then(|n| parse_stat(buffer.get(..n).unwrap_or_default()).ok_or_else(unreadable));
+    // Between opening and reading it may have been reaped.
+    Lookup::of(stat, &GONE)
+}
+
+/// What opening or reading a file of a process that has gone fails with.
+const GONE: [i32; 2] = [libc::ENOENT, libc::ESRCH];
+
+/// Whether two start times of a process, read by this process or another one, are the same.
+pub fn same_start(one: u64, other: u64) -> bool {
+    one == other
+}
+
+/// How a zombie has ended; none where it lives, or the kernel does not say.
+pub fn zombie_exit(pid: Pid, stat: &Stat) -> Option<Exit> {
+    let status = stat.exit_code.filter(|_| !stat.lives())?;
+    // Who may not trace it reads 0 (`ptrace(2)`, PTRACE_MODE_READ_FSCREDS), and is refused this link by the same rule.
+    let hidden = || {
+        let link = std::fs::read_link(format!("/proc/{pid}/exe"));
+        !link.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+    };
+    (status != 0 || !hidden()).then(|| wait::exit_of(status))
 }
 
 /// The open record of a process's memory, a quarter of the price of opening it each time.
@@ -221,13 +260,19 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let state = *words.next()?.first()?;
     let parent = i32::try_from(number(words.next()?)?).ok()?;
     let group = i32::try_from(number(words.next()?)?).ok()?;
-    // Field 22; the group was field 5.
-    let start = number(words.nth(16)?)?;
+    // Fields 20, 22 and 52; the group was field 5.
+    let threads = number(words.nth(14)?)?;
+    let start = number(words.nth(1)?)?;
+    let exit_code = words.nth(29);
+    let exit_code =
+        exit_code.and_then(|word| std::str::from_utf8(word).ok()?.trim_end().parse().ok());
     Some(Stat {
         state,
         parent,
         group,
+        threads,
         start,
+        exit_code,
     })
 }
 
@@ -242,9 +287,13 @@ mod tests {
             state: b'S',
             parent: 3,
             group: 4,
+            threads: 1,
             start: 98765,
+            exit_code: None,
         };
         assert_eq!(parse_stat(line), Some(expected));
+        let whole = [line.as_slice(), &b" 0".repeat(26), b" 256\n"].concat();
+        assert_eq!(parse_stat(&whole).unwrap().exit_code, Some(256));
         assert_eq!(parse_stat(b"12 (a) S 3"), None);
         assert_eq!(parse_stat(b""), None);
     }

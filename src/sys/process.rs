@@ -1,0 +1,295 @@
+//! A process that is not our child, held so that no other process that takes its number is meant.
+//!
+//! By a pidfd where the kernel gives one. Where it does not (before Linux 5.3, refused by seccomp, no descriptors, no
+//! memory) by pid and start time: such a process is looked at on a timer, and is never taken for dead because no
+//! descriptor could be had.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::lookup::Lookup;
+use super::pid::Pid;
+use super::pidfd::PidFd;
+use super::procfs::{self, Stat};
+use super::signal::{self, Signal};
+use crate::app::life::Exit;
+
+/// A process that may be anybody's.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    pid: Pid,
+    held: Held,
+}
+
+/// What a process is held by.
+#[derive(Debug)]
+enum Held {
+    /// A descriptor, readable in `poll(2)` once the process has ended.
+    Descriptor(PidFd),
+    /// Its start time. `again`: a descriptor may be had later, as only room for it was missing.
+    Start { start: u64, again: bool },
+}
+
+impl ProcessHandle {
+    /// The process with this number that started then, and what its `stat` says; also a zombie is there.
+    pub fn find(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
+        let held = match PidFd::open(pid) {
+            Ok(fd) => Held::Descriptor(fd),
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Lookup::Gone,
+            Err(e) => Held::Start {
+                start,
+                again: !refused(&e),
+            },
+        };
+        // Looked at after it is held: the number cannot be another's any more.
+        match procfs::look(pid) {
+            Lookup::There(stat) if procfs::same_start(stat.start, start) => {
+                Lookup::There((ProcessHandle { pid, held }, stat))
+            }
+            Lookup::There(_) | Lookup::Gone => Lookup::Gone,
+            Lookup::Failed(e) => Lookup::Failed(e),
+        }
+    }
+
+    /// A child of this process that has ended and is not reaped yet, where a descriptor of it can be had.
+    pub fn of_child(pid: Pid) -> Option<ProcessHandle> {
+        PidFd::open(pid)
+            .ok()
+            .map(|fd| ProcessHandle::from_fd(pid, fd))
+    }
+
+    /// The process of this number that a descriptor is of.
+    pub fn from_fd(pid: Pid, fd: PidFd) -> ProcessHandle {
+        ProcessHandle {
+            pid,
+            held: Held::Descriptor(fd),
+        }
+    }
+
+    /// The process with this number that started then, held by that alone; looked at when it is asked about.
+    pub fn from_start(pid: Pid, start: u64) -> ProcessHandle {
+        let held = Held::Start { start, again: true };
+        ProcessHandle { pid, held }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// What to poll for reading; none where it is held by its start time and has to be looked at.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptor().map(PidFd::fd)
+    }
+
+    /// Its start time, where it is held by that.
+    pub fn start(&self) -> Option<u64> {
+        match self.held {
+            Held::Descriptor(_) => None,
+            Held::Start { start, .. } => Some(start),
+        }
+    }
+
+    /// Holds it by a descriptor, where that failed for want of room and can be done now.
+    pub fn hold_again(&mut self) {
+        if let Held::Start { start, again: true } = self.held {
+            if let Lookup::There((handle, _)) = ProcessHandle::find(self.pid, start) {
+                *self = handle;
+            }
+        }
+    }
+
+    fn descriptor(&self) -> Option<&PidFd> {
+        match &self.held {
+            Held::Descriptor(fd) => Some(fd),
+            Held::Start { .. } => None,
+        }
+    }
+
+    /// Whether it has not ended. `Gone` once it is a zombie: then [`ProcessHandle::exit`] may know how it ended.
+    pub fn look(&self) -> Lookup<()> {
+        match &self.held {
+            Held::Descriptor(fd) => match fd.look() {
+                Ok(false) => Lookup::There(()),
+                Ok(true) => Lookup::Gone,
+                Err(e) => Lookup::Failed(e),
+            },
+            Held::Start { start, .. } => match procfs::look(self.pid) {
+                Lookup::There(stat) if procfs::same_start(stat.start, *start) && stat.lives() => {
+                    Lookup::There(())
+                }
+                Lookup::There(_) | Lookup::Gone => Lookup::Gone,
+                Lookup::Failed(e) => Lookup::Failed(e),
+            },
+        }
+    }
+
+    /// Whether it is known to have ended: not so when the look fails.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.look(), Lookup::Gone)
+    }
+
+    /// A copy of a descriptor of the process; see [`PidFd::copy_fd`].
+    pub fn copy_fd(&self, number: i32) -> io::Result<OwnedFd> {
+        match self.descriptor() {
+            Some(fd) => fd.copy_fd(number),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Signals the process. Held by its start time there is a moment between the look and the signal, in which its
+    /// number would have to be freed and taken again.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.descriptor() {
+            Some(fd) => fd.signal(signal),
+            None => match self.look() {
+                Lookup::There(()) => signal::kill(self.pid, signal),
+                Lookup::Gone => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+                Lookup::Failed(e) => Err(e),
+            },
+        }
+    }
+
+    /// Signals the group that the process leads or led; see [`PidFd::signal_group`]. Fails with `InvalidInput` too
+    /// where it is held by its start time.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        match self.descriptor() {
+            Some(fd) => fd.signal_group(signal),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Whether that group has a member; fails as [`ProcessHandle::signal_group`] does.
+    pub fn group_exists(&self) -> io::Result<bool> {
+        match self.descriptor() {
+            Some(fd) => fd.group_exists(),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// How the process has ended: from its `stat` as long as its parent has not reaped it, then from the descriptor
+    /// (Linux 6.15).
+    pub fn exit(&self) -> Exit {
+        match self.zombie_exit() {
+            Some(exit) => exit,
+            None => self.descriptor().map_or(Exit::Unknown, PidFd::exit),
+        }
+    }
+
+    /// What the zombie says; none where it is gone, or was never there.
+    fn zombie_exit(&self) -> Option<Exit> {
+        let Lookup::There(stat) = procfs::look(self.pid) else {
+            return None;
+        };
+        let exit = procfs::zombie_exit(self.pid, &stat);
+        // Looked at afterwards: as long as it was not reaped, its number was nobody else's.
+        let own = match &self.held {
+            Held::Descriptor(fd) => fd.is_reaped().is_ok_and(|reaped| !reaped),
+            Held::Start { start, .. } => procfs::same_start(stat.start, *start),
+        };
+        exit.filter(|_| own)
+    }
+}
+
+/// Whether a pidfd will never be had: there is no such call, or a filter forbids it.
+fn refused(e: &io::Error) -> bool {
+    matches!(
+        e.raw_os_error(),
+        Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::poll::{Interest, PollSet};
+    use std::process::{Child, Command};
+
+    fn sleeper() -> (Child, Pid, u64) {
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::new(child.id() as i32).unwrap();
+        let start = match procfs::look(pid) {
+            Lookup::There(stat) => stat.start,
+            other => panic!("{other:?}"),
+        };
+        (child, pid, start)
+    }
+
+    fn both(pid: Pid, start: u64) -> [ProcessHandle; 2] {
+        let Lookup::There((found, stat)) = ProcessHandle::find(pid, start) else {
+            panic!("it is there");
+        };
+        assert!(stat.lives());
+        [found, ProcessHandle::from_start(pid, start)]
+    }
+
+    #[test]
+    fn with_and_without_a_descriptor_it_lives_is_signalled_and_its_status_is_known() {
+        let (mut child, pid, start) = sleeper();
+        assert!(matches!(
+            ProcessHandle::find(pid, start + 100),
+            Lookup::Gone
+        ));
+        let handles = both(pid, start);
+        for handle in &handles {
+            assert!(!handle.has_ended());
+            assert_eq!(handle.exit(), Exit::Unknown);
+        }
+        handles[1].signal(Signal::TERM).unwrap();
+        let held = handles[0].fd().unwrap();
+        let mut set = PollSet::default();
+        set.push(held, Interest::READ, ());
+        set.wait(None).unwrap();
+        // It is a zombie: field 52 tells how it ended.
+        for handle in &handles {
+            assert!(handle.has_ended());
+            assert_eq!(handle.exit(), Exit::Signal(libc::SIGTERM));
+        }
+        child.wait().unwrap();
+        for handle in &handles {
+            assert!(handle.has_ended());
+            assert!(handle.signal(Signal::TERM).is_err());
+        }
+        // From Linux 6.15 on the descriptor remembers it; the number alone never does.
+        assert!(matches!(
+            handles[0].exit(),
+            Exit::Signal(libc::SIGTERM) | Exit::Unknown
+        ));
+        assert_eq!(handles[1].exit(), Exit::Unknown);
+        assert!(matches!(ProcessHandle::find(pid, start), Lookup::Gone));
+    }
+
+    #[test]
+    fn what_could_not_be_held_for_want_of_room_is_held_later() {
+        let (mut child, pid, start) = sleeper();
+        let mut handle = ProcessHandle::from_start(pid, start);
+        assert!(handle.fd().is_none() && handle.start() == Some(start));
+        handle.hold_again();
+        assert!(handle.fd().is_some() && handle.start().is_none());
+        let mut never = ProcessHandle {
+            pid,
+            held: Held::Start {
+                start,
+                again: false,
+            },
+        };
+        never.hold_again();
+        assert!(never.fd().is_none() && !never.has_ended());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(never.has_ended());
+    }
+
+    #[test]
+    fn an_exit_of_0_is_told_from_a_status_that_may_not_be_seen() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Pid::new(child.id() as i32).unwrap();
+        let handle = ProcessHandle::of_child(pid).unwrap();
+        let mut set = PollSet::default();
+        set.push(handle.fd().unwrap(), Interest::READ, ());
+        set.wait(None).unwrap();
+        assert_eq!(handle.exit(), Exit::Code(0));
+        child.wait().unwrap();
+        assert!(matches!(handle.exit(), Exit::Code(0) | Exit::Unknown));
+    }
+}
