@@ -73,6 +73,9 @@ pub fn run(session: &mut Session) -> Result<u8> {
             folder.display()
         ));
     }
+    if let Some(why) = last.text("unread") {
+        output::complain(format!("{why} and are not in the list; rpmd tries again"));
+    }
     if let Some(sentence) = lost {
         output::complain(sentence);
     }

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use super::waiting::Lines;
 use crate::protocol::line::Line;
+use crate::sys::lookup::{self, Lookup};
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
 use crate::sys::{clock, fd, fifo};
@@ -121,8 +122,9 @@ impl Batch {
     /// The batch whose memory the record at `path` names, else an empty one that it names from now on.
     pub fn open(path: &Path) -> io::Result<Batch> {
         let memory = match recall(path) {
-            Some(memory) => memory,
-            None => {
+            Lookup::There(memory) => memory,
+            Lookup::Failed(e) => return Err(e),
+            Lookup::Gone => {
                 let memory = SharedMemory::new(SIZE)?;
                 if let Some(id) = memory.id() {
                     record(path, id, &memory).inspect_err(|_| shared::remove(id))?;
@@ -282,23 +284,46 @@ impl Batch {
     }
 }
 
-/// The memory that a record names, if it is still there.
-fn recall(path: &Path) -> Option<SharedMemory> {
-    let line = Line::decode(&fd::read_file(path).ok()?).ok()?;
+/// The memory that a record names, if it is still there. `Failed` where only room was missing to look: what is in it is
+/// not given up for that.
+fn recall(path: &Path) -> Lookup<SharedMemory> {
+    match recalled(path) {
+        Ok(Some(memory)) => Lookup::There(memory),
+        Err(e) if lookup::lacks_room(&e) => Lookup::Failed(e),
+        Ok(None) | Err(_) => Lookup::Gone,
+    }
+}
+
+fn recalled(path: &Path) -> io::Result<Option<SharedMemory>> {
+    let Ok(line) = Line::decode(&fd::read_file(path)?) else {
+        return Ok(None);
+    };
     // The numbers of another boot mean something else.
-    let boot = line.text("boot")? == clock::boot_id();
-    let memory = SharedMemory::find(line.number("segment").filter(|_| boot)?, SIZE).ok()?;
-    (load(memory.word(SEAL)) == line.number::<u64>("seal")?).then_some(memory)
+    match clock::boot_id() {
+        Lookup::There(id) if line.text("boot") != Some(&id) => return Ok(None),
+        Lookup::There(_) | Lookup::Gone => {}
+        Lookup::Failed(e) => return Err(e),
+    }
+    let Some(segment) = line.number("segment") else {
+        return Ok(None);
+    };
+    let memory = SharedMemory::find(segment, SIZE)?;
+    let sealed = line.number::<u64>("seal") == Some(load(memory.word(SEAL)));
+    Ok(sealed.then_some(memory))
 }
 
 /// Writes the record, sealed with a number that no other segment bears.
 fn record(path: &Path, id: i32, memory: &SharedMemory) -> io::Result<()> {
     let seal = clock::wall_ms() << 22 | u64::from(Pid::own().unsigned_abs());
     store(memory.word(SEAL), seal);
-    let line = Line::new("batch")
+    let mut line = Line::new("batch")
         .with("segment", id.to_string())
-        .with("seal", seal.to_string())
-        .with("boot", clock::boot_id());
+        .with("seal", seal.to_string());
+    match clock::boot_id() {
+        Lookup::There(boot) => line.push("boot", boot),
+        Lookup::Gone => {}
+        Lookup::Failed(e) => return Err(e),
+    }
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
     let mut options = File::options();

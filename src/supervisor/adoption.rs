@@ -1,20 +1,22 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use super::handover;
-use super::records::{self, Found};
+use super::records::{self, Found, Unusable};
 use super::server::Supervisor;
 use super::state::{Boot, State};
 use super::timers::Timer;
 use crate::app::life::{self, Event, Exit, Life, Want};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::line::Line;
 use crate::sys::clock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
+use crate::sys::procfs;
 use crate::sys::spawn::Record;
 
 /// A process that was found.
@@ -23,7 +25,50 @@ enum Process {
     Child,
     /// It lives, and is held; perhaps it was stopped by a signal.
     Other(ProcessHandle, bool),
+    /// It could not be looked at. It counts as alive, and is looked at again.
+    Unseen(ProcessHandle, io::Error),
+    /// It has ended, and its parent has not reaped it yet.
+    Zombie(Exit),
 }
+
+/// Records that could not be read, each of a program that may run.
+#[derive(Debug, Default)]
+pub struct UnreadRecords {
+    all: Vec<Unread>,
+    /// Those that could not be read the last time either.
+    before: Vec<u32>,
+    /// How long it takes until they are read again. ms
+    wait: u64,
+}
+
+#[derive(Debug)]
+struct Unread {
+    id: u32,
+    boot: Boot,
+    /// The sentence.
+    why: String,
+}
+
+impl UnreadRecords {
+    /// A sentence about the first of them, and how many there are; none where all were read.
+    pub fn reason(&self) -> Option<String> {
+        let first = self.all.first()?;
+        Some(match self.all.len() {
+            1 => format!("the records of a program could not be read ({})", first.why),
+            many => format!(
+                "the records of {many} programs could not be read ({})",
+                first.why
+            ),
+        })
+    }
+}
+
+/// The first wait before records that could not be read are read again, doubled up to the longest. ms
+const READ_AGAIN: (u64, u64) = (100, 10_000);
+/// How often a process is looked at that no descriptor could be had of. ms
+const LOOK_AGAIN: u64 = 1000;
+/// How often while its end was asked for. ms
+const LOOK_SOON: u64 = 50;
 
 impl Supervisor {
     /// Takes over the programs that the records know: those that live are adopted, those that have ended meanwhile are
@@ -41,24 +86,68 @@ impl Supervisor {
                 self.journal.note("the machine has been started anew");
             }
         }
+        if let Some(doubt) = state.doubt {
+            self.journal.note(doubt);
+        }
         self.next_id = state.next_id;
         self.note_state();
         self.damaged = records::damaged(&self.home);
         for id in ids {
             self.next_id = self.next_id.max(id.saturating_add(1));
-            match records::load(&self.home, id) {
-                Ok(Some(found)) => match handed.iter().find(|(of, _)| *of == id) {
-                    Some((_, line)) => self.carry_on(found, line),
-                    None => self.take_over_one(found, boot),
-                },
-                Ok(None) => {
-                    let _ = std::fs::remove_dir_all(self.home.records(id).folder());
-                }
-                Err(e) => self.set_aside(id, &e),
-            }
+            let line = handed.iter().find(|(of, _)| *of == id);
+            self.take_over_records(id, boot, line.map(|(_, line)| line));
         }
         self.look_again_at_remains();
         Ok(())
+    }
+
+    fn take_over_records(&mut self, id: u32, boot: Boot, handed: Option<&Line>) {
+        let found = match records::load(&self.home, id) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let _ = std::fs::remove_dir_all(self.home.records(id).folder());
+                return;
+            }
+            Err(Unusable::Damaged(e)) => return self.set_aside(id, &e),
+            Err(Unusable::Unread(e)) => return self.read_later(id, boot, e.to_string()),
+        };
+        match handed {
+            Some(line) => self.carry_on(found, line),
+            None => self.take_over_one(found, boot),
+        }
+    }
+
+    /// Records could not be read, or what they say could not be looked at: that proves nothing of the program, which is
+    /// neither started nor left out.
+    fn read_later(&mut self, id: u32, boot: Boot, why: String) {
+        if !self.unread.before.contains(&id) {
+            self.journal.note(format_args!(
+                "program {id} cannot be taken over yet: {why}; trying again"
+            ));
+        }
+        let wait = self.unread.wait.max(READ_AGAIN.0);
+        self.unread.all.push(Unread { id, boot, why });
+        let again = self.now.saturating_add(wait);
+        self.timers.set(Timer::Unread, Some(again));
+    }
+
+    /// Tries again to take over what could not be read.
+    pub(super) fn read_again(&mut self) {
+        if self.unread.all.is_empty() {
+            return;
+        }
+        self.timers.set(Timer::Unread, None);
+        let all = std::mem::take(&mut self.unread.all);
+        self.unread.before = all.iter().map(|unread| unread.id).collect();
+        self.unread.wait = (self.unread.wait * 2).clamp(READ_AGAIN.0, READ_AGAIN.1);
+        for unread in all {
+            self.take_over_records(unread.id, unread.boot, None);
+            if self.programs.contains_key(&unread.id) {
+                self.note(unread.id, "is taken over now");
+                self.order_logs(unread.id);
+            }
+        }
+        self.changed = true;
     }
 
     /// Notes what concerns all records.
@@ -111,10 +200,18 @@ impl Supervisor {
         let spec = Rc::make_mut(&mut program.spec);
         spec.env = self.share_environment(Rc::clone(&spec.env));
         // A process that should be there, and whose record is lost, bears its number and home in its environment.
-        let lost = found.last.is_none() && boot == Boot::Same;
+        let found = found.last.filter(|_| boot == Boot::Same);
+        let lost = found.is_none() && boot == Boot::Same;
         let last = match lost && program.life.state == life::State::Launching {
-            true => self.find_unrecorded(id, program.ended.saturating_add(1)),
-            false => found.last,
+            true => match self.find_unrecorded(id, program.ended.saturating_add(1)) {
+                Lookup::There(last) => Some(last),
+                Lookup::Gone => None,
+                Lookup::Failed(e) => {
+                    let doing = "looking for its process in /proc";
+                    return self.read_later(id, boot, Error::io(doing, &e).to_string());
+                }
+            },
+            false => found,
         };
         program.run = last.map_or(0, |last| last.run).max(program.ended);
         // A supervisor that was killed in a storm may not have come to write down the last restarts.
@@ -122,8 +219,10 @@ impl Supervisor {
         program.life.restarts = program.life.restarts.saturating_add(unwritten);
         let was = program.life.state;
         let want = program.life.want;
-        let process = last.and_then(|last| self.find(last));
         let unheard = last.filter(|last| last.run > program.ended);
+        let process = last.and_then(find);
+        // The end of that run was dealt with already.
+        let process = process.filter(|p| unheard.is_some() || !matches!(p, Process::Zombie(_)));
         if let Some(last) = last.filter(|_| process.is_some() || unheard.is_some()) {
             let since = started(last.start);
             let age = clock::boottime_ms().saturating_sub(since);
@@ -137,6 +236,7 @@ impl Supervisor {
         let delay = policy.delay(program.life.unstable);
         self.programs.insert(id, program);
         match (process, unheard) {
+            (Some(Process::Zombie(exit)), _) => self.ended(id, exit),
             (Some(process), _) => {
                 self.hold(id, process);
                 if want == Want::Down {
@@ -152,27 +252,13 @@ impl Supervisor {
     }
 
     /// The leader of a program, found by what it was told about itself.
-    fn find_unrecorded(&self, id: u32, run: u32) -> Option<Record> {
+    fn find_unrecorded(&self, id: u32, run: u32) -> Lookup<Record> {
         let home = self.home.root().as_os_str().as_bytes();
         let told = [
             format!("RPM_ID={id}").into_bytes(),
             [b"RPM_HOME=", home].concat(),
         ];
-        let (pid, start) = self.proc.as_ref()?.find_leader(&told)?;
-        Some(Record { pid, start, run })
-    }
-
-    /// The process that a record is of, if it lives.
-    fn find(&self, last: Record) -> Option<Process> {
-        let Lookup::There((held, stat)) = ProcessHandle::find(last.pid, last.start) else {
-            return None;
-        };
-        if stat.parent == Pid::own() {
-            // Dead or alive: it is ours to reap.
-            return Some(Process::Child);
-        }
-        stat.lives()
-            .then(|| Process::Other(held, stat.state == b'T'))
+        procfs::find_leader(&told).map(|(pid, start)| Record { pid, start, run })
     }
 
     fn hold(&mut self, id: u32, process: Process) {
@@ -191,13 +277,72 @@ impl Supervisor {
                     self.by_pid.insert(pid, id);
                 }
             }
+            Process::Unseen(held, e) => {
+                let why = unseen(held.pid(), &e);
+                program.adopted = Some(held);
+                program.unseen = Some(why.clone());
+                self.note(id, why);
+            }
+            Process::Zombie(_) => {}
         }
+    }
+
+    /// Looks at the processes that no descriptor is held of: `poll(2)` tells nothing of their end.
+    pub(super) fn look_at_unheld(&mut self) {
+        self.looked = self.now;
+        for id in self.unheld() {
+            let Some(program) = self.programs.get_mut(&id) else {
+                continue;
+            };
+            let Some(held) = program.adopted.as_mut() else {
+                continue;
+            };
+            let pid = held.pid();
+            match held.look_again() {
+                // Found late, after another release of the supervisor was executed.
+                Lookup::There(stat) if stat.parent == Pid::own() => {
+                    program.adopted = None;
+                    program.foreign = false;
+                    program.unseen = None;
+                    self.by_pid.insert(pid, id);
+                }
+                Lookup::There(_) => program.unseen = None,
+                Lookup::Gone => {
+                    program.unseen = None;
+                    self.adopted_ended(id);
+                }
+                Lookup::Failed(e) if program.unseen.is_none() => {
+                    let why = unseen(pid, &e);
+                    program.unseen = Some(why.clone());
+                    self.note(id, why);
+                }
+                Lookup::Failed(_) => {}
+            }
+        }
+    }
+
+    fn unheld(&self) -> Vec<u32> {
+        let all = self.programs.values();
+        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        unheld.map(|p| p.id).collect()
+    }
+
+    /// When processes without a descriptor are looked at next; never where there are none.
+    pub(super) fn set_look(&mut self) {
+        let all = self.programs.values();
+        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        let soon = unheld.map(|p| match p.life.state {
+            life::State::Stopping => LOOK_SOON,
+            _ => LOOK_AGAIN,
+        });
+        let at = soon.min().map(|wait| self.looked.saturating_add(wait));
+        self.timers.set(Timer::Look, at);
     }
 
     /// The last run has come to its end and nobody has seen it.
     fn ended_unseen(&mut self, id: u32, last: Record) {
-        let now = self.proc.as_ref().map(|proc| proc.stat(last.pid));
-        if now.is_some_and(|now| now.is_ok_and(|stat| stat.start != last.start)) {
+        let now = procfs::look(last.pid);
+        if matches!(now, Lookup::There(stat) if !procfs::same_start(stat.start, last.start)) {
             // The number is another's by now: a group that bears it is too.
             if let Some(program) = self.programs.get_mut(&id) {
                 program.group = None;
@@ -231,6 +376,29 @@ impl Supervisor {
             _ => self.remove_pid_file(id),
         }
     }
+}
+
+/// The process that a record is of. None: it has gone.
+fn find(last: Record) -> Option<Process> {
+    match ProcessHandle::find(last.pid, last.start) {
+        // Dead or alive: it is ours to reap.
+        Lookup::There((_, stat)) if stat.parent == Pid::own() => Some(Process::Child),
+        Lookup::There((held, stat)) if stat.lives() => {
+            Some(Process::Other(held, stat.state == b'T'))
+        }
+        Lookup::There((held, _)) => Some(Process::Zombie(held.exit())),
+        Lookup::Gone => None,
+        Lookup::Failed(e) => {
+            let held = ProcessHandle::from_start(last.pid, last.start);
+            Some(Process::Unseen(held, e))
+        }
+    }
+}
+
+/// That a process could not be looked at.
+fn unseen(pid: Pid, e: &io::Error) -> String {
+    let doing = format!("looking at its process (pid {pid})");
+    format!("{}; it counts as running", Error::io(doing, e))
 }
 
 /// When a process started, in ms since boot, from clock ticks.

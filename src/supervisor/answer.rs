@@ -356,9 +356,13 @@ impl Supervisor {
             rows.done += 1;
         }
         let mut last = ok_count(rows.ids.len());
-        self.damaged.retain(|path| path.exists());
+        self.damaged
+            .retain(|path| path.try_exists().unwrap_or(true));
         for path in &self.damaged {
             last.push("damaged", path.as_os_str().as_bytes());
+        }
+        if let Some(why) = self.unread.reason() {
+            last.push("unread", why);
         }
         self.reply(token, |c| c.say(&last));
         None
@@ -392,7 +396,14 @@ impl Supervisor {
             return Some(Pending::Kill);
         }
         // The connection ends with the process: so the client sees when the next daemon may come.
-        self.reply(token, |c| c.say(&Line::new("ok")));
+        match self.unread.reason() {
+            None => self.reply(token, |c| c.say(&Line::new("ok"))),
+            Some(why) => {
+                let message = format!("the daemon has ended, but {why}: that may run on");
+                let failure = Failure::new(Code::Internal, message);
+                self.reply(token, |c| c.refuse(&failure));
+            }
+        }
         None
     }
 
@@ -437,7 +448,11 @@ impl Supervisor {
             });
             let found = Selector::parse(target).select(subjects);
             if found.is_empty() {
-                return Err(nothing_matches(target));
+                let mut failure = nothing_matches(target);
+                if let Some(why) = self.unread.reason() {
+                    failure.message = format!("{}; {why}", failure.message);
+                }
+                return Err(failure);
             }
             ids.extend(found);
         }

@@ -284,10 +284,14 @@ impl Supervisor {
     fn open_logs(&mut self, id: u32) {
         if let Some(program) = self.programs.get_mut(&id).filter(|p| !p.logged) {
             program.logged = true;
-            let order = self.programs.get(&id).map(|p| self.open_order(p));
-            if let Some(order) = order {
-                self.log.order(&order);
-            }
+            self.order_logs(id);
+        }
+    }
+
+    /// Tells the log writer of a program.
+    pub(super) fn order_logs(&mut self, id: u32) {
+        if let Some(order) = self.programs.get(&id).map(|p| self.open_order(p)) {
+            self.log.order(&order);
         }
     }
 

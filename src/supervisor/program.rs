@@ -51,6 +51,8 @@ pub struct Program {
     pub report: Option<OwnedFd>,
     /// Why the last launch did not come to the program.
     pub failure: Option<String>,
+    /// Why its process could not be looked at: it counts as running, and is looked at again.
+    pub unseen: Option<String>,
     /// The process group of the last run.
     pub group: Option<Pid>,
     /// Members of the last run's tree outside its group, with their start times.
@@ -91,6 +93,7 @@ impl Program {
             unrecorded: None,
             report: None,
             failure: None,
+            unseen: None,
             group: None,
             strays: Vec::new(),
             foreign: false,
@@ -188,7 +191,7 @@ impl Program {
             line.number("lost_first", i64::try_from(first).unwrap_or(0));
             line.number("lost_last", i64::try_from(last).unwrap_or(0));
         }
-        if let Some(failure) = &self.failure {
+        if let Some(failure) = self.unseen.as_ref().or(self.failure.as_ref()) {
             line.field("failure", failure.as_bytes());
         }
     }

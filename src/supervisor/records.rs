@@ -19,6 +19,7 @@ use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
 use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
+use crate::sys::lookup::Lookup;
 use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
@@ -50,7 +51,8 @@ pub fn create(home: &Home, program: &mut Program, spec_text: &[u8]) -> Result<()
 
 fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Result<()> {
     let mut made = make_folder(records.folder());
-    if made.is_err() && !records.status().exists() {
+    let taken = |e: &io::Error| e.kind() == io::ErrorKind::AlreadyExists;
+    if made.as_ref().is_err_and(taken) && matches!(records.status().try_exists(), Ok(false)) {
         // What a supervisor that was killed has left half done.
         let _ = remove_all(records);
         made = make_folder(records.folder());
@@ -192,37 +194,87 @@ pub struct Found {
     pub last: Option<Record>,
 }
 
+/// Why the records of a program are of no use now.
+#[derive(Debug)]
+pub enum Unusable {
+    /// They were read, and are not what they should be.
+    Damaged(Error),
+    /// They could not be read: no descriptors, no memory, an input error, no permission. They may be whole.
+    Unread(Error),
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unusable::Damaged(e) | Unusable::Unread(e) => e.fmt(f),
+        }
+    }
+}
+
+/// What a failure says about a file of a record: that it is not there, or that something else stands in its place; any
+/// other failure says nothing about it. `errors(3)`
+const AMISS: [i32; 6] = [
+    libc::ENOENT,
+    libc::ENOTDIR,
+    libc::EISDIR,
+    libc::ELOOP,
+    libc::ENXIO,
+    libc::ENODEV,
+];
+
+fn unusable(doing: &str, path: &Path, e: &io::Error) -> Unusable {
+    let sentence = Error::io(format!("{doing} {}", path.display()), e);
+    let amiss = |errno| AMISS.contains(&errno);
+    match e.raw_os_error().is_none_or(amiss) {
+        true => Unusable::Damaged(sentence),
+        false => Unusable::Unread(sentence),
+    }
+}
+
 /// Reads the records of a program and opens its FIFOs. `Ok(None)`: it never came to be one.
-pub fn load(home: &Home, id: u32) -> Result<Option<Found>> {
+pub fn load(home: &Home, id: u32) -> std::result::Result<Option<Found>, Unusable> {
     let mut found = read(home, id)?;
     if let Some(found) = &mut found {
         let records = home.records(id);
-        for path in [records.out(), records.err()] {
+        let open = |path: PathBuf| {
             // One that was removed by mistake; what its program prints now is heard from its next run on.
             let _ = fifo::make(&path);
-        }
-        found.program.fifos = Some(open_fifos(&records)?);
+            fifo::open(&path).map_err(|e| unusable("opening", &path, &e))
+        };
+        found.program.fifos = Some((open(records.out())?, open(records.err())?));
     }
     Ok(found)
 }
 
 /// Reads the records of a program. `Ok(None)`: it never came to be one.
-pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
+pub fn read(home: &Home, id: u32) -> std::result::Result<Option<Found>, Unusable> {
     let records = home.records(id);
-    let looking = || format!("looking at {}", records.status().display());
-    let is_there = |path: PathBuf| path.try_exists();
-    if !is_there(records.status()).doing(looking)? {
+    let is_there = |path: PathBuf| {
+        let there = path.try_exists();
+        there.map_err(|e| unusable("looking at", &path, &e))
+    };
+    if !is_there(records.status())? {
         // A process records itself only where the status stands already.
-        return match is_there(records.pid()).doing(looking)? {
-            true => Err(Error::new(format!(
+        return match is_there(records.pid())? {
+            true => Err(Unusable::Damaged(Error::new(format!(
                 "{} is missing",
                 records.status().display()
-            ))),
+            )))),
             false => Ok(None),
         };
     }
     let status = read_line(&records.status(), "status")?;
     let spec_line = read_line(&records.spec(), "spec")?;
+    let program = program_of(id, &records, &status, &spec_line).map_err(Unusable::Damaged)?;
+    let last = match Lookup::of(fd::read_file(&records.pid()), &AMISS) {
+        Lookup::There(record) => Record::parse(&record),
+        Lookup::Gone => None,
+        Lookup::Failed(e) => return Err(unusable("reading", &records.pid(), &e)),
+    };
+    Ok(Some(Found { program, last }))
+}
+
+fn program_of(id: u32, records: &Records, status: &Line, spec_line: &Line) -> Result<Program> {
     let instance = status.number("instance").unwrap_or(0);
     let mut spec = Spec::default();
     for (key, value) in &spec_line.fields {
@@ -239,33 +291,32 @@ pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let rest = status.text("rest").ok_or_else(damaged)?;
     let rest = RESTS.into_iter().find(|(word, _)| *word == rest);
     let state = rest.map_or(State::Launching, |(_, state)| state);
-    program.life = Life::recalled(want, state, (restarts, unstable), read_exit(&status));
+    program.life = Life::recalled(want, state, (restarts, unstable), read_exit(status));
     program.ended = status.number("ended").unwrap_or(0);
     program.lost_in_all = status.number("lost").unwrap_or(0);
     program.lost = LOST.map(|key| status.text(key).and_then(Loss::read).unwrap_or_default());
-    let last = fd::read_file(&records.pid())
-        .ok()
-        .and_then(|record| Record::parse(&record));
-    Ok(Some(Found { program, last }))
+    Ok(program)
 }
 
-fn read_line(path: &Path, tag: &str) -> Result<Line> {
-    let bytes = fd::read_file(path).doing(|| format!("reading {}", path.display()))?;
+fn read_line(path: &Path, tag: &str) -> std::result::Result<Line, Unusable> {
+    let bytes = fd::read_file(path).map_err(|e| unusable("reading", path, &e))?;
     let whole = bytes.ends_with(b"\n");
     let line = Line::decode(&bytes)
         .ok()
         .filter(|line| whole && line.tag == tag);
-    line.ok_or_else(|| Error::new(format!("{} is damaged", path.display())))
+    let damaged = || Unusable::Damaged(Error::new(format!("{} is damaged", path.display())));
+    line.ok_or_else(damaged)
 }
 
 /// The numbers of all programs that have records, in order.
 pub fn ids(home: &Home) -> Result<Vec<u32>> {
     let run = home.run();
-    let entries = fs::read_dir(&run).doing(|| format!("reading {}", run.display()))?;
-    let mut ids: Vec<u32> = entries
-        .flatten()
-        .filter_map(|entry| id_of(&entry.file_name()))
-        .collect();
+    let reading = || format!("reading {}", run.display());
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(&run).doing(reading)? {
+        // An entry that cannot be read may be a program: a list without it is none.
+        ids.extend(id_of(&entry.doing(reading)?.file_name()));
+    }
     ids.sort_unstable();
     Ok(ids)
 }

@@ -130,6 +130,14 @@ impl Supervisor {
         if let Some(message) = unsound(&spec) {
             return refuse(Code::BadRequest, format!("start: {message}"));
         }
+        self.read_again();
+        if let (Some(why), false) = (self.unread.reason(), force) {
+            let message = format!(
+                "start: {why}; that may be a program called {}: try again in a moment, or add -f",
+                spec.name
+            );
+            return refuse(Code::Busy, message);
+        }
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
         if let (Some(other), false) = (namesake, force) {
             let script = String::from_utf8_lossy(&other.spec.script);
@@ -228,6 +236,7 @@ impl Supervisor {
     }
 
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
+        self.read_again();
         let ids = self.meant(targets)?;
         Ok(Answer::Later(Pending::Rows(Rows { ids, done: 0, full })))
     }

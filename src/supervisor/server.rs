@@ -12,6 +12,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::adoption::UnreadRecords;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::init::Init;
@@ -90,6 +91,10 @@ pub struct Supervisor {
     pub(super) next_id: u32,
     /// Records that could not be read and were set aside.
     pub(super) damaged: Vec<PathBuf>,
+    /// Records that could not be read yet.
+    pub(super) unread: UnreadRecords,
+    /// When processes without a descriptor were looked at. ms
+    pub(super) looked: u64,
     pub(super) unsynced: Unsynced,
     /// What is held for programs.
     pub(super) sockets: Sockets,
@@ -139,6 +144,8 @@ impl Supervisor {
             by_pid: BTreeMap::new(),
             next_id: 0,
             damaged: Vec::new(),
+            unread: UnreadRecords::default(),
+            looked: 0,
             unsynced: Unsynced::default(),
             sockets: Sockets::default(),
             update: None,
@@ -174,6 +181,7 @@ impl Supervisor {
             }
             self.execute_update();
             self.fill(&mut set);
+            self.set_look();
             let sleep = match busy {
                 true => Some(Duration::ZERO),
                 false => self.timers.next().map(|at| {
@@ -283,6 +291,8 @@ impl Supervisor {
             match timer {
                 Timer::Program(id) => self.feed(id, Event::Deadline),
                 Timer::Remains => self.look_at_remains(),
+                Timer::Look => self.look_at_unheld(),
+                Timer::Unread => self.read_again(),
                 Timer::Logger => self.start_logger(),
                 Timer::Sync => self.sync_now(),
                 Timer::Sockets => self.close_unused_sockets(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
+use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::{clock, fd, procfs};
 
@@ -24,12 +25,14 @@ pub enum Boot {
 }
 
 /// What is known of the records before they are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// Which boot they are of.
     pub boot: Boot,
     /// The lowest number that no program has had, where no program is left to tell.
     pub next_id: u32,
+    /// What could not be found out, and what was taken for true.
+    pub doubt: Option<String>,
 }
 
 impl State {
@@ -43,6 +46,7 @@ impl State {
                 return Ok(State {
                     boot: Boot::Same,
                     next_id: 0,
+                    doubt: None,
                 });
             }
             Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
@@ -57,33 +61,53 @@ impl State {
         }
         // A file that is damaged says nothing: a process that has the number and the start time of a record is the
         // one that it is of, and that it is not may come at the cost of a second one.
-        let boot = line.get("boot");
-        let same_machine = boot.is_none_or(|boot| boot == clock::boot_id().as_bytes());
+        let recorded = line.get("boot").filter(|id| !id.is_empty());
+        let recorded = recorded.map(<[u8]>::to_vec);
+        let machine = differs(recorded, clock::boot_id().map(String::into_bytes));
         // Releases before this did not record it, and where it is hidden it means nothing.
-        let init = line.number::<u64>("init").filter(|start| *start != 0);
-        let same_init = init.is_none_or(|start| start == procfs::init_start());
+        let recorded = line.number::<u64>("init").filter(|start| *start != 0);
+        let init = differs(recorded, procfs::init_start());
+        let another = matches!(machine, Ok(true)) || matches!(init, Ok(true));
+        let doubt = machine.err().or(init.err()).map(|e| {
+            let doing = "finding out whether the machine was started anew";
+            format!("{}; looking for the processes of before", Error::io(doing, &e))
+        });
         Ok(State {
-            boot: match same_machine && same_init {
-                true => Boot::Same,
-                false => Boot::Another,
+            boot: match another {
+                true => Boot::Another,
+                false => Boot::Same,
             },
             next_id: line.number("next-id").unwrap_or(0),
+            doubt: doubt.filter(|_| !another),
         })
     }
 
     /// Notes that the records are of this boot and version, and the next number.
     pub fn write(home: &Home, next_id: u32) -> Result<()> {
-        let line = Line::new("state")
-            .with("version", VERSION.to_string())
-            .with("boot", clock::boot_id())
-            .with("init", procfs::init_start().to_string())
-            .with("next-id", next_id.to_string())
-            .to_bytes();
+        let mut line = Line::new("state").with("version", VERSION.to_string());
+        // What cannot be found out is left out: it is compared with nothing then.
+        if let Lookup::There(boot) = clock::boot_id() {
+            line.push("boot", boot);
+        }
+        if let Lookup::There(init) = procfs::init_start() {
+            line.push("init", init.to_string());
+        }
+        let line = line.with("next-id", next_id.to_string()).to_bytes();
         let path = home.state();
         match fd::read_file(&path) {
             Ok(found) if found == line => Ok(()),
             _ => replace(&path, &line).doing(|| format!("writing {}", path.display())),
         }
+    }
+}
+
+/// Whether what was recorded is something else now. What was not recorded, or is not to be seen now, differs from
+/// nothing; that it could not be looked at proves nothing.
+fn differs<T: PartialEq>(recorded: Option<T>, now: Lookup<T>) -> io::Result<bool> {
+    match (recorded, now) {
+        (Some(recorded), Lookup::There(now)) => Ok(recorded != now),
+        (Some(_), Lookup::Failed(e)) => Err(e),
+        (_, _) => Ok(false),
     }
 }
 

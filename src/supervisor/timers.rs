@@ -10,6 +10,10 @@ pub enum Timer {
     Program(u32),
     /// Looking again at programs whose leader has ended and others of them have not.
     Remains,
+    /// Looking at processes that no descriptor is held of.
+    Look,
+    /// Reading records again that could not be read.
+    Unread,
     /// Accepting connections again after descriptors ran out.
     Accept,
     /// Starting another log writer.

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::check;
+use super::lookup::Lookup;
 use super::pid::Pid;
 use crate::app::stamp::{Moment, Reading};
 
@@ -104,10 +105,10 @@ pub fn since_epoch(reading: &Reading) -> Option<u64> {
     Some(ms + u64::from(civil.milli))
 }
 
-/// The identity of this boot of the machine, from `/proc/sys/kernel/random/boot_id`; empty where there is none.
-pub fn boot_id() -> String {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().to_owned()
+/// The identity of this boot of the machine, from `/proc/sys/kernel/random/boot_id`.
+pub fn boot_id() -> Lookup<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    Lookup::of(text, &[libc::ENOENT]).map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]

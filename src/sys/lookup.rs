@@ -36,6 +36,14 @@ impl<T> Lookup<T> {
     }
 }
 
+/// Whether only room was missing, of descriptors or of memory: the same may succeed in a moment.
+pub fn lacks_room(e: &io::Error) -> bool {
+    matches!(
+        e.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN | libc::EINTR)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

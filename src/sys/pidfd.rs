@@ -70,7 +70,8 @@ impl PidFd {
         let mut set = PollSet::default();
         set.push(self.fd(), Interest::READ, ());
         set.wait(Some(Duration::ZERO))?;
-        Ok(set.ready().next().is_some())
+        // An error says nothing of the process.
+        Ok(set.ready().any(|(_, ready)| ready.readable))
     }
 
     /// Whether the process has ended and was reaped: as long as not, its number is nobody else's.

@@ -90,13 +90,30 @@ impl ProcessHandle {
         }
     }
 
-    /// Holds it by a descriptor, where that failed for want of room and can be done now.
-    pub fn hold_again(&mut self) {
-        if let Held::Start { start, again: true } = self.held {
-            if let Lookup::There((handle, _)) = ProcessHandle::find(self.pid, start) {
-                *self = handle;
+    /// Looks at it where it is held by its start time, and holds it by a descriptor where that failed for want of room
+    /// and can be done now. `Gone` once it is a zombie.
+    pub fn look_again(&mut self) -> Lookup<Stat> {
+        let looked = match self.held {
+            Held::Start { start, again: true } => {
+                match ProcessHandle::find(self.pid, start) {
+                    Lookup::There((handle, stat)) => {
+                        *self = handle;
+                        Lookup::There(stat)
+                    }
+                    Lookup::Gone => Lookup::Gone,
+                    Lookup::Failed(e) => Lookup::Failed(e),
+                }
             }
+            _ => procfs::look(self.pid),
+        };
+        match looked {
+            Lookup::There(stat) if !self.is_of(&stat) || !stat.lives() => Lookup::Gone,
+            looked => looked,
         }
+    }
+
+    fn is_of(&self, stat: &Stat) -> bool {
+        self.start().is_none_or(|start| procfs::same_start(stat.start, start))
     }
 
     fn descriptor(&self) -> Option<&PidFd> {
@@ -114,10 +131,8 @@ impl ProcessHandle {
                 Ok(true) => Lookup::Gone,
                 Err(e) => Lookup::Failed(e),
             },
-            Held::Start { start, .. } => match procfs::look(self.pid) {
-                Lookup::There(stat) if procfs::same_start(stat.start, *start) && stat.lives() => {
-                    Lookup::There(())
-                }
+            Held::Start { .. } => match procfs::look(self.pid) {
+                Lookup::There(stat) if self.is_of(&stat) && stat.lives() => Lookup::There(()),
                 Lookup::There(_) | Lookup::Gone => Lookup::Gone,
                 Lookup::Failed(e) => Lookup::Failed(e),
             },
@@ -185,7 +200,7 @@ impl ProcessHandle {
         // Looked at afterwards: as long as it was not reaped, its number was nobody else's.
         let own = match &self.held {
             Held::Descriptor(fd) => fd.is_reaped().is_ok_and(|reaped| !reaped),
-            Held::Start { start, .. } => procfs::same_start(stat.start, *start),
+            Held::Start { .. } => self.is_of(&stat),
         };
         exit.filter(|_| own)
     }
@@ -264,7 +279,7 @@ mod tests {
         let (mut child, pid, start) = sleeper();
         let mut handle = ProcessHandle::from_start(pid, start);
         assert!(handle.fd().is_none() && handle.start() == Some(start));
-        handle.hold_again();
+        assert!(matches!(handle.look_again(), Lookup::There(_)));
         assert!(handle.fd().is_some() && handle.start().is_none());
         let mut never = ProcessHandle {
             pid,
@@ -273,7 +288,7 @@ mod tests {
                 again: false,
             },
         };
-        never.hold_again();
+        assert!(matches!(never.look_again(), Lookup::There(_)));
         assert!(never.fd().is_none() && !never.has_ended());
         child.kill().unwrap();
         child.wait().unwrap();

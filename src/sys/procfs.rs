@@ -64,6 +64,50 @@ pub fn same_start(one: u64, other: u64) -> bool {
     one == other
 }
 
+/// A process that leads a group and has all of these variables in its environment, and when it started. `Failed` where
+/// none was found and not all could be looked at, but for those of other users.
+pub fn find_leader(variables: &[Vec<u8>]) -> Lookup<(Pid, u64)> {
+    let entries = match std::fs::read_dir("/proc") {
+        Ok(entries) => entries,
+        Err(e) => return Lookup::Failed(e),
+    };
+    let mut failed = None;
+    for entry in entries {
+        let pid = match entry {
+            Ok(entry) => entry.file_name().to_str().and_then(|n| n.parse().ok()),
+            Err(e) => return Lookup::Failed(e),
+        };
+        let Some(pid) = pid.and_then(Pid::new) else {
+            continue;
+        };
+        match leads_with(pid, variables) {
+            Lookup::There(start) => return Lookup::There((pid, start)),
+            Lookup::Gone => {}
+            Lookup::Failed(e) => failed = Some(e),
+        }
+    }
+    failed.map_or(Lookup::Gone, Lookup::Failed)
+}
+
+fn leads_with(pid: Pid, variables: &[Vec<u8>]) -> Lookup<u64> {
+    let stat = match look(pid) {
+        Lookup::There(stat) if stat.lives() && stat.group == pid.get() => stat,
+        Lookup::There(_) | Lookup::Gone => return Lookup::Gone,
+        Lookup::Failed(e) => return Lookup::Failed(e),
+    };
+    let has = |environment: Vec<u8>| {
+        let has = |wanted: &Vec<u8>| environment.split(|b| *b == 0).any(|v| v == wanted);
+        variables.iter().all(has)
+    };
+    // The environment of another user's process is not ours to read: none of ours is there.
+    let gone = [GONE.as_slice(), &[libc::EACCES, libc::EPERM]].concat();
+    match Lookup::of(std::fs::read(format!("/proc/{pid}/environ")), &gone).map(has) {
+        Lookup::There(true) => Lookup::There(stat.start),
+        Lookup::There(false) | Lookup::Gone => Lookup::Gone,
+        Lookup::Failed(e) => Lookup::Failed(e),
+    }
+}
+
 /// How a zombie has ended; none where it lives, or the kernel does not say.
 pub fn zombie_exit(pid: Pid, stat: &Stat) -> Option<Exit> {
     let status = stat.exit_code.filter(|_| !stat.lives())?;
@@ -142,20 +186,6 @@ impl ProcDir {
     pub fn is(&self, pid: Pid, start: u64) -> bool {
         self.stat(pid)
             .is_ok_and(|stat| stat.start == start && stat.lives())
-    }
-
-    /// A process that leads a group and has all of these variables in its environment, and when it started.
-    pub fn find_leader(&self, variables: &[Vec<u8>]) -> Option<(Pid, u64)> {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
-        pids.find_map(|pid| {
-            let stat = self.stat(pid).ok()?;
-            let leads = stat.lives() && stat.group == pid.get();
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).ok();
-            let environment = environment.filter(|_| leads)?;
-            let has = |wanted: &Vec<u8>| environment.split(|b| *b == 0).any(|v| v == wanted);
-            variables.iter().all(has).then_some((pid, stat.start))
-        })
     }
 
     /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
@@ -246,11 +276,11 @@ fn number(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.trim_end().parse().ok()
 }
 
-/// When the first process started, in clock ticks since boot: each container has another one. 0 where it is hidden.
-pub fn init_start() -> u64 {
-    let stat = std::fs::read("/proc/1/stat").ok();
-    let stat = stat.and_then(|text| parse_stat(&text));
-    stat.map_or(0, |stat| stat.start)
+/// When the first process started, in clock ticks since boot: each container has another one. `Gone` where it is hidden.
+pub fn init_start() -> Lookup<u64> {
+    let read = std::fs::read("/proc/1/stat");
+    let stat = read.and_then(|text| parse_stat(&text).ok_or_else(unreadable));
+    Lookup::of(stat, &GONE).map(|stat| stat.start)
 }
 
 /// The name of a process may hold blanks and `)`: the fields begin behind the last `)`.
