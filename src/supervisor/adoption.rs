@@ -31,40 +31,6 @@ enum Process {
     Zombie(Exit),
 }
 
-/// Records that could not be read, each of a program that may run.
-#[derive(Debug, Default)]
-pub struct UnreadRecords {
-    all: Vec<Unread>,
-    /// Those that could not be read the last time either.
-    before: Vec<u32>,
-    /// How long it takes until they are read again. ms
-    wait: u64,
-}
-
-#[derive(Debug)]
-struct Unread {
-    id: u32,
-    boot: Boot,
-    /// The sentence.
-    why: String,
-}
-
-impl UnreadRecords {
-    /// A sentence about the first of them, and how many there are; none where all were read.
-    pub fn reason(&self) -> Option<String> {
-        let first = self.all.first()?;
-        Some(match self.all.len() {
-            1 => format!("the records of a program could not be read ({})", first.why),
-            many => format!(
-                "the records of {many} programs could not be read ({})",
-                first.why
-            ),
-        })
-    }
-}
-
-/// The first wait before records that could not be read are read again, doubled up to the longest. ms
-const READ_AGAIN: (u64, u64) = (100, 10_000);
 /// How often a process is looked at that no descriptor could be had of. ms
 const LOOK_AGAIN: u64 = 1000;
 /// How often while its end was asked for. ms
@@ -101,7 +67,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn take_over_records(&mut self, id: u32, boot: Boot, handed: Option<&Line>) {
+    pub(super) fn take_over_records(&mut self, id: u32, boot: Boot, handed: Option<&Line>) {
         let found = match records::load(&self.home, id) {
             Ok(Some(found)) => found,
             Ok(None) => {
@@ -115,39 +81,6 @@ impl Supervisor {
             Some(line) => self.carry_on(found, line),
             None => self.take_over_one(found, boot),
         }
-    }
-
-    /// Records could not be read, or what they say could not be looked at: that proves nothing of the program, which is
-    /// neither started nor left out.
-    fn read_later(&mut self, id: u32, boot: Boot, why: String) {
-        if !self.unread.before.contains(&id) {
-            self.journal.note(format_args!(
-                "program {id} cannot be taken over yet: {why}; trying again"
-            ));
-        }
-        let wait = self.unread.wait.max(READ_AGAIN.0);
-        self.unread.all.push(Unread { id, boot, why });
-        let again = self.now.saturating_add(wait);
-        self.timers.set(Timer::Unread, Some(again));
-    }
-
-    /// Tries again to take over what could not be read.
-    pub(super) fn read_again(&mut self) {
-        if self.unread.all.is_empty() {
-            return;
-        }
-        self.timers.set(Timer::Unread, None);
-        let all = std::mem::take(&mut self.unread.all);
-        self.unread.before = all.iter().map(|unread| unread.id).collect();
-        self.unread.wait = (self.unread.wait * 2).clamp(READ_AGAIN.0, READ_AGAIN.1);
-        for unread in all {
-            self.take_over_records(unread.id, unread.boot, None);
-            if self.programs.contains_key(&unread.id) {
-                self.note(unread.id, "is taken over now");
-                self.order_logs(unread.id);
-            }
-        }
-        self.changed = true;
     }
 
     /// Notes what concerns all records.

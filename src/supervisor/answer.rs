@@ -1,7 +1,6 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
 use super::ending::Ending;
-use super::requests::nothing_matches;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
@@ -361,9 +360,7 @@ impl Supervisor {
         for path in &self.damaged {
             last.push("damaged", path.as_os_str().as_bytes());
         }
-        if let Some(why) = self.unread.reason() {
-            last.push("unread", why);
-        }
+        self.say_unread(&mut last);
         self.reply(token, |c| c.say(&last));
         None
     }
@@ -396,14 +393,8 @@ impl Supervisor {
             return Some(Pending::Kill);
         }
         // The connection ends with the process: so the client sees when the next daemon may come.
-        match self.unread.reason() {
-            None => self.reply(token, |c| c.say(&Line::new("ok"))),
-            Some(why) => {
-                let message = format!("the daemon has ended, but {why}: that may run on");
-                let failure = Failure::new(Code::Internal, message);
-                self.reply(token, |c| c.refuse(&failure));
-            }
-        }
+        let last = self.end_line();
+        self.reply(token, |c| c.say(&last));
         None
     }
 
@@ -448,11 +439,7 @@ impl Supervisor {
             });
             let found = Selector::parse(target).select(subjects);
             if found.is_empty() {
-                let mut failure = nothing_matches(target);
-                if let Some(why) = self.unread.reason() {
-                    failure.message = format!("{}; {why}", failure.message);
-                }
-                return Err(failure);
+                return Err(self.nothing_matches(target));
             }
             ids.extend(found);
         }

@@ -24,6 +24,7 @@ mod state;
 mod sync;
 mod timers;
 mod tree;
+mod unread;
 mod update;
 mod upkeep;
 

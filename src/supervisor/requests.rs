@@ -130,13 +130,8 @@ impl Supervisor {
         if let Some(message) = unsound(&spec) {
             return refuse(Code::BadRequest, format!("start: {message}"));
         }
-        self.read_again();
-        if let (Some(why), false) = (self.unread.reason(), force) {
-            let message = format!(
-                "start: {why}; that may be a program called {}: try again in a moment, or add -f",
-                spec.name
-            );
-            return refuse(Code::Busy, message);
+        if !force {
+            self.refuse_while_unread(&spec.name)?;
         }
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
         if let (Some(other), false) = (namesake, force) {

@@ -12,7 +12,6 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::adoption::UnreadRecords;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::init::Init;
@@ -23,6 +22,7 @@ use super::program::Program;
 use super::sockets::Sockets;
 use super::sync::Unsynced;
 use super::timers::{Timer, Timers};
+use super::unread::UnreadRecords;
 use super::update::Update;
 use crate::app::life::Event;
 use crate::app::value::Bytes;

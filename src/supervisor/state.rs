@@ -70,7 +70,10 @@ impl State {
         let another = matches!(machine, Ok(true)) || matches!(init, Ok(true));
         let doubt = machine.err().or(init.err()).map(|e| {
             let doing = "finding out whether the machine was started anew";
-            format!("{}; looking for the processes of before", Error::io(doing, &e))
+            format!(
+                "{}; looking for the processes of before",
+                Error::io(doing, &e)
+            )
         });
         Ok(State {
             boot: match another {

@@ -94,16 +94,14 @@ impl ProcessHandle {
     /// and can be done now. `Gone` once it is a zombie.
     pub fn look_again(&mut self) -> Lookup<Stat> {
         let looked = match self.held {
-            Held::Start { start, again: true } => {
-                match ProcessHandle::find(self.pid, start) {
-                    Lookup::There((handle, stat)) => {
-                        *self = handle;
-                        Lookup::There(stat)
-                    }
-                    Lookup::Gone => Lookup::Gone,
-                    Lookup::Failed(e) => Lookup::Failed(e),
+            Held::Start { start, again: true } => match ProcessHandle::find(self.pid, start) {
+                Lookup::There((handle, stat)) => {
+                    *self = handle;
+                    Lookup::There(stat)
                 }
-            }
+                Lookup::Gone => Lookup::Gone,
+                Lookup::Failed(e) => Lookup::Failed(e),
+            },
             _ => procfs::look(self.pid),
         };
         match looked {
@@ -113,7 +111,8 @@ impl ProcessHandle {
     }
 
     fn is_of(&self, stat: &Stat) -> bool {
-        self.start().is_none_or(|start| procfs::same_start(stat.start, start))
+        self.start()
+            .is_none_or(|start| procfs::same_start(stat.start, start))
     }
 
     fn descriptor(&self) -> Option<&PidFd> {

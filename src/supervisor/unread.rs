@@ -1,0 +1,119 @@
+//! Records that could not be read, or what they say not be looked at. That proves nothing of their programs: they are
+//! neither started nor left out, but tried again, and whoever asks is told.
+
+use super::requests::nothing_matches;
+use super::server::Supervisor;
+use super::state::Boot;
+use super::timers::Timer;
+use crate::protocol::line::Line;
+use crate::protocol::reply::{Code, Failure};
+
+/// The first wait before records are read again, doubled up to the longest. ms
+const READ_AGAIN: (u64, u64) = (100, 10_000);
+
+/// Records that could not be read, each of a program that may run.
+#[derive(Debug, Default)]
+pub struct UnreadRecords {
+    all: Vec<Unread>,
+    /// Those that could not be read the last time either.
+    before: Vec<u32>,
+    /// How long it takes until they are read again. ms
+    wait: u64,
+}
+
+#[derive(Debug)]
+struct Unread {
+    id: u32,
+    boot: Boot,
+    /// The sentence.
+    why: String,
+}
+
+impl UnreadRecords {
+    /// A sentence about the first of them, and how many there are; none where all were read.
+    fn reason(&self) -> Option<String> {
+        let first = self.all.first()?;
+        Some(match self.all.len() {
+            1 => format!("the records of a program could not be read ({})", first.why),
+            many => format!(
+                "the records of {many} programs could not be read ({})",
+                first.why
+            ),
+        })
+    }
+}
+
+impl Supervisor {
+    /// Records are to be read again later.
+    pub(super) fn read_later(&mut self, id: u32, boot: Boot, why: String) {
+        if !self.unread.before.contains(&id) {
+            self.journal.note(format_args!(
+                "program {id} cannot be taken over yet: {why}; trying again"
+            ));
+        }
+        let wait = self.unread.wait.max(READ_AGAIN.0);
+        self.unread.all.push(Unread { id, boot, why });
+        let again = self.now.saturating_add(wait);
+        self.timers.set(Timer::Unread, Some(again));
+    }
+
+    /// Tries again to take over what could not be read.
+    pub(super) fn read_again(&mut self) {
+        if self.unread.all.is_empty() {
+            return;
+        }
+        self.timers.set(Timer::Unread, None);
+        let all = std::mem::take(&mut self.unread.all);
+        self.unread.before = all.iter().map(|unread| unread.id).collect();
+        self.unread.wait = (self.unread.wait * 2).clamp(READ_AGAIN.0, READ_AGAIN.1);
+        for unread in all {
+            self.take_over_records(unread.id, unread.boot, None);
+            if self.programs.contains_key(&unread.id) {
+                self.note(unread.id, "is taken over now");
+                self.order_logs(unread.id);
+            }
+        }
+        self.changed = true;
+    }
+
+    /// Says in the last line of a listing that it may not be complete.
+    pub(super) fn say_unread(&self, last: &mut Line) {
+        if let Some(why) = self.unread.reason() {
+            last.push("unread", why);
+        }
+    }
+
+    /// Why a target means nothing: perhaps it is a program whose records could not be read.
+    pub(super) fn nothing_matches(&self, target: &str) -> Failure {
+        let mut failure = nothing_matches(target);
+        if let Some(why) = self.unread.reason() {
+            failure.message = format!("{}; {why}", failure.message);
+        }
+        failure
+    }
+
+    /// A program with this name may be there and run.
+    pub(super) fn refuse_while_unread(&mut self, name: &str) -> Result<(), Failure> {
+        self.read_again();
+        match self.unread.reason() {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(
+                Code::Busy,
+                format!(
+                    "start: {why}; that may be a program called {name}: try again in a moment, or add -f"
+                ),
+            )),
+        }
+    }
+
+    /// The last line for whoever has asked for the end, when it has come.
+    pub(super) fn end_line(&self) -> Line {
+        match self.unread.reason() {
+            None => Line::new("ok"),
+            Some(why) => {
+                let message = format!("the daemon has ended, but {why}: that may run on");
+                Failure::new(Code::Internal, message).to_line()
+            }
+        }
+    }
+}
