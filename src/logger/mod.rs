@@ -16,6 +16,7 @@ mod reports;
 mod rotation;
 mod sink;
 mod sinks;
+mod turn;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -40,9 +41,8 @@ use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
 use crate::protocol::output::Output;
 use crate::sys::bell::Bell;
-use crate::sys::lock::Lock;
+use crate::sys::lookup::Lookup;
 use crate::sys::passing::Outbox;
-use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{clock, daemonize, fd, socket, user};
@@ -122,7 +122,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         daemonize::exit_now(1)
     };
     let place = file_number(&home.log_socket());
-    let _turn = wait_for_turn(&home);
+    let _turn = turn::wait_for_turn(&home);
     let inherited = batch.left();
     let mut sinks = Sinks::default();
     let journal = sinks.acquire(home.daemon_log(), &Output::new("", b"", b""));
@@ -164,26 +164,10 @@ const TELL_AGAIN: u64 = 1000;
 const FIFO_AGAIN: u64 = 1000;
 /// How often the place is looked at where the next supervisor looks for this log writer, while there is none.
 const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
-/// How often a log writer that waits for its turn looks whether it has come.
-const LOOK_AT_TURN: Duration = Duration::from_millis(20);
-
-/// Waits until no other log writer of this home is at work: two readers would tear the output apart. The lock is that of
-/// the folder of records. Ends this process when the supervisor that forked it has died meanwhile.
-fn wait_for_turn(home: &Home) -> Option<Lock> {
-    let supervisor = Pid::parent();
-    loop {
-        match Lock::acquire(&home.run()) {
-            Ok(Some(lock)) => return Some(lock),
-            Ok(None) if Pid::parent() == supervisor => {
-                let _ = PollSet::<()>::default().wait(Some(LOOK_AT_TURN));
-            }
-            Ok(None) => daemonize::exit_now(0),
-            // The folder is gone: there is nothing to be torn apart.
-            Err(_) => return None,
-        }
-    }
-}
-
+/// How long a turn lasts at least in which no connection could be accepted.
+const NO_ACCEPT: Duration = Duration::from_millis(5);
+/// How long a turn is in which the kernel cannot be asked what is ready.
+const BLIND_TURN: Duration = Duration::from_millis(100);
 /// What tells a file from others that had its path before and after.
 fn file_number(path: &Path) -> Option<u64> {
     Some(std::fs::symlink_metadata(path).ok()?.ino())
@@ -212,15 +196,20 @@ impl Writer<'_> {
                 }
             }
         }
-        if set.wait(self.timeout(rests)).is_err() {
-            return;
-        }
+        let tokens: Vec<Token> = match set.wait(self.timeout(rests)) {
+            Ok(_) => set.ready().map(|(token, _)| token).collect(),
+            // The kernel cannot be asked what is ready: everything is tried.
+            Err(_) => {
+                std::thread::sleep(BLIND_TURN);
+                set.presumed_ready().map(|(token, _)| token).collect()
+            }
+        };
         // Before any output, even where poll(2) had looked at the link too early: what a program prints may follow an
         // order about it.
         self.receive();
         let mut comes = false;
         let mut ready = Vec::new();
-        for (token, _) in set.ready() {
+        for token in tokens {
             match token {
                 Token::Listener => comes = true,
                 Token::Link | Token::Supervisor => {}
@@ -296,10 +285,15 @@ impl Writer<'_> {
         if found.is_some() && found == self.place {
             return;
         }
-        if found.is_some() && socket::connect_now(&path).is_ok() {
-            self.journal("there is another log writer: leaving the programs to it");
-            self.ending = true;
-            return;
+        match socket::find(&path) {
+            Lookup::There(_) => {
+                self.journal("there is another log writer: leaving the programs to it");
+                self.ending = true;
+                return;
+            }
+            // Perhaps there is: looked for again.
+            Lookup::Failed(_) => return,
+            Lookup::Gone => {}
         }
         // Removed by mistake, or left by one that was killed.
         let _ = std::fs::remove_file(&path);
@@ -311,9 +305,10 @@ impl Writer<'_> {
 
     /// A supervisor comes: whoever was there before has gone, or is on its way.
     fn accept(&mut self) {
-        let Ok(stream) = socket::accept(&self.listener) else {
-            return;
-        };
+        // It stays ready: without descriptors that would be a loop without rest.
+        let accepted =
+            socket::accept(&self.listener).inspect_err(|_| std::thread::sleep(NO_ACCEPT));
+        let Ok(stream) = accepted else { return };
         let uid = socket::peer_uid(&stream).unwrap_or(u32::MAX);
         if uid != user::effective_uid() && uid != 0 {
             return;

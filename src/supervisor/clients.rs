@@ -1,13 +1,16 @@
 //! Clients come, ask and go; those who may not, or are too many, are told so.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use super::connection::Connection;
 use super::program::Program;
 use super::server::Supervisor;
 use super::timers::Timer;
+use crate::error::Reason;
 use crate::protocol::reply::{Code, Failure};
 use crate::sys::poll::Ready;
+use crate::sys::room::{self, Holder};
 use crate::sys::{fd, socket, user};
 
 /// How many clients may be connected at a time.
@@ -16,6 +19,8 @@ const MAX_CONNECTIONS: usize = 256;
 const ACCEPTS_A_TURN: usize = 16;
 /// How long nothing is accepted after descriptors ran out. ms
 const ACCEPT_AGAIN: u64 = 1000;
+/// Why nobody more is served at the limit.
+const NO_DESCRIPTORS: &str = "the daemon has no descriptors left";
 
 impl Supervisor {
     pub(super) fn hear_client(&mut self, token: u64, ready: Ready) {
@@ -46,12 +51,9 @@ impl Supervisor {
                     self.connect(connection);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if out_of_descriptors(&e) => {
-                    self.refuse_for_want_of_descriptors(&e);
-                    return;
-                }
                 // The client has given up meanwhile.
-                Err(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(e) => return self.refuse_for_now(&e),
             }
         }
     }
@@ -72,6 +74,9 @@ impl Supervisor {
             ));
         }
         let full = self.connections.len() >= MAX_CONNECTIONS;
+        if !full && !room::leaves_room(stream.as_fd(), Holder::Client) {
+            return Some(Failure::new(Code::Busy, NO_DESCRIPTORS));
+        }
         full.then(|| {
             Failure::new(
                 Code::Busy,
@@ -80,15 +85,16 @@ impl Supervisor {
         })
     }
 
-    fn refuse_for_want_of_descriptors(&mut self, why: &io::Error) {
-        self.journal.note(format_args!("accepting a client: {why}"));
+    /// Nobody can be accepted. It may stay so: it is tried again after a while, and said once a minute.
+    fn refuse_for_now(&mut self, why: &io::Error) {
+        if self.accept_failed.may_be_said(self.now) {
+            let why = Reason(why);
+            self.journal.note(format_args!("accepting a client: {why}"));
+        }
         self.spare = None;
         if let Ok(stream) = socket::accept(&self.listener) {
             let mut connection = Connection::new(stream);
-            connection.refuse(&Failure::new(
-                Code::Busy,
-                "the daemon has no descriptors left",
-            ));
+            connection.refuse(&Failure::new(Code::Busy, NO_DESCRIPTORS));
             connection.flush();
         }
         self.spare = fd::open_null().ok();
@@ -105,11 +111,4 @@ impl Supervisor {
             });
         }
     }
-}
-
-fn out_of_descriptors(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }

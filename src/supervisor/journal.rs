@@ -103,6 +103,21 @@ impl Journal {
     }
 }
 
+/// What goes on failing is said once a minute.
+#[derive(Debug, Default)]
+pub struct OnceAMinute(Option<u64>);
+
+impl OnceAMinute {
+    /// Whether it may be said at this time of the monotonic clock, in ms; then it may not again for a minute.
+    pub fn may_be_said(&mut self, now: u64) -> bool {
+        let may = self.0.is_none_or(|at| now.saturating_sub(at) >= 60_000);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
+}
+
 /// So much is written to a pipe that is ready without waiting. `pipe(7)` PIPE_BUF
 const AT_ONCE: usize = 4096;
 

@@ -1,7 +1,7 @@
 //! Carrying out what the life of a program asks for: processes, signals, deaths. Only [`Supervisor::feed`] changes
 //! the state of a program, and only what is here declares one dead.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use super::ending::Ending;
 use super::files::Stream;
@@ -15,6 +15,7 @@ use crate::protocol::link::Order;
 use crate::protocol::output::Output;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
+use crate::sys::room::{self, Holder};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};
@@ -117,6 +118,9 @@ impl Supervisor {
     /// Makes some of the processes that are due. Returns whether there are more.
     pub(super) fn launch_some(&mut self) -> bool {
         for _ in 0..LAUNCHES_A_TURN {
+            if self.launches_crowd() {
+                return false;
+            }
             let next = self.launches.iter().position(|id| self.may_launch(*id));
             let Some(id) = next.and_then(|at| self.launches.remove(at)) else {
                 return false;
@@ -124,6 +128,13 @@ impl Supervisor {
             self.launch(id);
         }
         self.launches.iter().any(|id| self.may_launch(*id))
+    }
+
+    /// Whether the launches under way leave no room for another: the end of each is an event.
+    fn launches_crowd(&self) -> bool {
+        let reports = self.programs.values().filter_map(|p| p.report.as_ref());
+        let highest = reports.max_by_key(|report| report.as_raw_fd());
+        highest.is_some_and(|report| !room::leaves_room(report.as_fd(), Holder::Program))
     }
 
     fn launch(&mut self, id: u32) {
@@ -256,7 +267,8 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        if let Some(held) = program.adopted.take() {
+        // That something is said to be ready is not enough to declare it dead.
+        if let Some(held) = program.adopted.take_if(|held| held.has_ended()) {
             let exit = held.exit();
             program.led = Some(held);
             self.ended(id, exit);

@@ -13,6 +13,7 @@ use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report};
 use crate::protocol::output::Loss;
 use crate::sys::daemonize::{Fork, fork};
+use crate::sys::lookup::Lookup;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
@@ -59,13 +60,13 @@ impl LogLink {
             none => none.insert(Batch::open(&home.batch())?),
         };
         let path = home.log_socket();
-        let connected = socket::connect_now(&path);
-        self.found = connected.is_ok();
+        let connected = socket::find(&path);
+        self.found = matches!(connected, Lookup::There(_));
         let end = match connected {
-            Ok(end) => end,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
-            // Nobody listens.
-            Err(_) => {
+            Lookup::There(end) => end,
+            // Perhaps somebody listens: two log writers would be one too many.
+            Lookup::Failed(e) => return Err(e),
+            Lookup::Gone => {
                 let _ = std::fs::remove_file(&path);
                 let listener = socket::listen(&path).map_err(|e| {
                     let what = format!(

@@ -161,6 +161,8 @@ impl Program {
             }
             let gauge = self.gauge.as_ref().map(|(_, gauge)| gauge);
             process.memory = gauge.and_then(|gauge| gauge.rss_bytes().ok()).unwrap_or(0);
+            // At the limit of descriptors it is opened anew each time.
+            self.gauge.take_if(|(_, gauge)| !gauge.may_stay());
             process.cpu = clock::process_cpu_ns(pid).unwrap_or(0) / 1_000_000;
         }
         process

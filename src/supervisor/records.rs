@@ -7,6 +7,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use crate::protocol::line::Line;
 use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::lookup::Lookup;
+use crate::sys::room::{self, Holder};
 use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
@@ -84,7 +86,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
     let open = |path: &Path| fifo::open(path).doing(|| format!("opening {}", path.display()));
-    Ok((open(&records.out())?, open(&records.err())?))
+    let (out, err) = (open(&records.out())?, open(&records.err())?);
+    room::check(err.as_fd(), Holder::Program).doing(|| "holding the pipes of another program")?;
+    Ok((out, err))
 }
 
 /// Replaces what is recorded of the program itself.

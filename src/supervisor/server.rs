@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::init::Init;
-use super::journal::Journal;
+use super::journal::{Journal, OnceAMinute};
 use super::limits::Limits;
 use super::log_link::LogLink;
 use super::program::Program;
@@ -26,6 +26,7 @@ use super::unread::UnreadRecords;
 use super::update::Update;
 use crate::app::life::Event;
 use crate::app::value::Bytes;
+use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::link::Order;
 use crate::sys::lock::Lock;
@@ -34,12 +35,15 @@ use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{SelfPipe, Signal};
-use crate::sys::{clock, fd};
+use crate::sys::{clock, fd, wait};
 
 /// A log writer that did not live so long is not replaced at once. ms
 const LOGGER_AGAIN: u64 = 500;
 /// How often programs that were left by their leader are looked at, besides at every death. ms
 pub(super) const REMAINS_AGAIN: u64 = 50;
+
+/// How long a turn is in which the kernel cannot be asked what is ready.
+const BLIND_TURN: Duration = Duration::from_millis(100);
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +99,8 @@ pub struct Supervisor {
     pub(super) unread: UnreadRecords,
     /// When processes without a descriptor were looked at. ms
     pub(super) looked: u64,
+    wait_failed: OnceAMinute,
+    pub(super) accept_failed: OnceAMinute,
     pub(super) unsynced: Unsynced,
     /// What is held for programs.
     pub(super) sockets: Sockets,
@@ -146,6 +152,8 @@ impl Supervisor {
             damaged: Vec::new(),
             unread: UnreadRecords::default(),
             looked: 0,
+            wait_failed: OnceAMinute::default(),
+            accept_failed: OnceAMinute::default(),
             unsynced: Unsynced::default(),
             sockets: Sockets::default(),
             update: None,
@@ -189,20 +197,42 @@ impl Supervisor {
                     Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
                 }),
             };
-            let interrupted = self
-                .signals
-                .listening(|| set.wait(sleep))
-                .unwrap_or_else(|e| {
-                    self.journal.note(format_args!("waiting for events: {e}"));
-                    false
-                });
+            let waited = self.signals.listening(|| set.wait(sleep));
             self.now = clock::monotonic_ms();
             ready.clear();
-            ready.extend(set.ready());
+            let interrupted = match waited {
+                Ok(interrupted) => {
+                    ready.extend(set.ready());
+                    interrupted
+                }
+                Err(e) => {
+                    self.note_failed_wait(&e);
+                    self.signals.listening(|| std::thread::sleep(BLIND_TURN));
+                    self.now = clock::monotonic_ms();
+                    ready.extend(set.presumed_ready());
+                    true
+                }
+            };
             if interrupted || ready.iter().any(|(token, _)| *token == Token::Signals) {
                 self.take_signals();
             }
+            // Looked for in every turn: a signal can be lost, and a death must not be.
+            if wait::next_dead().is_some() {
+                self.reap();
+            }
             self.take_turn(&ready);
+        }
+    }
+
+    /// The kernel cannot be asked what is ready: everything is tried, a few times a second, and that is said once a
+    /// minute.
+    fn note_failed_wait(&mut self, e: &io::Error) {
+        if self.wait_failed.may_be_said(self.now) {
+            let ms = BLIND_TURN.as_millis();
+            self.journal.note(format_args!(
+                "waiting for events: {}; looking for them every {ms} ms",
+                Reason(e)
+            ));
         }
     }
 
@@ -276,9 +306,8 @@ impl Supervisor {
                 .note("asked to end by a signal: stopping all programs");
             self.end(Ending::Keep);
         }
-        if self.signals.take(Signal::CHLD) {
-            self.reap();
-        }
+        // The death of a child is looked for in every turn; the signal only makes one.
+        self.signals.take(Signal::CHLD);
     }
 
     fn take_turn(&mut self, ready: &[(Token, Ready)]) {

@@ -1,7 +1,7 @@
 //! From the start of the process to the loop.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 
@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::Lock;
-
+use crate::sys::lookup::Lookup;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd, reexec, socket, user, wait};
@@ -170,7 +170,7 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
             )));
         }
     };
-    if mode == Mode::Resumed && socket::connect_now(&home.log_socket()).is_err() {
+    if mode == Mode::Resumed && matches!(socket::find(&home.log_socket()), Lookup::Gone) {
         // Meanwhile another one has served and ended, and the log writer with it: that was the end.
         return Ok(None);
     }
@@ -263,8 +263,10 @@ fn lock(home: &Home) -> Result<Option<Lock>> {
                 .doing(|| format!("writing {}; move away what is there", path.display()))?;
             return Ok(Some(lock));
         }
-        if socket::connect_now(&home.socket()).is_ok() {
-            return Ok(None);
+        match socket::find(&home.socket()) {
+            Lookup::There(_) => return Ok(None),
+            Lookup::Failed(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Lookup::Gone | Lookup::Failed(_) => {}
         }
         if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
             return Err(Error::new(format!(

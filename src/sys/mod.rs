@@ -25,6 +25,7 @@ pub mod process;
 pub mod procfs;
 pub mod reexec;
 pub mod regex;
+pub mod room;
 pub mod shared;
 pub mod signal;
 pub mod socket;

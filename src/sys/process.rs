@@ -11,6 +11,7 @@ use super::lookup::Lookup;
 use super::pid::Pid;
 use super::pidfd::PidFd;
 use super::procfs::{self, Stat};
+use super::room::{self, Holder};
 use super::signal::{self, Signal};
 use crate::app::life::Exit;
 
@@ -31,10 +32,12 @@ enum Held {
 }
 
 impl ProcessHandle {
-    /// The process with this number that started then, and what its `stat` says; also a zombie is there.
+    /// The process with this number that started then, and what its `stat` says; also a zombie is there. At the limit of
+    /// descriptors it is held by its start time.
     pub fn find(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
         let held = match PidFd::open(pid) {
-            Ok(fd) => Held::Descriptor(fd),
+            Ok(fd) if room::leaves_room(fd.fd(), Holder::Spare) => Held::Descriptor(fd),
+            Ok(_) => Held::Start { start, again: true },
             Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Lookup::Gone,
             Err(e) => Held::Start {
                 start,

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::lookup::Lookup;
 use super::pid::Pid;
+use super::room::{self, Holder};
 use super::{check, fd, wait};
 use crate::app::life::Exit;
 
@@ -127,6 +128,11 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// Whether it may stay open.
+    pub fn may_stay(&self) -> bool {
+        room::leaves_room(self.statm.as_fd(), Holder::Spare)
+    }
+
     /// The resident memory in bytes, from `statm`; fails when the process has ended.
     pub fn rss_bytes(&self) -> io::Result<u64> {
         let mut buffer = [0; 128];

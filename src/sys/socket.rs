@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
+use super::lookup::Lookup;
 use super::pid::Pid;
 use super::{check, check_size, user};
 
@@ -61,6 +62,12 @@ pub fn connect_now(path: &Path) -> io::Result<UnixStream> {
         check(libc::connect(socket.as_raw_fd(), address, length))?;
         Ok(UnixStream::from(socket))
     }
+}
+
+/// Whoever listens at `path`, connected to at once. `Failed` with `WouldBlock`: somebody listens, and is busy.
+pub fn find(path: &Path) -> Lookup<UnixStream> {
+    let gone = [libc::ENOENT, libc::ECONNREFUSED, libc::ENOTDIR, libc::ELOOP];
+    Lookup::of(connect_now(path), &gone)
 }
 
 /// The next connection; reading and writing it do not block. `accept4(2)`

@@ -1,0 +1,70 @@
+//! Room for descriptors that is kept free. What is held for long may not take the last numbers: so that a signal, a
+//! record, a look at `/proc`, the end of everything and a client that asks for it find some at the limit.
+//!
+//! A new descriptor has the lowest number that is free (`open(2)`): so many at least are in use as its number says.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::fd;
+
+/// What holds descriptors for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// What could be held otherwise, or not at all: it leaves most.
+    Spare,
+    /// A program.
+    Program,
+    /// A client, who may have come to end programs.
+    Client,
+}
+
+/// The part of the limit that is kept free, and the least and the most of that.
+const PART: u64 = 8;
+const LEAST: u64 = 2;
+const MOST: u64 = 32;
+
+impl Holder {
+    /// How many of `limit` it leaves free.
+    fn leaves(self, limit: u64) -> u64 {
+        let kept = (limit / PART).clamp(LEAST, MOST);
+        match self {
+            Holder::Spare => kept + kept / 2,
+            Holder::Program => kept,
+            Holder::Client => kept / 2,
+        }
+    }
+}
+
+/// Whether this new descriptor leaves the room free that its holder must.
+pub fn leaves_room(new: BorrowedFd, holder: Holder) -> bool {
+    let Ok((limit, _)) = fd::nofile_limit() else {
+        return true;
+    };
+    let number = u64::try_from(new.as_raw_fd()).unwrap_or(0);
+    number < limit.saturating_sub(holder.leaves(limit))
+}
+
+/// The same as a result: it fails as the kernel does at the limit.
+pub fn check(new: BorrowedFd, holder: Holder) -> std::io::Result<()> {
+    match leaves_room(new, holder) {
+        true => Ok(()),
+        false => Err(std::io::Error::from_raw_os_error(libc::EMFILE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn clients_may_have_what_programs_may_not() {
+        for limit in [16, 20, 64, 1024, 1 << 20] {
+            let left = [Holder::Spare, Holder::Program, Holder::Client].map(|h| h.leaves(limit));
+            assert!(left[0] > left[1] && left[1] > left[2] && left[2] > 0);
+            assert!(left[0] <= limit / 4);
+        }
+        let null = fd::open_null().unwrap();
+        assert!(leaves_room(null.as_fd(), Holder::Spare));
+    }
+}
