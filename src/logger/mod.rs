@@ -41,7 +41,7 @@ use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
 use crate::protocol::output::Output;
 use crate::sys::bell::Bell;
-use crate::sys::lookup::Lookup;
+use crate::sys::lookup::{self, Lookup};
 use crate::sys::passing::Outbox;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
@@ -305,10 +305,18 @@ impl Writer<'_> {
 
     /// A supervisor comes: whoever was there before has gone, or is on its way.
     fn accept(&mut self) {
-        // It stays ready: without descriptors that would be a loop without rest.
-        let accepted =
-            socket::accept(&self.listener).inspect_err(|_| std::thread::sleep(NO_ACCEPT));
-        let Ok(stream) = accepted else { return };
+        let mut accepted = socket::accept(&self.listener);
+        if accepted.as_ref().is_err_and(lookup::lacks_room) {
+            // Files are opened again when they are needed; a supervisor, and what it is watched by, is needed now.
+            for _ in 0..3 {
+                self.sinks.close_one(0);
+            }
+            accepted = socket::accept(&self.listener);
+        }
+        let Ok(stream) = accepted else {
+            // It stays ready: that would be a loop without rest.
+            return std::thread::sleep(NO_ACCEPT);
+        };
         let uid = socket::peer_uid(&stream).unwrap_or(u32::MAX);
         if uid != user::effective_uid() && uid != 0 {
             return;

@@ -36,7 +36,7 @@ impl ProcessHandle {
     /// descriptors it is held by its start time.
     pub fn find(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
         let held = match PidFd::open(pid) {
-            Ok(fd) if room::leaves_room(fd.fd(), Holder::Spare) => Held::Descriptor(fd),
+            Ok(fd) if room::leaves_room(fd.fd(), Holder::Watch) => Held::Descriptor(fd),
             Ok(_) => Held::Start { start, again: true },
             Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Lookup::Gone,
             Err(e) => Held::Start {
@@ -54,11 +54,12 @@ impl ProcessHandle {
         }
     }
 
-    /// A child of this process that has ended and is not reaped yet, where a descriptor of it can be had.
+    /// A child of this process that has ended and is not reaped yet, where a descriptor of it can be had and there is
+    /// room for it.
     pub fn of_child(pid: Pid) -> Option<ProcessHandle> {
-        PidFd::open(pid)
-            .ok()
-            .map(|fd| ProcessHandle::from_fd(pid, fd))
+        let fd = PidFd::open(pid).ok();
+        let fd = fd.filter(|fd| room::leaves_room(fd.fd(), Holder::Watch));
+        fd.map(|fd| ProcessHandle::from_fd(pid, fd))
     }
 
     /// The process of this number that a descriptor is of.

@@ -130,7 +130,7 @@ pub struct Gauge {
 impl Gauge {
     /// Whether it may stay open.
     pub fn may_stay(&self) -> bool {
-        room::leaves_room(self.statm.as_fd(), Holder::Spare)
+        room::leaves_room(self.statm.as_fd(), Holder::Cache)
     }
 
     /// The resident memory in bytes, from `statm`; fails when the process has ended.

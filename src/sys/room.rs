@@ -10,8 +10,10 @@ use super::fd;
 /// What holds descriptors for long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// What could be held otherwise, or not at all: it leaves most.
-    Spare,
+    /// What is quicker when it is held, and can be opened each time.
+    Cache,
+    /// What tells of an end, and can be looked at time and again instead.
+    Watch,
     /// A program.
     Program,
     /// A client, who may have come to end programs.
@@ -20,17 +22,20 @@ pub enum Holder {
 
 /// The part of the limit that is kept free, and the least and the most of that.
 const PART: u64 = 8;
-const LEAST: u64 = 2;
+const LEAST: u64 = 4;
 const MOST: u64 = 32;
+/// What one launch takes: both ends of a pipe, and a file in the child.
+const ONE_LAUNCH: u64 = 3;
 
 impl Holder {
     /// How many of `limit` it leaves free.
     fn leaves(self, limit: u64) -> u64 {
         let kept = (limit / PART).clamp(LEAST, MOST);
         match self {
-            Holder::Spare => kept + kept / 2,
+            Holder::Cache => limit - limit / 4,
+            Holder::Watch => limit / 2,
             Holder::Program => kept,
-            Holder::Client => kept / 2,
+            Holder::Client => (kept / 2).max(ONE_LAUNCH),
         }
     }
 }
@@ -60,11 +65,16 @@ mod tests {
     #[test]
     fn clients_may_have_what_programs_may_not() {
         for limit in [16, 20, 64, 1024, 1 << 20] {
-            let left = [Holder::Spare, Holder::Program, Holder::Client].map(|h| h.leaves(limit));
-            assert!(left[0] > left[1] && left[1] > left[2] && left[2] > 0);
-            assert!(left[0] <= limit / 4);
+            let holders = [
+                Holder::Cache,
+                Holder::Watch,
+                Holder::Program,
+                Holder::Client,
+            ];
+            let left = holders.map(|holder| holder.leaves(limit));
+            assert!(left.is_sorted_by(|a, b| a > b) && left[3] > 0, "{left:?}");
         }
         let null = fd::open_null().unwrap();
-        assert!(leaves_room(null.as_fd(), Holder::Spare));
+        assert!(leaves_room(null.as_fd(), Holder::Client));
     }
 }

@@ -1,9 +1,11 @@
 //! No more processes, no more descriptors: a sentence, and life goes on.
 
 use rpm::app::life::State;
+use rpm::sys::signal::Signal;
 
+use crate::harness::wait::wait_for_end;
 use crate::harness::wire::Wire;
-use crate::harness::{Home, has, is_root, skip};
+use crate::harness::{Home, has, is_root, proc, skip};
 
 /// Launches a daemon that has this limit.
 fn launch_limited(home: &Home, limit: &str) {
@@ -80,7 +82,7 @@ fn without_descriptors_left_clients_are_told_and_served_again_afterwards() {
 }
 
 #[test]
-fn a_program_that_crashes_while_there_are_no_descriptors_is_started_when_there_are_again() {
+fn a_program_that_crashes_while_clients_have_all_descriptors_but_the_reserve_is_started_again() {
     if !has("prlimit") {
         return skip("prlimit is not installed");
     }
@@ -97,10 +99,67 @@ fn a_program_that_crashes_while_there_are_no_descriptors_is_started_when_there_a
         }
     }
     let mut events = served.remove(0);
-    crate::harness::proc::kill(first.pid, rpm::sys::signal::Signal::KILL);
-    events.wait_for("waiting for descriptors", |p| p.state == State::Waiting);
-    drop(served);
+    proc::kill(first.pid, Signal::KILL);
     events.wait_for("online again", |p| {
         p.state == State::Online && p.pid != first.pid
     });
+    // What is wanted of it is on record, too: the commands of those who are served already are carried out.
+    served[0].ask("stop target=x").ok();
+    served[0].ask("sync").ok();
+}
+
+/// How many descriptors the supervisor holds besides those of programs and clients, at most.
+const OWN_DESCRIPTORS: usize = 14;
+
+#[test]
+fn at_the_limit_all_programs_are_stopped_restarted_adopted_and_ended() {
+    if !has("prlimit") {
+        return skip("prlimit is not installed");
+    }
+    let home = Home::new();
+    launch_limited(&home, "--nofile=64:64");
+    for at in 0..20 {
+        home.start_sleep(&format!("a{at}"));
+    }
+    let held = proc::descriptors(home.supervisor()).len();
+    assert!(held <= OWN_DESCRIPTORS + 2 * 20 + 8, "{held} descriptors");
+    let pids = |home: &Home| -> Vec<i32> { home.list().iter().map(|p| p.pid).collect() };
+    home.rpm(&["stop", "all"]).ok();
+    home.rpm(&["restart", "all"]).ok();
+    assert!(home.list().iter().all(|p| p.state == State::Online));
+    let before = pids(&home);
+    // The next supervisor holds nothing that this one did not need, and adopts them all.
+    let supervisor = home.supervisor();
+    proc::kill(supervisor, Signal::KILL);
+    wait_for_end(supervisor);
+    home.run(home.command(&["prlimit", "--nofile=64:64", &home.client(), "list"]))
+        .ok();
+    assert_eq!(pids(&home), before);
+    assert!(
+        !home
+            .entries("run")
+            .iter()
+            .any(|name| name.contains("damaged"))
+    );
+    // Those without a descriptor are missed too when they end.
+    let mut events = home.events();
+    for pid in &before {
+        proc::kill(*pid, Signal::KILL);
+        events.wait_for("online again", |p| {
+            p.state == State::Online && p.pid != *pid && !before.contains(&p.pid)
+        });
+    }
+    drop(events);
+    home.rpm(&["stop", "all"]).ok();
+    home.rpm(&["sync"]).ok();
+    home.rpm(&["restart", "all"]).ok();
+    home.rpm(&["kill"]).ok();
+    for pid in pids_of(&home) {
+        panic!("{} lives", proc::describe(pid));
+    }
+}
+
+/// The processes of programs.
+fn pids_of(home: &Home) -> Vec<i32> {
+    proc::named(&home.root, "sleep")
 }
