@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 
 use super::connection::Connection;
 use super::program::Program;
@@ -42,18 +43,24 @@ impl Supervisor {
             match socket::accept(&self.listener) {
                 Ok(stream) => {
                     let refusal = self.admit(&stream);
-                    let mut connection = Connection::new(stream);
-                    if let Some(failure) = refusal {
-                        connection.refuse(&failure);
-                        connection.flush();
-                        continue;
-                    }
-                    self.connect(connection);
+                    self.take_in(stream, refusal);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 // The client has given up meanwhile.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => return self.refuse_for_now(&e),
+            }
+        }
+    }
+
+    /// Serves a client, or tells it why not.
+    fn take_in(&mut self, stream: UnixStream, refusal: Option<Failure>) {
+        let mut connection = Connection::new(stream);
+        match refusal {
+            None => self.connect(connection),
+            Some(failure) => {
+                connection.refuse(&failure);
+                connection.flush();
             }
         }
     }
@@ -65,7 +72,7 @@ impl Supervisor {
     }
 
     /// Why a client is not served, where it is not.
-    fn admit(&self, stream: &std::os::unix::net::UnixStream) -> Option<Failure> {
+    fn admit(&self, stream: &UnixStream) -> Option<Failure> {
         let uid = socket::peer_uid(stream).unwrap_or(u32::MAX);
         if uid != 0 && uid != user::effective_uid() {
             return Some(Failure::new(
@@ -92,12 +99,15 @@ impl Supervisor {
             self.journal.note(format_args!("accepting a client: {why}"));
         }
         self.spare = None;
-        if let Ok(stream) = socket::accept(&self.listener) {
-            let mut connection = Connection::new(stream);
-            connection.refuse(&Failure::new(Code::Busy, NO_DESCRIPTORS));
-            connection.flush();
-        }
+        let accepted = socket::accept(&self.listener).ok();
         self.spare = fd::open_null().ok();
+        if let Some(stream) = accepted {
+            let failure = match self.spare {
+                Some(_) => self.admit(&stream),
+                None => Some(Failure::new(Code::Busy, NO_DESCRIPTORS)),
+            };
+            self.take_in(stream, failure);
+        }
         self.timers
             .set(Timer::Accept, Some(self.now + ACCEPT_AGAIN));
     }

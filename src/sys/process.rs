@@ -132,7 +132,13 @@ impl ProcessHandle {
             Held::Descriptor(fd) => match fd.look() {
                 Ok(false) => Lookup::There(()),
                 Ok(true) => Lookup::Gone,
-                Err(e) => Lookup::Failed(e),
+                // poll(2) fails: asked in another way.
+                Err(_) => match (procfs::look(self.pid), fd.is_reaped()) {
+                    (_, Ok(true)) => Lookup::Gone,
+                    (Lookup::There(stat), Ok(false)) if !stat.lives() => Lookup::Gone,
+                    (Lookup::Failed(e), _) | (_, Err(e)) => Lookup::Failed(e),
+                    (_, Ok(false)) => Lookup::There(()),
+                },
             },
             Held::Start { .. } => match procfs::look(self.pid) {
                 Lookup::There(stat) if self.is_of(&stat) && stat.lives() => Lookup::There(()),

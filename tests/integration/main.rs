@@ -38,6 +38,7 @@ mod log_streams;
 mod log_upkeep;
 mod logs;
 mod logs_files;
+mod lookups;
 mod monit;
 mod no_byte_lost;
 mod output;

@@ -37,6 +37,14 @@ pub fn some_of(calls: Vec<Call>, ordinary: usize, first: usize) -> Vec<Call> {
         .collect()
 }
 
+/// One of so many cases of a table, or of as many as `RPM_TEST_EVERY` says; another one in each run.
+pub fn every<T>(table: &[T], ordinary: usize) -> impl Iterator<Item = &T> {
+    let given = std::env::var("RPM_TEST_EVERY").ok();
+    let every = given.map_or(ordinary, |every| every.parse().expect("a number"));
+    let first = usize::try_from(std::process::id()).unwrap() % every;
+    table.iter().skip(first).step_by(every)
+}
+
 /// A process whose system calls are recorded, and that is perhaps killed at one of them, which it does not make then.
 pub struct Killer {
     strace: Running,
