@@ -140,6 +140,14 @@ impl Batch {
         })
     }
 
+    /// Writes the record again, where there is none.
+    pub fn record_again(&self, path: &Path) -> io::Result<()> {
+        match (path.try_exists(), self.memory.id()) {
+            (Ok(false), Some(id)) => record(path, id, &self.memory),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives the memory back, where nothing is left in it and nobody will look for it.
     pub fn remove(self, path: &Path) {
         // The memory first: whoever is killed in between leaves a record of nothing, not memory of no record.

@@ -164,6 +164,7 @@ impl Supervisor {
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
             program.group = Some(last.pid);
             program.foreign = !matches!(process, Some(Process::Child));
+            program.new_fifos = program.prints_elsewhere(last.pid);
         }
         let policy = program.policy();
         let delay = policy.delay(program.life.unstable);

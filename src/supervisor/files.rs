@@ -1,7 +1,9 @@
 //! Where the files of a program are.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::program::Program;
@@ -10,6 +12,7 @@ use crate::app::spec::{BESIDE, is_no_file};
 use crate::app::value::LogType;
 use crate::paths::Home;
 use crate::sys::fifo;
+use crate::sys::pid::Pid;
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,17 @@ impl Supervisor {
 }
 
 impl Program {
+    /// Whether its process prints to other pipes than those that are held: to those of records that were removed, and
+    /// were made again. One that has redirected its output does too, which does no harm.
+    pub fn prints_elsewhere(&self, pid: Pid) -> bool {
+        let number = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let held = self.fifos.as_ref();
+        let held = held.and_then(|(out, _)| File::from(out.try_clone().ok()?).metadata().ok());
+        let own = std::fs::metadata(format!("/proc/{pid}/fd/1")).ok();
+        own.zip(held)
+            .is_some_and(|(own, held)| number(own) != number(held))
+    }
+
     /// Where a stream goes; empty when it goes nowhere. Instances that do not share their files have their number
     /// in the name.
     pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {

@@ -24,6 +24,11 @@ impl Init {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
+    /// How the service is, in words.
+    pub fn say(&self, status: impl Display) {
+        self.tell(&format!("STATUS={status}"));
+    }
+
     fn tell(&self, state: &str) {
         if let Some(notifier) = &self.0 {
             // An init that does not listen is none to wait for.

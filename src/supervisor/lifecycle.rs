@@ -149,6 +149,12 @@ impl Supervisor {
         program.strays.clear();
         program.group = None;
         program.led = None;
+        if std::mem::take(&mut program.new_fifos) {
+            // All that was printed to those of before, then those that are there now.
+            program.logged = false;
+            program.fifos = records::open_fifos(&self.home.records(id)).ok();
+            self.log.drain(vec![id], true);
+        }
         if program.run > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.

@@ -96,6 +96,14 @@ impl LogLink {
         Ok(())
     }
 
+    /// Records again where that is found which outlives log writers, where its record was removed.
+    pub fn record_batch(&self, home: &Home) {
+        if let Some(batch) = &self.batch {
+            // Without the record a log writer that is killed loses what it was about to write.
+            let _ = batch.record_again(&home.batch());
+        }
+    }
+
     /// Has the log writer leave, so that another takes its place: this one runs the code of a former release.
     pub fn replace(&mut self) {
         self.replaced = true;

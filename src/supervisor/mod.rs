@@ -9,6 +9,7 @@ mod connection;
 mod ending;
 mod files;
 mod handover;
+mod home_watch;
 mod init;
 mod journal;
 mod lifecycle;

@@ -67,6 +67,8 @@ pub struct Program {
     pub channel: Option<Channel>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
     pub fifos: Option<(OwnedFd, OwnedFd)>,
+    /// Other pipes stand at the paths of those that its process prints to: its records were made again.
+    pub new_fifos: bool,
     /// The log writer drains it.
     pub logged: bool,
     /// What of standard output and standard error could not be written and is not said in the files yet.
@@ -101,6 +103,7 @@ impl Program {
             led: None,
             channel: None,
             fifos: None,
+            new_fifos: false,
             logged: false,
             lost: [Loss::default(); 2],
             lost_in_all: 0,

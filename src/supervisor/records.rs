@@ -7,7 +7,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -65,9 +65,13 @@ fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Resul
     }
     program.fifos = Some(open_fifos(records)?);
     write_new(&records.spec(), spec_text).doing(|| making(&records.spec()))?;
-    write_new(&records.status_new(), &status(program))
-        .and_then(|()| fs::rename(records.status_new(), records.status()))
-        .doing(|| making(&records.status()))
+    write_status(&records, program).doing(|| making(&records.status()))
+}
+
+/// Writes the first status record: with it there is a program.
+pub fn write_status(records: &Records, program: &Program) -> io::Result<()> {
+    write_new(&records.status_new(), &status(program))?;
+    fs::rename(records.status_new(), records.status())
 }
 
 fn making(path: &Path) -> String {
@@ -84,7 +88,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .write_all(bytes)
 }
 
-fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+/// Opens both pipes.
+pub fn open_fifos(records: &Records) -> Result<(OwnedFd, OwnedFd)> {
     let open = |path: &Path| fifo::open(path).doing(|| format!("opening {}", path.display()));
     let (out, err) = (open(&records.out())?, open(&records.err())?);
     room::check(err.as_fd(), Holder::Program).doing(|| "holding the pipes of another program")?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::ending::Ending;
+use super::home_watch::HomeWatch;
 use super::init::Init;
 use super::journal::{Journal, OnceAMinute};
 use super::limits::Limits;
@@ -49,6 +50,7 @@ const BLIND_TURN: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Signals,
+    Home,
     Listener,
     Logger,
     Check,
@@ -101,6 +103,7 @@ pub struct Supervisor {
     pub(super) looked: u64,
     wait_failed: OnceAMinute,
     pub(super) accept_failed: OnceAMinute,
+    pub(super) home_watch: HomeWatch,
     pub(super) unsynced: Unsynced,
     /// What is held for programs.
     pub(super) sockets: Sockets,
@@ -154,6 +157,7 @@ impl Supervisor {
             looked: 0,
             wait_failed: OnceAMinute::default(),
             accept_failed: OnceAMinute::default(),
+            home_watch: HomeWatch::default(),
             unsynced: Unsynced::default(),
             sockets: Sockets::default(),
             update: None,
@@ -271,6 +275,9 @@ impl Supervisor {
     fn fill(&mut self, set: &mut PollSet<Token>) {
         set.clear();
         set.push(self.signals.fd(), Interest::READ, Token::Signals);
+        if let Some(home) = self.home_fd() {
+            set.push(home, Interest::READ, Token::Home);
+        }
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
         }
@@ -322,6 +329,7 @@ impl Supervisor {
                 Timer::Remains => self.look_at_remains(),
                 Timer::Look => self.look_at_unheld(),
                 Timer::Unread => self.read_again(),
+                Timer::Home => self.look_at_home(),
                 Timer::Logger => self.start_logger(),
                 Timer::Sync => self.sync_now(),
                 Timer::Sockets => self.close_unused_sockets(),
@@ -338,6 +346,7 @@ impl Supervisor {
                 Token::Channel(id) => self.hear_channel(*id),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
+                Token::Home => self.hear_of_home(),
                 Token::Signals | Token::Adopted(_) => {}
             }
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
+use super::home_watch;
 use super::init::Init;
 use super::journal::Journal;
 use super::limits::Limits;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// How long another supervisor may take to begin. ms
 const LAUNCH_TIME: u64 = 5000;
+/// How often a former supervisor is looked for.
+const FORMER_AGAIN: Duration = Duration::from_millis(50);
 /// How often the lock is tried while nobody serves.
 const LOCK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -157,6 +160,9 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
 
 /// The supervisor, about to serve; none where another one serves and that is as well.
 fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<Option<Supervisor>> {
+    if wait_for_former(&home)? {
+        return Ok(None);
+    }
     make_home(&home)?;
     let lock = match lock(&home)? {
         Some(lock) => lock,
@@ -220,11 +226,12 @@ fn assemble(
     let supervisor = Supervisor::new(home, way, holdings);
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
     supervisor.init = init;
+    supervisor.watch_home();
     Ok(supervisor)
 }
 
 /// Makes the home and its folders, private. A home that is somebody else's is refused.
-fn make_home(home: &Home) -> Result<()> {
+pub(super) fn make_home(home: &Home) -> Result<()> {
     let root = home.root();
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700).recursive(true);
@@ -248,6 +255,33 @@ fn make_home(home: &Home) -> Result<()> {
             .doing(|| format!("making {} private", root.display()))?;
     }
     Ok(())
+}
+
+/// Where this home was removed while a supervisor served it, that one makes it again: it is waited for. Whether it
+/// serves; fails where it does not, as its programs still run.
+fn wait_for_former(home: &Home) -> Result<bool> {
+    let begin = clock::monotonic_ms();
+    loop {
+        // One that has served has left its state: only a new home can be the place of a former one.
+        if !matches!(home.state().try_exists(), Ok(false)) {
+            return Ok(false);
+        }
+        // A process that cannot be looked at is not known to be one.
+        let Ok(Some(former)) = home_watch::former_supervisor(home.root()) else {
+            return Ok(false);
+        };
+        if matches!(socket::find(&home.socket()), Lookup::There(_)) {
+            return Ok(true);
+        }
+        if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
+            return Err(Error::new(format!(
+                "{} was removed while a supervisor (pid {former}) served it, which cannot make it again; its programs \
+                 run on: end it by kill {former}, which stops them, or by kill -9 {former}",
+                home.root().display()
+            )));
+        }
+        std::thread::sleep(FORMER_AGAIN);
+    }
 }
 
 /// The lock decides who is the supervisor: only its holder may touch the socket. None: somebody else holds it and
@@ -291,7 +325,7 @@ fn holder(home: &Home) -> String {
     }
 }
 
-fn listen(home: &Home) -> Result<UnixListener> {
+pub(super) fn listen(home: &Home) -> Result<UnixListener> {
     let path = home.socket();
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.file_type().is_socket() => {

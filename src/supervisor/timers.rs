@@ -14,6 +14,8 @@ pub enum Timer {
     Look,
     /// Reading records again that could not be read.
     Unread,
+    /// Looking at the home.
+    Home,
     /// Accepting connections again after descriptors ran out.
     Accept,
     /// Starting another log writer.

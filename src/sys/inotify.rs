@@ -75,6 +75,13 @@ const WORK: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_EXCL_UNLINK
     | libc::IN_ONLYDIR;
 
+/// Removing and moving of what a folder has, and of itself.
+const REMOVAL: u32 = libc::IN_DELETE
+    | libc::IN_MOVED_FROM
+    | libc::IN_DELETE_SELF
+    | libc::IN_MOVE_SELF
+    | libc::IN_ONLYDIR;
+
 /// The file of the kernel's limit that keeps something from being watched, where it is one. `inotify(7)`
 pub fn limit(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {
@@ -112,6 +119,11 @@ impl Watcher {
     /// Watches a folder for files that are written and closed, made, moved or removed in it.
     pub fn add_for_work(&self, folder: &Path) -> io::Result<i32> {
         self.add_for(folder, WORK)
+    }
+
+    /// Watches a folder for what is removed from it or moved away, and for that of the folder itself.
+    pub fn add_for_removal(&self, folder: &Path) -> io::Result<i32> {
+        self.add_for(folder, REMOVAL)
     }
 
     fn add_for(&self, path: &Path, mask: u32) -> io::Result<i32> {

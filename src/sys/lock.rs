@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::check;
@@ -34,6 +35,12 @@ impl Lock {
     /// The lock of a descriptor that was inherited locked.
     pub fn inherited(fd: OwnedFd) -> Lock {
         Lock(File::from(fd))
+    }
+
+    /// What tells the folder from others that had its path before and after: its device and inode.
+    pub fn number(&self) -> io::Result<(u64, u64)> {
+        let meta = self.0.metadata()?;
+        Ok((meta.dev(), meta.ino()))
     }
 
     /// Its descriptor.

@@ -4,7 +4,9 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::lookup::Lookup;
 use super::pid::Pid;
@@ -107,6 +109,35 @@ fn leads_with(pid: Pid, variables: &[Vec<u8>]) -> Lookup<u64> {
         Lookup::There(false) | Lookup::Gone => Lookup::Gone,
         Lookup::Failed(e) => Lookup::Failed(e),
     }
+}
+
+/// A process of this user and of this name that holds the folder which had this path, and which was removed. Those in
+/// another mount namespace mean other paths. Only what could be looked at is found.
+pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid>> {
+    let removed = [path.as_os_str().as_bytes(), b" (deleted)"].concat();
+    let own_mounts = std::fs::read_link("/proc/self/ns/mnt").ok();
+    let uid = super::user::effective_uid();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let pid = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        let Some(pid) = pid.and_then(Pid::new) else {
+            continue;
+        };
+        let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let named = comm.strip_suffix(b"\n") == Some(name.to_bytes());
+        if !named || !entry.metadata().is_ok_and(|meta| meta.uid() == uid) {
+            continue;
+        }
+        let mounts = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        let holds = |fd: &i32| {
+            let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+            link.is_ok_and(|link| link.as_os_str().as_bytes() == removed)
+        };
+        if mounts == own_mounts && descriptors(pid).iter().any(holds) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
 }
 
 /// How a zombie has ended; none where it lives, or the kernel does not say.

@@ -200,6 +200,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record as a child writes it.
+    pub fn text(&self) -> String {
+        let fields = format!("pid={} start={} run={}", self.pid, self.start, self.run);
+        format!("{fields:<width$}\n", width = RECORD_SIZE - 1)
+    }
+
     /// The record that a child wrote.
     pub fn parse(record: &[u8]) -> Option<Record> {
         let text = std::str::from_utf8(record).ok()?;

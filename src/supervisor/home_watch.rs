@@ -1,0 +1,253 @@
+//! The home as it stands at its path: the socket, and the whole of it, can be removed while the daemon runs. Whoever
+//! holds the lock makes again what is missing, from memory; a home that has become another folder is told of.
+//!
+//! `inotify(7)` says when to look. Where no instance can be had, the look is taken from time to time.
+
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::program::Program;
+use super::records;
+use super::server::Supervisor;
+use super::setup;
+use super::state;
+use super::timers::Timer;
+use crate::error::{Context, Error, Reason, Result};
+use crate::paths::Home;
+use crate::sys::inotify::Watcher;
+use crate::sys::lock::Lock;
+use crate::sys::lookup::Lookup;
+use crate::sys::pid::Pid;
+use crate::sys::spawn::Record;
+use crate::sys::{fifo, procfs};
+
+/// How long after a change the home is looked at: whoever removes all of it has done so then. ms
+const SETTLE: u64 = 200;
+/// How often it is looked at where no change is told, or where it is not as it should be. ms
+const LOOK_AGAIN: u64 = 10_000;
+
+/// What tells a file or folder from others that had its path before and after.
+type Number = (u64, u64);
+
+/// What is known of the home at its path.
+#[derive(Debug, Default)]
+pub struct HomeWatch {
+    /// None: no instance can be had.
+    watcher: Option<Watcher>,
+    /// The socket that this supervisor listens at.
+    socket: Option<Number>,
+    /// Locks of the folders that were the home before: nobody else shall serve from there.
+    former: Vec<Lock>,
+    /// What was said last of a home that is not as it should be.
+    said: Option<String>,
+}
+
+fn number_of(meta: &fs::Metadata) -> Number {
+    (meta.dev(), meta.ino())
+}
+
+fn look_at(path: &Path) -> Lookup<Number> {
+    let found = fs::symlink_metadata(path).map(|meta| number_of(&meta));
+    Lookup::of(found, &[libc::ENOENT, libc::ENOTDIR])
+}
+
+impl Supervisor {
+    /// Begins to watch the home, whose socket was made just now.
+    pub(super) fn watch_home(&mut self) {
+        self.home_watch.socket = match look_at(&self.home.socket()) {
+            Lookup::There(number) => Some(number),
+            Lookup::Gone | Lookup::Failed(_) => None,
+        };
+        let watcher = Watcher::new().and_then(|watcher| {
+            watcher.add_for_removal(self.home.root())?;
+            Ok(watcher)
+        });
+        self.home_watch.watcher = watcher.ok();
+        if self.home_watch.watcher.is_none() {
+            self.look_at_home_later(LOOK_AGAIN);
+        }
+    }
+
+    /// What to poll for reading.
+    pub(super) fn home_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.home_watch.watcher.as_ref().map(Watcher::fd)
+    }
+
+    /// Something was removed from the home, or all of it.
+    pub(super) fn hear_of_home(&mut self) {
+        let changes = self.home_watch.watcher.as_ref().map(Watcher::read);
+        let (socket, run) = (self.home.socket(), self.home.run());
+        let names = [socket.file_name(), run.file_name()];
+        match changes {
+            Some(Ok(changes)) => {
+                let matters =
+                    |name: &std::ffi::OsStr| name.is_empty() || names.contains(&Some(name));
+                if changes.iter().any(|change| matters(&change.name)) {
+                    self.timers.set(Timer::Home, Some(self.now + SETTLE));
+                }
+            }
+            Some(Err(_)) => {
+                self.home_watch.watcher = None;
+                self.look_at_home_later(SETTLE);
+            }
+            None => {}
+        }
+    }
+
+    fn look_at_home_later(&mut self, wait: u64) {
+        self.timers.set(Timer::Home, Some(self.now + wait));
+    }
+
+    /// Looks whether the home is the one that is locked, and has what it needs.
+    pub(super) fn look_at_home(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let done = match (look_at(self.home.root()), self.lock.number()) {
+            (Lookup::Gone, _) => self.make_home_again(),
+            (Lookup::There(there), Ok(locked)) if there != locked => self.move_in(),
+            (Lookup::There(_), Ok(_)) => self.furnish_home(),
+            (Lookup::Failed(e), _) | (_, Err(e)) => {
+                let doing = format!("looking at {}", self.home.root().display());
+                Err(Error::io(doing, &e))
+            }
+        };
+        match done {
+            Ok(()) => self.home_watch.said = None,
+            Err(e) => {
+                let sentence = format!(
+                    "{e}; the programs are kept running, and nobody can reach this supervisor: end it by SIGTERM, which \
+                     stops them, or by SIGKILL"
+                );
+                if self.home_watch.said.as_ref() != Some(&sentence) {
+                    self.journal.note(&sentence);
+                    // Init shows it where it runs the supervisor.
+                    self.init.say(&sentence);
+                    self.home_watch.said = Some(sentence);
+                }
+                self.look_at_home_later(LOOK_AGAIN);
+            }
+        }
+        if self.home_watch.watcher.is_none() {
+            self.watch_home();
+        }
+    }
+
+    /// The home was removed.
+    fn make_home_again(&mut self) -> Result<()> {
+        let root = self.home.root();
+        // The folder that it stood in is not ours to make: it may be a file system that is not mounted now.
+        let made = records::make_folder(root);
+        made.doing(|| format!("{0} was removed; making {0}", root.display()))?;
+        self.move_in()
+    }
+
+    /// Another folder stands where the home was: it becomes the home, unless it is somebody else's.
+    fn move_in(&mut self) -> Result<()> {
+        let root = self.home.root().display().to_string();
+        setup::make_home(&self.home)?;
+        let ids = records::ids(&self.home)?;
+        if ids.iter().any(|id| !self.programs.contains_key(id)) {
+            let sentence = format!("{root} is another folder now, with records of other programs");
+            return Err(Error::new(sentence));
+        }
+        let lock = Lock::acquire(self.home.root()).doing(|| format!("locking {root}"))?;
+        let Some(lock) = lock else {
+            let sentence = format!("{root} is another folder now, which another supervisor serves");
+            return Err(Error::new(sentence));
+        };
+        let former = std::mem::replace(&mut self.lock, lock);
+        self.home_watch.former.push(former);
+        self.home_watch.watcher = None;
+        self.journal.note(format_args!(
+            "{root} was removed or replaced: it is made again, with the records of {} programs",
+            self.programs.len()
+        ));
+        self.furnish_home()
+    }
+
+    /// Makes again what is missing in the home.
+    fn furnish_home(&mut self) -> Result<()> {
+        setup::make_home(&self.home)?;
+        let path = self.home.socket();
+        let listens = match look_at(&path) {
+            Lookup::There(number) => Some(number) == self.home_watch.socket,
+            Lookup::Gone => false,
+            Lookup::Failed(e) => {
+                return Err(Error::io(format!("looking at {}", path.display()), &e));
+            }
+        };
+        if !listens {
+            self.listener = setup::listen(&self.home)?;
+            self.journal
+                .note(format_args!("{} is made again", path.display()));
+            self.watch_home();
+        }
+        let pid_file = self.home.pid_file();
+        if matches!(look_at(&pid_file), Lookup::Gone) {
+            state::note_pid(&pid_file).doing(|| format!("writing {}", pid_file.display()))?;
+        }
+        self.note_state();
+        let mut failed = None;
+        let mut again = Vec::new();
+        for program in self.programs.values_mut() {
+            match make_again(&self.home, program) {
+                Ok(true) => again.push(program.id),
+                Ok(false) => {}
+                Err(e) => failed = Some(e),
+            }
+        }
+        for id in again {
+            self.unsynced(id, true);
+        }
+        self.log.record_batch(&self.home);
+        match failed {
+            Some(e) => Err(Error::new(format!(
+                "the records are missing: {}",
+                Reason(&e)
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Makes the records of a program again where they are missing; whether they were. Its process goes on with the pipes
+/// that it has, and the log writer with them: the new ones are for its next run.
+fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
+    let records = home.records(program.id);
+    if records.status().try_exists()? {
+        return Ok(false);
+    }
+    let or_there = |made: io::Result<()>| match made {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    or_there(records::make_folder(records.folder()))?;
+    or_there(fifo::make(&records.out()))?;
+    or_there(fifo::make(&records.err()))?;
+    program.new_fifos = true;
+    records::rewrite_spec(home, program)?;
+    let pid = Pid::new(program.life.pid);
+    let running = pid.map(|pid| (pid, procfs::look(pid)));
+    if let Some((pid, Lookup::There(stat))) = running {
+        let run = program.run;
+        let record = Record {
+            pid,
+            start: stat.start,
+            run,
+        };
+        state::replace(&records.pid(), record.text().as_bytes())?;
+        state::replace(&program.pid_file(home), format!("{pid}\n").as_bytes())?;
+    }
+    let _ = fs::remove_file(records.status_new());
+    records::write_status(&records, program)?;
+    Ok(true)
+}
+
+/// A supervisor that serves a home which was removed from this path.
+pub fn former_supervisor(root: &Path) -> io::Result<Option<Pid>> {
+    procfs::find_holder_of_removed(c"rpmd", root)
+}
