@@ -22,6 +22,7 @@ mod dev;
 mod docs;
 mod ending;
 mod home_folder;
+mod home_removed;
 mod hostile;
 mod idle;
 mod init;
