@@ -9,6 +9,7 @@ use crate::protocol::link::Report;
 use crate::protocol::output::Loss;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
+use crate::units::harmless;
 
 impl Writer<'_> {
     /// Tells the supervisor what was dropped, where it is time.
@@ -89,6 +90,8 @@ impl Writer<'_> {
 /// Writes into the daemons' log, which has this number.
 pub(super) fn journal(sinks: &mut Sinks, number: usize, text: impl Display) {
     let now = clock::moment(clock::wall_ms());
+    let text = text.to_string();
+    let text = harmless(&text);
     let line = format!("{now} rpmd-log[{}]: {text}\n", Pid::own());
     sinks.write_lines(number, line.as_bytes());
 }

@@ -70,11 +70,10 @@ impl Connection {
     pub fn handed_over(line: &Line) -> Option<Connection> {
         let stream = reexec::inherited(line.number("stream")?)?;
         let mut connection = Connection::new(UnixStream::from(stream));
-        let is = |key| line.get(key) == Some(b"true");
-        connection.follows = is("follows");
-        connection.ended = is("ended");
-        connection.gone = is("gone");
-        connection.closing = is("closing");
+        connection.follows = line.flag("follows").ok()?;
+        connection.ended = line.flag("ended").ok()?;
+        connection.gone = line.flag("gone").ok()?;
+        connection.closing = line.flag("closing").ok()?;
         connection.input.push(line.get("input")?);
         connection
             .output

@@ -142,7 +142,6 @@ fn program_line(program: &Program) -> Line {
 
 /// Puts a program where it was, by its line. `None`: a field is missing, and the records have to do.
 pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
-    let is = |key| line.get(key) == Some(b"true");
     program.life = Life {
         want: read_want(line.get("want")?)?,
         state: State::from_word(line.text("state")?)?,
@@ -152,7 +151,7 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
         restarts: line.number("restarts")?,
         unstable: line.number("unstable")?,
         exit: read_exit(line),
-        restarting: is("restarting"),
+        restarting: line.flag("restarting").ok()?,
         refused: line.number("refused")?,
     };
     program.since = line.number("since")?;
@@ -160,8 +159,8 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
     program.ended = line.number("ended")?;
     program.group = line.number("group").and_then(Pid::new);
     program.failure = line.text("failure").map(str::to_owned);
-    program.foreign = is("foreign");
-    program.logged = is("logged");
+    program.foreign = line.flag("foreign").ok()?;
+    program.logged = line.flag("logged").ok()?;
     program.strays = line.all("stray").filter_map(stray).collect();
     let descriptor = |key| line.number(key).and_then(reexec::inherited);
     program.report = descriptor("report");
@@ -303,7 +302,7 @@ impl Handover {
         let mut handover = Handover {
             lock: reexec::inherited(first.number("lock")?)?,
             listener: reexec::inherited(first.number("listener")?)?,
-            foreground: first.get("foreground") == Some(b"true"),
+            foreground: first.flag("foreground").ok()?,
             next_id: first.number("next-id")?,
             limits: Limits::parse(first.text("limits")?)?,
             programs: Vec::new(),
@@ -343,9 +342,7 @@ impl Handover {
                 let pending = self.connections.last_mut().and_then(|c| c.pending.as_mut());
                 if let Some(Pending::Start(start)) = pending {
                     let mut spec = Spec::default();
-                    for (key, value) in &line.fields {
-                        let _ = spec.set(key, value);
-                    }
+                    let _ = spec.set_all(&line.fields);
                     start.spec_text = records::spec_text(&spec);
                     start.spec = Rc::new(spec);
                 }

@@ -15,6 +15,7 @@ use crate::protocol::link::Order;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
+use crate::units::harmless;
 
 /// So much waits for a log writer that does not take it, in bytes; more is dropped.
 const MOST: usize = 256 << 10;
@@ -51,6 +52,9 @@ impl Journal {
             return;
         }
         let now = clock::moment(clock::wall_ms());
+        // A name in it must not forge another line, nor reach the terminal of whoever reads it.
+        let text = text.to_string();
+        let text = harmless(&text);
         let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
     }
 

@@ -225,10 +225,8 @@ pub fn read(home: &Home, id: u32) -> Result<Option<Found>> {
     let spec_line = read_line(&records.spec(), "spec")?;
     let instance = status.number("instance").unwrap_or(0);
     let mut spec = Spec::default();
-    for (key, value) in &spec_line.fields {
-        let set = spec.set(key, value).map_err(Error::new);
-        set.map_err(|e| e.while_doing(format!("reading {}", records.spec().display())))?;
-    }
+    let set = spec.set_all(&spec_line.fields).map_err(Error::new);
+    set.map_err(|e| e.while_doing(format!("reading {}", records.spec().display())))?;
     let damaged = || Error::new(format!("{} is damaged", records.status().display()));
     let created = status.number("created").ok_or_else(damaged)?;
     let mut program = Program::new(id, instance, Rc::new(spec), created);
