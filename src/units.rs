@@ -152,7 +152,7 @@ pub fn is_harmful(c: char) -> bool {
 }
 
 /// How much of a hostile value is shown in a sentence, in bytes.
-const EXCERPT: usize = 40;
+const EXCERPT: usize = 100;
 
 /// The beginning of hostile input, fit to be shown in a sentence.
 pub fn excerpt(bytes: &[u8]) -> String {
@@ -290,7 +290,7 @@ mod tests {
     fn what_is_shown_has_no_control_characters() {
         assert_eq!(harmless("a\x1b[31mb\n\u{9b}\u{202e}é"), "a?[31mb???é");
         assert!(matches!(harmless("plain"), Cow::Borrowed("plain")));
-        assert_eq!(excerpt(&[b'x'; 41]), format!("{}…", "x".repeat(40)));
+        assert_eq!(excerpt(&[b'x'; 101]), format!("{}…", "x".repeat(100)));
         assert_eq!(excerpt(b"\x07\xff"), "?\u{fffd}");
     }
 

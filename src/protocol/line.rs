@@ -212,7 +212,7 @@ fn decode_value(value: &[u8]) -> Result<Vec<u8>, Malformed> {
     Ok(out)
 }
 
-/// At most 40 bytes of hostile input, fit to be shown in a sentence.
+/// The beginning of hostile input, fit to be shown in a sentence.
 pub fn printable(bytes: &[u8]) -> String {
     crate::units::excerpt(bytes)
 }

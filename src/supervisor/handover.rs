@@ -207,8 +207,7 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
         }
         Pending::Rows(rows) => {
             line.push("kind", if rows.full { "describe" } else { "list" });
-            push_ids(&mut line, "id", &rows.ids);
-            line.push("done", rows.done.to_string());
+            rows.push_to(&mut line);
         }
         Pending::Sync => line.push("kind", "sync"),
         Pending::Update => line.push("kind", "update"),
@@ -218,7 +217,7 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
     vec![line]
 }
 
-fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
+pub(super) fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
     ids.iter().for_each(|id| line.push_number(key, *id));
 }
 
@@ -235,7 +234,7 @@ fn push_failure(line: &mut Line, failure: Option<&Failure>) {
     }
 }
 
-fn read_ids(line: &Line, key: &str) -> Vec<u32> {
+pub(super) fn read_ids(line: &Line, key: &str) -> Vec<u32> {
     let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
     line.all(key).filter_map(number).collect()
 }
@@ -263,13 +262,6 @@ fn read_turn(line: &Line) -> Turn {
 }
 
 fn read_pending(line: &Line) -> Option<Pending> {
-    let rows = |full| {
-        Some(Pending::Rows(Rows {
-            ids: read_ids(line, "id"),
-            done: line.number("done")?,
-            full,
-        }))
-    };
     match line.text("kind")? {
         // Its spec follows.
         "start" => Some(Pending::Start(Start {
@@ -282,8 +274,8 @@ fn read_pending(line: &Line) -> Option<Pending> {
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
         "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
-        "list" => rows(false),
-        "describe" => rows(true),
+        "list" => Rows::of(line, false).map(Pending::Rows),
+        "describe" => Rows::of(line, true).map(Pending::Rows),
         "sync" => Some(Pending::Sync),
         "update" => Some(Pending::Update),
         "kill" => Some(Pending::Kill),
@@ -369,11 +361,10 @@ mod tests {
 
     #[test]
     fn whatever_a_client_waits_for_comes_back() {
-        let rows = Rows {
-            ids: vec![4, 5],
-            done: 1,
-            full: true,
-        };
+        let mut rows = Rows::new(vec![4, 5], true);
+        rows.done = 1;
+        rows.forgotten = vec![Program::new(4, 0, Rc::new(Spec::default()), 5).process()];
+        rows.last = Some(Line::new("ok").with("count", "2"));
         for pending in [
             Pending::Restart(turn()),
             Pending::Stop(turn(), Then::Keep),

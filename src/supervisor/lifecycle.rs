@@ -37,7 +37,7 @@ impl Supervisor {
         self.timers.set(Timer::Program(id), after.deadline);
         self.changed |= before != after;
         if before.state != after.state {
-            self.publish(id);
+            self.state_changed(id);
         }
         if self.ending == Some(Ending::Keep) {
             if matches!(event, Event::Exited(..)) {
@@ -73,15 +73,6 @@ impl Supervisor {
             self.remove_pid_file(id);
             let name = self.programs.get(&id).map(|p| p.spec.name.clone());
             self.release_sockets(&name.unwrap_or_default());
-        }
-    }
-
-    fn publish(&mut self, id: u32) {
-        if self.connections.values().any(|c| c.follows) {
-            if let Some(program) = self.programs.remove(&id) {
-                self.tell_followers("state", &program);
-                self.programs.insert(id, program);
-            }
         }
     }
 

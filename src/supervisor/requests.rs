@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
-use super::connection::Connection;
+use super::clients::{MAX_CONNECTIONS, too_many};
 use super::ending::Ending;
 use super::program::Program;
 use super::records;
@@ -25,44 +25,8 @@ use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
 
-/// How many requests of one client are looked at in one turn of the loop.
-const REQUESTS_A_TURN: usize = 32;
-
-/// The sentence for a target that means nothing.
-pub fn nothing_matches(target: &str) -> Failure {
-    let message = match target {
-        "all" => "there are no programs".to_owned(),
-        _ => format!("no program, id or namespace is called {target}"),
-    };
-    Failure::new(Code::NotFound, message)
-}
-
 impl Supervisor {
-    /// Looks at what a client has asked. Returns whether there may be more to look at.
-    pub(super) fn serve(&mut self, token: u64) -> bool {
-        for _ in 0..REQUESTS_A_TURN {
-            let connection = self.connections.get_mut(&token);
-            let Some(request) = connection.and_then(Connection::next_request) else {
-                return false;
-            };
-            let request = request.and_then(|line| Request::from_line(&line));
-            let answer = request.and_then(|request| self.carry_out(token, request));
-            let Some(connection) = self.connections.get_mut(&token) else {
-                return false;
-            };
-            match answer {
-                Ok(Answer::Now(line)) => connection.say(&line),
-                Ok(Answer::Later(pending)) => {
-                    connection.pending = Some(pending);
-                    self.changed = true;
-                }
-                Err(failure) => connection.refuse(&failure),
-            }
-        }
-        true
-    }
-
-    fn carry_out(&mut self, token: u64, request: Request) -> Result<Answer, Failure> {
+    pub(super) fn carry_out(&mut self, token: u64, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Hello { protocol } => self.hello(token, protocol),
             Request::Ping => Ok(Answer::Now(self.about())),
@@ -77,6 +41,10 @@ impl Supervisor {
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
+                if self.clients() > MAX_CONNECTIONS {
+                    // The place beyond the others is for commands, not to be kept.
+                    return Err(too_many());
+                }
                 if let Some(connection) = self.connections.get_mut(&token) {
                     connection.follows = true;
                 }
@@ -229,7 +197,7 @@ impl Supervisor {
 
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
         let ids = self.meant(targets)?;
-        Ok(Answer::Later(Pending::Rows(Rows { ids, done: 0, full })))
+        Ok(Answer::Later(Pending::Rows(Rows::new(ids, full))))
     }
 
     fn refuse_when_ending(&self) -> Result<(), Failure> {
@@ -284,7 +252,7 @@ impl Supervisor {
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));
         self.unsynced(id, true);
-        self.tell_followers("deleted", &program);
+        self.was_deleted(&program);
         Ok(())
     }
 
@@ -355,11 +323,7 @@ fn unsound(spec: &Spec) -> Option<String> {
 
 /// The answer that lists these programs.
 fn listing(ids: Vec<u32>) -> Answer {
-    Answer::Later(Pending::Rows(Rows {
-        ids,
-        done: 0,
-        full: false,
-    }))
+    Answer::Later(Pending::Rows(Rows::new(ids, false)))
 }
 
 /// What is answered at once, and what later.

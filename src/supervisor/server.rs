@@ -99,6 +99,10 @@ pub struct Supervisor {
     pub(super) launches: VecDeque<u32>,
     pub(super) connections: BTreeMap<u64, Connection>,
     pub(super) next_connection: u64,
+    /// How many turns of answers there were, so that each begins with another client.
+    pub(super) turns: usize,
+    /// The client whose requests are looked at first in the next turn.
+    pub(super) first_served: u64,
     pub(super) log: LogLink,
     log_started: u64,
     pub(super) timers: Timers,
@@ -145,6 +149,8 @@ impl Supervisor {
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            first_served: 0,
+            turns: 0,
             log: LogLink::default(),
             log_started: 0,
             timers: Timers::default(),
@@ -199,11 +205,7 @@ impl Supervisor {
 
     /// What is done before the poll. Returns whether there is more of it.
     fn settle(&mut self) -> bool {
-        let tokens: Vec<u64> = self.connections.keys().copied().collect();
-        let mut busy = false;
-        for token in &tokens {
-            busy |= self.serve(*token);
-        }
+        let mut busy = self.serve_all();
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
         }
@@ -211,14 +213,12 @@ impl Supervisor {
         busy |= self.launch_some();
         self.record_changes();
         self.journal.flush(&mut self.log);
-        for connection in self.connections.values_mut() {
-            connection.flush();
-        }
+        busy |= self.catch_up();
         self.connections
             .retain(|_, connection| !connection.finished());
         self.log.flush();
         // An answer that was given, or has gone out, frees the request behind it.
-        busy |= self.connections.values().any(Connection::holds_request);
+        busy |= self.connections.values().any(Connection::is_to_be_served);
         busy | self.changed | self.rows_wait()
     }
 

@@ -148,6 +148,7 @@ impl Supervisor {
         self.journal
             .note(format_args!("executing {}", program.display()));
         self.record_changes();
+        self.tell_the_rest();
         self.journal.flush(&mut self.log);
         self.log.flush();
         if self.log.stream().is_none() {

@@ -14,6 +14,7 @@ mod harness;
 
 mod adoption;
 mod clean_child;
+mod clients;
 mod cluster;
 mod control;
 mod daemon;
