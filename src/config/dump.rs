@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -18,7 +17,7 @@ use crate::app::spec::{Environment, Spec, name_of};
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::process::read_want;
-use crate::sys::lock;
+use crate::sys::{lock, open};
 
 /// What an object of ours is known by.
 pub const MARK: &str = "rpm_version";
@@ -54,7 +53,7 @@ pub fn write(home: &Home, text: &str) -> Result<()> {
     let placed = written.and_then(|()| {
         keep(&dump, &home.dump_backup()).doing(|| format!("keeping {}", dump.display()))?;
         fs::rename(&new, &dump).doing(|| format!("making {}", dump.display()))?;
-        File::open(home.root())
+        open::folder(home.root())
             .and_then(|folder| folder.sync_all())
             .doing(|| format!("writing {}", home.root().display()))
     });
@@ -69,7 +68,7 @@ pub fn write(home: &Home, text: &str) -> Result<()> {
 pub fn hold(home: &Home) -> Result<File> {
     let folder = home.logs();
     let doing = || format!("opening {}", folder.display());
-    let folder = File::open(&folder).doing(doing)?;
+    let folder = open::folder(&folder).doing(doing)?;
     lock::wait_for(&folder).doing(doing)?;
     Ok(folder)
 }
@@ -77,12 +76,7 @@ pub fn hold(home: &Home) -> Result<File> {
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     // What one that was killed has left.
     let _ = fs::remove_file(path);
-    let mut options = File::options();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = open::create_new(path, 0o600)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -331,7 +331,7 @@ impl Supervisor {
     }
 
     fn settle_sync(&mut self, token: u64) -> Option<Pending> {
-        if !self.is_synced() {
+        if !self.is_synced() && self.sync_failure().is_none() {
             return Some(Pending::Sync);
         }
         let ids: Vec<u32> = self.programs.keys().copied().collect();

@@ -5,9 +5,9 @@
 //! written in place afterwards, by one `pwrite(2)`, which no kill can tear. `pid` is the child's to write, see
 //! [`crate::sys::spawn`].
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -20,6 +20,7 @@ use crate::protocol::line::Line;
 use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::spawn::Record;
+use crate::sys::open::{self, Access};
 use crate::sys::{fd, fifo};
 
 /// The bytes of a status record, its LF included: the longest one that can be written, rounded up.
@@ -71,13 +72,7 @@ fn making(path: &Path) -> String {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = File::options();
-    options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(bytes)
+    open::create_new(path, 0o600)?.write_all(bytes)
 }
 
 fn open_fifos(records: &Records) -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
@@ -94,11 +89,19 @@ pub fn rewrite_spec(home: &Home, program: &Program) -> io::Result<()> {
     fs::rename(&new, records.spec())
 }
 
+/// Replaces both by new files: what was in the old ones may have been lost on its way to the disk.
+pub fn rewrite(home: &Home, program: &Program) -> io::Result<()> {
+    rewrite_spec(home, program)?;
+    let records = home.records(program.id);
+    let new = records.status_new();
+    let _ = fs::remove_file(&new);
+    write_new(&new, &status(program))?;
+    fs::rename(&new, records.status())
+}
+
 /// Replaces the status record.
 pub fn rewrite_status(home: &Home, program: &Program) -> io::Result<()> {
-    let file = File::options()
-        .write(true)
-        .open(home.records(program.id).status())?;
+    let file = open::regular(&home.records(program.id).status(), Access::Write)?;
     file.write_all_at(&status(program), 0)
 }
 
