@@ -304,7 +304,7 @@ impl Supervisor {
                 token
             }
         };
-        self.log.done(token) || self.now >= turn.patience
+        self.log.done(token) && self.pid_files_are_gone(&turn.ids) || self.now >= turn.patience
     }
 
     /// Until when the log writer is waited for.

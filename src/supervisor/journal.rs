@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::log_link::LogLink;
 use crate::paths::Home;
 use crate::protocol::link::Order;
-use crate::sys::{clock, open};
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
+use crate::sys::{clock, open};
 use crate::units::harmless;
 
 /// So much waits for a log writer that does not take it, in bytes; more is dropped.

@@ -19,8 +19,8 @@ use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
 use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
-use crate::sys::spawn::Record;
 use crate::sys::open::{self, Access};
+use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
 /// The bytes of a status record, its LF included: the longest one that can be written, rounded up.

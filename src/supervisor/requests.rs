@@ -1,8 +1,5 @@
 //! Carrying out requests.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
@@ -222,9 +219,6 @@ impl Supervisor {
         let created = crate::sys::clock::wall_ms();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
         program.life.want = want;
-        if !spec.pid_file.is_empty() {
-            make_parent(&program.pid_file(&self.home))?;
-        }
         records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
@@ -250,7 +244,6 @@ impl Supervisor {
         }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
-        let _ = std::fs::remove_file(program.pid_file(&self.home));
         self.unsynced(id, true);
         self.was_deleted(&program);
         Ok(())
@@ -281,7 +274,7 @@ impl Supervisor {
             // Its files may be others now: the log writer is told when it runs again.
             program.logged = false;
             if program.pid_file(&self.home) != pid_file {
-                let _ = std::fs::remove_file(pid_file);
+                self.remove_pid_file_at(id, pid_file);
             }
         }
         self.unsynced(id, false);
@@ -312,13 +305,7 @@ fn unsound(spec: &Spec) -> Option<String> {
     if spec.name == "all" {
         return Some("all means every program; give this one another name".to_owned());
     }
-    [&spec.out_file, &spec.error_file, &spec.log_file]
-        .into_iter()
-        .find_map(|file| {
-            let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));
-            let folder = !file.is_empty() && path.is_dir();
-            folder.then(|| format!("writing output to {}: it is a folder", path.display()))
-        })
+    None
 }
 
 /// The answer that lists these programs.
@@ -334,12 +321,9 @@ pub(super) enum Answer {
     Later(Pending),
 }
 
-/// Records what a program is told from now on, and makes the folder of its pid file.
+/// Records what a program is told from now on.
 fn record_spec(home: &Home, program: &Program) -> crate::error::Result<()> {
     use crate::error::Context;
-    if !program.spec.pid_file.is_empty() {
-        make_parent(&program.pid_file(home))?;
-    }
     records::rewrite_spec(home, program).doing(|| "writing its record")
 }
 
@@ -347,16 +331,6 @@ fn check_instances(spec: &Spec) -> Result<(), Failure> {
     match spec.instances {
         1..=10_000 => Ok(()),
         _ => Err(Failure::new(Code::BadRequest, "instances is 1 to 10000")),
-    }
-}
-
-fn make_parent(path: &std::path::Path) -> crate::error::Result<()> {
-    use crate::error::Context;
-    match path.parent() {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))
-        }
-        None => Ok(()),
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Supervisor {
     pub(super) update: Option<Update>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
+    /// Children that remove the pid file of a program.
+    pub(super) removers: Vec<(Pid, u32)>,
     /// Programs whose process is to be made.
     pub(super) launches: VecDeque<u32>,
     pub(super) connections: BTreeMap<u64, Connection>,
@@ -146,6 +148,7 @@ impl Supervisor {
             sockets: Sockets::default(),
             update: None,
             unrecorded: Vec::new(),
+            removers: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
@@ -281,6 +284,7 @@ impl Supervisor {
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Program(id) => self.feed(id, Event::Deadline),
+                Timer::Launch(id) => self.launch_is_late(id),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Logger => self.start_logger(),
                 Timer::Sync => self.sync_now(),

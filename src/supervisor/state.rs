@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
-use crate::sys::pid::Pid;
 use crate::sys::open::{self, Access};
+use crate::sys::pid::Pid;
 use crate::sys::{clock, fd, procfs};
 
 /// The version of the records. A supervisor that finds a higher one does not touch them.

@@ -155,11 +155,19 @@ mod tests {
         // A reader does not make a file of it.
         let _reader = fifo::open(&at("fifo")).unwrap();
         let why = regular(&at("fifo"), Access::Write).unwrap_err();
-        assert_eq!(why.to_string(), "it is a FIFO and not a regular file; move it away");
+        assert_eq!(
+            why.to_string(),
+            "it is a FIFO and not a regular file; move it away"
+        );
         assert!(output(&at("fifo"), 0o600).is_ok());
         std::fs::write(at("file"), "0123456789").unwrap();
         assert_eq!(read(&at("file"), 10).unwrap(), b"0123456789");
-        assert!(read(&at("file"), 9).unwrap_err().to_string().contains("9 bytes"));
+        assert!(
+            read(&at("file"), 9)
+                .unwrap_err()
+                .to_string()
+                .contains("9 bytes")
+        );
         assert!(folder(&at("file")).is_err() && folder(&base).is_ok());
         std::fs::remove_dir_all(&base).unwrap();
     }
