@@ -45,13 +45,20 @@ pub struct Dump {
 /// Where a program cannot be read, and why.
 pub type Fault = (usize, String);
 
-/// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept.
-pub fn write(home: &Home, text: &str) -> Result<()> {
+/// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept: as
+/// the backup where it is a list, else under a name of its own, as the backup may be the last good list. The sentence
+/// says so.
+pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
     let _held = hold(home)?;
     let (new, dump) = (home.dump_new(), home.dump());
+    let fault = fault(&dump)?;
+    let kept = match &fault {
+        None => home.dump_backup(),
+        Some(_) => home.dump_broken(),
+    };
     let written = write_new(&new, text).doing(|| format!("writing {}", new.display()));
     let placed = written.and_then(|()| {
-        keep(&dump, &home.dump_backup()).doing(|| format!("keeping {}", dump.display()))?;
+        keep(&dump, &kept).doing(|| format!("keeping {}", dump.display()))?;
         fs::rename(&new, &dump).doing(|| format!("making {}", dump.display()))?;
         open::folder(home.root())
             .and_then(|folder| folder.sync_all())
@@ -60,7 +67,23 @@ pub fn write(home: &Home, text: &str) -> Result<()> {
     if placed.is_err() {
         let _ = fs::remove_file(&new);
     }
-    placed
+    placed.map(|()| fault.map(|why| format!("{why}; it is kept as {}", kept.display())))
+}
+
+/// What is wrong with the list that is there, where there is one.
+///
+/// # Errors
+///
+/// It could not be looked at: that says nothing of it.
+fn fault(dump: &Path) -> Result<Option<Error>> {
+    let doing = || format!("reading {}", dump.display());
+    match open::read(dump, text::LONGEST) {
+        Ok(bytes) => Ok(read_text(dump, &bytes, &Spec::default()).err()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Something else than a file, or far too long.
+        Err(e) if e.raw_os_error().is_none() => Ok(Some(Error::io(doing(), &e))),
+        Err(e) => Err(Error::io(doing(), &e)),
+    }
 }
 
 /// A lock: one at a time writes the list of a home, or starts what is in it. It is that of a folder which is there in
@@ -109,11 +132,15 @@ pub fn clear(home: &Home) -> Result<bool> {
 
 /// Reads a list, ours or pm2's. `base` is what a program is told that is told nothing.
 pub fn read(path: &Path, base: &Spec) -> Result<Dump> {
-    let bytes = text::read_file(path)?;
+    let bytes = open::read(path, text::LONGEST).doing(|| format!("reading {}", path.display()))?;
+    read_text(path, &bytes, base)
+}
+
+fn read_text(path: &Path, bytes: &[u8], base: &Spec) -> Result<Dump> {
     let name = path.display().to_string();
     let source = Source {
         name: &name,
-        text: &bytes,
+        text: bytes,
         literal: true,
     };
     let node = parse(&source)?;
