@@ -11,6 +11,9 @@ use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::units::harmless;
 
+/// So much waits for a supervisor that does not read, in bytes, before its connection is given up.
+const MOST_UNREAD: usize = 4 << 20;
+
 impl Writer<'_> {
     /// Tells the supervisor what was dropped, where it is time.
     pub(super) fn tell_losses(&mut self) {
@@ -75,7 +78,12 @@ impl Writer<'_> {
 
     pub(super) fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
         if let Some(link) = &mut self.link {
+            let kept = fd.is_some();
             link.output.push(report.to_line().to_bytes(), fd);
+            // One that does not read will connect again, and is told all that it has to know then.
+            if !kept && link.output.len() > MOST_UNREAD {
+                self.link = None;
+            }
         }
     }
 

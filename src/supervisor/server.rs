@@ -220,6 +220,12 @@ impl Supervisor {
         self.connections
             .retain(|_, connection| !connection.finished());
         self.log.flush();
+        if self.log.was_given_up() {
+            self.journal
+                .note("the log writer takes nothing: connecting to it anew");
+            let again = Some(self.now + LOGGER_AGAIN);
+            self.timers.set(Timer::Logger, again);
+        }
         // An answer that was given, or has gone out, frees the request behind it.
         busy |= self.connections.values().any(Connection::is_to_be_served);
         busy | self.changed | self.rows_wait()
