@@ -21,6 +21,7 @@ use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
+use crate::units;
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, token: u64, request: Request) -> Result<Answer, Failure> {
@@ -172,7 +173,8 @@ impl Supervisor {
         ids.retain(runs);
         match ids.is_empty() {
             true => {
-                let message = format!("{} is not running", targets.join(", "));
+                let named = targets.join(", ");
+                let message = format!("{} is not running", units::excerpt(named.as_bytes()));
                 Err(Failure::new(Code::NotRunning, message))
             }
             false => Ok(ids),
