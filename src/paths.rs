@@ -96,6 +96,11 @@ impl Home {
         self.0.join("dump.json.bak")
     }
 
+    /// What [`Home::dump`] was when it could not be read as a list.
+    pub fn dump_broken(&self) -> PathBuf {
+        self.0.join("dump.json.broken")
+    }
+
     /// The next [`Home::dump`] while it is being written.
     pub fn dump_new(&self) -> PathBuf {
         self.0.join("dump.json.new")

@@ -1,4 +1,6 @@
-//! Sizes, times and signal names, as people write and read them.
+//! Sizes, times and signal names, as people write and read them; text that is safe to show.
+
+use std::borrow::Cow;
 
 /// Parses a size: bytes, or a number with `K`, `M`, `G` or `T` (1024-based, an optional `B` behind it).
 pub fn parse_bytes(text: &str) -> Option<u64> {
@@ -132,35 +134,82 @@ pub fn signal_name(number: i32) -> String {
     }
 }
 
-/// Of `known`, the word nearest to `word`, where one is near enough to be what was meant.
+/// Text without control characters: each is shown as '?'. Whatever comes from outside and goes to a terminal, a log
+/// file or a metric passes through here.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    // The common case is one look at each byte.
+    match text.bytes().all(|b| matches!(b, b' '..=b'~')) || !text.contains(is_harmful) {
+        true => text.into(),
+        false => text.replace(is_harmful, "?").into(),
+    }
+}
+
+/// Whether a character may move the cursor, colour the screen, end a line, or turn the order of the text around it.
+pub fn is_harmful(c: char) -> bool {
+    // LINE and PARAGRAPH SEPARATOR end a line for some readers; the others are those of Unicode's UAX 9.
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// How much of a hostile value is shown in a sentence, in bytes.
+const EXCERPT: usize = 100;
+
+/// The beginning of hostile input, fit to be shown in a sentence.
+pub fn excerpt(bytes: &[u8]) -> String {
+    let shown = bytes.get(..bytes.len().min(EXCERPT)).unwrap_or_default();
+    let mut text = harmless(&String::from_utf8_lossy(shown)).into_owned();
+    if shown.len() < bytes.len() {
+        text.push('…');
+    }
+    text
+}
+
+/// The longest word that is compared with others, in characters: no word that could be meant is longer.
+const LONGEST_WORD: usize = 64;
+
+/// Of `known`, the word nearest to `word`, where one is near enough to be what was meant. The work is bounded by
+/// `LONGEST_WORD` squared for each candidate, however long the word is.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1) + 1;
+    let length = word.chars().take(LONGEST_WORD + 1).count();
+    if length > LONGEST_WORD {
+        return None;
+    }
+    let limit = (length / 3).max(1) + 1;
     known
         .into_iter()
-        .map(|candidate| (edit_distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.len().max(2))
+        .filter_map(|candidate| Some((edit_distance(word, candidate, limit)?, candidate)))
+        .filter(|(distance, candidate)| *distance < candidate.len().max(2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and substitutions that turn one word into the other (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
+/// Insertions, deletions and substitutions that turn one word into the other (Levenshtein). `None`: more than `limit`.
+fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+    // Characters have one to four bytes: so much longer a word is too far away.
+    if a.len() > 4 * (b.len() + limit) || b.len() > 4 * (a.len() + limit) {
+        return None;
+    }
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {
         let mut diagonal = i;
         let mut left = i + 1;
+        let mut least = left;
         for (cell, cb) in row.iter_mut().skip(1).zip(&b) {
             let substituted = diagonal + usize::from(ca != *cb);
             diagonal = *cell;
             left = substituted.min(diagonal + 1).min(left + 1);
             *cell = left;
+            least = least.min(left);
+        }
+        if least > limit {
+            return None;
         }
         if let Some(first) = row.first_mut() {
             *first = i + 1;
         }
     }
-    row.last().copied().unwrap_or(0)
+    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 /// Whether one version, numbers with dots between, is newer than another. What is no number counts as 0.
@@ -223,6 +272,26 @@ mod tests {
         assert_eq!(nearest("strat", known), Some("start"));
         assert_eq!(nearest("lst", known), Some("list"));
         assert_eq!(nearest("xyzzy", known), None);
+    }
+
+    #[test]
+    fn no_word_costs_more_than_a_long_one() {
+        // A table of 2^40 cells, were it computed: the test would not come to its end.
+        let (long, other) = ("x".repeat(1 << 20), "y".repeat(1 << 20));
+        assert_eq!(nearest(&long, [other.as_str(), "start"]), None);
+        assert_eq!(nearest("start", [other.as_str()]), None);
+        assert_eq!(edit_distance("start", &other, 2), None);
+        assert_eq!(edit_distance("kitten", "sitting", 3), Some(3));
+        assert_eq!(edit_distance("kitten", "sitting", 2), None);
+        assert_eq!(edit_distance("é", "e", 1), Some(1));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_control_characters() {
+        assert_eq!(harmless("a\x1b[31mb\n\u{9b}\u{202e}é"), "a?[31mb???é");
+        assert!(matches!(harmless("plain"), Cow::Borrowed("plain")));
+        assert_eq!(excerpt(&[b'x'; 101]), format!("{}…", "x".repeat(100)));
+        assert_eq!(excerpt(b"\x07\xff"), "?\u{fffd}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How people name programs: by id, by name, `all`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// One word that means some programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
@@ -30,30 +32,58 @@ impl Selector {
             Err(_) => Selector::Name(word.to_owned()),
         }
     }
+}
 
-    /// The ids that are meant, in the order of `subjects`.
-    pub fn select<'a, I>(&self, subjects: I) -> Vec<u32>
-    where
-        I: Iterator<Item = Subject<'a>> + Clone,
-    {
-        let pick = |wanted: &dyn Fn(&Subject) -> bool| -> Vec<u32> {
-            subjects
-                .clone()
-                .filter(|s| wanted(s))
-                .map(|s| s.id)
-                .collect()
-        };
-        let first_found = |one: Vec<u32>, other: &dyn Fn(&Subject) -> bool| match one.is_empty() {
-            true => pick(other),
-            false => one,
-        };
-        match self {
-            Selector::All => pick(&|_| true),
-            Selector::Number(id, name) => first_found(pick(&|s| s.id == *id), &|s| s.name == *name),
-            Selector::Name(name) => {
-                first_found(pick(&|s| s.name == *name), &|s| s.namespace == *name)
+/// The ids that words mean together, in order and each once. The programs are looked at once, however many words there
+/// are.
+///
+/// # Errors
+///
+/// The first word that means nothing.
+pub fn select<'w, 'a>(
+    words: &'w [String],
+    subjects: impl Iterator<Item = Subject<'a>>,
+) -> Result<Vec<u32>, &'w str> {
+    let mut all = BTreeSet::new();
+    let mut names: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for subject in subjects {
+        all.insert(subject.id);
+        names.entry(subject.name).or_default().push(subject.id);
+        let members = namespaces.entry(subject.namespace).or_default();
+        members.push(subject.id);
+    }
+    let named = |name: &str| names.get(name).map(Vec::as_slice).unwrap_or_default();
+    let mut found = BTreeSet::new();
+    // A word that comes again means the same.
+    let distinct: BTreeSet<&str> = words.iter().map(String::as_str).collect();
+    let mut nothing = BTreeSet::new();
+    for word in distinct {
+        let ids = match Selector::parse(word) {
+            Selector::All => {
+                found.extend(all.iter().copied());
+                &[][..]
             }
+            Selector::Number(id, _) if all.contains(&id) => {
+                found.insert(id);
+                continue;
+            }
+            Selector::Number(_, name) => named(&name),
+            Selector::Name(name) if named(&name).is_empty() => namespaces
+                .get(name.as_str())
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
+            Selector::Name(name) => named(&name),
+        };
+        found.extend(ids);
+        let means_all = word == "all" && !all.is_empty();
+        if ids.is_empty() && !means_all {
+            nothing.insert(word);
         }
+    }
+    match words.iter().find(|word| nothing.contains(word.as_str())) {
+        Some(word) => Err(word),
+        None => Ok(found.into_iter().collect()),
     }
 }
 
@@ -61,30 +91,56 @@ impl Selector {
 mod tests {
     use super::*;
 
-    fn select(word: &str) -> Vec<u32> {
+    fn subjects() -> impl Iterator<Item = Subject<'static>> {
         let all = [
             (0, "api", "web"),
             (1, "api", "web"),
             (2, "7", "jobs"),
             (3, "web", "jobs"),
         ];
-        let subjects = all.iter().map(|(id, name, namespace)| Subject {
-            id: *id,
+        all.into_iter().map(|(id, name, namespace)| Subject {
+            id,
             name,
             namespace,
-        });
-        Selector::parse(word).select(subjects)
+        })
+    }
+
+    fn meant(words: &[&str]) -> Result<Vec<u32>, String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        select(&words, subjects()).map_err(str::to_owned)
     }
 
     #[test]
     fn a_word_means_an_id_then_a_name_then_a_namespace() {
-        assert_eq!(select("all"), [0, 1, 2, 3]);
-        assert_eq!(select("1"), [1]);
-        assert_eq!(select("7"), [2]);
-        assert_eq!(select("api"), [0, 1]);
-        assert_eq!(select("web"), [3]);
-        assert_eq!(select("jobs"), [2, 3]);
-        assert!(select("nothing").is_empty());
-        assert!(select("-1").is_empty());
+        for (word, ids) in [
+            ("all", &[0, 1, 2, 3][..]),
+            ("1", &[1]),
+            ("7", &[2]),
+            ("api", &[0, 1]),
+            ("web", &[3]),
+            ("jobs", &[2, 3]),
+        ] {
+            assert_eq!(meant(&[word]).unwrap(), ids, "{word}");
+        }
+        for word in ["nothing", "-1", "8", ""] {
+            assert_eq!(meant(&[word]), Err(word.to_owned()));
+        }
+        assert_eq!(select(&["all".to_owned()], std::iter::empty()), Err("all"));
+    }
+
+    #[test]
+    fn words_mean_each_program_once_and_the_first_that_means_nothing_is_named() {
+        assert_eq!(meant(&["jobs", "3", "api", "3"]).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(meant(&["all", "1", "all"]).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(meant(&["api", "z", "a"]), Err("z".to_owned()));
+    }
+
+    #[test]
+    fn many_words_look_at_each_program_once() {
+        let words: Vec<String> = (0..100_000).map(|_| "all".to_owned()).collect();
+        let mut looked = 0;
+        let counted = subjects().inspect(|_| looked += 1);
+        assert_eq!(select(&words, counted).map(|ids| ids.len()), Ok(4));
+        assert_eq!(looked, 4);
     }
 }

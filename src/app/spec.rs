@@ -121,6 +121,36 @@ impl Spec {
         Ok(true)
     }
 
+    /// Takes many fields, as a record or a request has them: the environment is put together once, and not anew with
+    /// each variable. The keys that are no fields are left out, and returned.
+    ///
+    /// # Errors
+    ///
+    /// The first value that cannot be read, in a sentence.
+    pub fn set_all<'a, I>(&mut self, pairs: I) -> Result<Vec<&'a str>, String>
+    where
+        I: IntoIterator<Item = &'a (String, Vec<u8>)>,
+    {
+        let mut unknown = Vec::new();
+        let mut assignments: Vec<Vec<u8>> = self.env.assignments().map(<[u8]>::to_vec).collect();
+        for (key, value) in pairs {
+            if let Some(name) = key.strip_prefix("env.") {
+                assignments.push([name.as_bytes(), b"=", value].concat());
+            } else if key == "env" {
+                assignments.push(value.clone());
+            } else if !self.set(key, value)? {
+                unknown.push(key.as_str());
+            }
+        }
+        let sound = |a: &Vec<u8>| !a.contains(&0) && a.iter().skip(1).any(|b| *b == b'=');
+        if assignments.iter().any(|a| !sound(a) || a.starts_with(b"=")) {
+            return Err("env: a variable is NAME=VALUE, without a NUL byte".to_owned());
+        }
+        let all = assignments.iter().map(Vec::as_slice);
+        self.env = Rc::new(Environment::from_assignments(all));
+        Ok(unknown)
+    }
+
     /// Every field that differs from its default, and every variable of the environment, as key and value.
     pub fn pairs(&self) -> Vec<(String, Vec<u8>)> {
         let default = Spec::default();

@@ -127,14 +127,26 @@ impl Value for Vec<Bytes> {
     }
 }
 
+/// The boolean that a text means: the only reader of booleans, for files, flags, requests and what is handed over.
+///
+/// # Errors
+///
+/// The text is none of the eight words. The sentence completes "NAME: …".
+pub fn read_bool(bytes: &[u8]) -> Result<bool, String> {
+    match bytes {
+        b"true" | b"yes" | b"on" | b"1" => Ok(true),
+        b"false" | b"no" | b"off" | b"0" => Ok(false),
+        other => Err(format!(
+            "'{}' is neither true nor false",
+            units::excerpt(other)
+        )),
+    }
+}
+
 impl Value for bool {
     const PLACEHOLDER: &'static str = "";
     fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
-        *self = match text(bytes)? {
-            "true" | "yes" | "on" | "1" => true,
-            "false" | "no" | "off" | "0" => false,
-            other => return Err(format!("'{other}' is neither true nor false")),
-        };
+        *self = read_bool(bytes)?;
         Ok(())
     }
     fn write(&self) -> Vec<Vec<u8>> {

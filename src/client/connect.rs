@@ -9,7 +9,7 @@ use super::exchange::Daemon;
 use super::output;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
-use crate::sys::socket;
+use crate::sys::{fd, socket};
 
 /// How often a daemon is launched that ends before it has greeted.
 const LAUNCHES: usize = 3;
@@ -62,7 +62,8 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
         return Ok(daemon);
     }
     if !silent {
-        if let Ok(sentence) = std::fs::read_to_string(home.gave_up()) {
+        if let Ok(sentence) = fd::read_file(&home.gave_up()) {
+            let sentence = String::from_utf8_lossy(&sentence);
             let sentence = match sentence.trim_end() {
                 // The disk was full.
                 "" => "the daemon died again and again and was not started again",

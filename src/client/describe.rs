@@ -1,5 +1,7 @@
 //! All that is known of some programs, for people.
 
+use std::os::fd::AsFd;
+
 use super::list::{Users, percent, tint};
 use super::output::{self, Look, Tint, harmless};
 use super::record::Record;
@@ -11,7 +13,7 @@ use crate::app::life::Exit;
 use crate::app::spec::Spec;
 use crate::app::value::Bytes;
 use crate::error::{Error, Result};
-use crate::sys::clock;
+use crate::sys::{clock, terminal};
 use crate::units;
 
 /// `rpm describe`
@@ -40,6 +42,12 @@ pub fn environment(session: &mut Session) -> Result<u8> {
     let mut lines: Vec<&[u8]> = record.environment.assignments().collect();
     lines.sort_unstable();
     let mut out = lines.join(&b'\n');
+    if terminal::is_terminal(std::io::stdout().as_fd()) {
+        // As it is for programs, and harmless for people.
+        let text = String::from_utf8_lossy(&out).into_owned();
+        let lines: Vec<_> = text.split('\n').map(output::harmless).collect();
+        out = lines.join("\n").into_bytes();
+    }
     if !out.is_empty() {
         out.push(b'\n');
     }

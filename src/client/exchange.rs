@@ -134,7 +134,7 @@ impl Daemon {
             each(program(bytes)?);
             Ok(())
         })?;
-        if last.get("unwritten").is_some() {
+        if last.flag("unwritten").unwrap_or(true) {
             output::complain(
                 "the log writer does not answer: output may not be in the log files yet",
             );

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::sys::fd;
 use crate::sys::spawn::Record;
 use std::fmt::Write as _;
 
@@ -64,7 +65,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
         let folder = PathBuf::from(OsStr::from_bytes(path));
-        let record = std::fs::read(folder.join("pid")).ok();
+        let record = fd::read_file(&folder.join("pid")).ok();
         let pid = record.and_then(|record| Record::parse(&record));
         let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
         output::complain(format!(

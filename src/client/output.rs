@@ -110,16 +110,12 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 
 /// Prints a sentence to standard error.
 pub fn complain(sentence: impl Display) {
-    let line = format!("rpm: {sentence}\n");
+    // Its lines stay lines; a name in them can do nothing else to the terminal.
+    let sentence = sentence.to_string();
+    let lines: Vec<_> = sentence.split('\n').map(harmless).collect();
+    let line = format!("rpm: {}\n", lines.join("\n"));
     // Where standard error is closed there is nobody to tell.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// The text with control characters made harmless: a name must not move the cursor.
-pub fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
-    // The common case is one look at each byte.
-    match text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        true => text.into(),
-        false => text.replace(char::is_control, "?").into(),
-    }
-}
+pub use crate::units::harmless;

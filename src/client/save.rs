@@ -2,6 +2,7 @@
 
 use super::jlist;
 use super::list::Users;
+use super::output;
 use super::record::Record;
 use super::session::{DONE, Session};
 use crate::config::dump::{self, MARK};
@@ -21,7 +22,9 @@ pub fn run(session: &mut Session) -> Result<u8> {
         ));
     }
     let home = daemon.home();
-    dump::write(home, &text(&records))?;
+    if let Some(why) = dump::write(home, &text(&records))? {
+        output::complain(why);
+    }
     let path = home.dump();
     let programs = match records.len() {
         1 => "1 program".to_owned(),

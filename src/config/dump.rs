@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -18,7 +17,7 @@ use crate::app::spec::{Environment, Spec, name_of};
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::process::read_want;
-use crate::sys::lock;
+use crate::sys::{lock, open};
 
 /// What an object of ours is known by.
 pub const MARK: &str = "rpm_version";
@@ -46,22 +45,45 @@ pub struct Dump {
 /// Where a program cannot be read, and why.
 pub type Fault = (usize, String);
 
-/// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept.
-pub fn write(home: &Home, text: &str) -> Result<()> {
+/// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept: as
+/// the backup where it is a list, else under a name of its own, as the backup may be the last good list. The sentence
+/// says so.
+pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
     let _held = hold(home)?;
     let (new, dump) = (home.dump_new(), home.dump());
+    let fault = fault(&dump)?;
+    let kept = match &fault {
+        None => home.dump_backup(),
+        Some(_) => home.dump_broken(),
+    };
     let written = write_new(&new, text).doing(|| format!("writing {}", new.display()));
     let placed = written.and_then(|()| {
-        keep(&dump, &home.dump_backup()).doing(|| format!("keeping {}", dump.display()))?;
+        keep(&dump, &kept).doing(|| format!("keeping {}", dump.display()))?;
         fs::rename(&new, &dump).doing(|| format!("making {}", dump.display()))?;
-        File::open(home.root())
+        open::folder(home.root())
             .and_then(|folder| folder.sync_all())
             .doing(|| format!("writing {}", home.root().display()))
     });
     if placed.is_err() {
         let _ = fs::remove_file(&new);
     }
-    placed
+    placed.map(|()| fault.map(|why| format!("{why}; it is kept as {}", kept.display())))
+}
+
+/// What is wrong with the list that is there, where there is one.
+///
+/// # Errors
+///
+/// It could not be looked at: that says nothing of it.
+fn fault(dump: &Path) -> Result<Option<Error>> {
+    let doing = || format!("reading {}", dump.display());
+    match open::read(dump, text::LONGEST) {
+        Ok(bytes) => Ok(read_text(dump, &bytes, &Spec::default()).err()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Something else than a file, or far too long.
+        Err(e) if e.raw_os_error().is_none() => Ok(Some(Error::io(doing(), &e))),
+        Err(e) => Err(Error::io(doing(), &e)),
+    }
 }
 
 /// A lock: one at a time writes the list of a home, or starts what is in it. It is that of a folder which is there in
@@ -69,7 +91,7 @@ pub fn write(home: &Home, text: &str) -> Result<()> {
 pub fn hold(home: &Home) -> Result<File> {
     let folder = home.logs();
     let doing = || format!("opening {}", folder.display());
-    let folder = File::open(&folder).doing(doing)?;
+    let folder = open::folder(&folder).doing(doing)?;
     lock::wait_for(&folder).doing(doing)?;
     Ok(folder)
 }
@@ -77,12 +99,7 @@ pub fn hold(home: &Home) -> Result<File> {
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     // What one that was killed has left.
     let _ = fs::remove_file(path);
-    let mut options = File::options();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = open::create_new(path, 0o600)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -115,11 +132,15 @@ pub fn clear(home: &Home) -> Result<bool> {
 
 /// Reads a list, ours or pm2's. `base` is what a program is told that is told nothing.
 pub fn read(path: &Path, base: &Spec) -> Result<Dump> {
-    let bytes = text::read_file(path)?;
+    let bytes = open::read(path, text::LONGEST).doing(|| format!("reading {}", path.display()))?;
+    read_text(path, &bytes, base)
+}
+
+fn read_text(path: &Path, bytes: &[u8], base: &Spec) -> Result<Dump> {
     let name = path.display().to_string();
     let source = Source {
         name: &name,
-        text: &bytes,
+        text: bytes,
         literal: true,
     };
     let node = parse(&source)?;

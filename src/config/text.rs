@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 
 /// The longest text in bytes: thousands of programs with large environments.
-const LONGEST: u64 = 256 << 20;
+pub const LONGEST: u64 = 256 << 20;
 
 /// What a file holds.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {

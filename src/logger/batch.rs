@@ -14,10 +14,8 @@
 //!
 //! A log writer that finds a stage other than "done" goes on from there: no byte is lost, none is written twice.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::waiting::Lines;
@@ -25,7 +23,7 @@ use crate::protocol::line::Line;
 use crate::sys::lookup::{self, Lookup};
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
-use crate::sys::{clock, fd, fifo};
+use crate::sys::{clock, fd, fifo, open};
 
 /// How much is moved at once, in bytes: what the pipe of a busy program holds. The larger the writes are, the less the
 /// file system has to do about each byte.
@@ -334,12 +332,7 @@ fn record(path: &Path, id: i32, memory: &SharedMemory) -> io::Result<()> {
     }
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
-    let mut options = File::options();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
+    let mut file = open::create_new(&new, 0o600)?;
     file.write_all(&line.to_bytes())?;
     std::fs::rename(&new, path)
 }

@@ -2,11 +2,12 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::rotation;
 use crate::error::{Context, Result};
+use crate::sys::open::{self, Access};
 
 /// Where a file is, or will be, whatever links lead there.
 pub fn real(path: &Path) -> PathBuf {
@@ -20,20 +21,14 @@ pub fn real(path: &Path) -> PathBuf {
 
 /// Opens a log file for appending, mode 0600, making missing folders; a FIFO in its place must not block.
 pub fn open(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    match options.open(path) {
+    match open::output(path, 0o600) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(folder)?;
-            options.open(path)
+            open::output(path, 0o600)
         }
         other => other,
     }
@@ -45,9 +40,8 @@ pub fn empty(path: &Path) -> Result<()> {
     if !path.is_file() {
         return Ok(());
     }
-    let mut options = File::options();
-    options.write(true).custom_flags(libc::O_NONBLOCK);
-    let emptied = options.open(path).and_then(|file| file.set_len(0));
+    let file = open::regular(path, Access::Write);
+    let emptied = file.and_then(|file| file.set_len(0));
     emptied.doing(|| format!("emptying {}", path.display()))?;
     rotation::remove_older(&real(path), 0);
     Ok(())

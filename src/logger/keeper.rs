@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::CString;
+use std::io::Write as _;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::error::Reason;
 use crate::paths::Home;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
-use crate::sys::{clock, reexec, wait};
+use crate::sys::{clock, open, reexec, wait};
 
 /// So many supervisors that died …
 const DEATHS: usize = 5;
@@ -157,7 +158,11 @@ impl Keeper {
             home.daemon_log().display()
         );
         note("the supervisor dies again and again: not starting another; programs run on");
-        let _ = std::fs::write(home.gave_up(), format!("{sentence}\n"));
+        let path = home.gave_up();
+        let _ = std::fs::remove_file(&path);
+        if let Ok(mut file) = open::create_new(&path, 0o600) {
+            let _ = writeln!(file, "{sentence}");
+        }
     }
 }
 

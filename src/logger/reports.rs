@@ -9,6 +9,10 @@ use crate::protocol::link::Report;
 use crate::protocol::output::Loss;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
+use crate::units::harmless;
+
+/// So much waits for a supervisor that does not read, in bytes, before its connection is given up.
+const MOST_UNREAD: usize = 4 << 20;
 
 impl Writer<'_> {
     /// Tells the supervisor what was dropped, where it is time.
@@ -74,7 +78,12 @@ impl Writer<'_> {
 
     pub(super) fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
         if let Some(link) = &mut self.link {
+            let kept = fd.is_some();
             link.output.push(report.to_line().to_bytes(), fd);
+            // One that does not read will connect again, and is told all that it has to know then.
+            if !kept && link.output.len() > MOST_UNREAD {
+                self.link = None;
+            }
         }
     }
 
@@ -89,6 +98,8 @@ impl Writer<'_> {
 /// Writes into the daemons' log, which has this number.
 pub(super) fn journal(sinks: &mut Sinks, number: usize, text: impl Display) {
     let now = clock::moment(clock::wall_ms());
+    let text = text.to_string();
+    let text = harmless(&text);
     let line = format!("{now} rpmd-log[{}]: {text}\n", Pid::own());
     sinks.write_lines(number, line.as_bytes());
 }

@@ -10,6 +10,7 @@ use super::batch::{Batch, Progress};
 use super::missing::Missing;
 use super::{file, rotation};
 use crate::error::{Context, Reason, Result};
+use crate::sys::open::{self, Access};
 use crate::sys::{bytes, clock};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
@@ -135,7 +136,7 @@ impl Sink {
         let mut byte = [b'\n'];
         if self.regular && self.size > 0 {
             // Opened for writing only, it cannot be read; one who may not read it sees no line.
-            if let Ok(file) = File::open(&self.path) {
+            if let Ok(file) = open::regular(&self.path, Access::Read) {
                 let _ = file.read_exact_at(&mut byte, self.size - 1);
             }
         }

@@ -133,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_is_looked_at_twice_however_slowly_a_line_comes() {
+        let mut buffer = LineBuffer::default();
+        for count in 1..10_000 {
+            buffer.push(b"x");
+            assert_eq!(buffer.next_line(), Ok(None));
+            // What is searched is behind what has been, and nothing is moved.
+            assert_eq!((buffer.searched, buffer.start), (count, 0));
+            assert!(!buffer.has_line());
+        }
+    }
+
+    #[test]
     fn a_line_without_end_is_refused() {
         let mut buffer = LineBuffer::default();
         for _ in 0..MAX_LINE / 1024 - 1 {

@@ -9,6 +9,8 @@
 //! The reader takes lower-case hex too, several spaces where one would do, and a CR before the LF, because
 //! people type these lines by hand.
 
+use crate::app::value::read_bool;
+
 /// The longest line in bytes, its LF included.
 pub const MAX_LINE: usize = 1 << 20;
 
@@ -77,6 +79,16 @@ impl Line {
     /// The last value of `key`, where it is a number.
     pub fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
         self.text(key).and_then(|v| v.parse().ok())
+    }
+
+    /// The boolean of `key`: false where there is none.
+    ///
+    /// # Errors
+    ///
+    /// A value that is no boolean, in a sentence that completes "TAG: …".
+    pub fn flag(&self, key: &str) -> Result<bool, Malformed> {
+        let read = |value| read_bool(value).map_err(|why| Malformed(format!("{key}: {why}")));
+        self.get(key).map_or(Ok(false), read)
     }
 
     /// Every value of `key`, in order.
@@ -200,17 +212,9 @@ fn decode_value(value: &[u8]) -> Result<Vec<u8>, Malformed> {
     Ok(out)
 }
 
-/// At most 40 bytes of hostile input, fit to be shown in a sentence.
+/// The beginning of hostile input, fit to be shown in a sentence.
 pub fn printable(bytes: &[u8]) -> String {
-    let shown = bytes.get(..bytes.len().min(40)).unwrap_or_default();
-    let mut text: String = String::from_utf8_lossy(shown)
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
-    if shown.len() < bytes.len() {
-        text.push('…');
-    }
-    text
+    crate::units::excerpt(bytes)
 }
 
 #[cfg(test)]
@@ -236,6 +240,27 @@ mod tests {
         assert_eq!(line, Line::new("stop").with("target", "a b"));
         assert_eq!(Line::decode(b"list").unwrap(), Line::new("list"));
         assert_eq!(Line::decode(b"x a=%0a").unwrap().get("a"), Some(&b"\n"[..]));
+    }
+
+    #[test]
+    fn a_boolean_is_one_of_eight_words() {
+        for (word, meaning) in [
+            ("true", true),
+            ("yes", true),
+            ("on", true),
+            ("1", true),
+            ("false", false),
+            ("no", false),
+            ("off", false),
+            ("0", false),
+        ] {
+            assert_eq!(Line::new("x").with("a", word).flag("a"), Ok(meaning));
+        }
+        assert_eq!(Line::new("x").flag("a"), Ok(false));
+        for wrong in ["", "TRUE", "y", "2", "tru", " true", "true "] {
+            let why = Line::new("x").with("a", wrong).flag("a").unwrap_err();
+            assert!(why.0.starts_with("a: '"), "{why:?}");
+        }
     }
 
     #[test]

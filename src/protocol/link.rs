@@ -216,7 +216,7 @@ impl Order {
                 let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
                 Some(Order::Drain {
                     ids: line.all("id").filter_map(id).collect(),
-                    last: line.number::<u32>("last")? == 1,
+                    last: line.flag("last").ok()?,
                     token: line.number("token")?,
                 })
             }

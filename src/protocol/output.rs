@@ -76,7 +76,7 @@ impl Output {
         if line.get("log_type").is_some() {
             output.log_type = LogType::Json;
         }
-        output.merged = line.get("merged").is_some();
+        output.merged = line.flag("merged").ok()?;
         output.max_size = line.number("max_size").unwrap_or(LOG_MAX_SIZE);
         output.max_files = line.number("max_files").unwrap_or(LOG_MAX_FILES);
         Some(output)

@@ -168,15 +168,18 @@ impl Request {
             "update" => only(line, &["program"]).map(|()| Request::Update {
                 program: line.get("program").map(<[u8]>::to_vec),
             }),
-            "kill" => only(line, &["keep"]).map(|()| Request::Kill {
-                keep: line.get("keep") == Some(b"true"),
-            }),
+            "kill" => {
+                only(line, &["keep"])?;
+                let keep = flag(line, "keep")?;
+                Ok(Request::Kill { keep })
+            }
             other => {
                 let known = units::nearest(other, VERBS.iter().map(|v| v.name));
                 let hint = known
                     .map(|k| format!(" (did you mean {k}?)"))
                     .unwrap_or_default();
-                Err(bad(format!("no verb {other}{hint}")))
+                let shown = units::excerpt(other.as_bytes());
+                Err(bad(format!("no verb {shown}{hint}")))
             }
         }
     }
@@ -186,6 +189,12 @@ impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Failure {
         bad(malformed.0)
     }
+}
+
+/// The boolean of a field; false where it is not given.
+fn flag(line: &Line, key: &str) -> Result<bool, Failure> {
+    let read = line.flag(key);
+    read.map_err(|Malformed(why)| bad(format!("{}: {why}", line.tag)))
 }
 
 fn bad(message: impl Into<String>) -> Failure {
@@ -209,7 +218,11 @@ fn only(line: &Line, allowed: &[&str]) -> Result<(), Failure> {
         .iter()
         .find(|(key, _)| !allowed.contains(&key.as_str()))
     {
-        Some((key, _)) => Err(bad(format!("{}: no field {key}", line.tag))),
+        Some((key, _)) => Err(bad(format!(
+            "{}: no field {}",
+            line.tag,
+            units::excerpt(key.as_bytes())
+        ))),
         None => Ok(()),
     }
 }
@@ -287,13 +300,13 @@ fn restart(line: &Line) -> Result<Request, Failure> {
 }
 
 fn start(line: &Line) -> Result<Request, Failure> {
-    let mut force = false;
+    let force = flag(line, "force")?;
     let mut want = Want::Up;
     let mut others = Vec::new();
     for field in &line.fields {
         let (key, value) = field;
         match key.as_str() {
-            "force" => force = utf8("start", key, value)? == "true",
+            "force" => {}
             "want" => want = read_want(value).ok_or_else(|| bad("start: want is up or down"))?,
             _ => others.push(field),
         }
@@ -312,35 +325,15 @@ fn start(line: &Line) -> Result<Request, Failure> {
 /// What a program is told by the fields of a request.
 fn told(verb: &str, fields: Fields) -> Result<Spec, Failure> {
     let mut spec = Spec::default();
-    let mut assignments: Vec<Vec<u8>> = Vec::new();
-    for (key, value) in fields {
-        if let Some(name) = key.strip_prefix("env.") {
-            assignments.push([name.as_bytes(), b"=", value].concat());
-        } else if key == "env" {
-            assignments.push(value.clone());
-        } else if !spec
-            .set(key, value)
-            .map_err(|why| bad(format!("{verb}: {why}")))?
-        {
-            let names = FIELDS.iter().flat_map(field::Field::names);
-            let hint = units::nearest(key, names);
-            let hint = hint
-                .map(|k| format!(" (did you mean {k}?)"))
-                .unwrap_or_default();
-            return Err(bad(format!("{verb}: no field {key}{hint}")));
-        }
-    }
-    if assignments
-        .iter()
-        .any(|a| a.contains(&0) || !a.contains(&b'=') || a.starts_with(b"="))
-    {
-        return Err(bad(format!(
-            "{verb}: env: a variable is NAME=VALUE, without a NUL byte"
-        )));
-    }
-    let all = assignments.iter().map(Vec::as_slice);
-    spec.env = std::rc::Rc::new(crate::app::spec::Environment::from_assignments(all));
-    Ok(spec)
+    let unknown = spec.set_all(fields);
+    let unknown = unknown.map_err(|why| bad(format!("{verb}: {why}")))?;
+    let Some(key) = unknown.first() else {
+        return Ok(spec);
+    };
+    let names = FIELDS.iter().flat_map(field::Field::names);
+    let hint = units::nearest(key, names).map(|near| format!(" (did you mean {near}?)"));
+    let (shown, hint) = (units::excerpt(key.as_bytes()), hint.unwrap_or_default());
+    Err(bad(format!("{verb}: no field {shown}{hint}")))
 }
 
 #[cfg(test)]

@@ -114,6 +114,9 @@ impl Supervisor {
             return self.take_over_one(Found { program, ..found }, Boot::Same);
         }
         self.timers.set(Timer::Program(id), program.life.deadline);
+        if program.report.is_some() {
+            self.watch_launch(id);
+        }
         match Pid::new(program.life.pid) {
             // Alive or dead, it is ours to reap.
             Some(pid) if program.adopted.is_none() => {

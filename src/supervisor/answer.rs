@@ -1,6 +1,8 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
 use super::ending::Ending;
+use super::rows;
+pub use super::rows::Rows;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
@@ -8,7 +10,6 @@ use crate::app::spec::Spec;
 use crate::protocol::line::Line;
 use crate::protocol::link::Upkeep;
 use crate::protocol::reply::{Code, Failure};
-use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// What a client waits for.
@@ -87,17 +88,6 @@ impl Turn {
     }
 }
 
-/// A listing under way.
-#[derive(Debug)]
-pub struct Rows {
-    /// What is listed.
-    pub ids: Vec<u32>,
-    /// How many of them have been.
-    pub done: usize,
-    /// With every field of each.
-    pub full: bool,
-}
-
 /// How many instances one start makes in one turn of the loop.
 const INSTANCES_A_TURN: usize = 8;
 
@@ -112,8 +102,8 @@ impl Supervisor {
     pub(super) fn settle_answers(&mut self) -> bool {
         self.take_failures();
         let mut more = false;
-        let waiting = self.connections.iter().filter(|(_, c)| c.pending.is_some());
-        let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
+        let tokens = self.waiting();
+        let mut share = rows::A_TURN;
         for token in tokens {
             let connection = self.connections.get_mut(&token);
             let Some(pending) = connection.and_then(|c| c.pending.take()) else {
@@ -124,7 +114,7 @@ impl Supervisor {
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
                 Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
-                Pending::Rows(rows) => (self.settle_rows(token, rows), false),
+                Pending::Rows(rows) => (self.settle_rows(token, rows, &mut share), false),
                 Pending::Sync => (self.settle_sync(token), false),
                 Pending::Update => (self.settle_update(token), false),
                 Pending::Kill => (self.settle_kill(token), false),
@@ -181,8 +171,7 @@ impl Supervisor {
             })
         };
         if start.ids.len() == wanted && start.ids.iter().all(runs) {
-            self.reply_rows(token, &start.ids);
-            return (None, false);
+            return (Some(answer(start.ids, None)), true);
         }
         let more = start.ids.len() < wanted;
         (Some(Pending::Start(start)), more)
@@ -215,14 +204,12 @@ impl Supervisor {
         if !self.written(&mut turn, false) {
             return Some(Pending::Restart(turn));
         }
-        match &turn.failure {
-            Some(failure) => self.reply(token, |c| c.refuse(failure)),
-            None => {
-                self.reply_rows_before(token, &turn.ids);
-                self.reply_done(token, &turn);
-            }
+        if let Some(failure) = &turn.failure {
+            self.reply(token, |c| c.refuse(failure));
+            return None;
         }
-        None
+        let last = self.last_line(&turn);
+        Some(answer(turn.ids, Some(last)))
     }
 
     fn settle_stop(&mut self, token: u64, mut turn: Turn, then: Then) -> Option<Pending> {
@@ -256,8 +243,12 @@ impl Supervisor {
         if !self.written(&mut turn, true) {
             return Some(Pending::Stop(turn, then));
         }
-        self.reply_rows_before(token, &turn.ids);
+        let mut rows = Rows::new(turn.ids.clone(), false);
         let mut failure = turn.failure.take();
+        if then == Then::Forget && self.is_heard(token) {
+            let programs = turn.ids.iter().filter_map(|id| self.programs.get(id));
+            rows.forgotten = programs.map(|program| program.process()).collect();
+        }
         for id in &turn.ids {
             let name = self.programs.get(id).map(|p| p.spec.name.clone());
             let done = match then {
@@ -270,11 +261,11 @@ impl Supervisor {
                 failure.get_or_insert(Failure::new(Code::Internal, message));
             }
         }
-        match failure {
-            Some(failure) => self.reply(token, |c| c.refuse(&failure)),
-            None => self.reply_done(token, &turn),
-        }
-        None
+        rows.last = Some(match failure {
+            Some(failure) => failure.to_line(),
+            None => self.last_line(&turn),
+        });
+        Some(Pending::Rows(rows))
     }
 
     /// Whether what is wanted of a program is on record; tries it once more.
@@ -290,12 +281,12 @@ impl Supervisor {
     }
 
     /// The last line about a turn.
-    fn reply_done(&mut self, token: u64, turn: &Turn) {
+    fn last_line(&self, turn: &Turn) -> Line {
         let mut last = ok_count(turn.ids.len());
         if turn.drain.is_some_and(|drain| !self.log.done(drain)) {
             last.push("unwritten", "true");
         }
-        self.reply(token, |c| c.say(&last));
+        last
     }
 
     /// Once all programs of a turn are where they should be: whether all that they have printed is in their files.
@@ -313,7 +304,7 @@ impl Supervisor {
                 token
             }
         };
-        self.log.done(token) || self.now >= turn.patience
+        self.log.done(token) && self.pid_files_are_gone(&turn.ids) || self.now >= turn.patience
     }
 
     /// Until when the log writer is waited for.
@@ -339,34 +330,8 @@ impl Supervisor {
         self.timers.set(Timer::Patience, next);
     }
 
-    fn settle_rows(&mut self, token: u64, mut rows: Rows) -> Option<Pending> {
-        while let Some(id) = rows.ids.get(rows.done) {
-            let connection = self.connections.get_mut(&token)?;
-            if !connection.comfortable() {
-                return Some(Pending::Rows(rows));
-            }
-            if let Some(program) = self.programs.get_mut(id) {
-                let process = program.measured(self.proc.as_ref());
-                connection.say_with("process", |line| match rows.full {
-                    true => program.describe(&process, &self.home, line),
-                    false => process.write(line),
-                });
-            }
-            rows.done += 1;
-        }
-        let mut last = ok_count(rows.ids.len());
-        self.damaged
-            .retain(|path| path.try_exists().unwrap_or(true));
-        for path in &self.damaged {
-            last.push("damaged", path.as_os_str().as_bytes());
-        }
-        self.say_unread(&mut last);
-        self.reply(token, |c| c.say(&last));
-        None
-    }
-
     fn settle_sync(&mut self, token: u64) -> Option<Pending> {
-        if !self.is_synced() {
+        if !self.is_synced() && self.sync_failure().is_none() {
             return Some(Pending::Sync);
         }
         let ids: Vec<u32> = self.programs.keys().copied().collect();
@@ -408,43 +373,14 @@ impl Supervisor {
         }
     }
 
-    /// A row for each program, without the last line.
-    fn reply_rows_before(&mut self, token: u64, ids: &[u32]) {
-        let Some(connection) = self.connections.get_mut(&token) else {
-            return;
-        };
-        for program in ids.iter().filter_map(|id| self.programs.get(id)) {
-            connection.say_with("process", |line| program.process().write(line));
-        }
-    }
-
-    pub(super) fn reply_rows(&mut self, token: u64, ids: &[u32]) {
-        self.reply_rows_before(token, ids);
-        self.reply(token, |c| c.say(&ok_count(ids.len())));
-    }
-
     fn rests(&self, id: u32) -> bool {
         self.programs.get(&id).is_none_or(|p| p.life.at_rest())
     }
+}
 
-    /// The ids that targets mean. A target that means nothing fails them all.
-    pub(super) fn select(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
-        use crate::app::selector::{Selector, Subject};
-        let mut ids = Vec::new();
-        for target in targets {
-            let subjects = self.programs.values().map(|p| Subject {
-                id: p.id,
-                name: &p.spec.name,
-                namespace: &p.spec.namespace,
-            });
-            let found = Selector::parse(target).select(subjects);
-            if found.is_empty() {
-                return Err(self.nothing_matches(target));
-            }
-            ids.extend(found);
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
-    }
+/// The rows of programs and the last line, which go out as the client takes them.
+fn answer(ids: Vec<u32>, last: Option<Line>) -> Pending {
+    let mut rows = Rows::new(ids, false);
+    rows.last = last;
+    Pending::Rows(rows)
 }

@@ -16,6 +16,8 @@ use crate::sys::poll::Interest;
 
 /// How many bytes may wait for a worker that does not read; then nothing more is said to it.
 const MAX_UNREAD: usize = 1 << 20;
+/// How many descriptors may wait for a worker that does not read.
+const MOST_DESCRIPTORS: usize = 64;
 /// How much is read of one worker in one turn.
 const READS_A_TURN: usize = 16;
 
@@ -68,7 +70,9 @@ impl Channel {
     /// Says a message, with a descriptor perhaps.
     pub fn say(&mut self, message: Vec<u8>, fd: Option<OwnedFd>) {
         if self.awaiting {
-            if self.held_back.len() < MAX_UNREAD / 64 {
+            let descriptors = self.held_back.iter().filter(|(_, fd)| fd.is_some());
+            let room = fd.is_none() || descriptors.count() < MOST_DESCRIPTORS;
+            if self.held_back.len() < MAX_UNREAD / 64 && room {
                 self.held_back.push_back((message, fd));
             }
             return;

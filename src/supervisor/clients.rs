@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use super::connection::Connection;
-use super::program::Program;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::error::Reason;
@@ -15,7 +14,13 @@ use crate::sys::room::{self, Holder};
 use crate::sys::{fd, socket, user};
 
 /// How many clients may be connected at a time.
-const MAX_CONNECTIONS: usize = 256;
+pub(super) const MAX_CONNECTIONS: usize = 256;
+/// How many more where the owner of the daemon comes: a place to stop what holds all the others.
+const RESERVED: usize = 1;
+/// How many connections there may be, with those whose clients have gone and whose requests are being carried out.
+const MOST_WITH_GONE: usize = 4 * MAX_CONNECTIONS;
+/// How much is read of a client at once, in bytes.
+const PIECE: usize = 64 << 10;
 /// How many connections are accepted in one turn.
 const ACCEPTS_A_TURN: usize = 16;
 /// How long nothing is accepted after descriptors ran out. ms
@@ -28,12 +33,22 @@ impl Supervisor {
         let Some(connection) = self.connections.get_mut(&token) else {
             return;
         };
-        if ready.readable {
-            let mut buffer = [0; 64 << 10];
-            connection.receive(&mut buffer);
-        } else if ready.hangup || ready.error {
+        if ready.hangup || ready.error {
             connection.hang_up();
         }
+        if ready.readable {
+            connection.receive(&mut [0; PIECE]);
+        }
+    }
+
+    /// Reads on for a client that has gone, where it may have sent more. Returns whether there was something.
+    pub(super) fn receive_the_rest(&mut self, token: u64) -> bool {
+        let connection = self.connections.get_mut(&token);
+        let connection = connection.filter(|c| c.left_something());
+        connection.is_some_and(|connection| {
+            connection.receive(&mut [0; PIECE]);
+            connection.holds_request()
+        })
     }
 
     pub(super) fn accept(&mut self) {
@@ -72,24 +87,63 @@ impl Supervisor {
     }
 
     /// Why a client is not served, where it is not.
-    fn admit(&self, stream: &UnixStream) -> Option<Failure> {
+    fn admit(&mut self, stream: &UnixStream) -> Option<Failure> {
         let uid = socket::peer_uid(stream).unwrap_or(u32::MAX);
-        if uid != 0 && uid != user::effective_uid() {
+        let owner = uid == user::effective_uid();
+        if uid != 0 && !owner {
             return Some(Failure::new(
                 Code::Denied,
                 "this supervisor serves its own user and root",
             ));
         }
-        let full = self.connections.len() >= MAX_CONNECTIONS;
+        if self.clients() >= MAX_CONNECTIONS {
+            self.drop_one();
+        }
+        let places = match owner {
+            true => MAX_CONNECTIONS + RESERVED,
+            false => MAX_CONNECTIONS,
+        };
+        let full = self.clients() >= places || self.connections.len() >= MOST_WITH_GONE;
         if !full && !room::leaves_room(stream.as_fd(), Holder::Client) {
             return Some(Failure::new(Code::Busy, NO_DESCRIPTORS));
         }
-        full.then(|| {
-            Failure::new(
+        full.then(too_many)
+    }
+
+    /// How many clients are connected: not those that have gone, whose requests are still being carried out.
+    pub(super) fn clients(&self) -> usize {
+        self.connections.values().filter(|c| !c.is_gone()).count()
+    }
+
+    /// Drops the connection that has been idle for the longest time, else the one that has not taken its answer for the
+    /// longest time, where there is one.
+    fn drop_one(&mut self) {
+        let now = self.now;
+        for _ in 0..MAX_CONNECTIONS {
+            let candidates = self.connections.iter();
+            let candidates =
+                candidates.filter_map(|(token, c)| Some((c.may_be_dropped(now)?, *token)));
+            let Some((_, token)) = candidates.min() else {
+                return;
+            };
+            let connection = self.connections.get_mut(&token);
+            // Its request may have come and not been read yet.
+            if connection.is_some_and(|c| c.is_idle_after_a_look(now)) {
+                return self.drop_client(token);
+            }
+        }
+    }
+
+    fn drop_client(&mut self, token: u64) {
+        if let Some(mut connection) = self.connections.remove(&token) {
+            connection.refuse(&Failure::new(
                 Code::Busy,
-                format!("{MAX_CONNECTIONS} clients are connected already"),
-            )
-        })
+                format!(
+                    "this connection did nothing while all {MAX_CONNECTIONS} were taken, and made room for another one"
+                ),
+            ));
+            connection.flush();
+        }
     }
 
     /// Nobody can be accepted. It may stay so: it is tried again after a while, and said once a minute.
@@ -111,14 +165,12 @@ impl Supervisor {
         self.timers
             .set(Timer::Accept, Some(self.now + ACCEPT_AGAIN));
     }
+}
 
-    /// Tells everybody who follows the events.
-    pub(super) fn tell_followers(&mut self, what: &str, program: &Program) {
-        for connection in self.connections.values_mut().filter(|c| c.follows) {
-            connection.say_with("event", |line| {
-                line.field("what", what.as_bytes());
-                program.process().write(line);
-            });
-        }
-    }
+/// The answer to a client, or a follower, too many.
+pub(super) fn too_many() -> Failure {
+    Failure::new(
+        Code::Busy,
+        format!("{MAX_CONNECTIONS} clients are connected already"),
+    )
 }

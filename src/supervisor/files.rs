@@ -124,6 +124,32 @@ impl Program {
         path.with_file_name(name)
     }
 
+    /// The log files that somebody has named.
+    pub fn named_logs(&self) -> Vec<PathBuf> {
+        let spec = &self.spec;
+        let given = [&spec.out_file, &spec.error_file, &spec.log_file];
+        let given = given.into_iter().filter(|file| {
+            let both = std::ptr::eq(*file, &raw const spec.log_file) && *file == BESIDE;
+            !file.is_empty() && !is_no_file(file) && !both && !spec.disable_logs
+        });
+        given.map(|file| self.absolute(file)).collect()
+    }
+
+    /// The folders of a pid file that somebody has named, the topmost first.
+    pub fn pid_folders(&self) -> Vec<PathBuf> {
+        if self.spec.pid_file.is_empty() {
+            return Vec::new();
+        }
+        let path = self.absolute(&self.spec.pid_file);
+        let folders = path
+            .ancestors()
+            .skip(1)
+            .filter(|folder| folder.parent().is_some());
+        let mut folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();
+        folders.reverse();
+        folders
+    }
+
     /// Where its pid is written.
     pub fn pid_file(&self, home: &Home) -> PathBuf {
         match self.spec.pid_file.is_empty() {

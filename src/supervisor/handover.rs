@@ -146,7 +146,6 @@ fn program_line(program: &Program) -> Line {
 
 /// Puts a program where it was, by its line. `None`: a field is missing, and the records have to do.
 pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
-    let is = |key| line.get(key) == Some(b"true");
     program.life = Life {
         want: read_want(line.get("want")?)?,
         state: State::from_word(line.text("state")?)?,
@@ -156,7 +155,7 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
         restarts: line.number("restarts")?,
         unstable: line.number("unstable")?,
         exit: read_exit(line),
-        restarting: is("restarting"),
+        restarting: line.flag("restarting").ok()?,
         refused: line.number("refused")?,
     };
     program.since = line.number("since")?;
@@ -164,8 +163,8 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
     program.ended = line.number("ended")?;
     program.group = line.number("group").and_then(Pid::new);
     program.failure = line.text("failure").map(str::to_owned);
-    program.foreign = is("foreign");
-    program.logged = is("logged");
+    program.foreign = line.flag("foreign").ok()?;
+    program.logged = line.flag("logged").ok()?;
     program.strays = line.all("stray").filter_map(stray).collect();
     let descriptor = |key| line.number(key).and_then(reexec::inherited);
     program.report = descriptor("report");
@@ -219,8 +218,7 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
         }
         Pending::Rows(rows) => {
             line.push("kind", if rows.full { "describe" } else { "list" });
-            push_ids(&mut line, "id", &rows.ids);
-            line.push("done", rows.done.to_string());
+            rows.push_to(&mut line);
         }
         Pending::Sync => line.push("kind", "sync"),
         Pending::Update => line.push("kind", "update"),
@@ -230,7 +228,7 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
     vec![line]
 }
 
-fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
+pub(super) fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
     ids.iter().for_each(|id| line.push_number(key, *id));
 }
 
@@ -247,7 +245,7 @@ fn push_failure(line: &mut Line, failure: Option<&Failure>) {
     }
 }
 
-fn read_ids(line: &Line, key: &str) -> Vec<u32> {
+pub(super) fn read_ids(line: &Line, key: &str) -> Vec<u32> {
     let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
     line.all(key).filter_map(number).collect()
 }
@@ -275,13 +273,6 @@ fn read_turn(line: &Line) -> Turn {
 }
 
 fn read_pending(line: &Line) -> Option<Pending> {
-    let rows = |full| {
-        Some(Pending::Rows(Rows {
-            ids: read_ids(line, "id"),
-            done: line.number("done")?,
-            full,
-        }))
-    };
     match line.text("kind")? {
         // Its spec follows.
         "start" => Some(Pending::Start(Start {
@@ -294,8 +285,8 @@ fn read_pending(line: &Line) -> Option<Pending> {
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
         "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
-        "list" => rows(false),
-        "describe" => rows(true),
+        "list" => Rows::of(line, false).map(Pending::Rows),
+        "describe" => Rows::of(line, true).map(Pending::Rows),
         "sync" => Some(Pending::Sync),
         "update" => Some(Pending::Update),
         "kill" => Some(Pending::Kill),
@@ -314,7 +305,7 @@ impl Handover {
         let mut handover = Handover {
             lock: reexec::inherited(first.number("lock")?)?,
             listener: reexec::inherited(first.number("listener")?)?,
-            foreground: first.get("foreground") == Some(b"true"),
+            foreground: first.flag("foreground").ok()?,
             next_id: first.number("next-id")?,
             limits: Limits::parse(first.text("limits")?)?,
             programs: Vec::new(),
@@ -354,9 +345,7 @@ impl Handover {
                 let pending = self.connections.last_mut().and_then(|c| c.pending.as_mut());
                 if let Some(Pending::Start(start)) = pending {
                     let mut spec = Spec::default();
-                    for (key, value) in &line.fields {
-                        let _ = spec.set(key, value);
-                    }
+                    let _ = spec.set_all(&line.fields);
                     start.spec_text = records::spec_text(&spec);
                     start.spec = Rc::new(spec);
                 }
@@ -383,11 +372,10 @@ mod tests {
 
     #[test]
     fn whatever_a_client_waits_for_comes_back() {
-        let rows = Rows {
-            ids: vec![4, 5],
-            done: 1,
-            full: true,
-        };
+        let mut rows = Rows::new(vec![4, 5], true);
+        rows.done = 1;
+        rows.forgotten = vec![Program::new(4, 0, Rc::new(Spec::default()), 5).process()];
+        rows.last = Some(Line::new("ok").with("count", "2"));
         for pending in [
             Pending::Restart(turn()),
             Pending::Stop(turn(), Then::Keep),

@@ -2,19 +2,18 @@
 //! the disk.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::log_link::LogLink;
 use crate::paths::Home;
 use crate::protocol::link::Order;
-use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet};
+use crate::sys::{clock, open};
+use crate::units::harmless;
 
 /// So much waits for a log writer that does not take it, in bytes; more is dropped.
 const MOST: usize = 256 << 10;
@@ -51,6 +50,9 @@ impl Journal {
             return;
         }
         let now = clock::moment(clock::wall_ms());
+        // A name in it must not forge another line, nor reach the terminal of whoever reads it.
+        let text = text.to_string();
+        let text = harmless(&text);
         let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
     }
 
@@ -69,15 +71,8 @@ impl Journal {
         if self.lines.is_empty() {
             return;
         }
-        let mut options = File::options();
-        // O_NONBLOCK: a FIFO in the place of the file must not hold the daemon up.
-        options
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NONBLOCK);
         let lines = self.take();
-        if let Ok(mut file) = options.open(&self.path) {
+        if let Ok(mut file) = open::output(&self.path, 0o600) {
             // A full disk must not end the supervision.
             let _ = file.write_all(lines.as_bytes());
         }

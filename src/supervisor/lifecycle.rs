@@ -38,7 +38,7 @@ impl Supervisor {
         self.timers.set(Timer::Program(id), after.deadline);
         self.changed |= before != after;
         if before.state != after.state {
-            self.publish(id);
+            self.state_changed(id);
         }
         if self.ending == Some(Ending::Keep) {
             if matches!(event, Event::Exited(..)) {
@@ -55,7 +55,10 @@ impl Supervisor {
         }
         match action {
             Some(Action::Spawn) => self.launches.push_back(id),
-            Some(Action::Terminate) => self.signal_with(id, None),
+            Some(Action::Terminate) => {
+                let signal = self.signal_before_it_runs(id);
+                self.signal_with(id, signal);
+            }
             Some(Action::Kill) => {
                 self.note(id, "did not end in time: killing it");
                 self.signal_with(id, Some(Signal::KILL));
@@ -74,15 +77,6 @@ impl Supervisor {
             self.remove_pid_file(id);
             let name = self.programs.get(&id).map(|p| p.spec.name.clone());
             self.release_sockets(&name.unwrap_or_default());
-        }
-    }
-
-    fn publish(&mut self, id: u32) {
-        if self.connections.values().any(|c| c.follows) {
-            if let Some(program) = self.programs.remove(&id) {
-                self.tell_followers("state", &program);
-                self.programs.insert(id, program);
-            }
         }
     }
 
@@ -106,12 +100,6 @@ impl Supervisor {
         };
         if let Some(why) = program.unrecorded.clone() {
             self.note(id, format_args!("cannot be recorded: {why}"));
-        }
-    }
-
-    pub(super) fn remove_pid_file(&mut self, id: u32) {
-        if let Some(program) = self.programs.get(&id) {
-            let _ = std::fs::remove_file(program.pid_file(&self.home));
         }
     }
 
@@ -187,6 +175,7 @@ impl Supervisor {
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
                 self.open_channel(id, given.channel.take());
+                self.watch_launch(id);
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
             Err(e) => self.not_launched(id, format!("making a process: {}", Reason(&e))),
@@ -207,7 +196,11 @@ impl Supervisor {
         let Some(report) = &program.report else {
             return;
         };
-        match spawn::read_report(report.as_fd()) {
+        let report = spawn::read_report(report.as_fd());
+        if !matches!(report, Report::Pending) {
+            self.timers.set(Timer::Launch(id), None);
+        }
+        match report {
             Report::Pending => {}
             Report::Executed => {
                 program.report = None;
@@ -263,6 +256,7 @@ impl Supervisor {
     /// A child has ended that is no program.
     fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
         self.sync_child_ended(pid, exit);
+        self.pid_file_removed(pid);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }
@@ -363,7 +357,7 @@ fn describe_exit(exit: Exit) -> String {
 }
 
 /// Why a program could not be executed: the step, the path and the reason.
-fn sentence(
+pub(super) fn sentence(
     program: &Program,
     home: &crate::paths::Home,
     stage: Stage,
@@ -389,6 +383,18 @@ fn sentence(
         Stage::Stdout => format!("opening {}", records.out().display()),
         Stage::Stderr => format!("opening {}", records.err().display()),
         Stage::Record => format!("recording its pid in {}", records.pid().display()),
+        Stage::LogFile if is_folder(reason) => {
+            let log = program.named_logs().get(which).cloned().unwrap_or_default();
+            return format!("writing output to {}: it is a folder", log.display());
+        }
+        Stage::LogFile => "looking at its log files".to_owned(),
+        Stage::PidFile if reason.raw_os_error() == Some(libc::ENXIO) => {
+            let path = program.pid_file(home);
+            return format!(
+                "writing {}: it is a FIFO, a device or a socket; name another file",
+                path.display()
+            );
+        }
         Stage::PidFile => format!("writing {}", program.pid_file(home).display()),
         Stage::Given => "passing descriptors on".to_owned(),
         Stage::Limits => "setting the limit of open files".to_owned(),
@@ -403,6 +409,10 @@ fn sentence(
         }
     };
     format!("{doing}: {}", Reason(reason))
+}
+
+fn is_folder(reason: &std::io::Error) -> bool {
+    reason.raw_os_error() == Some(libc::EISDIR)
 }
 
 fn not_found(reason: &std::io::Error) -> bool {

@@ -18,6 +18,14 @@ use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
 
+/// So much waits for a log writer that does not read, in bytes and in descriptors, beside what it is told of the programs
+/// when it is connected to. Then the connection is given up, with all that waits: the next one begins with the state of
+/// that time.
+const MOST_WAITING: usize = 8 << 20;
+const MOST_DESCRIPTORS: usize = 512;
+/// So many questions are asked again of the next log writer; the oldest are dropped, and count as not answered.
+const MOST_ASKED: usize = 1024;
+
 /// A log writer and what it was told.
 #[derive(Default)]
 pub struct LogLink {
@@ -45,6 +53,12 @@ pub struct LogLink {
     /// What was asked and is not known to be done, by token: a new log writer is asked again.
     asked: Vec<(u64, VecDeque<Order>)>,
     tokens: u64,
+    /// Tokens up to this one may have been dropped.
+    dropped: u64,
+    /// What it is told at the beginning, in bytes and descriptors, once it has been told; none before.
+    told: Option<(usize, usize)>,
+    /// It took nothing for so long that the connection was given up.
+    given_up: bool,
     /// What could not be done, by token.
     failures: Vec<(u64, String)>,
     /// What could not be written, by program and stream.
@@ -88,6 +102,7 @@ impl LogLink {
         self.recovered = false;
         self.replaced = false;
         self.leaving = false;
+        self.told = None;
         self.end = Some(end);
         self.order(&Order::Attach {
             program: program.clone(),
@@ -131,6 +146,7 @@ impl LogLink {
             self.order(order);
         }
         self.asked = asked;
+        self.told = Some((self.output.len(), self.output.descriptors()));
     }
 
     /// The stream, to poll.
@@ -162,7 +178,20 @@ impl LogLink {
     pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
         if self.end.is_some() && !self.replaced {
             self.output.push(order.to_line().to_bytes(), fd);
+            let (bytes, descriptors) = self.told.unwrap_or((usize::MAX, usize::MAX));
+            let much = self.output.len() > bytes.saturating_add(MOST_WAITING);
+            let many = self.output.descriptors() > descriptors.saturating_add(MOST_DESCRIPTORS);
+            if (much || many) && !self.leaving {
+                self.given_up = true;
+                self.end = None;
+                self.output = Outbox::default();
+            }
         }
+    }
+
+    /// Whether the connection was given up, once.
+    pub fn was_given_up(&mut self) -> bool {
+        std::mem::take(&mut self.given_up)
     }
 
     /// Something is not to be kept any more.
@@ -201,12 +230,23 @@ impl LogLink {
         if !orders.is_empty() {
             self.asked.push((self.tokens, orders));
         }
+        if self.asked.len() > MOST_ASKED {
+            let (token, orders) = self.asked.remove(0);
+            self.dropped = self.dropped.max(token);
+            if orders
+                .iter()
+                .any(|order| matches!(order, Order::Upkeep { .. }))
+            {
+                let why = "the log writer takes no orders: too many wait for it";
+                self.failures.push((token, why.to_owned()));
+            }
+        }
         self.tokens
     }
 
     /// Whether all orders of this token have been carried out, or could not be.
     pub fn done(&self, token: u64) -> bool {
-        !self.asked.iter().any(|(asked, _)| *asked == token)
+        token > self.dropped && !self.asked.iter().any(|(asked, _)| *asked == token)
     }
 
     fn hear_done(&mut self, token: u64, failure: Option<String>) {
@@ -285,5 +325,55 @@ impl LogLink {
     /// Forgets a log writer that has gone.
     pub fn lost(&mut self) {
         self.end = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fd;
+
+    fn unread() -> (LogLink, UnixStream) {
+        let (end, other) = UnixStream::pair().unwrap();
+        let link = LogLink {
+            end: Some(end),
+            told: Some((0, 0)),
+            ..LogLink::default()
+        };
+        (link, other)
+    }
+
+    #[test]
+    fn what_waits_for_a_log_writer_that_does_not_read_is_bounded() {
+        let (mut link, _other) = unread();
+        let lines = vec![b'x'; 1 << 20];
+        for _ in 0..100 {
+            link.order(&Order::Note {
+                lines: lines.clone(),
+            });
+            assert!(link.output.len() <= MOST_WAITING + (1 << 20) + 100);
+        }
+        assert!(link.was_given_up() && !link.was_given_up() && link.stream().is_none());
+        let (mut link, _other) = unread();
+        for _ in 0..2 * MOST_DESCRIPTORS {
+            let name = b"socket".to_vec();
+            link.order_with(&Order::Keep { name }, Some(fd::open_null().unwrap()));
+            assert!(link.output.descriptors() <= MOST_DESCRIPTORS);
+        }
+        assert!(link.was_given_up());
+    }
+
+    #[test]
+    fn a_question_that_was_dropped_is_never_answered_by_yes() {
+        let mut link = LogLink::default();
+        let first = link.drain(vec![1], false);
+        assert!(!link.done(first));
+        for _ in 0..2 * MOST_ASKED {
+            link.drain(vec![1], false);
+        }
+        assert_eq!(link.asked.len(), MOST_ASKED);
+        assert!(!link.done(first) && !link.done(link.tokens));
+        link.hear_done(link.tokens, None);
+        assert!(link.done(link.tokens));
     }
 }

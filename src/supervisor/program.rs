@@ -49,6 +49,8 @@ pub struct Program {
     pub unrecorded: Option<String>,
     /// What the child between fork and exec reports by.
     pub report: Option<OwnedFd>,
+    /// The run whose child did not execute the program in time.
+    pub late: Option<u32>,
     /// Why the last launch did not come to the program.
     pub failure: Option<String>,
     /// Why its process could not be looked at: it counts as running, and is looked at again.
@@ -94,6 +96,7 @@ impl Program {
             wanted: None,
             unrecorded: None,
             report: None,
+            late: None,
             failure: None,
             unseen: None,
             group: None,
@@ -225,6 +228,16 @@ impl Program {
             })?,
             record: c_path(&records.pid())?,
             run: self.run,
+            logs: self
+                .named_logs()
+                .iter()
+                .map(|p| c_path(p))
+                .collect::<Result<_, _>>()?,
+            pid_folders: self
+                .pid_folders()
+                .iter()
+                .map(|p| c_path(p))
+                .collect::<Result<_, _>>()?,
             pid_file: Some(c_path(&self.pid_file(home))?),
             nofile: limits.nofile,
             nice: limits.nice,

@@ -5,10 +5,10 @@
 //! written in place afterwards, by one `pwrite(2)`, which no kill can tear. `pid` is the child's to write, see
 //! [`crate::sys::spawn`].
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -22,6 +22,7 @@ use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::lookup::Lookup;
 use crate::sys::room::{self, Holder};
+use crate::sys::open::{self, Access};
 use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
@@ -79,13 +80,7 @@ fn making(path: &Path) -> String {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = File::options();
-    options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(bytes)
+    open::create_new(path, 0o600)?.write_all(bytes)
 }
 
 /// Opens both pipes.
@@ -105,11 +100,19 @@ pub fn rewrite_spec(home: &Home, program: &Program) -> io::Result<()> {
     fs::rename(&new, records.spec())
 }
 
+/// Replaces both by new files: what was in the old ones may have been lost on its way to the disk.
+pub fn rewrite(home: &Home, program: &Program) -> io::Result<()> {
+    rewrite_spec(home, program)?;
+    let records = home.records(program.id);
+    let new = records.status_new();
+    let _ = fs::remove_file(&new);
+    write_new(&new, &status(program))?;
+    fs::rename(&new, records.status())
+}
+
 /// Replaces the status record.
 pub fn rewrite_status(home: &Home, program: &Program) -> io::Result<()> {
-    let file = File::options()
-        .write(true)
-        .open(home.records(program.id).status())?;
+    let file = open::regular(&home.records(program.id).status(), Access::Write)?;
     file.write_all_at(&status(program), 0)
 }
 
@@ -286,10 +289,8 @@ pub fn read(home: &Home, id: u32) -> std::result::Result<Option<Found>, Unusable
 fn program_of(id: u32, records: &Records, status: &Line, spec_line: &Line) -> Result<Program> {
     let instance = status.number("instance").unwrap_or(0);
     let mut spec = Spec::default();
-    for (key, value) in &spec_line.fields {
-        let set = spec.set(key, value).map_err(Error::new);
-        set.map_err(|e| e.while_doing(format!("reading {}", records.spec().display())))?;
-    }
+    let set = spec.set_all(&spec_line.fields).map_err(Error::new);
+    set.map_err(|e| e.while_doing(format!("reading {}", records.spec().display())))?;
     let damaged = || Error::new(format!("{} is damaged", records.status().display()));
     let created = status.number("created").ok_or_else(damaged)?;
     let mut program = Program::new(id, instance, Rc::new(spec), created);

@@ -1,12 +1,9 @@
 //! Carrying out requests.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use super::answer::{Pending, Rows, Start, Then, Turn};
-use super::connection::Connection;
+use super::clients::{MAX_CONNECTIONS, too_many};
 use super::ending::Ending;
 use super::program::Program;
 use super::records;
@@ -24,45 +21,10 @@ use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
-
-/// How many requests of one client are looked at in one turn of the loop.
-const REQUESTS_A_TURN: usize = 32;
-
-/// The sentence for a target that means nothing.
-pub fn nothing_matches(target: &str) -> Failure {
-    let message = match target {
-        "all" => "there are no programs".to_owned(),
-        _ => format!("no program, id or namespace is called {target}"),
-    };
-    Failure::new(Code::NotFound, message)
-}
+use crate::units;
 
 impl Supervisor {
-    /// Looks at what a client has asked. Returns whether there may be more to look at.
-    pub(super) fn serve(&mut self, token: u64) -> bool {
-        for _ in 0..REQUESTS_A_TURN {
-            let connection = self.connections.get_mut(&token);
-            let Some(request) = connection.and_then(Connection::next_request) else {
-                return false;
-            };
-            let request = request.and_then(|line| Request::from_line(&line));
-            let answer = request.and_then(|request| self.carry_out(token, request));
-            let Some(connection) = self.connections.get_mut(&token) else {
-                return false;
-            };
-            match answer {
-                Ok(Answer::Now(line)) => connection.say(&line),
-                Ok(Answer::Later(pending)) => {
-                    connection.pending = Some(pending);
-                    self.changed = true;
-                }
-                Err(failure) => connection.refuse(&failure),
-            }
-        }
-        true
-    }
-
-    fn carry_out(&mut self, token: u64, request: Request) -> Result<Answer, Failure> {
+    pub(super) fn carry_out(&mut self, token: u64, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Hello { protocol } => self.hello(token, protocol),
             Request::Ping => Ok(Answer::Now(self.about())),
@@ -77,6 +39,10 @@ impl Supervisor {
             Request::List { targets } => self.rows(&targets, false),
             Request::Describe { targets } => self.rows(&targets, true),
             Request::Events => {
+                if self.clients() > MAX_CONNECTIONS {
+                    // The place beyond the others is for commands, not to be kept.
+                    return Err(too_many());
+                }
                 if let Some(connection) = self.connections.get_mut(&token) {
                     connection.follows = true;
                 }
@@ -210,7 +176,8 @@ impl Supervisor {
         ids.retain(runs);
         match ids.is_empty() {
             true => {
-                let message = format!("{} is not running", targets.join(", "));
+                let named = targets.join(", ");
+                let message = format!("{} is not running", units::excerpt(named.as_bytes()));
                 Err(Failure::new(Code::NotRunning, message))
             }
             false => Ok(ids),
@@ -233,7 +200,7 @@ impl Supervisor {
     fn rows(&mut self, targets: &[String], full: bool) -> Result<Answer, Failure> {
         self.read_again();
         let ids = self.meant(targets)?;
-        Ok(Answer::Later(Pending::Rows(Rows { ids, done: 0, full })))
+        Ok(Answer::Later(Pending::Rows(Rows::new(ids, full))))
     }
 
     fn refuse_when_ending(&self) -> Result<(), Failure> {
@@ -258,9 +225,6 @@ impl Supervisor {
         let created = crate::sys::clock::wall_ms();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
         program.life.want = want;
-        if !spec.pid_file.is_empty() {
-            make_parent(&program.pid_file(&self.home))?;
-        }
         records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
@@ -286,9 +250,8 @@ impl Supervisor {
         }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
-        let _ = std::fs::remove_file(program.pid_file(&self.home));
         self.unsynced(id, true);
-        self.tell_followers("deleted", &program);
+        self.was_deleted(&program);
         Ok(())
     }
 
@@ -317,7 +280,7 @@ impl Supervisor {
             // Its files may be others now: the log writer is told when it runs again.
             program.logged = false;
             if program.pid_file(&self.home) != pid_file {
-                let _ = std::fs::remove_file(pid_file);
+                self.remove_pid_file_at(id, pid_file);
             }
         }
         self.unsynced(id, false);
@@ -348,22 +311,12 @@ fn unsound(spec: &Spec) -> Option<String> {
     if spec.name == "all" {
         return Some("all means every program; give this one another name".to_owned());
     }
-    [&spec.out_file, &spec.error_file, &spec.log_file]
-        .into_iter()
-        .find_map(|file| {
-            let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));
-            let folder = !file.is_empty() && path.is_dir();
-            folder.then(|| format!("writing output to {}: it is a folder", path.display()))
-        })
+    None
 }
 
 /// The answer that lists these programs.
 fn listing(ids: Vec<u32>) -> Answer {
-    Answer::Later(Pending::Rows(Rows {
-        ids,
-        done: 0,
-        full: false,
-    }))
+    Answer::Later(Pending::Rows(Rows::new(ids, false)))
 }
 
 /// What is answered at once, and what later.
@@ -374,12 +327,9 @@ pub(super) enum Answer {
     Later(Pending),
 }
 
-/// Records what a program is told from now on, and makes the folder of its pid file.
+/// Records what a program is told from now on.
 fn record_spec(home: &Home, program: &Program) -> crate::error::Result<()> {
     use crate::error::Context;
-    if !program.spec.pid_file.is_empty() {
-        make_parent(&program.pid_file(home))?;
-    }
     records::rewrite_spec(home, program).doing(|| "writing its record")
 }
 
@@ -387,16 +337,6 @@ fn check_instances(spec: &Spec) -> Result<(), Failure> {
     match spec.instances {
         1..=10_000 => Ok(()),
         _ => Err(Failure::new(Code::BadRequest, "instances is 1 to 10000")),
-    }
-}
-
-fn make_parent(path: &std::path::Path) -> crate::error::Result<()> {
-    use crate::error::Context;
-    match path.parent() {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))
-        }
-        None => Ok(()),
     }
 }
 

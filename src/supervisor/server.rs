@@ -110,10 +110,16 @@ pub struct Supervisor {
     pub(super) update: Option<Update>,
     /// Programs whose counts are to be recorded.
     pub(super) unrecorded: Vec<u32>,
+    /// Children that remove the pid file of a program.
+    pub(super) removers: Vec<(Pid, u32)>,
     /// Programs whose process is to be made.
     pub(super) launches: VecDeque<u32>,
     pub(super) connections: BTreeMap<u64, Connection>,
     pub(super) next_connection: u64,
+    /// How many turns of answers there were, so that each begins with another client.
+    pub(super) turns: usize,
+    /// The client whose requests are looked at first in the next turn.
+    pub(super) first_served: u64,
     pub(super) log: LogLink,
     log_started: u64,
     pub(super) timers: Timers,
@@ -162,9 +168,12 @@ impl Supervisor {
             sockets: Sockets::default(),
             update: None,
             unrecorded: Vec::new(),
+            removers: Vec::new(),
             launches: VecDeque::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            first_served: 0,
+            turns: 0,
             log: LogLink::default(),
             log_started: 0,
             timers: Timers::default(),
@@ -242,11 +251,7 @@ impl Supervisor {
 
     /// What is done before the poll. Returns whether there is more of it.
     fn settle(&mut self) -> bool {
-        let tokens: Vec<u64> = self.connections.keys().copied().collect();
-        let mut busy = false;
-        for token in &tokens {
-            busy |= self.serve(*token);
-        }
+        let mut busy = self.serve_all();
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
         }
@@ -254,14 +259,18 @@ impl Supervisor {
         busy |= self.launch_some();
         self.record_changes();
         self.journal.flush(&mut self.log);
-        for connection in self.connections.values_mut() {
-            connection.flush();
-        }
+        busy |= self.catch_up();
         self.connections
             .retain(|_, connection| !connection.finished());
         self.log.flush();
+        if self.log.was_given_up() {
+            self.journal
+                .note("the log writer takes nothing: connecting to it anew");
+            let again = Some(self.now + LOGGER_AGAIN);
+            self.timers.set(Timer::Logger, again);
+        }
         // An answer that was given, or has gone out, frees the request behind it.
-        busy |= self.connections.values().any(Connection::holds_request);
+        busy |= self.connections.values().any(Connection::is_to_be_served);
         busy | self.changed | self.rows_wait()
     }
 
@@ -326,6 +335,7 @@ impl Supervisor {
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Program(id) => self.feed(id, Event::Deadline),
+                Timer::Launch(id) => self.launch_is_late(id),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Look => self.look_at_unheld(),
                 Timer::Unread => self.read_again(),

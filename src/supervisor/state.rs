@@ -1,14 +1,15 @@
 //! What concerns all records in `run` together: their version, the boot that they are of, and the next number.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::sys::lookup::Lookup;
+use crate::sys::open::{self, Access};
 use crate::sys::pid::Pid;
 use crate::sys::{clock, fd, procfs};
 
@@ -87,6 +88,20 @@ impl State {
 
     /// Notes that the records are of this boot and version, and the next number.
     pub fn write(home: &Home, next_id: u32) -> Result<()> {
+        let line = State::line(next_id);
+        match fd::read_file(&home.state()) {
+            Ok(found) if found == line => Ok(()),
+            _ => State::rewrite(home, next_id),
+        }
+    }
+
+    /// The same, though it may stand there already.
+    pub fn rewrite(home: &Home, next_id: u32) -> Result<()> {
+        let path = home.state();
+        replace(&path, &State::line(next_id)).doing(|| format!("writing {}", path.display()))
+    }
+
+    fn line(next_id: u32) -> Vec<u8> {
         let mut line = Line::new("state").with("version", VERSION.to_string());
         // What cannot be found out is left out: it is compared with nothing then.
         if let Lookup::There(boot) = clock::boot_id() {
@@ -95,12 +110,7 @@ impl State {
         if let Lookup::There(init) = procfs::init_start() {
             line.push("init", init.to_string());
         }
-        let line = line.with("next-id", next_id.to_string()).to_bytes();
-        let path = home.state();
-        match fd::read_file(&path) {
-            Ok(found) if found == line => Ok(()),
-            _ => replace(&path, &line).doing(|| format!("writing {}", path.display())),
-        }
+        line.with("next-id", next_id.to_string()).to_bytes()
     }
 }
 
@@ -118,9 +128,7 @@ fn differs<T: PartialEq>(recorded: Option<T>, now: Lookup<T>) -> io::Result<bool
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(&new)?.write_all(bytes)?;
+    open::create_new(&new, 0o600)?.write_all(bytes)?;
     fs::rename(&new, path)
 }
 
@@ -129,11 +137,7 @@ pub fn note_pid(path: &Path) -> io::Result<()> {
     let text = format!("{}\n", Pid::own());
     match replace(path, text.as_bytes()) {
         Err(e) if e.kind() == io::ErrorKind::StorageFull => {
-            let mut options = File::options();
-            let file = options
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(path);
+            let file = open::regular(path, Access::Write);
             let _ = file.and_then(|file| {
                 file.write_all_at(text.as_bytes(), 0)?;
                 file.set_len(text.len() as u64)

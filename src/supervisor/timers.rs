@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 pub enum Timer {
     /// The life of a program.
     Program(u32),
+    /// The child of a program has had its time to execute it.
+    Launch(u32),
     /// Looking again at programs whose leader has ended and others of them have not.
     Remains,
     /// Looking at processes that no descriptor is held of.

@@ -1,7 +1,6 @@
 //! Records that could not be read, or what they say not be looked at. That proves nothing of their programs: they are
 //! neither started nor left out, but tried again, and whoever asks is told.
 
-use super::requests::nothing_matches;
 use super::server::Supervisor;
 use super::state::Boot;
 use super::timers::Timer;
@@ -83,9 +82,8 @@ impl Supervisor {
         }
     }
 
-    /// Why a target means nothing: perhaps it is a program whose records could not be read.
-    pub(super) fn nothing_matches(&self, target: &str) -> Failure {
-        let mut failure = nothing_matches(target);
+    /// Adds to a failed selection that some records could not be read: the target may be among them.
+    pub(super) fn unread_may_match(&self, mut failure: Failure) -> Failure {
         if let Some(why) = self.unread.reason() {
             failure.message = format!("{}; {why}", failure.message);
         }

@@ -24,6 +24,7 @@ use crate::protocol::reply::{Code, Failure};
 use crate::sys::pid::Pid;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{fd, reexec};
+use crate::units;
 
 /// How long a new release may take to prove itself. ms
 const CHECK_TIME: u64 = 10_000;
@@ -147,6 +148,7 @@ impl Supervisor {
         self.journal
             .note(format_args!("executing {}", program.display()));
         self.record_changes();
+        self.tell_the_rest();
         self.journal.flush(&mut self.log);
         self.log.flush();
         if self.log.stream().is_none() {
@@ -233,7 +235,7 @@ fn proof(said: &[u8]) -> std::result::Result<(), String> {
 /// The beginning of a text, without what would move a cursor.
 fn harmless(text: &str) -> String {
     let shown: String = text.chars().take(200).collect();
-    shown.replace(char::is_control, "?")
+    units::harmless(&shown).into_owned()
 }
 
 /// The path of this program: that under which another release may stand by now.

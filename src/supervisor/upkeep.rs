@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::answer::{Pending, Turn};
+use super::answer::{Pending, Rows, Turn};
 use super::server::Supervisor;
 use crate::protocol::link::{Order, Upkeep};
 use crate::protocol::reply::{Code, Failure};
@@ -31,16 +31,14 @@ impl Supervisor {
                 "the log writer does not answer, the disk may hang; it does this as soon as it can",
             ));
         }
-        match &turn.failure {
-            Some(failure) => self.reply(token, |c| c.refuse(failure)),
-            None => {
-                if what == Upkeep::Flush {
-                    self.forget_losses(&turn.ids);
-                }
-                self.reply_rows(token, &turn.ids);
-            }
+        if let Some(failure) = &turn.failure {
+            self.reply(token, |c| c.refuse(failure));
+            return None;
         }
-        None
+        if what == Upkeep::Flush {
+            self.forget_losses(&turn.ids);
+        }
+        Some(Pending::Rows(Rows::new(turn.ids, false)))
     }
 
     /// Whoever empties the files knows of what is missing in them.

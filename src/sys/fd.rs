@@ -1,9 +1,8 @@
 //! Descriptors: reading, writing, and what is passed on.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{check, check_size};
@@ -33,14 +32,12 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
-/// All that is in a file. Opened by O_NONBLOCK: a FIFO in its place is empty or an error, and holds nobody up, see
-/// `fifo(7)`.
+/// The longest record, in bytes: a request has at most 1 MiB, and so has what is recorded of it.
+const LONGEST_RECORD: u64 = 16 << 20;
+
+/// All that is in a record, or in another small file. Something else in its place is an error, and holds nobody up.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    let mut bytes = Vec::new();
-    options.open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    super::open::read(path, LONGEST_RECORD)
 }
 
 /// Reads once; a signal in between is no failure. `read(2)`

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::check;
+use super::{check, open};
 
 /// A folder that is locked for as long as this, or a copy of its descriptor in another process, lives. A folder, because
 /// a file can be removed by mistake and made anew: then two would hold the lock of one name.
@@ -16,7 +16,7 @@ pub struct Lock(File);
 impl Lock {
     /// Locks a folder. `None`: another process holds it.
     pub fn acquire(folder: &Path) -> io::Result<Option<Lock>> {
-        let file = File::open(folder)?;
+        let file = open::folder(folder)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
             Ok(_) => Ok(Some(Lock(file))),
@@ -27,7 +27,7 @@ impl Lock {
 
     /// Waits, as long as it takes, until nobody holds the lock. Another may have it the next moment.
     pub fn wait_until_free(folder: &Path) -> io::Result<()> {
-        let file = File::open(folder)?;
+        let file = open::folder(folder)?;
         // SAFETY: flock takes numbers; the descriptor is open.
         check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
     }

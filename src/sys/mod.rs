@@ -16,6 +16,7 @@ pub mod lock;
 pub mod lookup;
 pub mod net;
 pub mod notify;
+pub mod open;
 pub mod passing;
 pub mod pid;
 pub mod pidfd;

@@ -11,6 +11,8 @@ use super::check_size;
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: VecDeque<Parcel>,
+    /// How many bytes wait, and how many descriptors.
+    waiting: (usize, usize),
 }
 
 #[derive(Debug)]
@@ -23,6 +25,8 @@ struct Parcel {
 impl Outbox {
     /// Adds bytes, and the descriptor that goes with the first of them.
     pub fn push(&mut self, bytes: Vec<u8>, fd: Option<OwnedFd>) {
+        self.waiting.0 += bytes.len();
+        self.waiting.1 += usize::from(fd.is_some());
         match self.queue.back_mut() {
             Some(last) if fd.is_none() => last.bytes.extend_from_slice(&bytes),
             _ => self.queue.push_back(Parcel { bytes, sent: 0, fd }),
@@ -36,7 +40,12 @@ impl Outbox {
 
     /// How many bytes wait.
     pub fn len(&self) -> usize {
-        self.queue.iter().map(|p| p.bytes.len() - p.sent).sum()
+        self.waiting.0
+    }
+
+    /// How many descriptors wait: each is one of this process until it has gone out.
+    pub fn descriptors(&self) -> usize {
+        self.waiting.1
     }
 
     /// The bytes that wait, without their descriptors.
@@ -52,8 +61,10 @@ impl Outbox {
             match send(stream, rest, parcel.fd.as_ref()) {
                 Ok(n) => {
                     parcel.sent += n;
+                    self.waiting.0 = self.waiting.0.saturating_sub(n);
                     // With the first byte it is on its way.
-                    parcel.fd = None;
+                    let sent = usize::from(parcel.fd.take().is_some());
+                    self.waiting.1 = self.waiting.1.saturating_sub(sent);
                     if parcel.sent >= parcel.bytes.len() {
                         self.queue.pop_front();
                     }
@@ -160,9 +171,10 @@ mod tests {
             });
             outbox.push(line.as_bytes().to_vec(), fd);
         }
-        assert_eq!(outbox.len(), 25);
+        assert_eq!((outbox.len(), outbox.descriptors()), (25, 2));
         outbox.flush(&one).unwrap();
         assert!(outbox.is_empty());
+        assert_eq!((outbox.len(), outbox.descriptors()), (0, 0));
         let (mut text, mut fds) = (Vec::new(), VecDeque::new());
         let mut buffer = [0; 64];
         while let Ok(n @ 1..) = receive(&other, &mut buffer, &mut fds) {

@@ -13,6 +13,9 @@ pub struct Regex {
 impl Regex {
     /// Reads a regular expression; what is wrong with it, where it is none. `regcomp(3)`
     pub fn new(pattern: &str) -> Result<Regex, String> {
+        if let Some(why) = costs_too_much(pattern) {
+            return Err(why.to_owned());
+        }
         let pattern = CString::new(pattern).map_err(|_| "it holds a NUL byte".to_owned())?;
         // SAFETY: a regex_t is plain data that regcomp fills in, at an address where it stays; the pattern ends in NUL
         // and lives during the call. Where it fails nothing is to be freed, and regerror writes no more than fits.
@@ -57,6 +60,36 @@ impl Regex {
     }
 }
 
+/// The longest pattern, in bytes, and the most copies of a part that its intervals may ask for together: the C library
+/// writes each of them out.
+const LONGEST: usize = 4096;
+const MOST_COPIES: usize = 10_000;
+
+/// Why a pattern is refused that is an expression, but one which the C library takes for ever to read or to look for.
+fn costs_too_much(pattern: &str) -> Option<&'static str> {
+    if pattern.len() > LONGEST {
+        return Some("it is longer than 4096 bytes");
+    }
+    let intervals = pattern.split('{').skip(1);
+    let most = intervals.map(|rest| {
+        let inside = rest.split('}').next().unwrap_or_default();
+        let numbers = inside.split(',').filter_map(|number| number.parse().ok());
+        numbers.max().unwrap_or(1).max(1)
+    });
+    if most.fold(1, usize::saturating_mul) > MOST_COPIES {
+        return Some("its intervals {m,n} ask for more than 10000 copies together");
+    }
+    let escaped = pattern
+        .split("\\\\")
+        .flat_map(|part| part.split('\\').skip(1));
+    let refers = |part: &str| part.starts_with(|c: char| ('1'..='9').contains(&c));
+    // POSIX has no such thing in extended expressions, and the time that it takes grows without bounds.
+    if escaped.into_iter().any(refers) {
+        return Some("it refers back, by a backslash and a digit, which is not supported");
+    }
+    None
+}
+
 impl Drop for Regex {
     fn drop(&mut self) {
         // SAFETY: it was compiled, and this is the only time that it is freed.
@@ -67,6 +100,21 @@ impl Drop for Regex {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expression_that_costs_too_much_is_refused() {
+        for wrong in [
+            "x".repeat(5000).as_str(),
+            "((((a{1,99}){1,99}){1,99}){1,99}){1,99}",
+            "a{20000}",
+            r"(a*)*\1",
+        ] {
+            assert!(Regex::new(wrong).is_err());
+        }
+        for right in ["a{2,3}", r"\\1", r"a\.b", "x{0,255}"] {
+            assert!(Regex::new(right).is_ok(), "{right}");
+        }
+    }
 
     #[test]
     fn what_matches_is_found_anywhere() {

@@ -3,7 +3,7 @@
 //! The child reports over a CLOEXEC pipe: end of file means that the program executes, a record names the step
 //! that failed and its errno. The parent reads it when `poll(2)` says so: nothing here waits for the child.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -40,6 +40,10 @@ pub struct Plan {
     pub record: CString,
     /// The number of the run, which is recorded too.
     pub run: u32,
+    /// Log files that a user has named: none may be a folder.
+    pub logs: Vec<CString>,
+    /// The folders that the pid file is in and that are made where they are missing, the topmost first.
+    pub pid_folders: Vec<CString>,
     /// Where the child writes its pid for people.
     pub pid_file: Option<CString>,
     /// The limits of open descriptors, soft then hard.
@@ -62,6 +66,7 @@ pub enum Stage {
     Stdout,
     Stderr,
     Record,
+    LogFile,
     PidFile,
     Given,
     Limits,
@@ -72,12 +77,13 @@ pub enum Stage {
     Interpreter,
 }
 
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     Stage::Session,
     Stage::Stdin,
     Stage::Stdout,
     Stage::Stderr,
     Stage::Record,
+    Stage::LogFile,
     Stage::PidFile,
     Stage::Given,
     Stage::Limits,
@@ -86,6 +92,29 @@ const STAGES: [Stage; 12] = [
     Stage::Program,
     Stage::Interpreter,
 ];
+
+/// The name that the child has during a step that may hang, at most 15 bytes.
+const SHOWN: [(Stage, &CStr); 6] = [
+    (Stage::Record, c"rpmd-record"),
+    (Stage::LogFile, c"rpmd-log-file"),
+    (Stage::PidFile, c"rpmd-pid-file"),
+    (Stage::Directory, c"rpmd-cwd"),
+    (Stage::Script, c"rpmd-script"),
+    (Stage::Program, c"rpmd-exec"),
+];
+
+impl Stage {
+    fn shown(self) -> Option<&'static CStr> {
+        let row = SHOWN.iter().find(|(stage, _)| *stage == self);
+        row.map(|(_, name)| *name)
+    }
+
+    /// The step of a child that has this name.
+    pub fn of_name(name: &[u8]) -> Option<Stage> {
+        let row = SHOWN.iter().find(|(_, shown)| shown.to_bytes() == name);
+        row.map(|(stage, _)| *stage)
+    }
+}
 
 /// A child that is about to execute.
 #[derive(Debug)]

@@ -151,6 +151,35 @@ fn unsafe_code_has_one_address() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Ways to open a file that may wait for what stands at the path.
+const OPENERS: [&str; 8] = [
+    "File::open",
+    "File::create",
+    "File::options",
+    "OpenOptions",
+    "fs::read(",
+    "fs::read_to_string(",
+    "fs::write(",
+    "fs::copy(",
+];
+
+#[test]
+fn the_daemons_open_files_in_one_way() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if ["supervisor", "logger", "paths"].contains(&room(&path).as_str())
+            || path.ends_with("sys/lock.rs")
+            || path.ends_with("config/dump.rs")
+        {
+            let code = code(&text);
+            let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+            let found = OPENERS.iter().filter(|word| code.contains(**word));
+            wrong.extend(found.map(|word| format!("{} uses {word}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "use sys::open: {wrong:#?}");
+}
+
 #[test]
 fn no_source_file_is_too_long() {
     let long = |(path, text): (PathBuf, String)| {

@@ -147,3 +147,56 @@ fn logs_prints_the_last_lines_with_the_name() {
         .ok();
     assert_eq!(raw.stdout, "39\n40\n");
 }
+
+#[test]
+fn no_name_reaches_a_terminal_a_metric_or_the_journal_as_it_is() {
+    let home = Home::new();
+    let name = "ev\x1b[31mil\nrpm: forged\r\x07\u{9b}\u{202e}";
+    home.rpm(&[
+        "start",
+        "sleep",
+        "-n",
+        name,
+        "--namespace",
+        name,
+        "--",
+        "1000",
+    ])
+    .ok();
+    let mut said = String::new();
+    for words in [
+        &["list"][..],
+        &["describe", "0"],
+        &["metrics"],
+        &["logs", "0", "--nostream"],
+        &["jlist"],
+        &["prettylist"],
+        &["restart", "0"],
+        &["signal", "HUP", name],
+        &["stop", "0", name],
+        &["stop", "no such\x1b[2J\nrpm: forged"],
+        &["start", "/no\x1b[2J\nrpm: forged"],
+        &[
+            "start",
+            "sleep",
+            "-n",
+            "x\x1b[2Jrpm: forged",
+            "--cwd",
+            "/no\x1b[2J",
+        ],
+        &["flush", "0"],
+        &["reset\x1b[2J"],
+        &["list", "--no\x1b[2J"],
+        &["delete", "0"],
+    ] {
+        let output = home.rpm(words);
+        said += &output.stdout;
+        said += &output.stderr;
+    }
+    said += &home.journal();
+    let harmful = |c: char| c != '\n' && rpm::units::is_harmful(c);
+    for line in said.lines() {
+        assert!(!line.contains(harmful), "{line:?}");
+        assert!(!line.starts_with("rpm: forged"), "{line:?}");
+    }
+}

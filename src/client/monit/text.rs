@@ -1,5 +1,7 @@
 //! Text as a terminal shows it: harmless, and of a known width.
 
+use crate::units::is_harmful;
+
 /// Characters that take two cells: East Asian wide and full-width ones, and emoji. Unicode Standard Annex 11
 #[rustfmt::skip]
 const WIDE: &[(u32, u32)] = &[
@@ -61,7 +63,7 @@ pub fn columns(text: &str) -> usize {
 pub fn harmless(text: &str, utf8: bool) -> String {
     let seen = |c: char| match c {
         ' '..='~' => c,
-        c if !utf8 || c.is_control() || among(INVISIBLE, c) => '?',
+        c if !utf8 || is_harmful(c) || among(INVISIBLE, c) => '?',
         c => c,
     };
     text.chars().map(seen).collect()

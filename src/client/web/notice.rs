@@ -10,6 +10,7 @@ use super::NAME;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
+use crate::sys::fd;
 use crate::sys::inotify::Watcher;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
@@ -50,7 +51,7 @@ pub fn leave(home: &Home, notice: &Notice) -> Result<()> {
 
 /// The notice that was left, and by which process.
 fn read(home: &Home) -> Option<(i32, Notice)> {
-    let line = Line::decode(&fs::read(path(home)).ok()?).ok()?;
+    let line = Line::decode(&fd::read_file(&path(home)).ok()?).ok()?;
     let notice = match (line.text("address"), line.text("error")) {
         (Some(address), _) => Notice::Serves(address.to_owned()),
         (None, Some(why)) => Notice::Fails(why.to_owned()),

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::app::life::{Exit, STATES, State};
 use crate::protocol::RELEASE;
 use crate::protocol::process::Process;
+use crate::units::harmless;
 
 /// What one metric says of a program; none where there is nothing to say.
 type Value = fn(&Process) -> Option<Number>;
@@ -115,11 +116,21 @@ fn labels(process: &Process) -> String {
     )
 }
 
-/// The value of a label: backslash, quote and line feed are escaped, all else stands as it is.
+/// The value of a label: backslash, quote and line feed are escaped, as the format has it. Every other control
+/// character is shown as '?': a scrape is read on terminals too, and some readers end a line at a CR.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    let mut out = String::with_capacity(text.len());
+    for part in text.split_inclusive(['\\', '"', '\n']) {
+        let end = part.trim_end_matches(['\\', '"', '\n']);
+        out.push_str(&harmless(end));
+        match part.strip_prefix(end) {
+            Some("\\") => out.push_str("\\\\"),
+            Some("\"") => out.push_str("\\\""),
+            Some("\n") => out.push_str("\\n"),
+            _ => {}
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -132,7 +143,7 @@ mod tests {
         let stopped = record::sample().process;
         let mut running = stopped.clone();
         (running.pid, running.cpu, running.memory, running.exit) = (7, 1234, 4096, None);
-        running.name = "a\"b\\c\nd".into();
+        running.name = "a\"b\\c\nd\r\x1b[2J\u{9b}\u{2028}é".into();
         running.lost = 5;
         let text = text(&[&stopped, &running]);
         for line in [
@@ -141,8 +152,8 @@ mod tests {
             "rpm_program_restarts_total{id=\"3\",name=\"api\",namespace=\"web\",instance_number=\"1\"} 2",
             "rpm_program_last_exit_code{id=\"3\",name=\"api\",namespace=\"web\",instance_number=\"1\"} -9",
             r#"rpm_program_lost_output_bytes_total{id="3",name="api",namespace="web",instance_number="1"} 0"#,
-            r#"rpm_program_lost_output_bytes_total{id="3",name="a\"b\\c\nd",namespace="web",instance_number="1"} 5"#,
-            r#"rpm_program_cpu_seconds_total{id="3",name="a\"b\\c\nd",namespace="web",instance_number="1"} 1.234"#,
+            r#"rpm_program_lost_output_bytes_total{id="3",name="a\"b\\c\nd??[2J??é",namespace="web",instance_number="1"} 5"#,
+            r#"rpm_program_cpu_seconds_total{id="3",name="a\"b\\c\nd??[2J??é",namespace="web",instance_number="1"} 1.234"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::app::command;
 use crate::app::field::{FIELDS, Field};
+use crate::app::value::read_bool;
 use crate::config::attribute::{self, OF_FILES};
 use crate::config::json::{Json, Member, Node, Value};
 use crate::units;
@@ -83,10 +84,9 @@ pub fn filter(node: &Node) -> Result<Filter<'_>, String> {
 
 /// True or false.
 pub fn switch(node: &Node) -> Result<bool, String> {
-    match &node.value {
-        Value::Bool(given) => Ok(*given),
-        _ => Err(expected("true or false", node)),
-    }
+    let text = node.scalar();
+    let text = text.ok_or_else(|| expected("true or false", node))?;
+    read_bool(&text)
 }
 
 /// How many instances: a number, or "max".

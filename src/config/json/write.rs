@@ -86,7 +86,7 @@ impl Json {
                 '\n' => self.out.push_str("\\n"),
                 '\r' => self.out.push_str("\\r"),
                 '\t' => self.out.push_str("\\t"),
-                c if c.is_control() => self.escaped(c.into()),
+                c if crate::units::is_harmful(c) => self.escaped(c.into()),
                 c => self.out.push(c),
             }
         }

@@ -119,3 +119,43 @@ fn what_is_wrong_is_named() {
         );
     }
 }
+
+#[test]
+fn a_boolean_that_is_none_is_refused_and_never_a_no() {
+    for word in ["yes", "on", "1", "true"] {
+        let line = Line::decode(format!("kill keep={word}").as_bytes()).unwrap();
+        assert_eq!(Request::from_line(&line), Ok(Request::Kill { keep: true }));
+    }
+    for wrong in [
+        "kill keep=maybe",
+        "kill keep=",
+        "kill keep=TRUE",
+        "start script=x force=perhaps",
+        "start script=x treekill=2",
+        "start script=x autorestart=y",
+    ] {
+        let line = Line::decode(wrong.as_bytes()).unwrap();
+        let failure = Request::from_line(&line).unwrap_err();
+        assert_eq!(failure.code, Code::BadRequest, "{wrong}");
+        assert!(failure.message.contains("neither true"), "{failure:?}");
+    }
+}
+
+#[test]
+fn no_verb_takes_a_field_that_it_does_not_know() {
+    for verb in crate::protocol::verb::VERBS {
+        let needed = match verb.name {
+            "hello" => "protocol=1",
+            "start" => "script=x",
+            "signal" => "signal=INT target=x",
+            "ping" | "events" | "sync" | "update" | "kill" => "",
+            _ => "target=x",
+        };
+        let line = |more: &str| format!("{} {needed} {more}", verb.name);
+        let read = |text: String| Request::from_line(&Line::decode(text.as_bytes()).unwrap());
+        assert!(read(line("")).is_ok(), "{}", verb.name);
+        let failure = read(line("keeep=true")).unwrap_err();
+        assert_eq!(failure.code, Code::BadRequest, "{}", verb.name);
+        assert!(failure.message.contains("no field keeep"), "{failure:?}");
+    }
+}

@@ -60,7 +60,10 @@ impl Child<'_> {
             redirect(Stage::Stdout, &plan.stdout, 1)?;
             redirect(Stage::Stderr, &plan.stderr, 2)?;
             self.record()?;
+            // From here on paths are opened that a user has named: they may hang, and the next supervisor must not.
             libc::close(self.lock);
+            self.look_at_logs()?;
+            self.write_pid_file()?;
             self.pass_on()?;
             let limit = libc::rlimit {
                 rlim_cur: plan.nofile.0,
@@ -73,8 +76,10 @@ impl Child<'_> {
             // To give way is always allowed.
             libc::setpriority(libc::PRIO_PROCESS, 0, plan.nice);
             libc::umask(plan.umask);
+            show(Stage::Directory);
             step(Stage::Directory, libc::chdir(plan.cwd.as_ptr()))?;
             if let Some(script) = &plan.script {
+                show(Stage::Script);
                 let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
                 let file = step(Stage::Script, libc::open(script.as_ptr(), flags))?;
                 if kind(script) == Some(libc::S_IFDIR) {
@@ -121,29 +126,54 @@ impl Child<'_> {
             let at = put(&mut text, at, b" run=");
             put_number(&mut text, at, u64::from(self.plan.run));
             put(&mut text, RECORD_SIZE - 1, b"\n");
-            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC;
-            let file = step(
-                Stage::Record,
-                libc::open(self.plan.record.as_ptr(), flags, 0o600),
-            )?;
+            show(Stage::Record);
+            let file = open_file(Stage::Record, &self.plan.record)?;
             let written = libc::pwrite(file, text.as_ptr().cast(), text.len(), 0);
             step(Stage::Record, libc::c_int::from(written > 0) - 1)?;
             libc::close(file);
-            if let Some(path) = &self.plan.pid_file {
-                let mut text = [0; 24];
-                let length = put_number(&mut text, 0, own);
-                let length = put(&mut text, length, b"\n");
-                let file = libc::open(path.as_ptr(), flags, 0o600);
-                let file = step(Stage::PidFile, file)?;
-                let written = libc::write(file, text.as_ptr().cast(), length);
-                step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
-                // Cut to length, not emptied before: file systems write a file out at once that was emptied.
-                step(
-                    Stage::PidFile,
-                    libc::ftruncate(file, libc::off_t::from(written as i32)),
-                )?;
-                libc::close(file);
+        }
+        Ok(())
+    }
+
+    /// A log file must not be a folder: the log writer could only drop what is printed.
+    unsafe fn look_at_logs(&self) -> Result<(), Failure> {
+        // SAFETY: as in `prepare`.
+        unsafe {
+            show(Stage::LogFile);
+            for (at, log) in self.plan.logs.iter().enumerate() {
+                if kind(log) == Some(libc::S_IFDIR) {
+                    return Err((Stage::LogFile, at as u8, libc::EISDIR));
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the pid for people, and makes the folders that the file is in.
+    unsafe fn write_pid_file(&self) -> Result<(), Failure> {
+        let Some(path) = &self.plan.pid_file else {
+            return Ok(());
+        };
+        // SAFETY: as in `prepare`.
+        unsafe {
+            show(Stage::PidFile);
+            for folder in &self.plan.pid_folders {
+                // Where that fails, opening the file says why.
+                libc::mkdir(folder.as_ptr(), 0o777);
+            }
+            let own = u64::from(libc::getpid().unsigned_abs());
+            let mut text = [0; 24];
+            let length = put_number(&mut text, 0, own);
+            let length = put(&mut text, length, b"\n");
+            let file = open_file(Stage::PidFile, path)?;
+            let written = libc::write(file, text.as_ptr().cast(), length);
+            step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
+            // Cut to length, not emptied before: file systems write a file out at once that was emptied.
+            step(
+                Stage::PidFile,
+                libc::ftruncate(file, libc::off_t::from(written as i32)),
+            )?;
+            libc::close(file);
         }
         Ok(())
     }
@@ -157,6 +187,7 @@ impl Child<'_> {
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+            show(Stage::Program);
             for (at, program) in self.plan.programs.iter().enumerate() {
                 libc::execve(program.as_ptr(), self.argv.as_ptr(), self.env.as_ptr());
                 let errno = *libc::__errno_location();
@@ -187,11 +218,36 @@ unsafe fn step(stage: Stage, result: libc::c_int) -> Result<libc::c_int, Failure
     }
 }
 
+/// Opens a file for writing, or makes it. What is no regular file is not waited for, and not written to: ENXIO, which a
+/// FIFO without a reader and a socket give by themselves. `open(2)`
+unsafe fn open_file(stage: Stage, path: &CStr) -> Result<libc::c_int, Failure> {
+    let wait_for_nothing = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the path ends in NUL; a stat is plain data that the kernel fills in.
+    unsafe {
+        let flags = libc::O_WRONLY | libc::O_CREAT | wait_for_nothing;
+        let file = step(stage, libc::open(path.as_ptr(), flags, 0o600))?;
+        let mut stat: libc::stat = std::mem::zeroed();
+        step(stage, libc::fstat(file, &raw mut stat))?;
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => Ok(file),
+            _ => Err((stage, 0, libc::ENXIO)),
+        }
+    }
+}
+
+/// Shows the step that comes next as the name of this process: where it hangs, that says in what.
+unsafe fn show(stage: Stage) {
+    if let Some(name) = stage.shown() {
+        // SAFETY: the name ends in NUL. PR_SET_NAME
+        unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+    }
+}
+
 /// Opens a FIFO for reading and writing as this descriptor.
 unsafe fn redirect(stage: Stage, path: &CStr, target: RawFd) -> Result<(), Failure> {
     // SAFETY: the path ends in NUL; `target` is the child's to replace.
     unsafe {
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
         let file = step(stage, libc::open(path.as_ptr(), flags))?;
         // 0, 1 and 2 are always open here, so the new number is another one and dup2 clears CLOEXEC.
         step(stage, libc::dup2(file, target))?;

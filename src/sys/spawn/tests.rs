@@ -34,6 +34,8 @@ impl Scene {
             stderr: self.path("err"),
             record: self.path("pid"),
             run: u32::MAX,
+            logs: Vec::new(),
+            pid_folders: Vec::new(),
             pid_file: Some(self.path("app.pid")),
             nofile: fd::nofile_limit().unwrap(),
             nice: 3,

@@ -1,0 +1,174 @@
+//! Opening what stands at a path. There may be something else than what is expected: a FIFO or a device would hold up
+//! whoever opens it, or be changed by that. So everything is opened without waiting and looked at before it is used,
+//! `open(2)` O_NONBLOCK and `fstat(2)`. The daemons open files in no other way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Writing over what is there.
+    Write,
+    /// Writing behind what is there.
+    Append,
+}
+
+/// Without waiting, and never as a controlling terminal; closed when another program is executed.
+const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
+fn options(access: Access) -> std::fs::OpenOptions {
+    let mut options = File::options();
+    match access {
+        Access::Read => options.read(true),
+        Access::Write => options.write(true),
+        Access::Append => options.append(true),
+    };
+    options.custom_flags(FLAGS);
+    options
+}
+
+/// Opens a regular file.
+///
+/// # Errors
+///
+/// It cannot be opened, or something else is in its place: [`io::ErrorKind::InvalidInput`] and a sentence.
+pub fn regular(path: &Path, access: Access) -> io::Result<File> {
+    checked(options(access).open(path))
+}
+
+/// Opens a regular file, which is made with these permissions where there is none.
+///
+/// # Errors
+///
+/// As [`regular`].
+pub fn or_create(path: &Path, access: Access, mode: u32) -> io::Result<File> {
+    checked(options(access).create(true).mode(mode).open(path))
+}
+
+/// Makes a file for writing; a link in its place is not followed.
+///
+/// # Errors
+///
+/// It cannot be made, or there is something already.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    options(Access::Write)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// Opens whatever takes output: a file, which is made with these permissions where there is none, a FIFO, a device. The
+/// caller looks at what it is.
+///
+/// # Errors
+///
+/// It cannot be opened at once: a FIFO has no reader, a folder is in its place.
+pub fn output(path: &Path, mode: u32) -> io::Result<File> {
+    options(Access::Append).create(true).mode(mode).open(path)
+}
+
+/// Opens a folder, to lock it or to bring it to the disk.
+///
+/// # Errors
+///
+/// It cannot be opened, or is no folder.
+pub fn folder(path: &Path) -> io::Result<File> {
+    options(Access::Read)
+        .custom_flags(FLAGS | libc::O_DIRECTORY)
+        .open(path)
+}
+
+/// All that is in a regular file.
+///
+/// # Errors
+///
+/// As [`regular`]; or it is longer than `most` bytes.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = regular(path, Access::Read)?;
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= most => Ok(bytes),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is longer than {most} bytes"),
+        )),
+    }
+}
+
+fn checked(opened: io::Result<File>) -> io::Result<File> {
+    let file = match opened {
+        Ok(file) => file,
+        // A FIFO without a reader, or a socket.
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => return Err(unfit("a FIFO or a socket")),
+        Err(e) => return Err(e),
+    };
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    Err(unfit(if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }))
+}
+
+fn unfit(kind: &str) -> io::Error {
+    let sentence = format!("it is {kind} and not a regular file; move it away");
+    io::Error::new(io::ErrorKind::InvalidInput, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fifo;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn nothing_but_a_file_is_taken_for_one_and_nothing_is_waited_for() {
+        let base = std::env::temp_dir().join(format!("rpm-open-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir(&base).unwrap();
+        let at = |name: &str| base.join(name);
+        fifo::make(&at("fifo")).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("/dev/tty", at("device")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
+        for name in ["fifo", "socket", "device", "zero", "."] {
+            for access in [Access::Read, Access::Write, Access::Append] {
+                assert!(regular(&at(name), access).is_err(), "{name}");
+                assert!(or_create(&at(name), access, 0o600).is_err(), "{name}");
+            }
+            assert!(create_new(&at(name), 0o600).is_err(), "{name}");
+            assert!(read(&at(name), 10).is_err(), "{name}");
+        }
+        // A reader does not make a file of it.
+        let _reader = fifo::open(&at("fifo")).unwrap();
+        let why = regular(&at("fifo"), Access::Write).unwrap_err();
+        assert_eq!(
+            why.to_string(),
+            "it is a FIFO and not a regular file; move it away"
+        );
+        assert!(output(&at("fifo"), 0o600).is_ok());
+        std::fs::write(at("file"), "0123456789").unwrap();
+        assert_eq!(read(&at("file"), 10).unwrap(), b"0123456789");
+        assert!(
+            read(&at("file"), 9)
+                .unwrap_err()
+                .to_string()
+                .contains("9 bytes")
+        );
+        assert!(folder(&at("file")).is_err() && folder(&base).is_ok());
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+}

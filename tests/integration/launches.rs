@@ -1,0 +1,151 @@
+//! What stands in the place of a file, and file systems that hang: nobody waits for them, and the sentence names them.
+
+use std::fs;
+use std::path::Path;
+
+use rpm::app::life::State;
+use rpm::sys::signal::Signal;
+use rpm::sys::{fifo, lock::Lock};
+
+use crate::harness::killer::cannot_trace;
+use crate::harness::run::Running;
+use crate::harness::{Home, proc, skip, wait_until};
+
+/// Puts a FIFO that nobody reads in the place of a file.
+fn put_fifo(path: &Path) {
+    let _ = fs::remove_file(path);
+    fifo::make(path).unwrap();
+}
+
+#[test]
+fn a_pid_file_that_is_no_file_fails_the_start_and_stays() {
+    let home = Home::new();
+    let path = home.base.join("pid");
+    fifo::make(&path).unwrap();
+    let link = home.base.join("device");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    for name in ["pid", "device"] {
+        home.rpm(&["start", "sleep", "-p", name, "--", "1000"])
+            .fails(&[&format!("/{name}: it is a FIFO, a device or a socket")]);
+    }
+    let reader = fifo::open(&path).unwrap();
+    home.rpm(&["start", "sleep", "-p", "pid", "--", "1000"])
+        .fails(&["/pid: it is a FIFO"]);
+    drop(reader);
+    home.rpm(&["start", "sleep", "-p", ".", "--", "1000"])
+        .fails(&["Is a directory"]);
+    assert!(path.exists() && link.symlink_metadata().is_ok());
+    assert!(home.list().is_empty());
+}
+
+#[test]
+fn the_pid_file_of_a_user_is_made_with_its_folder_and_removed_unless_it_is_another_one_by_then() {
+    let home = Home::new();
+    home.rpm(&["start", "sleep", "-n", "a", "-p", "x/y/a.pid", "--", "1000"])
+        .ok();
+    let path = home.base.join("x/y/a.pid");
+    let pid = home.program("a").pid;
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{pid}\n"));
+    home.rpm(&["stop", "a"]).ok();
+    assert!(!path.exists());
+    home.rpm(&["start", "a"]).ok();
+    fs::write(&path, "somebody else's\n").unwrap();
+    home.rpm(&["delete", "a"]).ok();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's\n");
+}
+
+#[test]
+fn fifos_in_the_place_of_the_homes_files_hold_nobody_up() {
+    let home = Home::new();
+    home.start_sleep("a");
+    let pid = home.program("a").pid;
+    home.rpm(&["save"]).ok();
+    home.kill_daemons();
+    for name in ["rpmd.log", "dump.json", "rpmd.gave-up"] {
+        put_fifo(&home.root.join(name));
+    }
+    assert_eq!(home.rpm(&["list"]).ok().code, 0);
+    assert_eq!(home.program("a").pid, pid);
+    // The test reads it, too.
+    fs::remove_file(home.root.join("rpmd.log")).unwrap();
+    home.rpm(&["resurrect"])
+        .fails(&["dump.json", "it is a FIFO"]);
+    put_fifo(&home.root.join("run/0/pid"));
+    home.rpm(&["restart", "a"]).fails(&["recording its pid"]);
+    put_fifo(&home.root.join("run/0/status"));
+    home.rpm(&["stop", "a"]).fails(&["it is a FIFO"]);
+    home.rpm(&["kill"]);
+}
+
+/// The children of a daemon are stopped in a system call before they execute a program: nothing but SIGKILL moves them.
+struct Hang(Running);
+
+impl Hang {
+    fn at(home: &Home, call: &str) -> Hang {
+        let pid = home.supervisor().to_string();
+        let inject = format!("inject={call}:signal=STOP");
+        let trace = home.base.join("trace");
+        let trace = trace.to_str().unwrap();
+        let words = ["strace", "-f", "-o", trace, "-e", &inject, "-p", &pid];
+        let mut strace = Running::start(home.command(&words));
+        strace.wait_for_line("attached");
+        Hang(strace)
+    }
+
+    fn end(mut self) {
+        proc::kill(self.0.pid(), Signal::TERM);
+        self.0.wait();
+    }
+}
+
+#[test]
+fn a_child_that_hangs_before_it_executes_holds_nothing_and_is_ended_at_once() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("other");
+    home.rpm(&["start", "sleep", "-n", "hangs", "-k", "1h", "--", "1000"])
+        .ok();
+    home.rpm(&["stop", "hangs"]).ok();
+    let hang = Hang::at(&home, "chdir");
+    let mut waits = home.wire();
+    waits.send("restart target=hangs\n");
+    let child = home.wait_for("hangs", "a child", |p| p.pid != 0).pid;
+    wait_until("the child hangs", || proc::name(child) == "rpmd-cwd");
+    assert_eq!(home.program("hangs").state, State::Launching);
+    // Others are served, and the kill signal, which it has blocked, is not waited for: that would take an hour.
+    home.rpm(&["stop", "other"]).ok();
+    home.rpm(&["stop", "hangs"]).ok();
+    assert_eq!(home.program("hangs").state, State::Stopped);
+    assert!(!proc::lives(child));
+    let mut waits = home.wire();
+    waits.send("restart target=hangs\n");
+    let child = home.wait_for("hangs", "a child", |p| p.pid != 0).pid;
+    wait_until("the child hangs", || proc::name(child) == "rpmd-cwd");
+    let supervisor = home.supervisor();
+    proc::kill(supervisor, Signal::KILL);
+    wait_until("the lock is free, though the child lives", || {
+        proc::lives(child) && matches!(Lock::acquire(&home.root), Ok(Some(_)))
+            || home.supervisor() != supervisor
+    });
+    hang.end();
+}
+
+#[test]
+fn a_launch_that_hangs_fails_after_its_time() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("other");
+    let hang = Hang::at(&home, "chdir");
+    let mut wire = home.wire();
+    wire.send("start script=/bin/sleep args=1000 cwd=/srv\n");
+    wire.answer().refused(
+        "exec-failed",
+        "entering /srv: it took more than 20 s; the file system may hang",
+    );
+    assert_eq!(home.list().len(), 1);
+    hang.end();
+}

@@ -1,0 +1,81 @@
+//! `sync`: ok is true, whatever the disk has said before.
+
+use std::fs;
+
+use rpm::sys::signal::Signal;
+
+use crate::harness::killer::cannot_trace;
+use crate::harness::run::Running;
+use crate::harness::{Home, proc, skip};
+
+/// Traces the daemon and its children, with something injected.
+fn trace(home: &Home, inject: &str) -> Running {
+    let pid = home.supervisor().to_string();
+    let to = home.base.join("trace");
+    let to = to.to_str().unwrap();
+    let words = ["strace", "-f", "-y", "-o", to, "-e", inject, "-p", &pid];
+    let mut strace = Running::start(home.command(&words));
+    strace.wait_for_line("attached");
+    strace
+}
+
+fn end(mut strace: Running) {
+    proc::kill(strace.pid(), Signal::TERM);
+    strace.wait();
+}
+
+#[test]
+fn an_ok_after_a_failure_is_given_when_the_records_have_been_written_anew() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("a");
+    let mut wire = home.wire();
+    wire.ask("sync").ok();
+    let inodes = || {
+        let file = |name: &str| fs::metadata(home.root.join(name)).unwrap();
+        ["run/0/spec", "run/0/status", "rpmd.state"]
+            .map(|name| std::os::unix::fs::MetadataExt::ino(&file(name)))
+    };
+    let strace = trace(&home, "inject=fsync:error=EIO");
+    home.start_sleep("b");
+    wire.ask("restart target=a env.X=1").ok();
+    let before = inodes();
+    for _ in 0..2 {
+        wire.ask("sync")
+            .refused("internal", "refuses what was written");
+    }
+    end(strace);
+    // The first fsync(2) of what stood there would succeed now: the kernel has told of the failure.
+    wire.ask("sync").ok();
+    let after = inodes();
+    for (before, after) in before.iter().zip(after) {
+        assert_ne!(*before, after, "not written anew");
+    }
+    wire.ask("sync").ok();
+}
+
+#[test]
+fn a_broken_list_never_replaces_the_backup() {
+    let home = Home::new();
+    home.start_sleep("a");
+    home.rpm(&["save"]).ok();
+    home.rpm(&["save"]).ok();
+    let good = fs::read(home.root.join("dump.json.bak")).unwrap();
+    for broken in ["", "[{\"rpm_version\": 1", "{}", "\0\0\0\0"] {
+        fs::write(home.root.join("dump.json"), broken).unwrap();
+        let output = home.rpm(&["save"]).ok();
+        assert!(output.stderr.contains("kept as"), "{}", output.stderr);
+        let kept = fs::read_to_string(home.root.join("dump.json.broken"));
+        assert_eq!(kept.unwrap(), broken);
+        assert_eq!(fs::read(home.root.join("dump.json.bak")).unwrap(), good);
+        assert!(fs::read(home.root.join("dump.json")).unwrap().len() > 10);
+    }
+    // Something that is no file at all is no list either.
+    fs::remove_file(home.root.join("dump.json")).unwrap();
+    rpm::sys::fifo::make(&home.root.join("dump.json")).unwrap();
+    home.rpm(&["save"]).ok();
+    assert_eq!(fs::read(home.root.join("dump.json.bak")).unwrap(), good);
+    home.rpm(&["resurrect"]).ok();
+}
