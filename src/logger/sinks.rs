@@ -38,8 +38,8 @@ impl Sinks {
             all.position(|sink| sink.as_ref().is_some_and(is_it))
         };
         is(&|sink| same(sink.path(), path)).or_else(|| {
-            let real = file::real(path);
-            is(&|sink| same(sink.real(), &real))
+            let meaning = file::meaning(path);
+            is(&|sink| *sink.meaning() == meaning)
         })
     }
 

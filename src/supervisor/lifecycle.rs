@@ -17,7 +17,7 @@ use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
-use crate::sys::{clock, fifo, wait};
+use crate::sys::{clock, fifo, place, wait};
 use crate::units;
 use std::os::unix::ffi::OsStringExt;
 
@@ -110,7 +110,7 @@ impl Supervisor {
 
     pub(super) fn remove_pid_file(&mut self, id: u32) {
         if let Some(program) = self.programs.get(&id) {
-            let _ = std::fs::remove_file(program.pid_file(&self.home));
+            let _ = place::remove(&program.pid_file(&self.home));
         }
     }
 

@@ -23,6 +23,7 @@ use crate::protocol::reply::{Code, Failure};
 use crate::protocol::request::Request;
 use crate::protocol::{RELEASE, VERSION};
 use crate::sys::pid::Pid;
+use crate::sys::place::{self, Place};
 use crate::sys::signal::Signal;
 
 /// How many requests of one client are looked at in one turn of the loop.
@@ -282,7 +283,7 @@ impl Supervisor {
         }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
-        let _ = std::fs::remove_file(program.pid_file(&self.home));
+        let _ = place::remove(&program.pid_file(&self.home));
         self.unsynced(id, true);
         self.tell_followers("deleted", &program);
         Ok(())
@@ -313,7 +314,7 @@ impl Supervisor {
             // Its files may be others now: the log writer is told when it runs again.
             program.logged = false;
             if program.pid_file(&self.home) != pid_file {
-                let _ = std::fs::remove_file(pid_file);
+                let _ = place::remove(&pid_file);
             }
         }
         self.unsynced(id, false);
@@ -387,12 +388,14 @@ fn check_instances(spec: &Spec) -> Result<(), Failure> {
 }
 
 fn make_parent(path: &std::path::Path) -> crate::error::Result<()> {
-    use crate::error::Context;
-    match path.parent() {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))
+    match Place::make(path) {
+        Ok(_) => Ok(()),
+        Err(e) => {
+            let folder = path.parent().unwrap_or(path).display();
+            let (why, hint) = (Reason(&e), place::hint(&e));
+            let sentence = format!("making {folder} for the pid file: {why}{hint}");
+            Err(crate::error::Error::new(sentence))
         }
-        None => Ok(()),
     }
 }
 

@@ -10,6 +10,12 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The group that this process acts as. `getegid(2)`
+pub fn effective_gid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::getegid() }
+}
+
 /// A row of `/etc/passwd`. Read by hand: the C library would load its name-service modules, which a static
 /// binary cannot.
 struct Entry {

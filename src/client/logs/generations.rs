@@ -115,7 +115,7 @@ pub fn newer(all: &[Generation], own: Option<Identity>, seen: &[Mark]) -> Option
 
 /// Opens a file where it was found. None where another one is there now.
 pub fn open(generation: &Generation) -> io::Result<Option<File>> {
-    let file = match File::open(&generation.path) {
+    let file = match place::read(&generation.path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),

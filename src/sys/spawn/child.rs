@@ -1,10 +1,13 @@
 //! The child between fork and exec: only async-signal-safe calls, on memory that was prepared.
 
-use std::ffi::CStr;
-use std::os::fd::RawFd;
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use super::{Plan, RECORD_SIZE, Stage};
+use crate::sys::place::Place;
 use crate::sys::signal;
 
 /// The child between fork and exec.
@@ -133,8 +136,8 @@ impl Child<'_> {
                 let mut text = [0; 24];
                 let length = put_number(&mut text, 0, own);
                 let length = put(&mut text, length, b"\n");
-                let file = libc::open(path.as_ptr(), flags, 0o600);
-                let file = step(Stage::PidFile, file)?;
+                let file = open_pid_file(path)?;
+                let file = file.as_raw_fd();
                 let written = libc::write(file, text.as_ptr().cast(), length);
                 step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
                 // Cut to length, not emptied before: file systems write a file out at once that was emptied.
@@ -142,7 +145,6 @@ impl Child<'_> {
                     Stage::PidFile,
                     libc::ftruncate(file, libc::off_t::from(written as i32)),
                 )?;
-                libc::close(file);
             }
         }
         Ok(())
@@ -178,6 +180,20 @@ impl Child<'_> {
 
 /// A step that failed, which program it was about, and errno.
 type Failure = (Stage, u8, libc::c_int);
+
+/// Opens the file of its pid with the rights that count where it is.
+fn open_pid_file(path: &CStr) -> Result<OwnedFd, Failure> {
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+    let opened = Place::find(path).and_then(|place| place.open(libc::O_WRONLY | libc::O_CREAT));
+    match opened {
+        Ok(opened) => Ok(opened.file.into()),
+        Err(e) => Err((
+            Stage::PidFile,
+            0,
+            e.raw_os_error().unwrap_or(libc::EIO),
+        )),
+    }
+}
 
 unsafe fn step(stage: Stage, result: libc::c_int) -> Result<libc::c_int, Failure> {
     match result {
