@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
@@ -157,7 +157,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
 
 /// The supervisor, about to serve; none where another one serves and that is as well.
 fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<Option<Supervisor>> {
-    make_home(&home)?;
+    home.make()?;
     let lock = match lock(&home)? {
         Some(lock) => lock,
         None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
@@ -221,33 +221,6 @@ fn assemble(
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
     supervisor.init = init;
     Ok(supervisor)
-}
-
-/// Makes the home and its folders, private. A home that is somebody else's is refused.
-fn make_home(home: &Home) -> Result<()> {
-    let root = home.root();
-    let mut builder = fs::DirBuilder::new();
-    builder.mode(0o700).recursive(true);
-    for folder in [root.to_owned(), home.logs(), home.pids(), home.run()] {
-        builder
-            .create(&folder)
-            .doing(|| format!("making {}", folder.display()))?;
-    }
-    let meta = fs::metadata(root).doing(|| format!("looking at {}", root.display()))?;
-    if meta.uid() != user::effective_uid() {
-        let whose = user::user_name(meta.uid()).unwrap_or_else(|| meta.uid().to_string());
-        let sentence = format!(
-            "{} belongs to {whose}; set RPM_HOME to a folder of your own",
-            root.display()
-        );
-        return Err(Error::new(sentence));
-    }
-    if meta.mode() & 0o077 != 0 {
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(root, private)
-            .doing(|| format!("making {} private", root.display()))?;
-    }
-    Ok(())
 }
 
 /// The lock decides who is the supervisor: only its holder may touch the socket. None: somebody else holds it and

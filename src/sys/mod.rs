@@ -23,6 +23,7 @@ pub mod pidfd;
 pub mod place;
 pub mod poll;
 pub mod priority;
+pub mod private;
 pub mod procfs;
 pub mod reexec;
 pub mod regex;

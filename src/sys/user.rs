@@ -43,6 +43,21 @@ pub fn user_name(uid: u32) -> Option<String> {
     entry(&|_, other| other == uid).map(|e| e.name)
 }
 
+/// A user for people: by name, or by number where there is none.
+pub fn shown(uid: u32) -> String {
+    user_name(uid).unwrap_or_else(|| uid.to_string())
+}
+
+/// The number of the group of this name. `group(5)`
+pub fn group_of(name: &str) -> Option<u32> {
+    let table = std::fs::read_to_string("/etc/group").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then_some(())?;
+        fields.nth(1)?.parse().ok()
+    })
+}
+
 /// The home folder of a user. `passwd(5)`
 pub fn home_dir(uid: u32) -> Option<PathBuf> {
     entry(&|_, other| other == uid).map(|e| e.home)
@@ -89,5 +104,9 @@ mod tests {
         assert_eq!(home_of("root"), home_dir(0));
         assert_eq!(home_of("root:x"), None);
         assert_eq!(user_name(u32::MAX - 7), None);
+        assert_eq!(shown(0), "root");
+        assert_eq!(shown(u32::MAX - 7), "4294967288");
+        assert_eq!(group_of("root"), Some(0));
+        assert_eq!(group_of("root:x"), None);
     }
 }

@@ -148,7 +148,7 @@ fn another_user_is_denied() {
     let mut command = other.command(&[other.client()]);
     command.arg("list").env("RPM_HOME", &owner.root);
     let closed = other.run(command);
-    closed.fails(&["Permission denied", "another user"]);
+    closed.fails(&["belongs to", "and you are", "RPM_HOME"]);
     // Even where the folder was opened by mistake.
     fs::set_permissions(&owner.root, fs::Permissions::from_mode(0o755)).unwrap();
     let socket = owner.root.join("rpmd.sock");
@@ -156,7 +156,15 @@ fn another_user_is_denied() {
     for words in ["list", "kill"] {
         let mut command = other.command(&[other.client()]);
         command.arg(words).env("RPM_HOME", &owner.root);
-        other.run(command).fails(&["its own user and root"]);
+        other.run(command).fails(&["belongs to", "and you are"]);
+    }
+    // Nor does the daemon rely on the client.
+    if has("python3") {
+        let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
+                      s.sendall(b'list\\n')\nsys.stdout.write(s.recv(1000).decode())";
+        let command = other.command(&["python3", "-c", script, socket.to_str().unwrap()]);
+        let refused = other.run(command).ok();
+        assert!(refused.stdout.contains("its%20own%20user"), "{}", refused.shown());
     }
     // Root may.
     assert_eq!(Wire::connect(&owner.root).ask("list").ok().rows.len(), 1);

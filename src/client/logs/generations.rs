@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::sys::place;
+
 /// Which file it is, whatever it is called at the moment: device and inode.
 pub type Identity = (u64, u64);
 

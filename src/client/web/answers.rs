@@ -17,7 +17,7 @@ use crate::client::record::Record;
 use crate::client::usage::Meter;
 use crate::config::json::Json;
 use crate::protocol::process::{Process, want_word};
-use crate::sys::{clock, user};
+use crate::sys::{clock, place, user};
 use crate::units;
 
 /// How much of the end of a log file is looked at.
