@@ -83,10 +83,9 @@ impl Home {
         Error::new(match flaw {
             Flaw::Belongs { path, uid } if path == self.0 && own != 0 => {
                 let whose = user::shown(uid);
-                format!(
-                    "{home} belongs to {whose}, and you are {me}; if sudo made it, give it back by sudo chown -R {me} \
-                     {home}, else {elsewhere}"
-                )
+                let back = format!("if sudo made it, give it back by sudo chown -R {me} {home}, else ");
+                let back = Some(back).filter(|_| uid == 0).unwrap_or_default();
+                format!("{home} belongs to {whose}, and you are {me}; {back}{elsewhere}")
             }
             Flaw::Belongs { path, uid } if path == self.0 => {
                 let whose = user::shown(uid);
