@@ -380,7 +380,11 @@ fn sentence(
             format!("executing {file}: its interpreter, named in its first line, is missing")
         }
     };
-    format!("{doing}: {}", Reason(reason))
+    let hint = match stage {
+        Stage::PidFile => place::hint(reason),
+        _ => "",
+    };
+    format!("{doing}: {}{hint}", Reason(reason))
 }
 
 fn not_found(reason: &std::io::Error) -> bool {

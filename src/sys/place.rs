@@ -3,7 +3,7 @@
 //! What lies in a folder is its owner's to exchange, at any moment. So root walks a path folder by folder, each held by
 //! a descriptor, and looks whose it is:
 //!
-//! - A folder of root's that nobody else can write to is trusted, and so is a link in it.
+//! - A folder of root's that nobody else can write to is trusted, and so is a link of root's in it.
 //! - From the first folder of another user on, everything is done with the rights of that user, see
 //!   [`super::rights`]: a link there reaches only what that user may reach.
 //! - In a folder of root's that others can write to (`/tmp`), a file, folder or link belongs to its owner, as above. A
@@ -249,6 +249,17 @@ pub fn read(path: &Path) -> io::Result<File> {
     Ok(Place::find(path)?.open(libc::O_RDONLY)?.file)
 }
 
+/// The same where a path was found with these rights, free of links.
+pub fn read_as(path: &Path, rights: Rights) -> io::Result<File> {
+    let place = Place::find(path)?;
+    if place.rights == rights {
+        return Ok(place.open(libc::O_RDONLY)?.file);
+    }
+    let _acting = rights.take()?;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    Ok(at::open(Base::Working, place.path.name(0)?, flags, 0)?.into())
+}
+
 /// Removes a file that a user named.
 pub fn remove(path: &Path) -> io::Result<()> {
     Place::find(path)?.remove()
@@ -377,13 +388,16 @@ impl Walk {
         let found = found?;
         let stat = at::stat(found.as_fd())?;
         let mut control = control;
-        if control == Control::Shared {
-            if !rights::is_roots(stat.uid) {
+        let others = !rights::is_roots(stat.uid);
+        match control {
+            // Whoever made it may have made it when others could write to the folder.
+            Control::Root if others && stat.is_link() => self.act_as(stat.uid)?,
+            Control::Shared if others => {
                 self.act_as(stat.uid)?;
                 control = Control::Other;
-            } else if stat.is_link() {
-                return Err(error(libc::ELOOP));
             }
+            Control::Shared if stat.is_link() => return Err(error(libc::ELOOP)),
+            _ => {}
         }
         if stat.is_link() {
             return self.follow(&found, last, control);
