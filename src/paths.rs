@@ -83,7 +83,8 @@ impl Home {
         Error::new(match flaw {
             Flaw::Belongs { path, uid } if path == self.0 && own != 0 => {
                 let whose = user::shown(uid);
-                let back = format!("if sudo made it, give it back by sudo chown -R {me} {home}, else ");
+                let back =
+                    format!("if sudo made it, give it back by sudo chown -R {me} {home}, else ");
                 let back = Some(back).filter(|_| uid == 0).unwrap_or_default();
                 format!("{home} belongs to {whose}, and you are {me}; {back}{elsewhere}")
             }
@@ -109,7 +110,9 @@ impl Home {
             ),
             Flaw::Failed { doing, path, why } => {
                 let (path, why) = (path.display(), Reason(&why));
-                format!("{doing} {path}: {why}; RPM_HOME must be a folder of your own, or a place where one can be made")
+                format!(
+                    "{doing} {path}: {why}; RPM_HOME must be a folder of your own, or a place where one can be made"
+                )
             }
         })
     }

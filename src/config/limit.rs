@@ -195,11 +195,24 @@ mod tests {
 
     #[test]
     fn a_limit_is_refused_and_what_is_none_is_not() {
-        for name in ["no_new_privs", "limit_nofile", "chroot", "memory_max", "cgroup_parent"] {
+        for name in [
+            "no_new_privs",
+            "limit_nofile",
+            "chroot",
+            "memory_max",
+            "cgroup_parent",
+        ] {
             assert!(refused(name, "1").is_some(), "{name}");
             assert_eq!(refused(name, "false"), None);
         }
-        for name in ["watch", "max_memory_restart", "umask", "nice", "comment", "users"] {
+        for name in [
+            "watch",
+            "max_memory_restart",
+            "umask",
+            "nice",
+            "comment",
+            "users",
+        ] {
             assert_eq!(refused(name, "1"), None, "{name}");
         }
     }

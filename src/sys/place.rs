@@ -24,9 +24,9 @@ use std::path::Path;
 use super::at::{self, Base, Stat};
 use super::rights::{self, Acting, Rights};
 
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use text::Text;
 
@@ -205,7 +205,7 @@ impl Place {
         }
     }
 
-    /// Whether nobody but this process can have a hand in what is made here.
+    /// Whether what is made here belongs to this user.
     pub fn is_own(&self) -> bool {
         self.rights == Rights::Own
     }
@@ -215,6 +215,11 @@ impl Place {
     pub fn permit(&self, file: &File, mode: u32) -> io::Result<()> {
         let _acting = self.rights.take()?;
         file.set_permissions(Permissions::from_mode(mode & 0o777))
+    }
+
+    /// Whether nobody but this user and root can put anything in its place.
+    pub fn is_trusted(&self) -> bool {
+        self.rights == Rights::Own && self.control == Control::Root
     }
 
     /// What is there: of the file, or of an older one of a log file.

@@ -326,13 +326,18 @@ mod tests {
         ] {
             let whose = scratch.0.join(whose);
             let found = flaw(&scratch.0.join(path));
-            let is_meant =
-                matches!(&found, Flaw::Belongs { path, uid: 4321 } if *path == whose);
+            let is_meant = matches!(&found, Flaw::Belongs { path, uid: 4321 } if *path == whose);
             assert!(is_meant, "{path}: {found:?}");
         }
         assert!(!scratch.0.join("alice/new").exists());
         chown(&open, None, Some(4321)).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o775)).unwrap();
-        assert!(matches!(flaw(&open.join("h")), Flaw::Open { group: Some(4321), .. }));
+        assert!(matches!(
+            flaw(&open.join("h")),
+            Flaw::Open {
+                group: Some(4321),
+                ..
+            }
+        ));
     }
 }

@@ -77,9 +77,7 @@ const ECHO: &str = "echo line 0\ntrap 'n=$((n + 1)); echo \"line $n\"' USR1\n\
 fn logs_in_the_folder_of_a_user_are_that_users_also_after_a_rotation() {
     let Some(scene) = Scene::new() else { return };
     let path = scene.alice.join("sub/log");
-    scene
-        .home
-        .start("x", ECHO, &["-o", path.to_str().unwrap()]);
+    scene.home.start("x", ECHO, &["-o", path.to_str().unwrap()]);
     let has = |path: &Path, text: &str| fs::read_to_string(path).is_ok_and(|t| t == text);
     wait_until("the line", || has(&path, "line 0\n"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -103,7 +101,9 @@ fn a_log_file_that_is_a_link_reaches_no_file_that_its_owner_may_not_write() {
     scene.link("log", &scene.victim);
     let flags = ["-o", &scene.path("log"), "--log-max-size", "1"];
     scene.home.start("x", ECHO, &flags);
-    scene.home.wait_for_journal("Permission denied (in a folder");
+    scene
+        .home
+        .wait_for_journal("Permission denied (in a folder");
     scene.is_unchanged("start");
     for command in ["flush", "reloadLogs"] {
         scene
@@ -151,10 +151,14 @@ fn two_names_are_not_one_file_because_somebody_made_a_link() {
     scene
         .home
         .start("own", ECHO, &["-o", secret.to_str().unwrap()]);
-    wait_until("its line", || fs::read(&secret).is_ok_and(|t| t == b"line 0\n"));
+    wait_until("its line", || {
+        fs::read(&secret).is_ok_and(|t| t == b"line 0\n")
+    });
     scene.link("log", &secret);
     scene.home.start("x", ECHO, &["-o", &scene.path("log")]);
-    scene.home.wait_for_journal("Permission denied (in a folder");
+    scene
+        .home
+        .wait_for_journal("Permission denied (in a folder");
     assert_eq!(fs::read(&secret).unwrap(), b"line 0\n");
     let refused = scene.home.wire().ask("rotate target=x");
     assert!(refused.last.get("code").is_some(), "rotate was not refused");
@@ -175,7 +179,10 @@ fn a_pid_file_that_is_a_link_or_has_many_names_overwrites_nothing() {
     scene.is_unchanged("start");
     let _ = fs::remove_file(&pid_file);
     fs::hard_link(&scene.victim, &pid_file).unwrap();
-    scene.home.rpm(&words).fails(&["x.pid", "Permission denied"]);
+    scene
+        .home
+        .rpm(&words)
+        .fails(&["x.pid", "Permission denied"]);
     scene.is_unchanged("hard link");
     // It is Alice's file otherwise, and goes with the program.
     let _ = fs::remove_file(&pid_file);
@@ -191,7 +198,9 @@ fn a_pid_file_is_removed_from_no_other_folder() {
     fs::create_dir(scene.alice.join("sub")).unwrap();
     chown(scene.alice.join("sub"), Some(ALICE), Some(ALICE)).unwrap();
     let pid_file = scene.path("sub/file");
-    scene.home.start("x", "exec sleep 1000\n", &["-p", &pid_file]);
+    scene
+        .home
+        .start("x", "exec sleep 1000\n", &["-p", &pid_file]);
     fs::remove_dir_all(scene.alice.join("sub")).unwrap();
     scene.link("sub", scene.victim.parent().unwrap());
     scene.home.rpm(&["stop", "x"]).ok();
@@ -215,7 +224,8 @@ fn folders_and_sockets_are_made_with_the_rights_of_the_user() {
     };
     start(&["-p", &scene.path("sub/new/x.pid")]).fails(&["Permission denied"]);
     start(&["-o", &scene.path("sub/new/log")]).ok();
-    start(&["--listen", &format!("unix:{}", scene.path("sub/x.sock"))]).fails(&["Permission denied"]);
+    start(&["--listen", &format!("unix:{}", scene.path("sub/x.sock"))])
+        .fails(&["Permission denied"]);
     let socket = scene.alice.join("x.sock");
     let listen = format!("unix:{}", socket.display());
     let words = ["--listen", &listen];
@@ -236,8 +246,12 @@ fn in_tmp_a_file_of_somebody_else_is_acted_on_as_that_user() {
     let flags = ["-o", own.to_str().unwrap(), "-e", trap.to_str().unwrap()];
     let text = ECHO.replace("echo line 0", "echo line 0; echo oh >&2");
     scene.home.start("x", &text, &flags);
-    wait_until("the line", || fs::read(&own).is_ok_and(|t| t == b"line 0\n"));
-    scene.home.wait_for_journal("Permission denied (in a folder");
+    wait_until("the line", || {
+        fs::read(&own).is_ok_and(|t| t == b"line 0\n")
+    });
+    scene
+        .home
+        .wait_for_journal("Permission denied (in a folder");
     scene.is_unchanged("start");
     assert_eq!(own.metadata().unwrap().uid(), 0);
 }

@@ -129,7 +129,11 @@ fn no_environment_is_told_to_the_daemon_of_somebody_else() {
     let mut listener = command.spawn().unwrap();
     wait_until("the listener", || log.exists());
     let file = home.base.join("app.json");
-    fs::write(&file, r#"{"name": "x", "script": "/bin/sleep", "args": "1000"}"#).unwrap();
+    fs::write(
+        &file,
+        r#"{"name": "x", "script": "/bin/sleep", "args": "1000"}"#,
+    )
+    .unwrap();
     let file = file.to_str().unwrap();
     let run = |words: &[&str]| {
         let client = home.client();
@@ -149,7 +153,10 @@ fn no_environment_is_told_to_the_daemon_of_somebody_else() {
     run(&["stop", "x"]).ok();
     let received = fs::read_to_string(&log).unwrap();
     assert!(received.contains("stop target=x"), "{received}");
-    assert!(!received.contains("of-root") && !received.contains("env."), "{received}");
+    assert!(
+        !received.contains("of-root") && !received.contains("env."),
+        "{received}"
+    );
     // Somebody who is not root says nothing at all.
     if let Some(other) = Some(Home::of_another_user()) {
         fs::write(&log, "").unwrap();
@@ -195,11 +202,23 @@ fn a_program_that_was_to_be_somebody_else_is_not_started() {
     };
     home.rpm(&["ping"]).ok();
     for (more, part) in [
-        (r#", "uid": 4444"#, "uid: programs cannot run as another user"),
+        (
+            r#", "uid": 4444"#,
+            "uid: programs cannot run as another user",
+        ),
         (r#", "user": "nobody-such""#, "user: programs cannot"),
-        (r#", "gid": "4444""#, "gid: programs cannot run in another group"),
-        (r#", "no_new_privs": true"#, "no_new_privs: limits of this kind"),
-        (r#", "limit_nofile": 10"#, "limit_nofile: limits of this kind"),
+        (
+            r#", "gid": "4444""#,
+            "gid: programs cannot run in another group",
+        ),
+        (
+            r#", "no_new_privs": true"#,
+            "no_new_privs: limits of this kind",
+        ),
+        (
+            r#", "limit_nofile": 10"#,
+            "limit_nofile: limits of this kind",
+        ),
         (r#", "chroot": "/srv""#, "chroot: limits of this kind"),
     ] {
         let file = write("app.json", more);
@@ -261,7 +280,11 @@ fn neither_the_client_nor_the_web_server_shows_what_a_link_of_somebody_leads_to(
     folder(&alice);
     give(&alice);
     let log = alice.join("log");
-    home.start("x", "echo line\nexec sleep 1000\n", &["-o", log.to_str().unwrap()]);
+    home.start(
+        "x",
+        "echo line\nexec sleep 1000\n",
+        &["-o", log.to_str().unwrap()],
+    );
     wait_until("the line", || fs::read(&log).is_ok_and(|t| t == b"line\n"));
     let logs = || home.rpm(&["logs", "x", "--nostream"]);
     assert!(logs().ok().stdout.contains("line"));

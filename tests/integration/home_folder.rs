@@ -162,7 +162,13 @@ fn another_user_is_denied() {
     if has("perl") {
         let script = "my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print $s \"list\\n\"; \
                       $s->flush; print <$s>";
-        let words = ["perl", "-MIO::Socket::UNIX", "-e", script, socket.to_str().unwrap()];
+        let words = [
+            "perl",
+            "-MIO::Socket::UNIX",
+            "-e",
+            script,
+            socket.to_str().unwrap(),
+        ];
         let refused = other.run(other.command(&words)).ok();
         let shown = refused.shown();
         assert!(shown.contains("its%20own%20user%20and%20root"), "{shown}");

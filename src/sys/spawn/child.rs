@@ -1,12 +1,14 @@
 //! The child between fork and exec: only async-signal-safe calls, on memory that was prepared.
 
 use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
 use super::{Plan, RECORD_SIZE, Stage};
+use crate::sys::at;
 use crate::sys::place::Place;
 use crate::sys::signal;
 
@@ -185,14 +187,14 @@ type Failure = (Stage, u8, libc::c_int);
 fn open_pid_file(path: &CStr) -> Result<OwnedFd, Failure> {
     let path = Path::new(OsStr::from_bytes(path.to_bytes()));
     let opened = Place::find(path).and_then(|place| place.open(libc::O_WRONLY | libc::O_CREAT));
-    match opened {
-        Ok(opened) => Ok(opened.file.into()),
-        Err(e) => Err((
-            Stage::PidFile,
-            0,
-            e.raw_os_error().unwrap_or(libc::EIO),
-        )),
-    }
+    let file = opened.and_then(|opened| {
+        // A FIFO or a device would take the pid somewhere else, or nowhere.
+        let is_file = at::stat(opened.file.as_fd())?.is_regular();
+        let other = || io::Error::from_raw_os_error(libc::ENXIO);
+        is_file.then_some(opened.file).ok_or_else(other)
+    });
+    let failed = |e: io::Error| (Stage::PidFile, 0, e.raw_os_error().unwrap_or(libc::EIO));
+    file.map(OwnedFd::from).map_err(failed)
 }
 
 unsafe fn step(stage: Stage, result: libc::c_int) -> Result<libc::c_int, Failure> {
