@@ -9,7 +9,7 @@ use super::server::Supervisor;
 use crate::app::spec::{BESIDE, is_no_file};
 use crate::app::value::LogType;
 use crate::paths::Home;
-use crate::sys::fifo;
+use crate::sys::{fifo, place};
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,17 @@ impl Program {
             false if self.spec.instances > 1 => self.numbered(self.absolute(&self.spec.pid_file)),
             false => self.absolute(&self.spec.pid_file),
         }
+    }
+
+    /// Removes that file.
+    pub fn remove_pid_file(&self, home: &Home) {
+        let path = self.pid_file(home);
+        let _ = if self.spec.pid_file.is_empty() {
+            // Nobody else has a hand in the home. It takes no descriptor.
+            std::fs::remove_file(path)
+        } else {
+            place::remove(&path)
+        };
     }
 
     fn absolute(&self, path: &[u8]) -> PathBuf {

@@ -110,7 +110,7 @@ impl Supervisor {
 
     pub(super) fn remove_pid_file(&mut self, id: u32) {
         if let Some(program) = self.programs.get(&id) {
-            let _ = place::remove(&program.pid_file(&self.home));
+            program.remove_pid_file(&self.home);
         }
     }
 

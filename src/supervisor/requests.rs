@@ -283,7 +283,7 @@ impl Supervisor {
         }
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
-        let _ = place::remove(&program.pid_file(&self.home));
+        program.remove_pid_file(&self.home);
         self.unsynced(id, true);
         self.tell_followers("deleted", &program);
         Ok(())

@@ -141,6 +141,12 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     supervisor
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
+    // Releases before this took any home. Its programs run on, and so does this supervisor.
+    if let Err(flaw) = supervisor.home.look() {
+        supervisor
+            .journal
+            .note(format_args!("the next supervisor will not serve: {flaw}"));
+    }
     supervisor.take_over(state, &handover.programs)?;
     drop(handover.held);
     supervisor.next_id = supervisor.next_id.max(handover.next_id);

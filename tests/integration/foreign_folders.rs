@@ -70,7 +70,7 @@ impl Scene {
 }
 
 /// Prints a line now and one at each SIGUSR1.
-const ECHO: &str = "echo line 0\ntrap 'n=$((n + 1)); echo \"line $n\"' USR1\n\
+const ECHO: &str = "trap 'n=$((n + 1)); echo \"line $n\"' USR1\necho line 0\n\
                     while :; do sleep 1000 & wait; kill $!; done\n";
 
 #[test]
