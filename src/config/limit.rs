@@ -86,6 +86,8 @@ fn limit(name: &str) -> Option<Limit> {
     if field::find(name).is_some() {
         return None;
     }
+    // NoNewPrivileges, no-new-privs.
+    let name = &*name.trim_start_matches('_').replace('-', "_");
     let known = LIMITS.iter().find(|(known, _)| *known == name);
     let family = || FAMILIES.iter().find(|begin| name.starts_with(*begin));
     known
@@ -197,6 +199,8 @@ mod tests {
     fn a_limit_is_refused_and_what_is_none_is_not() {
         for name in [
             "no_new_privs",
+            "no-new-privs",
+            "_no_new_privileges",
             "limit_nofile",
             "chroot",
             "memory_max",

@@ -87,6 +87,9 @@ pub enum Rights {
 #[derive(Debug)]
 pub struct Acting {
     changed: bool,
+    /// What a change of the user takes from the process: that others of root's may look at it in `/proc`. `prctl(2)`
+    /// PR_SET_DUMPABLE
+    dumpable: bool,
     /// It belongs to its thread.
     thread: PhantomData<*const ()>,
 }
@@ -97,6 +100,7 @@ impl Rights {
         let Rights::Of(uid) = self else {
             return Ok(Acting {
                 changed: false,
+                dumpable: false,
                 thread: PhantomData,
             });
         };
@@ -104,12 +108,15 @@ impl Rights {
         let refused = || io::Error::from_raw_os_error(libc::EPERM);
         // SAFETY: takes no pointer.
         let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
+        // SAFETY: as above.
+        let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } == 1;
         if uid == 0 || bits & NO_SETUID_FIXUP != 0 {
             return Err(refused());
         }
         // From here on, dropping it restores what was.
         let acting = Acting {
             changed: true,
+            dumpable,
             thread: PhantomData,
         };
         set_groups(&[])?;
@@ -130,6 +137,10 @@ impl Drop for Acting {
             set_user(user::effective_uid());
             set_group(user::effective_gid());
             let _ = set_groups(&prepared().groups);
+        }
+        if self.dumpable {
+            // SAFETY: takes numbers; it was so before.
+            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1 as libc::c_ulong) };
         }
     }
 }
@@ -182,7 +193,10 @@ mod tests {
         }
         let folder = std::env::temp_dir().join(format!("rpm-rights-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
+        // SAFETY: takes no pointer.
+        let dumpable = || unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
         let before = (current(), groups());
+        let was = dumpable();
         {
             let _acting = Rights::Of(4321).take().unwrap();
             assert_eq!((current(), groups()), ((4321, NO_GROUP), Vec::new()));
@@ -190,6 +204,7 @@ mod tests {
             assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
         }
         assert_eq!((current(), groups()), before);
+        assert!(dumpable() == was || was != 1);
         std::fs::write(folder.join("x"), "").unwrap();
         assert!(Rights::Of(0).take().is_err());
         assert_eq!(current(), before.0);

@@ -225,8 +225,11 @@ fn a_program_that_was_to_be_somebody_else_is_not_started() {
         home.rpm(&["start", &file]).fails(&["app.json:1:", part]);
         assert!(home.list().is_empty(), "{more}");
     }
-    for flag in ["--uid", "--gid", "--user"] {
-        home.rpm(&["start", "sleep", flag, "4444"]).misused(flag);
+    for flag in ["--uid", "--gid", "--user", "--no-new-privs"] {
+        home.rpm(&["start", "sleep", flag, "4444"])
+            .misused(&format!(
+                "no flag {flag}: programs run as the user of their daemon"
+            ));
     }
     let mut wire = home.wire();
     wire.ask("start script=/bin/sleep args=1000 cwd=/ uid=4444")
