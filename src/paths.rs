@@ -2,14 +2,19 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Reason, Result};
+use crate::sys::private::{self, Flaw, Missing};
 use crate::sys::user;
 
 /// The home folder of one supervisor: every path that the two programs share comes from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
+
+/// Its folders.
+const FOLDERS: [&str; 3] = ["logs", "pids", "run"];
 
 impl Home {
     /// The home at an absolute path.
@@ -34,6 +39,82 @@ impl Home {
                 "neither RPM_HOME nor HOME names a folder; set RPM_HOME",
             )),
         }
+    }
+
+    /// Whether it is there and nobody else has a hand in it; `Err` says who has.
+    pub fn look(&self) -> Result<bool> {
+        let found = private::find(&self.0, Missing::Leave);
+        found.map(|home| home.is_some()).map_err(|f| self.flaw(f))
+    }
+
+    /// Makes it and its folders, private. One that somebody else has a hand in is left as it is, and refused.
+    pub fn make(&self) -> Result<()> {
+        let found = private::find(&self.0, Missing::Make);
+        let Some(home) = found.map_err(|flaw| self.flaw(flaw))? else {
+            return Ok(());
+        };
+        let root = self.0.display();
+        private::close_to_others(&home).doing(|| format!("making {root} private"))?;
+        for name in FOLDERS {
+            private::make_in(&home, name).doing(|| format!("making {root}/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with it, and what to do.
+    fn flaw(&self, flaw: Flaw) -> Error {
+        let own = user::effective_uid();
+        let (home, me) = (self.0.display(), user::shown(own));
+        let elsewhere = if own == 0 {
+            "use sudo -H, or set RPM_HOME=/root/.rpm"
+        } else {
+            "set RPM_HOME to a folder of your own"
+        };
+        // Whose it is counts more than whose the way to it is.
+        let owner = self.0.symlink_metadata().map(|meta| meta.uid());
+        let flaw = match (flaw, owner) {
+            (flaw @ Flaw::Failed { .. }, _) => flaw,
+            (_, Ok(uid)) if uid != own => Flaw::Belongs {
+                path: self.0.clone(),
+                uid,
+            },
+            (flaw, _) => flaw,
+        };
+        Error::new(match flaw {
+            Flaw::Belongs { path, uid } if path == self.0 && own != 0 => {
+                let whose = user::shown(uid);
+                let back =
+                    format!("if sudo made it, give it back by sudo chown -R {me} {home}, else ");
+                let back = Some(back).filter(|_| uid == 0).unwrap_or_default();
+                format!("{home} belongs to {whose}, and you are {me}; {back}{elsewhere}")
+            }
+            Flaw::Belongs { path, uid } if path == self.0 => {
+                let whose = user::shown(uid);
+                format!("{home} belongs to {whose}, and {me} keeps nothing there; {elsewhere}")
+            }
+            Flaw::Belongs { path, uid } => format!(
+                "{home} is no safe place: {} belongs to {}, who can put something else in its place; {elsewhere}",
+                path.display(),
+                user::shown(uid)
+            ),
+            Flaw::Open { path, group } => {
+                let path = path.display();
+                let who = group.map_or("everybody".to_owned(), |gid| format!("group {gid}"));
+                format!(
+                    "{home} is no safe place: {who} may write to {path}; chmod go-w {path}, or {elsewhere}"
+                )
+            }
+            Flaw::Link(path) => format!(
+                "{home} is no safe place: {} is a link in a folder that others may write to; {elsewhere}",
+                path.display()
+            ),
+            Flaw::Failed { doing, path, why } => {
+                let (path, why) = (path.display(), Reason(&why));
+                format!(
+                    "{doing} {path}: {why}; RPM_HOME must be a folder of your own, or a place where one can be made"
+                )
+            }
+        })
     }
 
     /// The folder itself, mode 0700.

@@ -11,6 +11,7 @@ use super::flag::{self, Options, Taken};
 use crate::app;
 use crate::app::field::Field;
 use crate::app::spec::{Spec, is_no_file};
+use crate::config::limit;
 use crate::config::script::absolute;
 use crate::units;
 
@@ -172,6 +173,12 @@ impl Invocation {
         };
         let known = flag::known(own, fields);
         let bare = flag.strip_prefix("--");
+        // pm2 has them. No other flag comes near.
+        if fields && bare.is_some_and(limit::is_one) {
+            return Misuse(format!(
+                "{whose}no flag {flag}: programs run as the user of their daemon, with all its rights; see rpm help{pointer}"
+            ));
+        }
         let near = bare.and_then(|bare| units::nearest(bare, known.iter().map(String::as_str)));
         let hint = did_you_mean(near.map(|near| format!("--{near}")).as_deref());
         Misuse(format!(

@@ -1,7 +1,8 @@
 //! Finding the daemon, and launching it where none runs.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -9,7 +10,7 @@ use super::exchange::Daemon;
 use super::output;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
-use crate::sys::{fd, socket};
+use crate::sys::{fd, socket, user};
 
 /// How often a daemon is launched that ends before it has greeted.
 const LAUNCHES: usize = 3;
@@ -24,9 +25,60 @@ pub fn connect(home: &Home) -> Result<Option<Daemon>> {
 
 /// The daemon of a home, of whatever version; none where none runs.
 pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
+    let Some(Reached { stream, distrust }) = reach(home)? else {
+        return Ok(None);
+    };
+    Ok(Some(Daemon::new(home.clone(), stream, distrust)))
+}
+
+/// A connection to the daemon of a home. Nothing has been sent.
+pub struct Reached {
+    /// The connection.
+    pub stream: UnixStream,
+    /// Why it is not told the environment: root may command another user's daemon, and keeps its secrets.
+    pub distrust: Option<Error>,
+}
+
+/// Connects to the daemon of a home, where one runs. One of another user is not spoken to, unless by root.
+pub fn reach(home: &Home) -> Result<Option<Reached>> {
+    let own = user::effective_uid();
+    let mut distrust = match home.look() {
+        Ok(true) => None,
+        // Nobody is there to connect to; a path that can have no socket is said to be one.
+        Ok(false) => return open(home).map(|_| None),
+        Err(flaw) if own != 0 && !is_own(home) => return Err(flaw),
+        Err(flaw) => Some(flaw),
+    };
+    let Some(stream) = open(home)? else {
+        return Ok(None);
+    };
+    let connecting = || format!("connecting to {}", home.socket().display());
+    let peer = socket::peer_uid(&stream).doing(connecting)?;
+    if peer != own {
+        let (root, whose, me) = (home.root().display(), user::shown(peer), user::shown(own));
+        let sentence = format!("the daemon in {root} belongs to {whose}, and you are {me}");
+        if own != 0 {
+            return Err(Error::new(format!(
+                "{sentence}; set RPM_HOME to a folder of your own"
+            )));
+        }
+        distrust = Some(Error::new(format!(
+            "{sentence}: what carries your environment is not sent to it; run the command as {whose}, or use sudo -H"
+        )));
+    }
+    Ok(Some(Reached { stream, distrust }))
+}
+
+/// Whether the folder is this user's, whatever is wrong with the way to it.
+fn is_own(home: &Home) -> bool {
+    let meta = home.root().metadata();
+    meta.is_ok_and(|meta| meta.uid() == user::effective_uid())
+}
+
+fn open(home: &Home) -> Result<Option<UnixStream>> {
     let path = home.socket();
     let error = match socket::connect(&path) {
-        Ok(stream) => return Ok(Some(Daemon::new(home.clone(), stream))),
+        Ok(stream) => return Ok(Some(stream)),
         Err(error) => error,
     };
     let connecting = || format!("connecting to {}", path.display());
@@ -42,7 +94,7 @@ pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
         },
         ErrorKind::PermissionDenied => Err(hint(
             &Error::io(connecting(), &error),
-            "the daemon belongs to another user; set RPM_HOME to a folder of your own",
+            "the socket belongs to another user; set RPM_HOME to a folder of your own",
         )),
         ErrorKind::NotADirectory => Err(hint(
             &Error::io(connecting(), &error),
@@ -61,6 +113,8 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
     if let Some(daemon) = connect(&home)? {
         return Ok(daemon);
     }
+    // Said here, before anything is begun.
+    home.look()?;
     if !silent {
         if let Ok(sentence) = fd::read_file(&home.gave_up()) {
             let sentence = String::from_utf8_lossy(&sentence);

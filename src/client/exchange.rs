@@ -24,6 +24,8 @@ pub struct Daemon {
     chunk: Vec<u8>,
     /// The version of the daemon's release.
     release: String,
+    /// Why it is not told the environment, where it is not.
+    distrust: Option<Error>,
 }
 
 /// Why a request was not carried out.
@@ -53,13 +55,14 @@ impl From<Error> for Trouble {
 
 impl Daemon {
     /// The daemon at the other end of a stream.
-    pub fn new(home: Home, stream: UnixStream) -> Daemon {
+    pub fn new(home: Home, stream: UnixStream, distrust: Option<Error>) -> Daemon {
         Daemon {
             home,
             stream,
             input: LineBuffer::default(),
             chunk: vec![0; CHUNK],
             release: String::new(),
+            distrust,
         }
     }
 
@@ -166,6 +169,9 @@ impl Daemon {
 
     /// Sends a request.
     fn send(&mut self, request: &Request) -> Result<()> {
+        if let Some(why) = self.distrust.as_ref().filter(|_| request.has_environment()) {
+            return Err(Error::new(why.to_string()));
+        }
         let bytes = request.to_line().to_bytes();
         let length = bytes.len();
         if length > MAX_LINE {

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use super::exchange::{decoded, is_last, too_long};
+use super::{connect, session};
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::VERSION;
@@ -39,9 +40,11 @@ const CHUNKS_A_TURN: usize = 16;
 impl Link {
     /// Connects to the daemon of a home.
     pub fn connect(home: &Home) -> Result<Link> {
-        let path = home.socket();
-        let connecting = || format!("connecting to {}", path.display());
-        let stream = socket::connect(&path).doing(connecting)?;
+        let connecting = || format!("connecting to {}", home.socket().display());
+        // No request that goes this way tells an environment.
+        let reached = connect::reach(home)?;
+        let none = || Error::new(session::no_daemon(home));
+        let stream = reached.ok_or_else(none)?.stream;
         stream.set_nonblocking(true).doing(connecting)?;
         let mut link = Link {
             stream,
@@ -55,6 +58,7 @@ impl Link {
 
     /// Asks for something. It goes out in [`Link::turn`].
     pub fn ask(&mut self, request: &Request) {
+        debug_assert!(!request.has_environment());
         request.to_line().encode(self.output.tail());
     }
 

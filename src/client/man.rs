@@ -134,9 +134,31 @@ pub fn daemon() -> String {
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
     files(&mut page);
+    security(&mut page);
     page.section("SEE ALSO");
     page.first("rpm(1)");
     page.finish()
+}
+
+fn security(page: &mut Page) {
+    page.section("SECURITY");
+    page.first(
+        "One daemon serves one user, and every program runs as that user, with all its rights. The socket serves that user \
+         and root. A setting that asks for another user, another group or a limit that is not supported refuses the program.",
+    );
+    page.paragraph(
+        "RPM_HOME and each folder above it must belong to the user or to root, and nobody else may write to them, but for \
+         folders like /tmp. Otherwise rpmd refuses it before anything is made in it. A client refuses the daemon of another \
+         user; root may command it, but no environment of root's is sent to it.",
+    );
+    page.paragraph(
+        "As root, log files, pid files and sockets in a folder of another user are opened, renamed and removed with the rights \
+         of that user, and what is made there belongs to that user. In a folder that several users can write to, the same \
+         holds for each file by its owner, and no link of root's is followed there.",
+    );
+    page.paragraph(
+        "Environments of programs, secrets included, are in run/ID/spec and dump.json, mode 0600.",
+    );
 }
 
 fn one_command(page: &mut Page, command: &Command) {

@@ -27,11 +27,12 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let Dump {
         mut programs,
         left_out,
+        refused,
     } = match session.invocation.words.first() {
         Some(file) => dump::read(Path::new(file), &base)?,
         None => last_saved(&session.home()?, &base)?,
     };
-    left_out.iter().for_each(output::complain);
+    left_out.iter().chain(&refused).for_each(output::complain);
     let mut daemon = session.daemon()?;
     // Two at once would both find that nothing is there.
     let _held = dump::hold(daemon.home())?;
@@ -40,7 +41,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     };
     let alone = restore::leave_alone(&mut programs, &daemon.processes(&all)?);
     session.say(&news("left alone", &alone))?;
-    let mut code = DONE;
+    let mut code = if refused.is_empty() { DONE } else { FAILED };
     for group in restore::groups(programs) {
         match group::start(&mut daemon, &group) {
             Ok(processes) => session.say(&news("restored", &processes))?,

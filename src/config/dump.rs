@@ -10,12 +10,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::json::{Member, Node, Source, Value, parse};
-use super::{pm2, settings, text};
+use super::{limit, pm2, settings, text};
 use crate::app::field::FIELDS;
 use crate::app::life::Want;
 use crate::app::spec::{Environment, Spec, name_of};
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
+use crate::protocol::line::printable;
 use crate::protocol::process::read_want;
 use crate::sys::{lock, open};
 
@@ -40,6 +41,8 @@ pub struct Dump {
     pub programs: Vec<Saved>,
     /// What of pm2's is left out, a sentence each.
     pub left_out: Vec<String>,
+    /// Which programs are refused, and why: a sentence each.
+    pub refused: Vec<String>,
 }
 
 /// Where a program cannot be read, and why.
@@ -155,6 +158,12 @@ fn list(node: &Node, base: &Spec) -> std::result::Result<Dump, Fault> {
     let mut dump = Dump::default();
     let mut theirs = Vec::new();
     for item in items {
+        if let Some(why) = limit::refusal_of_saved(item) {
+            let name = item.get("name").and_then(Node::string).unwrap_or_default();
+            let name = printable(name);
+            dump.refused.push(format!("cannot restore {name}: {why}"));
+            continue;
+        }
         if item.get(MARK).is_some() {
             dump.programs.push(program(item)?);
             continue;

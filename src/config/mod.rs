@@ -6,6 +6,7 @@ pub mod apps;
 pub mod attribute;
 pub mod dump;
 pub mod json;
+pub mod limit;
 mod node;
 mod pm2;
 pub mod process_file;

@@ -7,7 +7,7 @@
 use super::attribute::{self, Fate};
 use super::dump::{Fault, Saved, assignment};
 use super::json::{Member, Node, Value};
-use super::settings;
+use super::{limit, settings};
 use crate::app::field::{self, Field};
 use crate::app::life::Want;
 use crate::app::spec::{BESIDE, Environment, Spec};
@@ -184,6 +184,7 @@ fn is_variable(member: &Member, apart: bool, program: &[u8]) -> bool {
         return !known && !settings && (!internal || name.starts_with("env_"));
     }
     let attribute = field::find(name).is_some() || attribute::fate(name).is_some();
+    let attribute = attribute || limit::is_one(name);
     !internal && !INTERNAL.contains(&name) && !attribute
 }
 
@@ -215,7 +216,9 @@ mod tests {
 
     #[test]
     fn a_list_of_pm2_7_is_read() {
-        let Dump { programs, left_out } = fixture("dump-7.pm2");
+        let Dump {
+            programs, left_out, ..
+        } = fixture("dump-7.pm2");
         let shown: Vec<_> = programs
             .iter()
             .map(|p| {
@@ -283,7 +286,9 @@ mod tests {
 
     #[test]
     fn a_list_of_pm2_0_4_is_read() {
-        let Dump { programs, left_out } = fixture("dump-0.4.pm2");
+        let Dump {
+            programs, left_out, ..
+        } = fixture("dump-0.4.pm2");
         assert!(left_out.is_empty(), "{left_out:?}");
         let spec = |at: usize| &*programs[at].spec;
         assert_eq!(

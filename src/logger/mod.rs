@@ -125,6 +125,7 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     let _turn = turn::wait_for_turn(&home);
     let inherited = batch.left();
     let mut sinks = Sinks::default();
+    sinks.keep_spare();
     let journal = sinks.acquire(home.daemon_log(), &Output::new("", b"", b""));
     let mut writer = Writer {
         sinks,

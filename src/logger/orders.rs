@@ -11,7 +11,7 @@ use super::programs::Program;
 use super::sink::Sink;
 use super::{Writer, file};
 use crate::app::value::Bytes;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::protocol::line::Line;
 use crate::protocol::link::{Order, Report, Upkeep};
 use crate::protocol::output::{Loss, Output};
@@ -200,7 +200,10 @@ impl Writer<'_> {
 
     fn reopen(&mut self, path: &Path) -> Result<()> {
         match self.sinks.at(path) {
-            Some(sink) => sink.open().doing(|| format!("opening {}", path.display())),
+            Some(sink) => sink.open().map_err(|e| {
+                let opening = format!("opening {}", path.display());
+                file::failed(&opening, &e)
+            }),
             None => Ok(()),
         }
     }

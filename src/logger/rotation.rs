@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
-use crate::paths;
 use crate::sys::bytes;
+use crate::sys::place::Place;
 
 /// A file becomes larger than it may by at most so much, in bytes, when that saves a line from being split.
 const SLACK: u64 = 64 << 10;
@@ -62,28 +62,28 @@ pub fn cut(next: &[u8], size: u64, max: u64, at_line_end: bool) -> Cut {
 }
 
 /// Sets a file aside, the older ones with it, and removes those that are too many. Afterwards its name is free.
-pub fn set_aside(path: &Path, max_files: u32) -> io::Result<()> {
+pub fn set_aside(place: &Place, max_files: u32) -> io::Result<()> {
     let most = max_files.max(1);
-    let taken = |number: &u32| paths::older(path, *number).symlink_metadata().is_ok();
+    let taken = |number: &u32| place.stat(*number).is_ok();
     let free = (1..most).find(|number| !taken(number)).unwrap_or(most);
     for number in (1..free).rev() {
-        fs::rename(paths::older(path, number), paths::older(path, number + 1))?;
+        place.renumber(number, number + 1)?;
     }
-    fs::rename(path, paths::older(path, 1))?;
-    remove_older(path, max_files);
+    place.renumber(0, 1)?;
+    remove_older(place, max_files);
     Ok(())
 }
 
 /// Removes the older files but the youngest so many.
-pub fn remove_older(path: &Path, but: u32) {
+pub fn remove_older(place: &Place, but: u32) {
     let mut number = but.saturating_add(1);
-    while fs::remove_file(paths::older(path, number)).is_ok() {
+    while place.remove_older(number).is_ok() {
         number = number.saturating_add(1);
     }
 }
 
 /// How large the file of this number is that has this name, or had it: it may be in the same folder under another one,
-/// whoever gave it that.
+/// whoever gave it that. Only looked at, and no more than its number and size counts: any path will do.
 pub fn size_of(path: &Path, inode: u64) -> Option<u64> {
     let meta = path.symlink_metadata().ok();
     if let Some(meta) = meta.filter(|meta| meta.ino() == inode) {
@@ -98,6 +98,11 @@ pub fn size_of(path: &Path, inode: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths;
+
+    fn set_aside(path: &Path, max_files: u32) -> io::Result<()> {
+        super::set_aside(&Place::find(path)?, max_files)
+    }
 
     fn cut_of(next: &str, size: u64, max: u64, at_line_end: bool) -> (usize, bool) {
         let cut = cut(next.as_bytes(), size, max, at_line_end);

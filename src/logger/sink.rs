@@ -1,16 +1,17 @@
 //! A log file: written to, set aside when it is full, opened again when it has gone. What it does not take is dropped and
 //! counted: nothing that happens to a file stops a program.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
+use super::file::{self, Meaning};
 use super::missing::Missing;
-use super::{file, rotation};
-use crate::error::{Context, Reason, Result};
-use crate::sys::open::{self, Access};
+use super::rotation;
+use crate::error::{Reason, Result};
+use crate::sys::place::{self, Opened};
 use crate::sys::{bytes, clock};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
@@ -31,8 +32,8 @@ enum Tail {
 #[derive(Debug)]
 pub struct Sink {
     path: PathBuf,
-    /// Where it is, when `path` is a link to it.
-    real: PathBuf,
+    /// Which file that is: `path` may be a link to it.
+    meaning: Meaning,
     file: Option<File>,
     /// It can be set aside and emptied.
     regular: bool,
@@ -64,7 +65,7 @@ impl Sink {
     /// The file at this path, not opened yet.
     pub fn new(path: PathBuf) -> Sink {
         Sink {
-            real: file::real(&path),
+            meaning: file::meaning(&path),
             path,
             file: None,
             regular: false,
@@ -89,9 +90,9 @@ impl Sink {
         &self.path
     }
 
-    /// Where it is, whatever links lead there.
-    pub fn real(&self) -> &Path {
-        &self.real
+    /// Which file its path means.
+    pub fn meaning(&self) -> &Meaning {
+        &self.meaning
     }
 
     /// Whether it is open.
@@ -106,11 +107,13 @@ impl Sink {
 
     /// Opens it anew by its name. Where that fails it is the one before that is written to.
     pub fn open(&mut self) -> io::Result<()> {
-        let file = file::open(&self.path)?;
-        if self.path.is_symlink() {
-            // Where it leads is there now, or is another file than before.
-            self.real = file::real(&self.path);
-        }
+        let (opened, meaning) = file::open(&self.path)?;
+        // Where a link leads is there now, or is another file than before.
+        self.meaning = meaning;
+        self.begin(opened.file)
+    }
+
+    fn begin(&mut self, file: File) -> io::Result<()> {
         let meta = file.metadata()?;
         self.regular = meta.is_file();
         self.inode = meta.ino();
@@ -128,7 +131,8 @@ impl Sink {
     /// It could not be opened.
     pub fn not_opened(&mut self, why: &io::Error) {
         self.open_again = clock::monotonic_ms() + TRY_AGAIN;
-        self.fails(format!("opening {}: {}", self.path.display(), Reason(why)));
+        let opening = format!("opening {}", self.path.display());
+        self.fails(file::explained(&opening, why));
     }
 
     /// The last byte says whether the file ends within a line.
@@ -136,7 +140,9 @@ impl Sink {
         let mut byte = [b'\n'];
         if self.regular && self.size > 0 {
             // Opened for writing only, it cannot be read; one who may not read it sees no line.
-            if let Ok(file) = open::regular(&self.path, Access::Read) {
+            let file = place::read(&self.path);
+            let is_same = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == self.inode);
+            if let Some(file) = file.ok().filter(is_same) {
                 let _ = file.read_exact_at(&mut byte, self.size - 1);
             }
         }
@@ -207,7 +213,7 @@ impl Sink {
 
     /// How much of a batch is in this file, or in those that have had its name.
     pub fn written(&self, progress: &Progress) -> u64 {
-        let size = rotation::size_of(&self.real, progress.inode);
+        let size = rotation::size_of(&self.meaning.path, progress.inode);
         let size = size.unwrap_or(progress.start);
         progress.before + size.saturating_sub(progress.start)
     }
@@ -348,33 +354,40 @@ impl Sink {
     pub fn rotate(&mut self) -> io::Result<()> {
         self.due = false;
         let old = self.file.as_ref().map(File::metadata).transpose()?;
-        let there = self.real.symlink_metadata();
-        let ours = there.is_ok_and(|meta| old.as_ref().is_none_or(|old| old.ino() == meta.ino()));
-        let done = match ours {
-            true => rotation::set_aside(&self.real, self.max_files),
-            false => Ok(()),
-        };
-        let done = done.and_then(|()| {
-            self.open()?;
-            if let (Some(file), Some(old)) = (&self.file, old) {
-                // As whoever reads it was allowed to.
-                let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o7777));
-                let _ = fchown(file, Some(old.uid()), Some(old.gid()));
-            }
-            Ok(())
-        });
+        let done = self.begin_another(old.as_ref());
         if let Err(e) = &done {
             let first = self.rotate_again == 0;
             self.rotate_again = clock::monotonic_ms() + TRY_AGAIN;
             if first {
-                let (path, why) = (self.path.display(), Reason(e));
-                self.notes
-                    .push(format!("setting {path} aside: {why}; it grows"));
+                let doing = format!("setting {} aside", self.path.display());
+                let why = file::explained(&doing, e);
+                self.notes.push(format!("{why}; it grows"));
             }
         } else {
             self.rotate_again = 0;
         }
         done
+    }
+
+    fn begin_another(&mut self, old: Option<&Metadata>) -> io::Result<()> {
+        // Between these steps nobody can make it another folder.
+        let place = file::place(&self.path)?;
+        let there = place.stat(0);
+        if there.is_ok_and(|stat| old.is_none_or(|old| old.ino() == stat.inode)) {
+            rotation::set_aside(&place, self.max_files)?;
+        }
+        let Opened { file, made } = file::append(&place)?;
+        self.begin(file)?;
+        if let (Some(file), Some(old), true) = (&self.file, old, made) {
+            // As whoever reads it was allowed to. Only a file that nobody else has had a hand in is given away.
+            if place.is_own() {
+                let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o7777));
+                let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+            } else {
+                let _ = place.permit(file, old.mode());
+            }
+        }
+        Ok(())
     }
 
     /// Sets the file aside because somebody wants it, unless it is empty.
@@ -385,12 +398,12 @@ impl Sink {
             return Ok(());
         }
         if self.file.is_none() {
-            self.open().doing(|| doing.clone())?;
+            self.open().map_err(|e| file::failed(&doing, &e))?;
         }
         self.due = false;
         self.look();
         match self.regular && self.size > 0 {
-            true => self.rotate().doing(|| doing),
+            true => self.rotate().map_err(|e| file::failed(&doing, &e)),
             false => Ok(()),
         }
     }

@@ -1,11 +1,13 @@
 //! The log files by their paths: streams that end in the same one share it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::file;
 use super::sink::Sink;
 use crate::protocol::output::Output;
+use crate::sys::{fd, rights};
 
 /// All log files that something is written to.
 #[derive(Debug, Default)]
@@ -13,7 +15,12 @@ pub struct Sinks {
     /// Each at the place of its number; none where that is free.
     all: Vec<Option<Sink>>,
     uses: u64,
+    /// Given up while a file is opened: root needs descriptors to look whose the folders are.
+    spare: Vec<OwnedFd>,
 }
+
+/// How many are kept: of a folder, and of what is in it.
+const SPARE: usize = 2;
 
 impl Sinks {
     /// The number of the file at this path, for one more stream, with what it may become.
@@ -38,8 +45,8 @@ impl Sinks {
             all.position(|sink| sink.as_ref().is_some_and(is_it))
         };
         is(&|sink| same(sink.path(), path)).or_else(|| {
-            let real = file::real(path);
-            is(&|sink| same(sink.real(), &real))
+            let meaning = file::meaning(path);
+            is(&|sink| *sink.meaning() == meaning)
         })
     }
 
@@ -105,7 +112,26 @@ impl Sinks {
         }
     }
 
+    /// Keeps descriptors for the next opening, in the place of a file that was not needed for long where there are no
+    /// others.
+    pub fn keep_spare(&mut self) {
+        while rights::is_root() && self.spare.len() < SPARE {
+            match fd::open_null() {
+                Ok(spare) => self.spare.push(spare),
+                Err(_) if self.close_one(1) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     fn open(&mut self, number: usize) -> io::Result<()> {
+        self.spare.clear();
+        let done = self.open_now(number);
+        self.keep_spare();
+        done
+    }
+
+    fn open_now(&mut self, number: usize) -> io::Result<()> {
         loop {
             let Some(sink) = self.get(number) else {
                 return Ok(());

@@ -88,6 +88,15 @@ impl Request {
         }
     }
 
+    /// Whether it tells an environment: that may hold secrets.
+    pub fn has_environment(&self) -> bool {
+        match self {
+            Request::Start { .. } => true,
+            Request::Restart { told, .. } => told.is_some(),
+            _ => false,
+        }
+    }
+
     /// The request as a line.
     pub fn to_line(&self) -> Line {
         let mut line = Line::new(self.verb());

@@ -148,7 +148,7 @@ impl Supervisor {
     /// Another folder stands where the home was: it becomes the home, unless it is somebody else's.
     fn move_in(&mut self) -> Result<()> {
         let root = self.home.root().display().to_string();
-        setup::make_home(&self.home)?;
+        self.home.make()?;
         let ids = records::ids(&self.home)?;
         if ids.iter().any(|id| !self.programs.contains_key(id)) {
             let sentence = format!("{root} is another folder now, with records of other programs");
@@ -171,7 +171,7 @@ impl Supervisor {
 
     /// Makes again what is missing in the home.
     fn furnish_home(&mut self) -> Result<()> {
-        setup::make_home(&self.home)?;
+        self.home.make()?;
         let path = self.home.socket();
         let listens = match look_at(&path) {
             Lookup::There(number) => Some(number) == self.home_watch.socket,

@@ -18,7 +18,7 @@ use crate::sys::process::ProcessHandle;
 use crate::sys::room::{self, Holder};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
-use crate::sys::{clock, fifo, wait};
+use crate::sys::{clock, fifo, place, wait};
 use crate::units;
 use std::os::unix::ffi::OsStringExt;
 
@@ -408,7 +408,11 @@ pub(super) fn sentence(
             format!("executing {file}: its interpreter, named in its first line, is missing")
         }
     };
-    format!("{doing}: {}", Reason(reason))
+    let hint = match stage {
+        Stage::PidFile => place::hint(reason),
+        _ => "",
+    };
+    format!("{doing}: {}{hint}", Reason(reason))
 }
 
 fn is_folder(reason: &std::io::Error) -> bool {

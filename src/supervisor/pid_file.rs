@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::server::Supervisor;
 use crate::sys::daemonize::{self, Fork};
 use crate::sys::pid::Pid;
+use crate::sys::place::Place;
 use crate::sys::{fd, open};
 
 /// The longest pid file that is ours, in bytes.
@@ -59,10 +60,13 @@ impl Supervisor {
 
 /// Removes the file where it holds this pid, or a pid where it is not known which.
 fn remove(path: &Path, pid: Option<Pid>) {
-    let text = open::read(path, LONGEST).unwrap_or_default();
+    let Ok(place) = Place::find(path) else {
+        return;
+    };
+    let text = open::read_place(&place, LONGEST).unwrap_or_default();
     let text = text.trim_ascii();
     let number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if number && pid.is_none_or(|pid| text == pid.to_string().as_bytes()) {
-        let _ = fs::remove_file(path);
+        let _ = place.remove();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 
 use super::handover::Handover;
@@ -144,6 +144,12 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     supervisor
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
+    // Releases before this took any home. Its programs run on, and so does this supervisor.
+    if let Err(flaw) = supervisor.home.look() {
+        supervisor
+            .journal
+            .note(format_args!("the next supervisor will not serve: {flaw}"));
+    }
     supervisor.take_over(state, &handover.programs)?;
     drop(handover.held);
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
@@ -163,7 +169,7 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
     if wait_for_former(&home)? {
         return Ok(None);
     }
-    make_home(&home)?;
+    home.make()?;
     let lock = match lock(&home)? {
         Some(lock) => lock,
         None if matches!(mode, Mode::Launched | Mode::Resumed) => return Ok(None),
@@ -228,33 +234,6 @@ fn assemble(
     supervisor.init = init;
     supervisor.watch_home();
     Ok(supervisor)
-}
-
-/// Makes the home and its folders, private. A home that is somebody else's is refused.
-pub(super) fn make_home(home: &Home) -> Result<()> {
-    let root = home.root();
-    let mut builder = fs::DirBuilder::new();
-    builder.mode(0o700).recursive(true);
-    for folder in [root.to_owned(), home.logs(), home.pids(), home.run()] {
-        builder
-            .create(&folder)
-            .doing(|| format!("making {}", folder.display()))?;
-    }
-    let meta = fs::metadata(root).doing(|| format!("looking at {}", root.display()))?;
-    if meta.uid() != user::effective_uid() {
-        let whose = user::user_name(meta.uid()).unwrap_or_else(|| meta.uid().to_string());
-        let sentence = format!(
-            "{} belongs to {whose}; set RPM_HOME to a folder of your own",
-            root.display()
-        );
-        return Err(Error::new(sentence));
-    }
-    if meta.mode() & 0o077 != 0 {
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(root, private)
-            .doing(|| format!("making {} private", root.display()))?;
-    }
-    Ok(())
 }
 
 /// Where this home was removed while a supervisor served it, that one makes it again: it is waited for. Whether it

@@ -11,7 +11,7 @@ use crate::app::listen::Place;
 use crate::protocol::node::Query;
 use crate::sys::fd;
 use crate::sys::net::{self, Options};
-use crate::sys::socket;
+use crate::sys::{place, socket};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One held socket.
@@ -158,7 +158,7 @@ impl Sockets {
         let gone: Vec<Held> = gone;
         for path in gone.iter().filter_map(|held| held.path.as_ref()) {
             if is_socket(path) {
-                let _ = std::fs::remove_file(path);
+                let _ = place::remove(path);
             }
         }
         gone
@@ -242,7 +242,7 @@ fn bind_place(place: &Place) -> io::Result<OwnedFd> {
                 && socket::connect_now(path)
                     .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
             if stale {
-                let _ = std::fs::remove_file(path);
+                let _ = place::remove(path);
             }
             net::bind_path(path)
         }

@@ -3,6 +3,7 @@
 //! Every descriptor that is made here is CLOEXEC from birth: a program gets one only by an explicit act.
 #![allow(unsafe_code)]
 
+pub mod at;
 pub mod bell;
 pub mod bytes;
 pub mod clock;
@@ -20,12 +21,15 @@ pub mod open;
 pub mod passing;
 pub mod pid;
 pub mod pidfd;
+pub mod place;
 pub mod poll;
 pub mod priority;
+pub mod private;
 pub mod process;
 pub mod procfs;
 pub mod reexec;
 pub mod regex;
+pub mod rights;
 pub mod room;
 pub mod shared;
 pub mod signal;

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::check;
+use super::place::Place;
+use super::rights::Rights;
 
 /// How many connections may wait, the same number that Node asks for. `listen(2)`
 const BACKLOG: libc::c_int = 511;
@@ -75,6 +77,11 @@ pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     let socket = socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
+    // The kernel looks the path up once more, with no more rights than these.
+    let in_files = bytes.first().is_some_and(|first| *first != 0);
+    let place = || Place::find(&std::path::absolute(path)?);
+    let rights = in_files.then(place).transpose()?;
+    let acting = rights.map_or(Rights::Own, |place| place.rights()).take()?;
     // SAFETY: a structure of plain data; the path fits with its NUL.
     unsafe {
         let mut raw: libc::sockaddr_un = std::mem::zeroed();
@@ -84,6 +91,7 @@ pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
         }
         bind_raw(&socket, (&raw const raw).cast(), size_of_val(&raw))?;
     }
+    drop(acting);
     listen(&socket)?;
     Ok(socket)
 }

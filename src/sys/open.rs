@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::place::Place;
+
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -89,7 +91,20 @@ pub fn folder(path: &Path) -> io::Result<File> {
 ///
 /// As [`regular`]; or it is longer than `most` bytes.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = regular(path, Access::Read)?;
+    read_all(regular(path, Access::Read)?, most)
+}
+
+/// All that is in a regular file that a user named.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_place(place: &Place, most: u64) -> io::Result<Vec<u8>> {
+    let opened = place.open(libc::O_RDONLY).map(|opened| opened.file);
+    read_all(checked(opened)?, most)
+}
+
+fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     match u64::try_from(bytes.len()) {

@@ -15,6 +15,7 @@ use super::check;
 use super::fd;
 use super::pid::Pid;
 use super::reexec::pointers;
+use super::rights;
 use super::signal::AllBlocked;
 
 /// All that the child needs, prepared before the fork: afterwards it must not allocate.
@@ -175,6 +176,8 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
     let given = given.ok_or_else(|| io::Error::other("too many descriptors"))?;
     let (report, tell) = fd::pipe()?;
     fd::set_nonblocking(report.as_fd())?;
+    // The child may not allocate.
+    rights::prepare();
     let blocked = AllBlocked::new();
     // SAFETY: the child calls only async-signal-safe functions (signal-safety(7)) on memory that was prepared,
     // and leaves by execve or _exit.

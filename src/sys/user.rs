@@ -10,6 +10,12 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The group that this process acts as. `getegid(2)`
+pub fn effective_gid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::getegid() }
+}
+
 /// A row of `/etc/passwd`. Read by hand: the C library would load its name-service modules, which a static
 /// binary cannot.
 struct Entry {
@@ -35,6 +41,21 @@ fn entry(wanted: &dyn Fn(&str, u32) -> bool) -> Option<Entry> {
 /// The name of a user. `passwd(5)`
 pub fn user_name(uid: u32) -> Option<String> {
     entry(&|_, other| other == uid).map(|e| e.name)
+}
+
+/// A user for people: by name, or by number where there is none.
+pub fn shown(uid: u32) -> String {
+    user_name(uid).unwrap_or_else(|| uid.to_string())
+}
+
+/// The number of the group of this name. `group(5)`
+pub fn group_of(name: &str) -> Option<u32> {
+    let table = std::fs::read_to_string("/etc/group").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then_some(())?;
+        fields.nth(1)?.parse().ok()
+    })
 }
 
 /// The home folder of a user. `passwd(5)`
@@ -83,5 +104,9 @@ mod tests {
         assert_eq!(home_of("root"), home_dir(0));
         assert_eq!(home_of("root:x"), None);
         assert_eq!(user_name(u32::MAX - 7), None);
+        assert_eq!(shown(0), "root");
+        assert_eq!(shown(u32::MAX - 7), "4294967288");
+        assert_eq!(group_of("root"), Some(0));
+        assert_eq!(group_of("root:x"), None);
     }
 }

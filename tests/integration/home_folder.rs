@@ -148,7 +148,7 @@ fn another_user_is_denied() {
     let mut command = other.command(&[other.client()]);
     command.arg("list").env("RPM_HOME", &owner.root);
     let closed = other.run(command);
-    closed.fails(&["Permission denied", "another user"]);
+    closed.fails(&["belongs to", "and you are", "RPM_HOME"]);
     // Even where the folder was opened by mistake.
     fs::set_permissions(&owner.root, fs::Permissions::from_mode(0o755)).unwrap();
     let socket = owner.root.join("rpmd.sock");
@@ -156,7 +156,22 @@ fn another_user_is_denied() {
     for words in ["list", "kill"] {
         let mut command = other.command(&[other.client()]);
         command.arg(words).env("RPM_HOME", &owner.root);
-        other.run(command).fails(&["its own user and root"]);
+        other.run(command).fails(&["belongs to", "and you are"]);
+    }
+    // Nor does the daemon rely on the client.
+    if has("perl") {
+        let script = "my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print $s \"list\\n\"; \
+                      $s->flush; print <$s>";
+        let words = [
+            "perl",
+            "-MIO::Socket::UNIX",
+            "-e",
+            script,
+            socket.to_str().unwrap(),
+        ];
+        let refused = other.run(other.command(&words)).ok();
+        let shown = refused.shown();
+        assert!(shown.contains("its%20own%20user%20and%20root"), "{shown}");
     }
     // Root may.
     assert_eq!(Wire::connect(&owner.root).ask("list").ok().rows.len(), 1);

@@ -22,6 +22,8 @@ mod damage;
 mod dev;
 mod docs;
 mod ending;
+mod foreign_folders;
+mod foreign_homes;
 mod home_folder;
 mod home_removed;
 mod hostile;

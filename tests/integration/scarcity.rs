@@ -25,11 +25,13 @@ fn without_processes_left_start_fails_with_a_sentence_and_the_daemon_recovers() 
     // The two daemons, and four more.
     launch_limited(&home, "--nproc=6:6");
     let sleep = ["start", "sleep", "--", "1000"];
-    let mut command = std::process::Command::new(home.client());
-    command.env("RPM_HOME", &home.root).current_dir(&home.base);
-    command.args(["start", "sleep", "-i", "10", "--", "1000"]);
-    home.run(command)
-        .fails(&["making a process", "Resource temporarily unavailable"]);
+    let mut wire = home.wire();
+    let refused = wire.ask("start script=/bin/sleep args=1000 cwd=/ instances=10");
+    let message = refused.last.text("message").unwrap_or_default().to_owned();
+    for part in ["making a process", "Resource temporarily unavailable"] {
+        assert!(message.contains(part), "{message}");
+    }
+    drop(wire);
     assert!(home.list().is_empty());
     assert!(home.entries("run").is_empty());
     home.rpm(&sleep).ok();

@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::sys::place::{self, Place};
+use crate::sys::rights::{self, Rights};
+
 /// Which file it is, whatever it is called at the moment: device and inode.
 pub type Identity = (u64, u64);
 
@@ -41,6 +44,8 @@ pub struct Generation {
     pub path: PathBuf,
     /// What.
     pub mark: Mark,
+    /// Whose links lead there.
+    rights: Rights,
 }
 
 /// No more files are looked for.
@@ -54,7 +59,8 @@ const MOST: u32 = 10_000;
 ///
 /// Only files: the opening of a FIFO would wait, and the reading of a terminal would take bytes from others.
 pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
-    let path = &real(path);
+    let (path, rights) = &meaning(path)?;
+    let rights = *rights;
     let mut found: Vec<Generation> = Vec::new();
     let mut free = 0;
     for number in 0..MOST {
@@ -64,7 +70,7 @@ pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
                 free = 0;
                 let mark = Mark::of(&there);
                 found.retain(|before| before.mark.identity != mark.identity);
-                found.push(Generation { path, mark });
+                found.push(Generation { path, mark, rights });
             }
             Ok(_) if number == 0 => return Ok(found),
             Err(e) if number == 0 && e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -92,6 +98,18 @@ pub fn real(path: &Path) -> PathBuf {
     real
 }
 
+/// The same, and whose links they are: a user's link shows nothing that the user may not read.
+fn meaning(path: &Path) -> io::Result<(PathBuf, Rights)> {
+    if !rights::is_root() {
+        return Ok((real(path), Rights::Own));
+    }
+    match Place::find(path) {
+        Ok(place) => Ok((place.path().to_owned(), place.rights())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((real(path), Rights::Own)),
+        Err(e) => Err(e),
+    }
+}
+
 fn numbered(path: &Path, number: u32) -> PathBuf {
     match number {
         0 => path.to_owned(),
@@ -115,7 +133,7 @@ pub fn newer(all: &[Generation], own: Option<Identity>, seen: &[Mark]) -> Option
 
 /// Opens a file where it was found. None where another one is there now.
 pub fn open(generation: &Generation) -> io::Result<Option<File>> {
-    let file = match File::open(&generation.path) {
+    let file = match place::read_as(&generation.path, generation.rights) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
@@ -137,6 +155,7 @@ mod tests {
         Generation {
             path: PathBuf::new(),
             mark,
+            rights: Rights::Own,
         }
     }
 

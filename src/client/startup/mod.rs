@@ -59,9 +59,11 @@ pub fn unstartup(session: &mut Session) -> Result<u8> {
     if site.platform.for_root && !may(&site) {
         return sudo(session, &site, &person);
     }
-    let done = site.remove();
+    if !site.remove() {
+        return Ok(FAILED);
+    }
     session.say(&format!("rpm: {} is removed\n", file.display()))?;
-    Ok(if done { DONE } else { FAILED })
+    Ok(DONE)
 }
 
 /// What the command line is about: whose programs, and which service of which init.

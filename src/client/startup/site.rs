@@ -12,6 +12,7 @@ use super::service::Service;
 use super::text::MARK;
 use crate::client::output;
 use crate::error::{Error, Result};
+use crate::sys::place::Place;
 use crate::sys::poll::PollSet;
 
 /// Where the commands of inits are, which the PATH of a user may lack.
@@ -112,8 +113,27 @@ impl Site {
             .collect()
     }
 
+    /// Fails where another user could lead what is written, or removed, elsewhere: a root folder may be anybody's.
+    fn check_owners(&self) -> Result<()> {
+        let file = self.scene.path(&self.file());
+        let scanned = self.scanned().into_iter();
+        for path in scanned.map(|folder| folder.join("x")).chain([file]) {
+            let there = path.ancestors().skip(1).find(|folder| folder.exists());
+            let place = there.map(|folder| Place::find(&folder.join("x")));
+            let trusted = place.transpose();
+            if !trusted.is_ok_and(|place| place.is_none_or(|place| place.is_trusted())) {
+                return Err(Error::new(format!(
+                    "{} is no safe place: another user can put something else in the place of its folders",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Fails where the way is not clear for [`Site::install`].
     pub fn check(&self) -> Result<()> {
+        self.check_owners()?;
         let mut commands = self.commands(self.platform.enable).into_iter();
         if !self.is_asleep() {
             commands.try_for_each(|(program, _)| self.has(&program))?;
@@ -175,6 +195,9 @@ impl Site {
     /// Stops the service and removes all that [`Site::install`] made, to the end even where a step fails. Returns
     /// whether none did.
     pub fn remove(&self) -> bool {
+        if !told(self.check_owners()) {
+            return false;
+        }
         let mut done = self.run_all(self.platform.stop);
         for folder in self.scanned() {
             let link = folder.join(&self.service.name);

@@ -17,7 +17,7 @@ use crate::client::record::Record;
 use crate::client::usage::Meter;
 use crate::config::json::Json;
 use crate::protocol::process::{Process, want_word};
-use crate::sys::{clock, user};
+use crate::sys::{clock, place, user};
 use crate::units;
 
 /// How much of the end of a log file is looked at.
@@ -178,14 +178,18 @@ pub fn logs(record: &Record, lines: usize) -> Response {
     Response::new(Kind::Json, json.finish())
 }
 
-/// The end of a file, from the beginning of a line, without the last LF. Only of a file: the opening of a FIFO would
-/// wait.
+/// The end of a file, from the beginning of a line, without the last LF. Only of a file: a FIFO is another's to read.
 fn tail(path: &Path) -> io::Result<Vec<u8>> {
     if !path.metadata()?.is_file() {
         return Ok(Vec::new());
     }
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
+    // A user's link shows nothing that the user may not read.
+    let file = place::read(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(Vec::new());
+    }
+    let size = meta.len();
     let start = size.saturating_sub(TAIL);
     let mut bytes = vec![0; usize::try_from(size - start).unwrap_or(0)];
     // It may be truncated at this moment: then there is nothing yet.

@@ -17,7 +17,7 @@ use crate::protocol::process::Process;
 use crate::protocol::reply::{Code, Reply};
 use crate::protocol::request::Request;
 use crate::sys::poll::Interest;
-use crate::sys::socket;
+use crate::sys::{socket, user};
 
 /// How many questions may be open: a daemon that is stopped is not asked for ever.
 const MOST_OPEN: usize = 128;
@@ -83,7 +83,11 @@ impl Link {
     /// Connects where there is no connection. Whether there is one now.
     pub fn connect(&mut self) -> bool {
         if self.stream.is_none() {
-            self.stream = socket::connect_now(&self.home.socket()).ok();
+            let own = |stream: &UnixStream| {
+                socket::peer_uid(stream).is_ok_and(|uid| uid == user::effective_uid())
+            };
+            let stream = socket::connect_now(&self.home.socket()).ok();
+            self.stream = stream.filter(own);
             if self.stream.is_some() {
                 let hello = Request::Hello {
                     protocol: protocol::VERSION,

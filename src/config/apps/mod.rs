@@ -16,7 +16,7 @@ use self::values::{
 use super::attribute::{self, Fate};
 use super::dump::{Fault, assignment};
 use super::json::{Member, Node, Value};
-use super::{script, settings};
+use super::{limit, script, settings};
 use crate::app::command;
 use crate::app::field::{self, FIELDS};
 use crate::app::life::Want;
@@ -290,6 +290,11 @@ impl<'a> Apps<'a> {
                     warning = Some("not supported yet, and left out".to_owned());
                 }
                 (None, Some(_)) => {}
+                // A command that starts nothing may name what an earlier release started.
+                (None, None) if limit::is_one(&name) => match limit::refusal(&name, node) {
+                    Some(why) if self.wishes.starts => return Err(why),
+                    _ => {}
+                },
                 (None, None) => {
                     let hint = did_you_mean(nearest_attribute(&name));
                     warning = Some(["no such attribute", &hint, ", left out"].concat());

@@ -1,10 +1,16 @@
 //! The child between fork and exec: only async-signal-safe calls, on memory that was prepared.
 
-use std::ffi::CStr;
-use std::os::fd::RawFd;
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use super::{Plan, RECORD_SIZE, Stage};
+use crate::sys::at;
+use crate::sys::place::Place;
+use crate::sys::rights;
 use crate::sys::signal;
 
 /// The child between fork and exec.
@@ -157,15 +163,18 @@ impl Child<'_> {
         // SAFETY: as in `prepare`.
         unsafe {
             show(Stage::PidFile);
-            for folder in &self.plan.pid_folders {
-                // Where that fails, opening the file says why.
-                libc::mkdir(folder.as_ptr(), 0o777);
+            if !rights::is_root() {
+                for folder in &self.plan.pid_folders {
+                    // Where that fails, opening the file says why.
+                    libc::mkdir(folder.as_ptr(), 0o777);
+                }
             }
             let own = u64::from(libc::getpid().unsigned_abs());
             let mut text = [0; 24];
             let length = put_number(&mut text, 0, own);
             let length = put(&mut text, length, b"\n");
-            let file = open_file(Stage::PidFile, path)?;
+            let file = open_pid_file(path)?;
+            let file = file.as_raw_fd();
             let written = libc::write(file, text.as_ptr().cast(), length);
             step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
             // Cut to length, not emptied before: file systems write a file out at once that was emptied.
@@ -173,7 +182,6 @@ impl Child<'_> {
                 Stage::PidFile,
                 libc::ftruncate(file, libc::off_t::from(written as i32)),
             )?;
-            libc::close(file);
         }
         Ok(())
     }
@@ -209,6 +217,26 @@ impl Child<'_> {
 
 /// A step that failed, which program it was about, and errno.
 type Failure = (Stage, u8, libc::c_int);
+
+/// Opens the file of its pid with the rights that count where it is.
+fn open_pid_file(path: &CStr) -> Result<OwnedFd, Failure> {
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+    // Only the walk of root makes folders without allocating.
+    let place = if rights::is_root() {
+        Place::make(path)
+    } else {
+        Place::find(path)
+    };
+    let opened = place.and_then(|place| place.open(libc::O_WRONLY | libc::O_CREAT));
+    let file = opened.and_then(|opened| {
+        // A FIFO or a device would take the pid somewhere else, or nowhere.
+        let is_file = at::stat(opened.file.as_fd())?.is_regular();
+        let other = || io::Error::from_raw_os_error(libc::ENXIO);
+        is_file.then_some(opened.file).ok_or_else(other)
+    });
+    let failed = |e: io::Error| (Stage::PidFile, 0, e.raw_os_error().unwrap_or(libc::EIO));
+    file.map(OwnedFd::from).map_err(failed)
+}
 
 unsafe fn step(stage: Stage, result: libc::c_int) -> Result<libc::c_int, Failure> {
     match result {

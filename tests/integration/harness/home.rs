@@ -127,6 +127,15 @@ impl Home {
         self.run(command)
     }
 
+    /// The same by whoever runs the tests, where the home is of another user.
+    #[track_caller]
+    pub fn shell_as_root(&self, script: &str) -> Output {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).env("RPM_HOME", &self.root);
+        command.env("RPM", self.client()).env("RPMD", self.daemon());
+        self.run(command)
+    }
+
     /// A file with this text in the test's folder, executable.
     pub fn script(&self, name: &str, text: &str) -> String {
         let path = self.base.join(name);

@@ -1,0 +1,166 @@
+//! A path in a buffer of its own.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::sys::at;
+
+/// So long a path may be, with its NUL. `limits.h` PATH_MAX
+const MOST: usize = 4096;
+
+/// A path without NUL bytes; behind it in the buffer there is one.
+#[derive(Debug, Clone)]
+pub struct Text {
+    buffer: [u8; MOST],
+    length: usize,
+}
+
+fn too_long() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENAMETOOLONG)
+}
+
+impl Text {
+    const fn empty() -> Text {
+        Text {
+            buffer: [0; MOST],
+            length: 0,
+        }
+    }
+
+    /// A copy of a path.
+    pub fn of(bytes: &[u8]) -> io::Result<Text> {
+        let mut text = Text::empty();
+        text.push(bytes)?;
+        Ok(text)
+    }
+
+    /// Where a link leads.
+    pub fn of_link(link: BorrowedFd) -> io::Result<Text> {
+        let mut text = Text::empty();
+        text.length = at::read_link(link, &mut text.buffer)?;
+        if text.length >= MOST {
+            return Err(too_long());
+        }
+        Ok(text)
+    }
+
+    /// The path.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.contains(&0) {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let end = self.length + bytes.len();
+        if end >= MOST {
+            return Err(too_long());
+        }
+        let room = self.buffer.get_mut(self.length..end).unwrap_or_default();
+        room.copy_from_slice(bytes);
+        self.length = end;
+        Ok(())
+    }
+
+    /// What stands from a place on, as the kernel takes it.
+    pub fn name(&self, from: usize) -> io::Result<&CStr> {
+        let bytes = self.buffer.get(from..=self.length).unwrap_or_default();
+        CStr::from_bytes_with_nul(bytes)
+            .map_err(|_| io::Error::from_raw_os_error(libc::ENAMETOOLONG))
+    }
+
+    /// Takes the first component off a path that is still to be walked; empty where none is left. A slash at the end
+    /// asks for a folder: it leaves `.` to walk.
+    pub fn take_component(&mut self) -> io::Result<Text> {
+        let bytes = self.bytes();
+        let begin = bytes.iter().position(|b| *b != b'/');
+        let Some(begin) = begin else {
+            self.length = 0;
+            return Ok(Text::empty());
+        };
+        let path = bytes.get(begin..).unwrap_or_default();
+        let end = path.iter().position(|b| *b == b'/').unwrap_or(path.len());
+        let (component, rest) = path.split_at_checked(end).unwrap_or((path, b""));
+        let left = match rest {
+            b"" => Text::empty(),
+            slashes if slashes.iter().all(|b| *b == b'/') => Text::of(b".")?,
+            rest => Text::of(rest)?,
+        };
+        let component = Text::of(component)?;
+        *self = left;
+        Ok(component)
+    }
+
+    /// This path, then what was still to be walked.
+    pub fn before(mut self, rest: &Text) -> io::Result<Text> {
+        if !rest.bytes().is_empty() {
+            self.push(b"/")?;
+            self.push(rest.bytes())?;
+        }
+        Ok(self)
+    }
+
+    /// Adds a component; where it begins.
+    pub fn push_component(&mut self, component: &[u8]) -> io::Result<usize> {
+        if !self.bytes().ends_with(b"/") {
+            self.push(b"/")?;
+        }
+        let at = self.length;
+        self.push(component)?;
+        Ok(at)
+    }
+
+    /// Goes up one folder; from the root folder nowhere.
+    pub fn drop_component(&mut self) {
+        let at = self.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+        self.length = at.max(1);
+        if let Some(rest) = self.buffer.get_mut(self.length..) {
+            rest.fill(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn components(path: &[u8]) -> Vec<String> {
+        let mut rest = Text::of(path).unwrap();
+        let mut found = Vec::new();
+        loop {
+            let component = rest.take_component().unwrap();
+            if component.bytes().is_empty() {
+                return found;
+            }
+            found.push(String::from_utf8(component.bytes().to_vec()).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_path_is_taken_apart() {
+        assert_eq!(components(b"/a//b/../c.log"), ["a", "b", "..", "c.log"]);
+        assert_eq!(components(b"/a/b/"), ["a", "b", "."]);
+        assert_eq!(components(b"//"), [""; 0]);
+    }
+
+    #[test]
+    fn a_way_goes_down_and_up() {
+        let mut way = Text::of(b"/").unwrap();
+        way.push_component(b"a").unwrap();
+        assert_eq!(way.push_component(b"bc").unwrap(), 3);
+        assert_eq!(way.name(3).unwrap(), c"bc");
+        way.drop_component();
+        assert_eq!(way.name(0).unwrap(), c"/a");
+        way.drop_component();
+        way.drop_component();
+        assert_eq!(way.bytes(), b"/");
+        let link = Text::of(b"../x")
+            .unwrap()
+            .before(&Text::of(b"/y").unwrap())
+            .unwrap();
+        assert_eq!(link.bytes(), b"../x//y");
+        assert!(Text::of(&[b'x'; MOST]).is_err() && Text::of(b"a\0b").is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! Whether a folder is this user's alone: looked at, and made, without anybody else having a hand in it.
+//!
+//! Each folder on the way must belong to this user or to root, and nobody else may write to it. In a folder like `/tmp`,
+//! where each may remove only what is his own (the sticky bit), the next one must belong to this user or to root, and
+//! may be no link: whose that is says nothing there about who put it there.
+
+use std::ffi::CString;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::at::{self, Base, Stat};
+use super::{rights, user};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// How many links a path may lead over. `path_resolution(7)`
+const MOST_LINKS: usize = 40;
+
+/// Why a folder is not private.
+#[derive(Debug)]
+pub enum Flaw {
+    /// It, a folder on the way to it, or a link on the way belongs to somebody else.
+    Belongs {
+        /// What does.
+        path: PathBuf,
+        /// To whom.
+        uid: u32,
+    },
+    /// Others may write to a folder on the way.
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// The group that may; none: everybody.
+        group: Option<u32>,
+    },
+    /// A link in a folder that others may write to.
+    Link(PathBuf),
+    /// A look at something failed, or it could not be made.
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        why: io::Error,
+    },
+}
+
+/// What is done about folders that are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing.
+    Leave,
+    /// They are made, mode 0700.
+    Make,
+}
+
+const FOLDER: libc::c_int = libc::O_PATH | libc::O_NOFOLLOW;
+
+/// A folder on the way.
+struct Walk {
+    folder: OwnedFd,
+    path: PathBuf,
+}
+
+/// The private folder at an absolute path; none where it is missing.
+pub fn find(path: &Path, missing: Missing) -> Result<Option<File>, Flaw> {
+    let mut walk = Walk::begin()?;
+    // The next component is the last.
+    let mut rest: Vec<CString> = components(path).map_err(|why| failed("looking at", path, why))?;
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        if name.as_bytes() == b".." {
+            walk = walk.up()?;
+            continue;
+        }
+        let sticky = walk.check()?;
+        let here = walk.path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
+        let base = || Base::Folder(walk.folder.as_fd());
+        let mut found = at::open(base(), &name, FOLDER, 0);
+        if found.as_ref().is_err_and(is_missing) {
+            if missing == Missing::Leave {
+                return Ok(None);
+            }
+            match at::make_folder(base(), &name, 0o700) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("making", &here, e));
+                }
+                _ => found = at::open(base(), &name, FOLDER, 0),
+            }
+        }
+        let found = found.map_err(|e| failed("looking at", &here, e))?;
+        let stat = at::stat(found.as_fd()).map_err(|e| failed("looking at", &here, e))?;
+        if sticky && stat.is_link() {
+            return Err(Flaw::Link(here));
+        }
+        if !is_safe(stat.uid) {
+            let uid = stat.uid;
+            return Err(Flaw::Belongs { path: here, uid });
+        }
+        if stat.is_link() {
+            links += 1;
+            let target = read_link(&found).map_err(|e| failed("following", &here, e))?;
+            if links > MOST_LINKS {
+                let why = io::Error::from_raw_os_error(libc::ELOOP);
+                return Err(failed("following", &here, why));
+            }
+            if target.is_absolute() {
+                walk = Walk::begin()?;
+            }
+            rest.extend(components(&target).map_err(|e| failed("following", &here, e))?);
+            continue;
+        }
+        if !stat.is_folder() {
+            let why = io::Error::from_raw_os_error(libc::ENOTDIR);
+            return Err(failed("looking at", &here, why));
+        }
+        walk = Walk {
+            folder: found,
+            path: here,
+        };
+    }
+    walk.end().map(Some)
+}
+
+/// The components of a path, the first of them last.
+fn components(path: &Path) -> io::Result<Vec<CString>> {
+    let mut all = Vec::new();
+    for component in path.components() {
+        if let Component::Normal(_) | Component::ParentDir = component {
+            all.push(CString::new(component.as_os_str().as_bytes())?);
+        }
+    }
+    all.reverse();
+    Ok(all)
+}
+
+fn read_link(link: &OwnedFd) -> io::Result<PathBuf> {
+    let mut buffer = vec![0; 4096];
+    let length = at::read_link(link.as_fd(), &mut buffer)?;
+    buffer.truncate(length);
+    Ok(std::ffi::OsString::from_vec(buffer).into())
+}
+
+fn is_missing(why: &io::Error) -> bool {
+    why.kind() == io::ErrorKind::NotFound
+}
+
+fn failed(doing: &'static str, path: &Path, why: io::Error) -> Flaw {
+    let path = path.to_owned();
+    Flaw::Failed { doing, path, why }
+}
+
+/// Whether this user trusts another one.
+fn is_safe(uid: u32) -> bool {
+    rights::is_roots(uid) || uid == user::effective_uid()
+}
+
+impl Walk {
+    fn begin() -> Result<Walk, Flaw> {
+        let path = PathBuf::from("/");
+        let root = at::open(Base::Working, c"/", FOLDER, 0);
+        let folder = root.map_err(|e| failed("looking at", &path, e))?;
+        Ok(Walk { folder, path })
+    }
+
+    fn up(mut self) -> Result<Walk, Flaw> {
+        self.path.pop();
+        let above = at::open(Base::Folder(self.folder.as_fd()), c"..", FOLDER, 0);
+        self.folder = above.map_err(|e| failed("looking at", &self.path, e))?;
+        Ok(self)
+    }
+
+    fn stat(&self) -> Result<Stat, Flaw> {
+        at::stat(self.folder.as_fd()).map_err(|e| failed("looking at", &self.path, e))
+    }
+
+    /// Fails where another user decides about what is in the folder. Whether each may remove only what is his own.
+    fn check(&self) -> Result<bool, Flaw> {
+        let Stat { uid, gid, mode, .. } = self.stat()?;
+        let path = || self.path.clone();
+        if !is_safe(uid) {
+            return Err(Flaw::Belongs { path: path(), uid });
+        }
+        let everybody = mode & libc::S_IWOTH != 0;
+        let own_group = gid == 0 || gid == user::effective_gid();
+        let group = mode & libc::S_IWGRP != 0 && !own_group;
+        if !everybody && !group {
+            return Ok(false);
+        }
+        if mode & libc::S_ISVTX != 0 {
+            return Ok(true);
+        }
+        let group = Some(gid).filter(|_| !everybody);
+        Err(Flaw::Open {
+            path: path(),
+            group,
+        })
+    }
+
+    /// The folder that the path was about.
+    fn end(self) -> Result<File, Flaw> {
+        let uid = self.stat()?.uid;
+        if uid != user::effective_uid() {
+            let path = self.path;
+            return Err(Flaw::Belongs { path, uid });
+        }
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let folder = at::open(Base::Folder(self.folder.as_fd()), c".", flags, 0);
+        let folder = folder.map_err(|e| failed("opening", &self.path, e))?;
+        Ok(File::from(folder))
+    }
+}
+
+/// Takes from a folder what others may do in it.
+pub fn close_to_others(folder: &File) -> io::Result<()> {
+    let mode = folder.metadata()?.permissions().mode();
+    if mode & 0o077 != 0 {
+        folder.set_permissions(Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder in a private one, mode 0700, unless it is there.
+pub fn make_in(folder: &File, name: &str) -> io::Result<()> {
+    let name = CString::new(name)?;
+    let base = Base::Folder(folder.as_fd());
+    match at::make_folder(base, &name, 0o700) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            // A link to one will do: it is this user's.
+            at::open(base, &name, libc::O_PATH | libc::O_DIRECTORY, 0).map(drop)
+        }
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let folder =
+                std::env::temp_dir().join(format!("rpm-private-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+            Scratch(folder)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn flaw(path: &Path) -> Flaw {
+        match find(path, Missing::Make) {
+            Err(flaw) => flaw,
+            Ok(_) => panic!("{path:?} is taken for private"),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_made_and_links_of_ones_own_are_followed() {
+        let scratch = Scratch::new("made");
+        let home = scratch.0.join("a/b/home");
+        assert!(find(&home, Missing::Leave).unwrap().is_none());
+        assert!(!scratch.0.join("a").exists());
+        let folder = find(&home, Missing::Make).unwrap().unwrap();
+        for made in ["a", "a/b", "a/b/home"] {
+            let meta = scratch.0.join(made).metadata().unwrap();
+            assert_eq!(meta.mode() & 0o7777, 0o700);
+        }
+        symlink("a/../a/b", scratch.0.join("link")).unwrap();
+        let same = find(&scratch.0.join("./link//home"), Missing::Leave);
+        let inode = |file: &File| file.metadata().unwrap().ino();
+        assert_eq!(inode(&same.unwrap().unwrap()), inode(&folder));
+        make_in(&folder, "logs").unwrap();
+        make_in(&folder, "logs").unwrap();
+        fs::write(home.join("run"), "").unwrap();
+        assert!(make_in(&folder, "run").is_err());
+        folder
+            .set_permissions(Permissions::from_mode(0o755))
+            .unwrap();
+        close_to_others(&folder).unwrap();
+        assert_eq!(home.metadata().unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn nothing_is_made_where_others_have_a_hand_in_it() {
+        let scratch = Scratch::new("refused");
+        let open = scratch.0.join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(flaw(&open.join("h")), Flaw::Open { path, group: None } if path == open));
+        assert!(!open.join("h").exists());
+        let sticky = scratch.0.join("sticky");
+        fs::create_dir(&sticky).unwrap();
+        fs::set_permissions(&sticky, Permissions::from_mode(0o1777)).unwrap();
+        symlink(&scratch.0, sticky.join("link")).unwrap();
+        assert!(matches!(flaw(&sticky.join("link")), Flaw::Link(_)));
+        find(&sticky.join("h"), Missing::Make).unwrap().unwrap();
+        if !rights::is_root() {
+            return;
+        }
+        let them = |path: &Path| std::os::unix::fs::lchown(path, Some(4321), Some(4321)).unwrap();
+        symlink(scratch.0.join("target"), scratch.0.join("theirs")).unwrap();
+        them(&scratch.0.join("theirs"));
+        fs::create_dir(scratch.0.join("target")).unwrap();
+        fs::create_dir_all(scratch.0.join("alice/.rpm")).unwrap();
+        them(&scratch.0.join("alice"));
+        them(&sticky.join("h"));
+        for (path, whose) in [
+            ("theirs", "theirs"),
+            ("alice/.rpm", "alice"),
+            ("alice/new", "alice"),
+            ("sticky/h", "sticky/h"),
+        ] {
+            let whose = scratch.0.join(whose);
+            let found = flaw(&scratch.0.join(path));
+            let is_meant = matches!(&found, Flaw::Belongs { path, uid: 4321 } if *path == whose);
+            assert!(is_meant, "{path}: {found:?}");
+        }
+        assert!(!scratch.0.join("alice/new").exists());
+        chown(&open, None, Some(4321)).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o775)).unwrap();
+        assert!(matches!(
+            flaw(&open.join("h")),
+            Flaw::Open {
+                group: Some(4321),
+                ..
+            }
+        ));
+    }
+}
