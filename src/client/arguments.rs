@@ -11,7 +11,7 @@ use super::flag::{self, Options, Taken};
 use crate::app;
 use crate::app::field::Field;
 use crate::app::spec::{Spec, is_no_file};
-use crate::config::script::absolute;
+use crate::config::place::absolute;
 use crate::units;
 
 /// A command line that makes sense.

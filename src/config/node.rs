@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::script;
+use super::place;
 use crate::error::{Context, Error, Result};
 use crate::sys::poll::{Interest, PollSet};
 
@@ -35,7 +35,7 @@ pub fn evaluate(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("evaluating {}", path.display());
     // Node would say the same in many more words.
     std::fs::File::open(path).doing(|| format!("reading {}", path.display()))?;
-    let file = script::absolute(path).map_err(Error::new)?;
+    let file = place::absolute(path).map_err(Error::new)?;
     let mut command = Command::new("node");
     command.arg("-e").arg(PROGRAM).arg("--");
     command.arg(OsStr::from_bytes(&file));

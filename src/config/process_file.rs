@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::apps::{App, Apps, Wishes};
 use super::json::{Source, parse};
 use super::{node, procfile, text};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 /// What kind of file it is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +100,12 @@ pub fn read(
 }
 
 fn present() -> Result<PathBuf> {
-    std::env::current_dir().doing(|| "finding the present folder")
+    super::place::working_directory().map_err(Error::new)
 }
 
 /// The folder of a file: what is relative in the file is relative to it.
 fn folder_of(path: &Path) -> Result<PathBuf> {
-    let file = super::script::absolute(path).map_err(Error::new)?;
+    let file = super::place::absolute(path).map_err(Error::new)?;
     let file = PathBuf::from(OsStr::from_bytes(&file));
     Ok(file.parent().unwrap_or(&file).to_owned())
 }
