@@ -60,7 +60,7 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    Command { name: "start", aliases: &[], arguments: "<script|command|id|name|file>…", at_least: 1, at_most: ANY,
+    Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
         help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
                A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
@@ -71,7 +71,8 @@ pub const COMMANDS: &[Command] = &[
                Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
                settings; a file with a mistake starts nothing.",
-        flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+        flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
+        launches: true, run: start::run },
     Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
         meaning: "run a program while you work on it, and restart it when a file changes",
         help: "What it prints is shown until ^C, which stops and removes it. It is called dev-NAME unless --name says \
@@ -90,7 +91,7 @@ pub const COMMANDS: &[Command] = &[
         help: "A program that does not run is started. Programs keep the environment that they were started \
                with, unless --update-env gives them the present one. With a process file, see start: what is \
                missing is started, and what is there gets its settings.",
-        flags: &["update-env", "env", "only"], fields: false, launches: true, run: control::restart },
+        flags: &["update-env", "filter-env", "env", "only"], fields: false, launches: true, run: control::restart },
     Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and forget them",
         help: "Their log files stay. A process file stands for its programs.",

@@ -1,9 +1,11 @@
 //! The commands that change the state of programs that are managed already.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
 use super::file::{self, Word};
+use super::flag::Options;
 use super::list;
 use super::output::harmless;
 use super::pattern;
@@ -122,12 +124,7 @@ pub fn restart(session: &mut Session) -> Result<u8> {
             Word::File(file) => files.push(file),
         }
     }
-    let told = session.invocation.options.update_env.then(|| {
-        Box::new(Spec {
-            env: present_environment().into(),
-            ..Spec::default()
-        })
-    });
+    let told = updated_environment(&session.invocation.options);
     let targets = pattern::expanded(targets, &mut daemon)?;
     if !targets.is_empty() {
         let processes = daemon.processes(&Request::Restart { targets, told })?;
@@ -157,8 +154,28 @@ pub fn news(done: &str, processes: &[Process]) -> String {
 
 /// The environment of this process.
 pub fn present_environment() -> Environment {
+    filtered_environment(&[])
+}
+
+/// The environment of this process, without variables whose names contain one of these parts.
+pub fn filtered_environment(parts: &[String]) -> Environment {
+    let kept = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        !parts.iter().any(|part| name.contains(part.as_str()))
+    };
     let assignments: Vec<Vec<u8>> = std::env::vars_os()
+        .filter(|(name, _)| kept(name))
         .map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='))
         .collect();
     Environment::from_assignments(assignments.iter().map(Vec::as_slice))
+}
+
+/// What `--update-env` tells programs; none without it.
+pub fn updated_environment(options: &Options) -> Option<Box<Spec>> {
+    options.update_env.then(|| {
+        Box::new(Spec {
+            env: filtered_environment(&options.filter_env).into(),
+            ..Spec::default()
+        })
+    })
 }

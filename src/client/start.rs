@@ -5,19 +5,19 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::arguments::{self, Invocation};
-use super::control::{news, present_environment};
+use super::control::{filtered_environment, news, updated_environment};
 use super::exchange::{Daemon, Trouble};
 use super::file::{self, Word};
 use super::generate;
 use super::list;
 use super::output;
-use super::session::{DONE, FAILED, Session};
+use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::command;
 use crate::app::life::Want;
 use crate::app::spec::Spec;
 use crate::app::value::Octal;
-use crate::config::script;
-use crate::error::{Context, Error, Result};
+use crate::config::{place, process_file, script};
+use crate::error::{Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
@@ -25,7 +25,16 @@ use crate::sys::user;
 
 /// `rpm start`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let base = base(&session.invocation)?;
+    if session.invocation.words.is_empty() {
+        let Some(file) = process_file::default() else {
+            output::complain(format!(
+                "start needs a script, a command, a name or a process file, and none of {} is here; see rpm help start",
+                process_file::DEFAULTS.join(", ")
+            ));
+            return Ok(MISUSED);
+        };
+        session.invocation.words.push(file.into());
+    }
     let words = match file::words(session, true) {
         Ok(words) => words,
         Err(code) => return Ok(code),
@@ -41,7 +50,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
                 continue;
             }
         };
-        match one(session, &mut daemon, &base, &word) {
+        match one(session, &mut daemon, &word) {
             Ok(text) => session.say(&text)?,
             Err(Failed::Here(sentence)) => {
                 output::complain(sentence);
@@ -66,14 +75,15 @@ enum Failed {
 pub fn base(invocation: &Invocation) -> Result<Spec> {
     let mut spec = invocation.spec.clone();
     if !invocation.given.contains(&"cwd") {
-        let folder = std::env::current_dir().doing(|| "finding the present folder")?;
+        let folder = place::working_directory();
+        let folder = folder.map_err(|why| Error::new(format!("{why}, or name one with --cwd")))?;
         spec.cwd = folder.into_os_string().into_vec();
     }
     if !invocation.given.contains(&"umask") {
         spec.umask = Octal(user::umask());
     }
     spec.args = arguments::bytes(&invocation.rest);
-    spec.env = present_environment().into();
+    spec.env = filtered_environment(&invocation.options.filter_env).into();
     Ok(spec)
 }
 
@@ -81,7 +91,6 @@ pub fn base(invocation: &Invocation) -> Result<Spec> {
 fn one(
     session: &Session,
     daemon: &mut Daemon,
-    base: &Spec,
     word: &OsStr,
 ) -> std::result::Result<String, Failed> {
     let invocation = &session.invocation;
@@ -90,10 +99,13 @@ fn one(
             return Ok(text);
         }
     }
+    let refused = |why: String| cannot(&word.to_string_lossy(), &why);
+    let base = base(invocation).map_err(|why| refused(why.to_string()))?;
     // As pm2 has it, in the present folder or in the one that the program runs in.
-    let folders = [Path::new(""), Path::new(OsStr::from_bytes(&base.cwd))];
-    let mut spec = script::meaning(base.clone(), word, &folders)
-        .map_err(|why| cannot(&word.to_string_lossy(), &why))?;
+    let cwd = base.cwd.clone();
+    let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
+    let mut spec = script::meaning(base, word, &folders).map_err(refused)?;
+    script::check_ending(&spec).map_err(|why| cannot(&spec.name, &why))?;
     command::choose_mode(&mut spec, |field| invocation.given.contains(&field));
     let written = invocation.options.write.then(|| generate::path_for(&spec));
     if let Some(path) = written.as_deref().filter(|path| path.exists()) {
@@ -103,13 +115,17 @@ fn one(
         );
         return Err(cannot(&spec.name, &why));
     }
+    let (want, done) = match invocation.options.no_autostart {
+        true => (Want::Down, "added"),
+        false => (Want::Up, "started"),
+    };
     let request = Request::Start {
         spec: Box::new(spec.clone()),
         force: invocation.options.force,
-        want: Want::Up,
+        want,
     };
     let started = daemon.processes(&request);
-    let mut text = news("started", &started.map_err(|why| failed(&spec.name, why))?);
+    let mut text = news(done, &started.map_err(|why| failed(&spec.name, why))?);
     if let Some(path) = written {
         generate::write(&path, &spec, &invocation.given).map_err(Failed::Altogether)?;
         text.push_str(&format!("rpm: wrote {}\n", path.display()));
@@ -173,10 +189,8 @@ fn start_again(
         return Err(cannot(&word, &why));
     }
     let running = known.iter().any(|process| process.pid > 0);
-    match daemon.processes(&Request::Restart {
-        targets,
-        told: None,
-    }) {
+    let told = updated_environment(&invocation.options);
+    match daemon.processes(&Request::Restart { targets, told }) {
         Ok(processes) => {
             let done = if running { "restarted" } else { "started" };
             Ok(Some(news(done, &processes)))

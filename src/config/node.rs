@@ -16,15 +16,34 @@ use crate::sys::poll::{Interest, PollSet};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Prints what the module exports as JSON. `import` takes both kinds of modules; what they print themselves must not
-/// come in between, and what they leave running must not hold anybody up.
+/// come in between, and what they leave running must not hold anybody up. Node gives `-e` the globals `module` and
+/// `exports`, to which a CommonJS file in an ES package would export without an error; without them it fails, and is
+/// read as what it is.
 const PROGRAM: &str = "
 process.stdout.write = process.stderr.write.bind(process.stderr);
-import(require('url').pathToFileURL(process.argv[1]).href)
+const [fs, path, url, Module] = ['fs', 'path', 'url', 'module'].map(name => require(name));
+for (const name of ['module', 'exports', 'require', '__filename', '__dirname']) delete globalThis[name];
+const file = process.argv[1];
+const commonjs = error => {
+  const missing = /^(module|exports|require|__filename|__dirname) is not defined/;
+  if (!(error instanceof ReferenceError && missing.test(error.message))) throw error;
+  const m = new Module(file);
+  m.filename = file;
+  m.paths = Module._nodeModulePaths(path.dirname(file));
+  try {
+    m._compile(fs.readFileSync(file, 'utf8'), file);
+  } catch (e) {
+    throw e instanceof SyntaxError ? error : e;
+  }
+  return { default: m.exports };
+};
+import(url.pathToFileURL(file).href)
+  .catch(commonjs)
   .then(m => m.default === undefined ? { ...m } : m.default)
   .then(v => {
-    const text = JSON.stringify(v);
+    const text = JSON.stringify(v, (_, x) => x === Infinity ? 'Infinity' : x);
     if (text === undefined) throw new Error('the module exports ' + typeof v + ', not programs');
-    require('fs').writeFileSync(1, text);
+    fs.writeFileSync(1, text);
     process.exit(0);
   })
   .catch(e => { console.error(e && e.stack || e); process.exit(1); });

@@ -40,6 +40,41 @@ pub fn kind(word: &OsStr) -> Option<Kind> {
     }
 }
 
+/// The process files that `rpm start` looks for where it is given none, in this order.
+pub const DEFAULTS: [&str; 13] = [
+    "ecosystem.config.js",
+    "ecosystem.config.cjs",
+    "ecosystem.config.mjs",
+    "ecosystem.config.json",
+    "ecosystem.json",
+    "ecosystem.json5",
+    "pm2.config.js",
+    "pm2.config.cjs",
+    "pm2.config.mjs",
+    "pm2.json",
+    "processes.json",
+    "process.json",
+    "package.json with apps",
+];
+
+/// The first of the default process files that is in the working directory.
+pub fn default() -> Option<&'static str> {
+    let (package, others) = DEFAULTS.split_last()?;
+    let found = others.iter().find(|name| Path::new(name).is_file());
+    found.copied().or_else(|| {
+        let name = package.split(' ').next()?;
+        let text = text::read_file(Path::new(name)).ok()?;
+        let source = Source {
+            name,
+            text: &text,
+            literal: true,
+        };
+        let root = parse(&source).ok()?;
+        let has = |key| root.get(key).is_some();
+        (has("apps") || has("pm2")).then_some(name)
+    })
+}
+
 /// A file that was read, and in which nothing is wrong.
 #[derive(Debug)]
 pub struct ProcessFile {
