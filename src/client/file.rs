@@ -80,7 +80,9 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
     });
     let files: Vec<_> = files.collect();
     if files.is_empty() && !wishes.only.is_empty() {
-        output::complain("--only chooses programs of a process file, and there is none; see rpm help start");
+        output::complain(
+            "--only chooses programs of a process file, and there is none; see rpm help start",
+        );
         return Err(MISUSED);
     }
     if let Some(env) = wishes.env.filter(|_| files.is_empty()) {

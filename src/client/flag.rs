@@ -368,12 +368,20 @@ mod tests {
     fn a_flag_without_effect_is_an_attribute_without_effect() {
         use crate::config::attribute::{Fate, fate};
         for name in MOOT {
-            assert!(matches!(by_name(name, &[], true), Some(Taken::Moot)), "{name}");
+            assert!(
+                matches!(by_name(name, &[], true), Some(Taken::Moot)),
+                "{name}"
+            );
             let attribute = name.trim_start_matches("no-").replace('-', "_");
             assert_eq!(fate(&attribute), Some(Fate::Moot), "{name}");
         }
-        for found in [by_name("execute-command", &[], true), by_letter('x', &[], true)] {
-            assert!(matches!(found, Some(Taken::Implied(field, "fork")) if field.name == "exec_mode"));
+        for found in [
+            by_name("execute-command", &[], true),
+            by_letter('x', &[], true),
+        ] {
+            assert!(
+                matches!(found, Some(Taken::Implied(field, "fork")) if field.name == "exec_mode")
+            );
         }
         assert!(matches!(by_letter('x', &[], false), Some(Taken::Moot)));
     }

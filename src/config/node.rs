@@ -22,7 +22,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PROGRAM: &str = "
 process.stdout.write = process.stderr.write.bind(process.stderr);
 const [fs, path, url, Module] = ['fs', 'path', 'url', 'module'].map(name => require(name));
-for (const name of ['module', 'exports', 'require', '__filename', '__dirname']) delete globalThis[name];
 const file = process.argv[1];
 const commonjs = error => {
   const missing = /^(module|exports|require|__filename|__dirname) is not defined/;
@@ -37,7 +36,13 @@ const commonjs = error => {
   }
   return { default: m.exports };
 };
-import(url.pathToFileURL(file).href)
+const read = () => {
+  for (const name of ['module', 'exports', 'require', '__filename', '__dirname']) delete globalThis[name];
+  return import(url.pathToFileURL(file).href);
+};
+// Node sets them at the end of this turn.
+new Promise(resolve => setImmediate(resolve))
+  .then(read)
   .catch(commonjs)
   .then(m => m.default === undefined ? { ...m } : m.default)
   .then(v => {
