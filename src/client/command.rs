@@ -62,15 +62,20 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 pub const COMMANDS: &[Command] = &[
     Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
-        help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
-               A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
-               is no file is a shell command. The name or id of a program that is managed already starts or \
+        help: "A script is run by the interpreter for its ending. A file without known ending is executed, or run by \
+               the interpreter in its first line where it is not executable. A directory is a Node package: main of \
+               its package.json, index.js, or npm start. A word without a slash that is no file here is looked up in \
+               PATH. A word with a space in it that is no file is a command of bash, or of sh where there is no bash. \
+               Without a word, it takes ecosystem.config.js or another process file of the working directory \
+               (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
                the present environment and folder. A process file tells of programs: NAME.json (one object, an \
-               array, or both under apps; comments are fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               array, or both under apps; JSON5 is fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
                Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
-               settings; a file with a mistake starts nothing.",
+               settings; a file with a mistake starts nothing. A path may begin with ~/. Python programs get \
+               PYTHONUNBUFFERED=1. Flags of pm2 about itself, as --no-vizion, --no-pmx, --trace and \
+               --source-map-support, are accepted and do nothing; -x is --exec-mode fork.",
         flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
         launches: true, run: start::run },
     Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
