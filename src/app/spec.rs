@@ -146,6 +146,8 @@ impl Spec {
             ("RPM_ID", id.to_string().into_bytes()),
             ("RPM_NAME", self.name.clone().into_bytes()),
             ("RPM_HOME", home.to_vec()),
+            ("pm_id", id.to_string().into_bytes()),
+            ("name", self.name.clone().into_bytes()),
             ("NODE_APP_INSTANCE", instance.to_string().into_bytes()),
             ("PWD", self.cwd.clone()),
         ];

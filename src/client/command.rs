@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit,
+    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit, restart,
     resurrect, save, start, startup, web,
 };
 use crate::error::Result;
@@ -94,9 +94,11 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one. With a process file, see start: what is \
-               missing is started, and what is there gets its settings.",
-        flags: &["update-env", "filter-env", "env", "only"], fields: false, launches: true, run: control::restart },
+               with, unless --update-env gives them the present one. They keep their settings and arguments too, but \
+               for those that are given here: what follows -- replaces the arguments. Name, namespace and number of \
+               instances are not changed. With a process file, see start: what is missing is started, and what is \
+               there gets its settings.",
+        flags: &["update-env", "filter-env", "env", "only"], fields: true, launches: true, run: restart::run },
     Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and forget them",
         help: "Their log files stay. A process file stands for its programs.",
@@ -151,7 +153,7 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print the environment that a program is started with",
         help: "Lines of NAME=value, sorted.",
         flags: &[], fields: false, launches: true, run: describe::environment },
-    Command { name: "logs", aliases: &[], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
+    Command { name: "logs", aliases: &["log"], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
         meaning: "print the last lines of log files, then each new one",
         help: "Each line begins with the id and the name of its program, with a red bar where it is of standard error. \
                Files that are rotated, truncated, replaced or created later are followed too, and so are programs that \

@@ -4,12 +4,11 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
-use super::file::{self, Word};
+use super::file;
 use super::flag::Options;
 use super::list;
 use super::output::harmless;
-use super::pattern;
-use super::session::{DONE, Session, target};
+use super::session::{DONE, Session};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::{SignalNumber, Value};
 use crate::error::{Error, Result};
@@ -108,34 +107,6 @@ fn carry_out(
     session.say(&news(done, &processes))?;
     list::after_news(session, &mut daemon)?;
     Ok(DONE)
-}
-
-/// `rpm restart`: of a process file, what is missing is started.
-pub fn restart(session: &mut Session) -> Result<u8> {
-    let words = match file::words(session, true) {
-        Ok(words) => words,
-        Err(code) => return Ok(code),
-    };
-    let mut daemon = session.daemon()?;
-    let (mut targets, mut files) = (Vec::new(), Vec::new());
-    for word in words {
-        match word {
-            Word::Plain(word) => targets.push(target(&word)?),
-            Word::File(file) => files.push(file),
-        }
-    }
-    let told = updated_environment(&session.invocation.options);
-    let targets = pattern::expanded(targets, &mut daemon)?;
-    if !targets.is_empty() {
-        let processes = daemon.processes(&Request::Restart { targets, told })?;
-        session.say(&news("restarted", &processes))?;
-    }
-    let mut code = DONE;
-    for file in files {
-        code = code.max(file::apply(session, &mut daemon, file, false)?);
-    }
-    list::after_news(session, &mut daemon)?;
-    Ok(code)
 }
 
 /// A line for each program that something was done to.

@@ -52,7 +52,9 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         starts,
     };
     // To other commands than start, a word without a file may be the name of a program.
-    let always = invocation.command.is_some_and(|command| command.fields);
+    let always = invocation
+        .command
+        .is_some_and(|command| command.name == "start");
     let mut words = Vec::new();
     let mut wrong = false;
     for word in &invocation.words {

@@ -25,6 +25,7 @@ mod outlet;
 mod output;
 mod pattern;
 mod record;
+mod restart;
 mod resurrect;
 mod roff;
 mod save;

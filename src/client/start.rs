@@ -5,15 +5,17 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::arguments::{self, Invocation};
-use super::control::{filtered_environment, news, updated_environment};
+use super::control::{filtered_environment, news};
 use super::exchange::{Daemon, Trouble};
 use super::file::{self, Word};
 use super::generate;
 use super::list;
 use super::output;
+use super::record::Record;
+use super::restart;
 use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::command;
-use crate::app::life::Want;
+use crate::app::life::{State, Want};
 use crate::app::spec::Spec;
 use crate::app::value::Octal;
 use crate::config::{place, process_file, script};
@@ -27,10 +29,10 @@ use crate::sys::user;
 pub fn run(session: &mut Session) -> Result<u8> {
     if session.invocation.words.is_empty() {
         let Some(file) = process_file::default() else {
-            output::complain(format!(
-                "start needs a script, a command, a name or a process file, and none of {} is here; see rpm help start",
-                process_file::DEFAULTS.join(", ")
-            ));
+            output::complain(
+                "start needs a script, a command, a name or a process file: there is no ecosystem.config.js, \
+                 ecosystem.json, processes.json or package.json with apps here; see rpm help start",
+            );
             return Ok(MISUSED);
         };
         session.invocation.words.push(file.into());
@@ -95,7 +97,7 @@ fn one(
 ) -> std::result::Result<String, Failed> {
     let invocation = &session.invocation;
     if may_be_managed(invocation, word) {
-        if let Some(text) = start_again(invocation, daemon, word)? {
+        if let Some(text) = start_again(session, daemon, word)? {
             return Ok(text);
         }
     }
@@ -125,12 +127,48 @@ fn one(
         want,
     };
     let started = daemon.processes(&request);
+    if let Err(Trouble::Refused(refused)) = &started {
+        let again = refused.code == Code::Exists && written.is_none() && want == Want::Up;
+        if let Some(text) = again
+            .then(|| stopped(session, daemon, &spec))
+            .transpose()?
+            .flatten()
+        {
+            return Ok(text);
+        }
+    }
     let mut text = news(done, &started.map_err(|why| failed(&spec.name, why))?);
     if let Some(path) = written {
         generate::write(&path, &spec, &invocation.given).map_err(Failed::Altogether)?;
         text.push_str(&format!("rpm: wrote {}\n", path.display()));
     }
     Ok(text)
+}
+
+/// Starts the programs of this name and script again where all of them are stopped, as pm2 has it; none otherwise.
+fn stopped(
+    session: &Session,
+    daemon: &mut Daemon,
+    spec: &Spec,
+) -> std::result::Result<Option<String>, Failed> {
+    let records = Record::of(daemon, vec![spec.name.clone()]).map_err(Failed::Altogether)?;
+    let given = &session.invocation.given;
+    let same = |record: &Record| {
+        let rests = matches!(record.process.state, State::Stopped | State::Errored);
+        let namespace = &record.process.namespace;
+        let named = !given.contains(&"namespace") || *namespace == spec.namespace;
+        rests && named && record.spec.script == spec.script && record.process.name == spec.name
+    };
+    let other_number = |record: &Record| record.spec.instances != spec.instances;
+    let scaled = given.contains(&"instances") && records.iter().any(other_number);
+    if scaled || !records.iter().all(same) {
+        return Ok(None);
+    }
+    let ids = records.iter().map(|record| record.process.id.to_string());
+    match restart::restarted(session, daemon, ids.collect()) {
+        Ok(processes) => Ok(Some(news("started", &processes))),
+        Err(why) => Err(failed(&spec.name, why)),
+    }
 }
 
 fn cannot(name: &str, why: &str) -> Failed {
@@ -155,10 +193,11 @@ fn may_be_managed(invocation: &Invocation, word: &OsStr) -> bool {
 
 /// Starts or restarts the managed programs of this name or id; none where there are none.
 fn start_again(
-    invocation: &Invocation,
+    session: &Session,
     daemon: &mut Daemon,
     word: &OsStr,
 ) -> std::result::Result<Option<String>, Failed> {
+    let invocation = &session.invocation;
     let word = word.to_string_lossy().into_owned();
     let targets = vec![word.clone()];
     let known = match daemon.processes(&Request::List {
@@ -181,16 +220,11 @@ fn start_again(
         let why = "it is managed already, and --write is for a new one; rpm save keeps the list";
         return Err(cannot(&word, why));
     }
-    if let Some(field) = invocation.given.first() {
-        let flag = super::flag::kebab(field);
-        let why = format!(
-            "it is managed already, and --{flag} is for a new one; delete it first, or give --name"
-        );
+    if let Some(why) = restart::fixed(session) {
         return Err(cannot(&word, &why));
     }
     let running = known.iter().any(|process| process.pid > 0);
-    let told = updated_environment(&invocation.options);
-    match daemon.processes(&Request::Restart { targets, told }) {
+    match restart::restarted(session, daemon, targets) {
         Ok(processes) => {
             let done = if running { "restarted" } else { "started" };
             Ok(Some(news(done, &processes)))

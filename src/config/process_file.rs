@@ -41,7 +41,7 @@ pub fn kind(word: &OsStr) -> Option<Kind> {
 }
 
 /// The process files that `rpm start` looks for where it is given none, in this order.
-pub const DEFAULTS: [&str; 13] = [
+const DEFAULTS: [&str; 13] = [
     "ecosystem.config.js",
     "ecosystem.config.cjs",
     "ecosystem.config.mjs",

@@ -12,7 +12,7 @@ const APPS: &str = r#"{apps: [{name: "a", script: "sleep", args: "1000"}]}"#;
 fn start_alone_takes_the_process_file_of_the_directory() {
     let home = Home::new();
     home.rpm(&["start"])
-        .misused("none of ecosystem.config.js, ");
+        .misused("there is no ecosystem.config.js");
     let mut files = vec![
         ("package.json", format!("{{\"name\": \"x\", {}", &APPS[1..])),
         ("processes.json", APPS.to_owned()),
