@@ -128,7 +128,7 @@ pub const COMMANDS: &[Command] = &[
         meaning: "show how programs fare",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
                processor time is that of a program's first process, as a share of the time that it has run.",
-        flags: &["json"], fields: false, launches: true, run: list::run },
+        flags: &["json", "sort"], fields: false, launches: true, run: list::run },
     Command { name: "jlist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "the list as JSON, for programs",
         help: "An array with an object for each program, as pm2 prints it. Times are milliseconds, sizes bytes.",

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::sort::Order;
 use super::web::Serve;
 use crate::app::field::{self, FIELDS, Field};
 
@@ -36,6 +37,7 @@ pub struct Options {
     pub only: Vec<String>,
     pub write: bool,
     pub keep: bool,
+    pub sort: Option<Order>,
     pub watch: Vec<String>,
     pub ignore_watch: Vec<String>,
     pub bind: Option<String>,
@@ -151,6 +153,13 @@ pub const FLAGS: &[Flag] = &[
         },
         meaning: "keep variables whose names contain PART out of the present environment; may come several times" },
     switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
+    Flag { name: "sort", short: None, placeholder: "FIELD", hidden: false,
+        set: |options, text| {
+            options.sort = Some(Order::parse(text)?);
+            Ok(())
+        },
+        meaning: "sort the table by id, name, namespace, pid, status, restarts, uptime, created, cpu or memory; FIELD:desc for \
+                  the largest first" },
     switch!("keep", None, keep, "leave the programs running, for the next daemon"),
     Flag { name: "watch", short: None, placeholder: "PATH", hidden: false,
         set: |options, path| { options.watch.push(path.to_owned()); Ok(()) },

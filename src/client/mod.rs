@@ -31,6 +31,7 @@ mod roff;
 mod save;
 mod session;
 mod shell;
+mod sort;
 mod start;
 mod startup;
 mod table;

@@ -156,3 +156,24 @@ fn dev_names_the_limit_that_keeps_files_from_being_watched() {
         assert!(home.list().is_empty());
     }
 }
+
+#[test]
+fn the_list_is_sorted_by_a_field() {
+    let home = Home::new();
+    for name in ["b", "c", "a"] {
+        home.start_sleep(name);
+    }
+    let order = |flag: &str| {
+        let text = home.rpm(&["list", flag]).ok().stdout;
+        let names = text
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().nth(1));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(order("--sort=id"), "b c a");
+    assert_eq!(order("--sort=name"), "a b c");
+    assert_eq!(order("--sort=name:desc"), "c b a");
+    home.rpm(&["ls", "--sort", "size"])
+        .misused("'size' is none of id, name, ");
+}

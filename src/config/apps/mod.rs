@@ -141,6 +141,7 @@ impl<'a> Apps<'a> {
         let label = name.map(|name| String::from_utf8_lossy(name) + ": ");
         let label = label.unwrap_or_default().into_owned();
         let before = self.done.faults.len();
+        let warnings = self.done.warnings.len();
         let mut draft = self.draft();
         for member in node.members() {
             if let Err(why) = self.attribute(&mut draft, member, &label) {
@@ -152,7 +153,12 @@ impl<'a> Apps<'a> {
             return;
         }
         match self.complete(draft, node.at) {
-            Ok(app) => self.add(app, node.at),
+            Ok(app) => {
+                if !self.is_meant(&app.spec.name) {
+                    self.done.warnings.truncate(warnings);
+                }
+                self.add(app, node.at);
+            }
             Err((at, why)) => self.fault(at, label + &why),
         }
     }

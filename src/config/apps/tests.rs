@@ -352,11 +352,13 @@ fn what_is_not_taken_is_said() {
 fn some_of_the_programs_may_be_meant() {
     let (known, unknown) = (["a".to_owned()], ["aa".to_owned()]);
     let scene = Scene::new("only");
-    let text = r#"[{"name": "a", "script": "app.sh"}, {"name": "b", "script": "./gone"}]"#;
+    let text =
+        r#"[{"name": "a", "script": "app.sh"}, {"name": "b", "script": "./gone", "watch": true}]"#;
     let file = scene
         .read_as(Kind::Json, text, |w| w.only = &known)
         .unwrap();
     assert_eq!(file.apps.len(), 1);
+    assert!(file.warnings.is_empty(), "{:?}", file.warnings);
     let wrong = scene
         .read_as(Kind::Json, text, |w| w.only = &unknown)
         .unwrap_err();
