@@ -24,6 +24,9 @@ use crate::error::Reason;
 /// What the word names cannot be started: a sentence.
 pub fn meaning(mut spec: Spec, word: &OsStr, folders: &[&Path]) -> Result<Spec, String> {
     resolve_interpreter(&mut spec)?;
+    if word.as_bytes().trim_ascii().is_empty() {
+        return Err("the script is empty".to_owned());
+    }
     let given = word;
     let word = at_home(word.as_bytes());
     let word = OsStr::from_bytes(&word);

@@ -415,17 +415,21 @@ fn described(home: &Home, name: &str, key: &str) -> Option<String> {
 #[test]
 fn a_script_of_the_working_directory_names_its_programs() {
     let home = Home::new();
-    write(&home, "app.sh", "exec sleep 1000\n", 0o644);
+    write(&home, "app.sh", "echo up; exec sleep 1000\n", 0o644);
     write(&home, "sub/app.sh", "exec sleep 1000\n", 0o644);
     home.rpm(&["start", "app.sh", "--name", "one"]).ok();
     home.rpm(&["start", "app.sh", "--name", "two"]).ok();
     home.rpm(&["start", "sub/app.sh", "--name", "other"]).ok();
     home.start_sleep("app.sh.x");
+    home.wait_for_log("one-out.log", "up\n");
+    home.wait_for_log("two-out.log", "up\n");
     let states = || home.list().iter().map(|p| p.state).collect::<Vec<_>>();
     home.rpm(&["stop", "app.sh"]).ok();
     use State::{Online, Stopped};
     assert_eq!(states(), [Stopped, Stopped, Online, Online]);
     home.rpm(&["restart", "./app.sh"]).ok();
+    home.wait_for_log("one-out.log", "up\nup\n");
+    home.wait_for_log("two-out.log", "up\nup\n");
     home.shell(
         "cd sub; $RPM stop app.sh && $RPM describe $OLDPWD/app.sh && $RPM pid ../app.sh || exit 0",
     )
@@ -434,6 +438,13 @@ fn a_script_of_the_working_directory_names_its_programs() {
     home.rpm(&["stop", "app.sh.x"]).ok();
     home.rpm(&["stop", "nothing.sh"])
         .fails(&["no program, id or namespace is called nothing.sh"]);
+    let followed = home.shell("$RPM logs app.sh --nostream").ok();
+    assert_eq!(
+        followed.stdout,
+        "0|one | up\n0|one | up\n1|two | up\n1|two | up\n",
+        "{}",
+        followed.shown()
+    );
     home.rpm(&["delete", "app.sh"]).ok();
     assert_eq!(home.list().len(), 2);
 }

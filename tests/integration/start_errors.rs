@@ -46,6 +46,14 @@ fn a_missing_file() {
 }
 
 #[test]
+fn an_empty_word() {
+    let (home, _) = scene();
+    for word in ["", "  "] {
+        refused(&home, &[word], &["the script is empty"]);
+    }
+}
+
+#[test]
 fn a_missing_script() {
     let (home, base) = scene();
     for ending in ["py", "sh", "js"] {
