@@ -43,6 +43,7 @@ mod no_byte_lost;
 mod output;
 mod pm2_files;
 mod pm2_flags;
+mod pm2_names;
 mod pm2_start;
 mod policy;
 mod process_file;
