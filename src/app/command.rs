@@ -8,7 +8,13 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
     ("js", &["node"]),
     ("cjs", &["node"]),
     ("mjs", &["node"]),
-    ("ts", &["tsx", "ts-node", "bun", "node"]),
+    ("ts", TYPESCRIPT),
+    ("mts", TYPESCRIPT),
+    ("cts", TYPESCRIPT),
+    ("tsx", &["tsx", "ts-node", "bun"]),
+    ("jsx", &["tsx", "bun"]),
+    ("coffee", &["coffee"]),
+    ("ls", &["lsc"]),
     ("py", &["python3", "python"]),
     ("sh", &["bash", "sh"]),
     ("rb", &["ruby"]),
@@ -16,6 +22,12 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
     ("php", &["php"]),
     ("lua", &["lua"]),
 ];
+
+/// Node runs TypeScript without JSX since 22.18.
+const TYPESCRIPT: &[&str] = &["tsx", "ts-node", "bun", "node"];
+
+/// The variable that has Python write what is printed at once. `python(1)`
+pub const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// Where commands are looked for when the program's environment has no PATH (as `execvp(3)` has a default).
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -51,7 +63,6 @@ impl Command {
             "" => by_ending.iter().map(|i| i.as_bytes()).collect(),
             named => vec![named.as_bytes()],
         };
-        let path = spec.env.get(b"PATH").unwrap_or(DEFAULT_PATH);
         let mut argv = Vec::new();
         let mut programs = Vec::new();
         if let Some(first) = interpreters.first() {
@@ -62,16 +73,26 @@ impl Command {
         argv.extend(spec.args.iter().cloned());
         let interpreted = !interpreters.is_empty();
         if !interpreted {
-            lookup(&spec.script, path, &mut programs);
+            programs = Command::lookup_of(&spec.script, spec);
         }
         for interpreter in interpreters {
-            lookup(interpreter, path, &mut programs);
+            programs.append(&mut Command::lookup_of(interpreter, spec));
         }
         Command {
             programs,
             argv,
             interpreted,
         }
+    }
+}
+
+impl Command {
+    /// The files that a name may mean to a program: itself where it has a slash, else one in each folder of its `PATH`.
+    pub fn lookup_of(name: &[u8], spec: &Spec) -> Vec<Bytes> {
+        let mut programs = Vec::new();
+        let path = spec.env.get(b"PATH").unwrap_or(DEFAULT_PATH);
+        lookup(name, path, &mut programs);
+        programs
     }
 }
 
@@ -113,7 +134,41 @@ pub fn choose_mode(spec: &mut Spec, is_given: impl Fn(&str) -> bool) {
 
 /// Whether a program is a script that node runs.
 pub fn is_node(spec: &Spec) -> bool {
-    interpreter_shown(spec).rsplit('/').next() == Some("node")
+    is_node_name(base_name(interpreter_shown(spec).as_bytes()))
+}
+
+/// Whether the command of this name is Node; Debian calls it `nodejs` too.
+pub fn is_node_name(name: &[u8]) -> bool {
+    matches!(name, b"node" | b"nodejs")
+}
+
+/// Whether the command of this name is Python: `python3.12`, `pypy3`.
+pub fn is_python_name(name: &[u8]) -> bool {
+    let version = ["python", "pypy"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix.as_bytes()));
+    version.is_some_and(|version| version.iter().all(|b| b.is_ascii_digit() || *b == b'.'))
+}
+
+/// Whether a program is Python: by its interpreter, as a command, or in a shell command.
+pub fn is_python(spec: &Spec) -> bool {
+    let is_python = |word: &[u8]| is_python_name(base_name(word));
+    if is_python(interpreter_shown(spec).as_bytes()) || is_python(&spec.script) {
+        return true;
+    }
+    let shell = matches!(base_name(&spec.script), b"sh" | b"bash");
+    match spec.args.as_slice() {
+        [flag, text, ..] if shell && flag == b"-c" => {
+            let between = |b: &u8| b.is_ascii_whitespace() || b";&|()'\"".contains(b);
+            text.split(between).any(is_python)
+        }
+        _ => false,
+    }
+}
+
+/// The part behind the last slash.
+pub fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
 /// How many instances `-i TEXT` asks for on a machine with `processors`: a number, `max` or 0 for one a
@@ -194,6 +249,39 @@ mod tests {
         named.interpreter = "/opt/bin/node".into();
         choose_mode(&mut named, |_| true);
         assert_eq!(named.exec_mode, ExecMode::Fork);
+    }
+
+    #[test]
+    fn python_is_known_by_its_interpreter_and_in_commands() {
+        let python = |script: &str, interpreter: &str, args: &[&str]| {
+            is_python(&Spec {
+                interpreter: interpreter.into(),
+                args: args.iter().map(|arg| (*arg).into()).collect(),
+                ..spec(script)
+            })
+        };
+        assert!(python("/a.py", "", &[]));
+        for name in ["python", "python2", "/srv/venv/bin/python3.12", "pypy3"] {
+            assert!(python("/a", name, &[]), "{name}");
+            assert!(python(name, "none", &[]), "{name}");
+        }
+        let shell = |text: &str| python("/usr/bin/bash", "none", &["-c", text]);
+        for text in [
+            "cd x && venv/bin/python a.py",
+            "(python3 -m x)",
+            "A=1 pypy a;b",
+        ] {
+            assert!(shell(text), "{text}");
+        }
+        assert!(!shell("node python.js; pythonic"));
+        for (script, interpreter) in [
+            ("/a.js", ""),
+            ("/python.js", ""),
+            ("/a.py", "bash"),
+            ("/a", "pythonw"),
+        ] {
+            assert!(!python(script, interpreter, &[]), "{script} {interpreter}");
+        }
     }
 
     #[test]

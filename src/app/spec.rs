@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::command::{UNBUFFERED, is_python};
 use super::field::FIELDS;
 use super::listen::Places;
 pub use super::value::ExecMode;
@@ -170,14 +171,20 @@ impl Spec {
     }
 
     /// What a program is told about itself, beside its environment.
-    pub fn told(&self, id: u32, instance: u32, home: &[u8]) -> [(&'static str, Vec<u8>); 5] {
-        [
+    pub fn told(&self, id: u32, instance: u32, home: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+        let mut told = vec![
             ("RPM_ID", id.to_string().into_bytes()),
             ("RPM_NAME", self.name.clone().into_bytes()),
             ("RPM_HOME", home.to_vec()),
+            ("pm_id", id.to_string().into_bytes()),
+            ("name", self.name.clone().into_bytes()),
             ("NODE_APP_INSTANCE", instance.to_string().into_bytes()),
             ("PWD", self.cwd.clone()),
-        ]
+        ];
+        if is_python(self) && self.env.get(UNBUFFERED.as_bytes()).is_none() {
+            told.push((UNBUFFERED, b"1".to_vec()));
+        }
+        told
     }
 
     /// The form of the date and time that each line in its log files begins with; empty where there is none.

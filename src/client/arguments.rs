@@ -12,7 +12,7 @@ use crate::app;
 use crate::app::field::Field;
 use crate::app::spec::{Spec, is_no_file};
 use crate::config::limit;
-use crate::config::script::absolute;
+use crate::config::place::absolute;
 use crate::units;
 
 /// A command line that makes sense.
@@ -155,6 +155,13 @@ impl Invocation {
                 let value = flag::text(&value).map_err(wrong)?;
                 (row.set)(&mut self.options, value).map_err(wrong)
             }
+            Some(Taken::Moot) => {
+                let _ = parser.optional_value();
+                Ok(())
+            }
+            Some(Taken::Implied(field, value)) => {
+                self.field(field, OsStr::new(value)).map_err(wrong)
+            }
             Some(Taken::Negated(field)) => self.field(field, OsStr::new("false")).map_err(wrong),
             Some(Taken::Field(field)) => {
                 let value = match field.is_switch() {
@@ -206,6 +213,7 @@ impl Invocation {
             }
             ("cwd", _) => (field.read)(&mut self.spec, &absolute(Path::new(value))?),
             (_, "PATH") => (field.read)(&mut self.spec, &file_path(value)?),
+            ("interpreter", _) => (field.read)(&mut self.spec, &interpreter(value)?),
             _ => (field.read)(&mut self.spec, value.as_bytes()),
         }
     }
@@ -222,6 +230,15 @@ fn file_path(value: &OsStr) -> Result<Vec<u8>, String> {
     match is_no_file(value.as_bytes()) {
         true => Ok(b"/dev/null".to_vec()),
         false => absolute(Path::new(value)),
+    }
+}
+
+/// An interpreter: a path from the working directory on, where there is such a file.
+fn interpreter(value: &OsStr) -> Result<Vec<u8>, String> {
+    let bytes = value.as_bytes();
+    match bytes.contains(&b'/') && Path::new(value).is_file() {
+        true => absolute(Path::new(value)),
+        false => Ok(bytes.to_vec()),
     }
 }
 
@@ -362,7 +379,6 @@ mod tests {
                 "--lines: 'many' is not a whole number",
             ),
             (&["stop"], "stop needs <"),
-            (&["start"], "start needs <"),
             (&["ping", "x"], "'x' is too much"),
         ] {
             let sentence = wrong(text);

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::{
-    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit,
+    completion, control, daemon, describe, dev, generate, help, jlist, list, logs, monit, restart,
     resurrect, save, start, startup, web,
 };
 use crate::error::Result;
@@ -60,18 +60,24 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    Command { name: "start", aliases: &[], arguments: "<script|command|id|name|file>…", at_least: 1, at_most: ANY,
+    Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
-        help: "A script is run by the interpreter that suits its ending; any other file is executed as it is. \
-               A word without a slash that is no file here is looked up in PATH. A word with a space in it that \
-               is no file is a shell command. The name or id of a program that is managed already starts or \
+        help: "A script is run by the interpreter for its ending. A file without known ending is executed, or run by \
+               the interpreter in its first line where it is not executable. A directory is a Node package: main of \
+               its package.json, index.js, or npm start. A word without a slash that is no file here is looked up in \
+               PATH. A word with a space in it that is no file is a command of bash, or of sh where there is no bash. \
+               Without a word, it takes ecosystem.config.js or another process file of the working directory \
+               (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
                the present environment and folder. A process file tells of programs: NAME.json (one object, an \
-               array, or both under apps; comments are fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               array, or both under apps; JSON5 is fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
                Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
-               settings; a file with a mistake starts nothing.",
-        flags: &["force", "env", "only", "write"], fields: true, launches: true, run: start::run },
+               settings; a file with a mistake starts nothing. A path may begin with ~/. Python programs get \
+               PYTHONUNBUFFERED=1. Flags of pm2 about itself, as --no-vizion, --no-pmx, --trace and \
+               --source-map-support, are accepted and do nothing; -x is --exec-mode fork.",
+        flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
+        launches: true, run: start::run },
     Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
         meaning: "run a program while you work on it, and restart it when a file changes",
         help: "What it prints is shown until ^C, which stops and removes it. It is called dev-NAME unless --name says \
@@ -88,9 +94,11 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one. With a process file, see start: what is \
-               missing is started, and what is there gets its settings.",
-        flags: &["update-env", "env", "only"], fields: false, launches: true, run: control::restart },
+               with, unless --update-env gives them the present one. They keep their settings and arguments too, but \
+               for those that are given here: what follows -- replaces the arguments. Name, namespace and number of \
+               instances are not changed. With a process file, see start: what is missing is started, and what is \
+               there gets its settings.",
+        flags: &["update-env", "filter-env", "env", "only"], fields: true, launches: true, run: restart::run },
     Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and forget them",
         help: "Their log files stay. A process file stands for its programs.",
@@ -120,7 +128,7 @@ pub const COMMANDS: &[Command] = &[
         meaning: "show how programs fare",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
                processor time is that of a program's first process, as a share of the time that it has run.",
-        flags: &["json"], fields: false, launches: true, run: list::run },
+        flags: &["json", "sort"], fields: false, launches: true, run: list::run },
     Command { name: "jlist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "the list as JSON, for programs",
         help: "An array with an object for each program, as pm2 prints it. Times are milliseconds, sizes bytes.",
@@ -145,7 +153,7 @@ pub const COMMANDS: &[Command] = &[
         meaning: "print the environment that a program is started with",
         help: "Lines of NAME=value, sorted.",
         flags: &[], fields: false, launches: true, run: describe::environment },
-    Command { name: "logs", aliases: &[], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
+    Command { name: "logs", aliases: &["log"], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
         meaning: "print the last lines of log files, then each new one",
         help: "Each line begins with the id and the name of its program, with a red bar where it is of standard error. \
                Files that are rotated, truncated, replaced or created later are followed too, and so are programs that \

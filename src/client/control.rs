@@ -1,13 +1,14 @@
 //! The commands that change the state of programs that are managed already.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
-use super::file::{self, Word};
+use super::file;
+use super::flag::Options;
 use super::list;
 use super::output::harmless;
-use super::pattern;
-use super::session::{DONE, Session, target};
+use super::session::{DONE, Session};
 use crate::app::spec::{Environment, Spec};
 use crate::app::value::{SignalNumber, Value};
 use crate::error::{Error, Result};
@@ -108,39 +109,6 @@ fn carry_out(
     Ok(DONE)
 }
 
-/// `rpm restart`: of a process file, what is missing is started.
-pub fn restart(session: &mut Session) -> Result<u8> {
-    let words = match file::words(session, true) {
-        Ok(words) => words,
-        Err(code) => return Ok(code),
-    };
-    let mut daemon = session.daemon()?;
-    let (mut targets, mut files) = (Vec::new(), Vec::new());
-    for word in words {
-        match word {
-            Word::Plain(word) => targets.push(target(&word)?),
-            Word::File(file) => files.push(file),
-        }
-    }
-    let told = session.invocation.options.update_env.then(|| {
-        Box::new(Spec {
-            env: present_environment().into(),
-            ..Spec::default()
-        })
-    });
-    let targets = pattern::expanded(targets, &mut daemon)?;
-    if !targets.is_empty() {
-        let processes = daemon.processes(&Request::Restart { targets, told })?;
-        session.say(&news("restarted", &processes))?;
-    }
-    let mut code = DONE;
-    for file in files {
-        code = code.max(file::apply(session, &mut daemon, file, false)?);
-    }
-    list::after_news(session, &mut daemon)?;
-    Ok(code)
-}
-
 /// A line for each program that something was done to.
 pub fn news(done: &str, processes: &[Process]) -> String {
     let mut text = String::new();
@@ -157,8 +125,28 @@ pub fn news(done: &str, processes: &[Process]) -> String {
 
 /// The environment of this process.
 pub fn present_environment() -> Environment {
+    filtered_environment(&[])
+}
+
+/// The environment of this process, without variables whose names contain one of these parts.
+pub fn filtered_environment(parts: &[String]) -> Environment {
+    let kept = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        !parts.iter().any(|part| name.contains(part.as_str()))
+    };
     let assignments: Vec<Vec<u8>> = std::env::vars_os()
+        .filter(|(name, _)| kept(name))
         .map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='))
         .collect();
     Environment::from_assignments(assignments.iter().map(Vec::as_slice))
+}
+
+/// What `--update-env` tells programs; none without it.
+pub fn updated_environment(options: &Options) -> Option<Box<Spec>> {
+    options.update_env.then(|| {
+        Box::new(Spec {
+            env: filtered_environment(&options.filter_env).into(),
+            ..Spec::default()
+        })
+    })
 }

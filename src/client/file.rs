@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::control::{news, present_environment};
+use super::control::{filtered_environment, news};
 use super::exchange::{Daemon, Trouble};
 use super::group;
 use super::output::{self, harmless};
@@ -34,7 +34,7 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
     let invocation = &session.invocation;
     let base = Spec {
         umask: Octal(user::umask()),
-        env: present_environment().into(),
+        env: filtered_environment(&invocation.options.filter_env).into(),
         ..Spec::default()
     };
     let mut over = invocation.spec.clone();
@@ -52,7 +52,9 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         starts,
     };
     // To other commands than start, a word without a file may be the name of a program.
-    let always = invocation.command.is_some_and(|command| command.fields);
+    let always = invocation
+        .command
+        .is_some_and(|command| command.name == "start");
     let mut words = Vec::new();
     let mut wrong = false;
     for word in &invocation.words {
@@ -79,11 +81,17 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         Word::Plain(_) => None,
     });
     let files: Vec<_> = files.collect();
-    if files.is_empty() && (wishes.env.is_some() || !wishes.only.is_empty()) {
+    if files.is_empty() && !wishes.only.is_empty() {
         output::complain(
-            "--env and --only are about a process file, and there is none; see rpm help start",
+            "--only chooses programs of a process file, and there is none; see rpm help start",
         );
         return Err(MISUSED);
+    }
+    if let Some(env) = wishes.env.filter(|_| files.is_empty()) {
+        let env = harmless(env);
+        output::complain(format!(
+            "--env {env} has no effect: only a process file has an env_{env}"
+        ));
     }
     if invocation.options.write && !files.is_empty() {
         output::complain("--write: what a process file says is not written once more");
@@ -103,7 +111,10 @@ pub fn apply(session: &Session, daemon: &mut Daemon, file: ProcessFile, force: b
     };
     let present = daemon.processes(&all)?;
     let mut code = DONE;
-    for app in file.apps {
+    for mut app in file.apps {
+        if session.invocation.options.no_autostart {
+            app.want = Want::Down;
+        }
         let name = app.spec.name.clone();
         let mut text = String::new();
         let done = match force {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::sort::Order;
 use super::web::Serve;
 use crate::app::field::{self, FIELDS, Field};
 
@@ -17,6 +18,8 @@ pub struct Options {
     pub mini_list: bool,
     pub force: bool,
     pub update_env: bool,
+    pub no_autostart: bool,
+    pub filter_env: Vec<String>,
     pub json: bool,
     pub lines: Option<usize>,
     pub nostream: bool,
@@ -34,6 +37,7 @@ pub struct Options {
     pub only: Vec<String>,
     pub write: bool,
     pub keep: bool,
+    pub sort: Option<Order>,
     pub watch: Vec<String>,
     pub ignore_watch: Vec<String>,
     pub bind: Option<String>,
@@ -138,7 +142,24 @@ pub const FLAGS: &[Flag] = &[
         meaning: "with a process file: put its env_NAME on top of its env" },
     Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
         meaning: "with a process file: these of its programs, not all" },
+    switch!("no-autostart", None, no_autostart, "add the programs to the list, and do not start them"),
+    Flag { name: "filter-env", short: None, placeholder: "PART", hidden: false,
+        set: |options, part| {
+            if part.is_empty() {
+                return Err("the value is empty".to_owned());
+            }
+            options.filter_env.push(part.to_owned());
+            Ok(())
+        },
+        meaning: "keep variables whose names contain PART out of the present environment; may come several times" },
     switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
+    Flag { name: "sort", short: None, placeholder: "FIELD", hidden: false,
+        set: |options, text| {
+            options.sort = Some(Order::parse(text)?);
+            Ok(())
+        },
+        meaning: "sort the table by id, name, namespace, pid, status, restarts, uptime, created, cpu or memory; FIELD:desc for \
+                  the largest first" },
     switch!("keep", None, keep, "leave the programs running, for the next daemon"),
     Flag { name: "watch", short: None, placeholder: "PATH", hidden: false,
         set: |options, path| { options.watch.push(path.to_owned()); Ok(()) },
@@ -191,6 +212,25 @@ fn only(options: &mut Options, text: &str) -> Result<(), String> {
     }
 }
 
+/// Flags of pm2 about its own tracing and version control: accepted, because scripts have them, and without effect.
+pub const MOOT: [&str; 12] = [
+    "automation",
+    "deep-monitoring",
+    "disable-source-map-support",
+    "disable-trace",
+    "event-loop-inspector",
+    "no-automation",
+    "no-pmx",
+    "no-vizion",
+    "pmx",
+    "source-map-support",
+    "trace",
+    "v8",
+];
+
+/// pm2's word for fork mode, by which a Node script is no cluster however many instances it has.
+const EXECUTE_COMMAND: (&str, char) = ("execute-command", 'x');
+
 /// A flag that a command takes.
 #[derive(Clone, Copy)]
 pub enum Taken {
@@ -200,6 +240,10 @@ pub enum Taken {
     Field(&'static Field),
     /// A switch among the fields, taken away.
     Negated(&'static Field),
+    /// A field, with the value that the flag stands for.
+    Implied(&'static Field, &'static str),
+    /// One without effect.
+    Moot,
 }
 
 /// The name of a field as a flag: `kill_timeout` is `kill-timeout`.
@@ -236,7 +280,11 @@ pub fn by_name(name: &str, own: &[&str], fields: bool) -> Option<Taken> {
             return Some(Taken::Negated(field));
         }
     }
-    among(GLOBAL).map(Taken::Flag)
+    match name {
+        _ if name == EXECUTE_COMMAND.0 => Some(fork_mode(fields)),
+        _ if MOOT.contains(&name) => Some(Taken::Moot),
+        _ => among(GLOBAL).map(Taken::Flag),
+    }
 }
 
 /// The same by the letter.
@@ -250,7 +298,18 @@ pub fn by_letter(letter: char, own: &[&str], with_fields: bool) -> Option<Taken>
             return Some(Taken::Field(field));
         }
     }
-    among(GLOBAL).map(Taken::Flag)
+    match letter == EXECUTE_COMMAND.1 {
+        true => Some(fork_mode(with_fields)),
+        false => among(GLOBAL).map(Taken::Flag),
+    }
+}
+
+/// `--execute-command`, where fields count if `fields`.
+fn fork_mode(fields: bool) -> Taken {
+    match field::find("exec_mode").filter(|_| fields) {
+        Some(field) => Taken::Implied(field, "fork"),
+        None => Taken::Moot,
+    }
 }
 
 /// Every long name that [`by_name`] knows, to find the one that was meant.
@@ -312,6 +371,28 @@ mod tests {
         ));
         assert!(by_name("no-kill-timeout", &[], true).is_none());
         assert!(by_name("script", &[], true).is_none());
+    }
+
+    #[test]
+    fn a_flag_without_effect_is_an_attribute_without_effect() {
+        use crate::config::attribute::{Fate, fate};
+        for name in MOOT {
+            assert!(
+                matches!(by_name(name, &[], true), Some(Taken::Moot)),
+                "{name}"
+            );
+            let attribute = name.trim_start_matches("no-").replace('-', "_");
+            assert_eq!(fate(&attribute), Some(Fate::Moot), "{name}");
+        }
+        for found in [
+            by_name("execute-command", &[], true),
+            by_letter('x', &[], true),
+        ] {
+            assert!(
+                matches!(found, Some(Taken::Implied(field, "fork")) if field.name == "exec_mode")
+            );
+        }
+        assert!(matches!(by_letter('x', &[], false), Some(Taken::Moot)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
             r#""stop_exit_codes":[]"#,
             r#""namespace":"web""#,
             r#""pm_out_log_path":"/l/api-out.log""#,
-            r#""env":{"B":"2","A":"1\n","RPM_ID":"3","RPM_NAME":"api","RPM_HOME":"/h","NODE_APP_INSTANCE":"1","PWD":"/"}"#,
+            r#""env":{"B":"2","A":"1\n","RPM_ID":"3","RPM_NAME":"api","RPM_HOME":"/h","pm_id":"3","name":"api","NODE_APP_INSTANCE":"1","PWD":"/"}"#,
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

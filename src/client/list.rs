@@ -60,7 +60,16 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let mut listing = Listing::new(session.look);
     let request = Request::List { targets };
     let mut daemon = session.daemon()?;
-    let last = daemon.each_process(&request, &mut |process| listing.add(&process))?;
+    let last = match session.invocation.options.sort {
+        None => daemon.each_process(&request, &mut |process| listing.add(&process))?,
+        Some(order) => {
+            let mut all = Vec::new();
+            let last = daemon.each_process(&request, &mut |process| all.push(process))?;
+            order.sort(&mut all, &listing.meter);
+            all.iter().for_each(|process| listing.add(process));
+            last
+        }
+    };
     let (down, lost) = (listing.down, listing.lost_text());
     session.say(&listing.finish())?;
     for path in last.all("damaged") {

@@ -33,7 +33,7 @@ pub fn client() -> String {
     GLOBAL.iter().for_each(|flag| one_flag(&mut page, flag, ""));
     page.section("SETTINGS OF PROGRAMS");
     page.first(
-        "Each is a flag of start. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME takes a \
+        "Each is a flag of start and restart. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME takes a \
          switch away.",
     );
     for field in flag::fields() {
@@ -56,7 +56,7 @@ pub fn client() -> String {
     );
     page.paragraph(
         "A program finds RPM_ID, RPM_NAME, RPM_HOME and NODE_APP_INSTANCE, the number of its instance, in its \
-         environment.",
+         environment; its id and name also under pm2's names, pm_id and name.",
     );
     files(&mut page);
     page.section("EXAMPLES");

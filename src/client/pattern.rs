@@ -1,6 +1,10 @@
-//! Words as `/api-.*/`: regular expressions that names match.
+//! Words that stand for ids: regular expressions that names match, as `/api-.*/`, and scripts, as `app.js`.
+
+use std::path::Path;
 
 use super::exchange::Daemon;
+use super::record::Record;
+use crate::config::place;
 use crate::error::{Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
@@ -27,9 +31,19 @@ pub fn is_one(word: &str) -> bool {
     word.len() > 2 && word.starts_with('/') && word.ends_with('/')
 }
 
-/// The words with the ids of the programs that are meant in the place of expressions.
+/// Whether a word may name a program by its script.
+fn may_be_script(word: &str) -> bool {
+    word.contains(['.', '/']) && !is_one(word)
+}
+
+/// Whether a word may stand for ids.
+pub fn may_stand_for_ids(word: &str) -> bool {
+    is_one(word) || may_be_script(word)
+}
+
+/// The words with the ids of the programs that are meant in the place of expressions and scripts.
 pub fn expanded(words: Vec<String>, daemon: &mut Daemon) -> Result<Vec<String>> {
-    if !words.iter().any(|word| is_one(word)) {
+    if !words.iter().any(|word| may_stand_for_ids(word)) {
         return Ok(words);
     }
     let targets = Vec::new();
@@ -37,11 +51,34 @@ pub fn expanded(words: Vec<String>, daemon: &mut Daemon) -> Result<Vec<String>> 
     let mut targets = Vec::new();
     for word in words {
         match of_word(&word)? {
+            None if may_be_script(&word) && !is_known(&word, &present) => {
+                let ids = ids_by_script(&word, daemon)?;
+                match ids.is_empty() {
+                    true => targets.push(word),
+                    false => targets.extend(ids),
+                }
+            }
             None => targets.push(word),
             Some(regex) => targets.extend(ids(&word, &regex, &present)?),
         }
     }
     Ok(targets)
+}
+
+/// Whether it is the name or the namespace of a program.
+fn is_known(word: &str, present: &[Process]) -> bool {
+    let mut present = present.iter();
+    present.any(|process| process.name == word || process.namespace == word)
+}
+
+/// The ids of the programs with this script, which is looked for from the working directory on, as pm2 has it.
+fn ids_by_script(word: &str, daemon: &mut Daemon) -> Result<Vec<String>> {
+    let Ok(script) = place::absolute(Path::new(word)) else {
+        return Ok(Vec::new());
+    };
+    let records = Record::of(daemon, Vec::new())?.into_iter();
+    let same = records.filter(|record| record.spec.script == script);
+    Ok(same.map(|record| record.process.id.to_string()).collect())
 }
 
 fn ids(word: &str, regex: &Regex, present: &[Process]) -> Result<Vec<String>> {

@@ -93,7 +93,10 @@ fn environment(line: &Line, process: &Process, spec: &Spec, home: &Home) -> Envi
         process.instance,
         home.root().as_os_str().as_bytes(),
     );
-    let own = own.map(|(name, value)| [name.as_bytes(), &value].join(&b'='));
+    let own = own.iter();
+    let own: Vec<_> = own
+        .map(|(name, value)| [name.as_bytes(), value].join(&b'='))
+        .collect();
     Environment::from_assignments(line.all("env").chain(own.iter().map(Vec::as_slice)))
 }
 

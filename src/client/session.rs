@@ -83,9 +83,9 @@ impl Session {
         self.expanded(self.words()?)
     }
 
-    /// Words that name programs, with ids in the place of regular expressions.
+    /// Words that name programs, with ids in the place of regular expressions and scripts.
     pub fn expanded(&self, words: Vec<String>) -> Result<Vec<String>> {
-        match words.iter().any(|word| pattern::is_one(word)) {
+        match words.iter().any(|word| pattern::may_stand_for_ids(word)) {
             true => pattern::expanded(words, &mut self.daemon()?),
             false => Ok(words),
         }

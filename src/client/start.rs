@@ -5,19 +5,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::arguments::{self, Invocation};
-use super::control::{news, present_environment};
+use super::control::{filtered_environment, news};
 use super::exchange::{Daemon, Trouble};
 use super::file::{self, Word};
 use super::generate;
 use super::list;
 use super::output;
-use super::session::{DONE, FAILED, Session};
+use super::record::Record;
+use super::restart;
+use super::session::{DONE, FAILED, MISUSED, Session};
 use crate::app::command;
-use crate::app::life::Want;
+use crate::app::life::{State, Want};
 use crate::app::spec::Spec;
 use crate::app::value::Octal;
-use crate::config::script;
-use crate::error::{Context, Error, Result};
+use crate::config::{place, process_file, script};
+use crate::error::{Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
@@ -25,7 +27,16 @@ use crate::sys::user;
 
 /// `rpm start`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let base = base(&session.invocation)?;
+    if session.invocation.words.is_empty() {
+        let Some(file) = process_file::default() else {
+            output::complain(
+                "start needs a script, a command, a name or a process file: there is no ecosystem.config.js, \
+                 ecosystem.json, processes.json or package.json with apps here; see rpm help start",
+            );
+            return Ok(MISUSED);
+        };
+        session.invocation.words.push(file.into());
+    }
     let words = match file::words(session, true) {
         Ok(words) => words,
         Err(code) => return Ok(code),
@@ -41,7 +52,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
                 continue;
             }
         };
-        match one(session, &mut daemon, &base, &word) {
+        match one(session, &mut daemon, &word) {
             Ok(text) => session.say(&text)?,
             Err(Failed::Here(sentence)) => {
                 output::complain(sentence);
@@ -66,14 +77,15 @@ enum Failed {
 pub fn base(invocation: &Invocation) -> Result<Spec> {
     let mut spec = invocation.spec.clone();
     if !invocation.given.contains(&"cwd") {
-        let folder = std::env::current_dir().doing(|| "finding the present folder")?;
+        let folder = place::working_directory();
+        let folder = folder.map_err(|why| Error::new(format!("{why}, or name one with --cwd")))?;
         spec.cwd = folder.into_os_string().into_vec();
     }
     if !invocation.given.contains(&"umask") {
         spec.umask = Octal(user::umask());
     }
     spec.args = arguments::bytes(&invocation.rest);
-    spec.env = present_environment().into();
+    spec.env = filtered_environment(&invocation.options.filter_env).into();
     Ok(spec)
 }
 
@@ -81,19 +93,21 @@ pub fn base(invocation: &Invocation) -> Result<Spec> {
 fn one(
     session: &Session,
     daemon: &mut Daemon,
-    base: &Spec,
     word: &OsStr,
 ) -> std::result::Result<String, Failed> {
     let invocation = &session.invocation;
     if may_be_managed(invocation, word) {
-        if let Some(text) = start_again(invocation, daemon, word)? {
+        if let Some(text) = start_again(session, daemon, word)? {
             return Ok(text);
         }
     }
+    let refused = |why: String| cannot(&word.to_string_lossy(), &why);
+    let base = base(invocation).map_err(|why| refused(why.to_string()))?;
     // As pm2 has it, in the present folder or in the one that the program runs in.
-    let folders = [Path::new(""), Path::new(OsStr::from_bytes(&base.cwd))];
-    let mut spec = script::meaning(base.clone(), word, &folders)
-        .map_err(|why| cannot(&word.to_string_lossy(), &why))?;
+    let cwd = base.cwd.clone();
+    let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
+    let mut spec = script::meaning(base, word, &folders).map_err(refused)?;
+    script::check_ending(&spec).map_err(|why| cannot(&spec.name, &why))?;
     command::choose_mode(&mut spec, |field| invocation.given.contains(&field));
     let written = invocation.options.write.then(|| generate::path_for(&spec));
     if let Some(path) = written.as_deref().filter(|path| path.exists()) {
@@ -103,18 +117,58 @@ fn one(
         );
         return Err(cannot(&spec.name, &why));
     }
+    let (want, done) = match invocation.options.no_autostart {
+        true => (Want::Down, "added"),
+        false => (Want::Up, "started"),
+    };
     let request = Request::Start {
         spec: Box::new(spec.clone()),
         force: invocation.options.force,
-        want: Want::Up,
+        want,
     };
     let started = daemon.processes(&request);
-    let mut text = news("started", &started.map_err(|why| failed(&spec.name, why))?);
+    if let Err(Trouble::Refused(refused)) = &started {
+        let again = refused.code == Code::Exists && written.is_none() && want == Want::Up;
+        if let Some(text) = again
+            .then(|| stopped(session, daemon, &spec))
+            .transpose()?
+            .flatten()
+        {
+            return Ok(text);
+        }
+    }
+    let mut text = news(done, &started.map_err(|why| failed(&spec.name, why))?);
     if let Some(path) = written {
         generate::write(&path, &spec, &invocation.given).map_err(Failed::Altogether)?;
         text.push_str(&format!("rpm: wrote {}\n", path.display()));
     }
     Ok(text)
+}
+
+/// Starts the programs of this name and script again where all of them are stopped, as pm2 has it; none otherwise.
+fn stopped(
+    session: &Session,
+    daemon: &mut Daemon,
+    spec: &Spec,
+) -> std::result::Result<Option<String>, Failed> {
+    let records = Record::of(daemon, vec![spec.name.clone()]).map_err(Failed::Altogether)?;
+    let given = &session.invocation.given;
+    let same = |record: &Record| {
+        let rests = matches!(record.process.state, State::Stopped | State::Errored);
+        let namespace = &record.process.namespace;
+        let named = !given.contains(&"namespace") || *namespace == spec.namespace;
+        rests && named && record.spec.script == spec.script && record.process.name == spec.name
+    };
+    let other_number = |record: &Record| record.spec.instances != spec.instances;
+    let scaled = given.contains(&"instances") && records.iter().any(other_number);
+    if scaled || !records.iter().all(same) {
+        return Ok(None);
+    }
+    let ids = records.iter().map(|record| record.process.id.to_string());
+    match restart::restarted(session, daemon, ids.collect()) {
+        Ok(processes) => Ok(Some(news("started", &processes))),
+        Err(why) => Err(failed(&spec.name, why)),
+    }
 }
 
 fn cannot(name: &str, why: &str) -> Failed {
@@ -139,10 +193,11 @@ fn may_be_managed(invocation: &Invocation, word: &OsStr) -> bool {
 
 /// Starts or restarts the managed programs of this name or id; none where there are none.
 fn start_again(
-    invocation: &Invocation,
+    session: &Session,
     daemon: &mut Daemon,
     word: &OsStr,
 ) -> std::result::Result<Option<String>, Failed> {
+    let invocation = &session.invocation;
     let word = word.to_string_lossy().into_owned();
     let targets = vec![word.clone()];
     let known = match daemon.processes(&Request::List {
@@ -165,18 +220,11 @@ fn start_again(
         let why = "it is managed already, and --write is for a new one; rpm save keeps the list";
         return Err(cannot(&word, why));
     }
-    if let Some(field) = invocation.given.first() {
-        let flag = super::flag::kebab(field);
-        let why = format!(
-            "it is managed already, and --{flag} is for a new one; delete it first, or give --name"
-        );
+    if let Some(why) = restart::fixed(session) {
         return Err(cannot(&word, &why));
     }
     let running = known.iter().any(|process| process.pid > 0);
-    match daemon.processes(&Request::Restart {
-        targets,
-        told: None,
-    }) {
+    match restart::restarted(session, daemon, targets) {
         Ok(processes) => {
             let done = if running { "restarted" } else { "started" };
             Ok(Some(news(done, &processes)))

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::script;
+use super::place;
 use crate::error::{Context, Error, Result};
 use crate::sys::poll::{Interest, PollSet};
 
@@ -16,15 +16,39 @@ use crate::sys::poll::{Interest, PollSet};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Prints what the module exports as JSON. `import` takes both kinds of modules; what they print themselves must not
-/// come in between, and what they leave running must not hold anybody up.
+/// come in between, and what they leave running must not hold anybody up. Node gives `-e` the globals `module` and
+/// `exports`, to which a CommonJS file in an ES package would export without an error; without them it fails, and is
+/// read as what it is.
 const PROGRAM: &str = "
 process.stdout.write = process.stderr.write.bind(process.stderr);
-import(require('url').pathToFileURL(process.argv[1]).href)
+const [fs, path, url, Module] = ['fs', 'path', 'url', 'module'].map(name => require(name));
+const file = process.argv[1];
+const commonjs = error => {
+  const missing = /^(module|exports|require|__filename|__dirname) is not defined/;
+  if (!(error instanceof ReferenceError && missing.test(error.message))) throw error;
+  const m = new Module(file);
+  m.filename = file;
+  m.paths = Module._nodeModulePaths(path.dirname(file));
+  try {
+    m._compile(fs.readFileSync(file, 'utf8'), file);
+  } catch (e) {
+    throw e instanceof SyntaxError ? error : e;
+  }
+  return { default: m.exports };
+};
+const read = () => {
+  for (const name of ['module', 'exports', 'require', '__filename', '__dirname']) delete globalThis[name];
+  return import(url.pathToFileURL(file).href);
+};
+// Node sets them at the end of this turn.
+new Promise(resolve => setImmediate(resolve))
+  .then(read)
+  .catch(commonjs)
   .then(m => m.default === undefined ? { ...m } : m.default)
   .then(v => {
-    const text = JSON.stringify(v);
+    const text = JSON.stringify(v, (_, x) => x === Infinity ? 'Infinity' : x);
     if (text === undefined) throw new Error('the module exports ' + typeof v + ', not programs');
-    require('fs').writeFileSync(1, text);
+    fs.writeFileSync(1, text);
     process.exit(0);
   })
   .catch(e => { console.error(e && e.stack || e); process.exit(1); });
@@ -35,7 +59,7 @@ pub fn evaluate(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("evaluating {}", path.display());
     // Node would say the same in many more words.
     std::fs::File::open(path).doing(|| format!("reading {}", path.display()))?;
-    let file = script::absolute(path).map_err(Error::new)?;
+    let file = place::absolute(path).map_err(Error::new)?;
     let mut command = Command::new("node");
     command.arg("-e").arg(PROGRAM).arg("--");
     command.arg(OsStr::from_bytes(&file));

@@ -45,6 +45,8 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
             continue;
         };
         match (field_of(name), attribute::fate(name)) {
+            // Of what is no switch, false says nothing.
+            (Some(field), _) if member.node.value == Value::Bool(false) && !field.is_switch() => {}
             (Some(field), _) if member.node.value != Value::Null => {
                 settings::read(&mut spec, field, &member.node)
                     .map_err(|why| (member.node.at, format!("{name}: {why}")))?;
@@ -366,6 +368,11 @@ mod tests {
         assert_eq!(file(r#""pm_log_path": "/dev/null""#), b"/dev/null");
         assert_eq!(file(r#""pm_log_path": null"#), b"");
         assert!(program(r#""disable_logs": true"#).disable_logs);
+        let spec = program(r#""interpreter": false, "namespace": false, "log_type": false"#);
+        assert_eq!(
+            (spec.interpreter.as_str(), spec.namespace.as_str()),
+            ("node", "default")
+        );
     }
 
     #[test]

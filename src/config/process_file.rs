@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::apps::{App, Apps, Wishes};
 use super::json::{Source, parse};
 use super::{node, procfile, text};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 /// What kind of file it is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,41 @@ pub fn kind(word: &OsStr) -> Option<Kind> {
         _ if name == "Procfile" || name.starts_with("Procfile.") => Some(Kind::Procfile),
         _ => None,
     }
+}
+
+/// The process files that `rpm start` looks for where it is given none, in this order.
+const DEFAULTS: [&str; 13] = [
+    "ecosystem.config.js",
+    "ecosystem.config.cjs",
+    "ecosystem.config.mjs",
+    "ecosystem.config.json",
+    "ecosystem.json",
+    "ecosystem.json5",
+    "pm2.config.js",
+    "pm2.config.cjs",
+    "pm2.config.mjs",
+    "pm2.json",
+    "processes.json",
+    "process.json",
+    "package.json with apps",
+];
+
+/// The first of the default process files that is in the working directory.
+pub fn default() -> Option<&'static str> {
+    let (package, others) = DEFAULTS.split_last()?;
+    let found = others.iter().find(|name| Path::new(name).is_file());
+    found.copied().or_else(|| {
+        let name = package.split(' ').next()?;
+        let text = text::read_file(Path::new(name)).ok()?;
+        let source = Source {
+            name,
+            text: &text,
+            literal: true,
+        };
+        let root = parse(&source).ok()?;
+        let has = |key| root.get(key).is_some();
+        (has("apps") || has("pm2")).then_some(name)
+    })
 }
 
 /// A file that was read, and in which nothing is wrong.
@@ -100,12 +135,12 @@ pub fn read(
 }
 
 fn present() -> Result<PathBuf> {
-    std::env::current_dir().doing(|| "finding the present folder")
+    super::place::working_directory().map_err(Error::new)
 }
 
 /// The folder of a file: what is relative in the file is relative to it.
 fn folder_of(path: &Path) -> Result<PathBuf> {
-    let file = super::script::absolute(path).map_err(Error::new)?;
+    let file = super::place::absolute(path).map_err(Error::new)?;
     let file = PathBuf::from(OsStr::from_bytes(&file));
     Ok(file.parent().unwrap_or(&file).to_owned())
 }

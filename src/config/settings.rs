@@ -48,6 +48,9 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
                 .iter()
                 .try_for_each(|word| (field.read)(spec, word))
         }
+        // No path, name or argument is called true.
+        Value::Bool(_) if !field.is_switch() => Err(unfit(field, node)),
+        Value::Number(_) if field.placeholder == "PATH" => Err(unfit(field, node)),
         _ => (field.read)(spec, &text(node).ok_or_else(|| unfit(field, node))?),
     }
 }

@@ -131,6 +131,12 @@ impl Supervisor {
         let ids = self.select(targets)?;
         if let Some(mut told) = told {
             check_instances(&told)?;
+            if let Some(message) = unsound(&told).filter(|_| !told.script.is_empty()) {
+                return Err(Failure::new(
+                    Code::BadRequest,
+                    format!("restart: {message}"),
+                ));
+            }
             told.env = self.share_environment(told.env);
             let told = Rc::new(*told);
             for id in &ids {

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{check, fd};
+use crate::error::{Error, Reason, Result};
 
 /// An inotify instance that does not block.
 #[derive(Debug)]
@@ -88,6 +89,25 @@ pub fn limit(error: &io::Error) -> Option<&'static str> {
         libc::EMFILE => Some("/proc/sys/fs/inotify/max_user_instances"),
         libc::ENOSPC => Some("/proc/sys/fs/inotify/max_user_watches"),
         _ => None,
+    }
+}
+
+/// A new instance, for whoever cannot do without it.
+///
+/// # Errors
+/// There is none: a sentence that names the limit where one is reached.
+pub fn watcher(doing: &str) -> Result<Watcher> {
+    Watcher::new().map_err(|error| explained(doing, &error))
+}
+
+/// The error of a watch, with the limit of the kernel that was reached, and what to do.
+pub fn explained(doing: &str, error: &io::Error) -> Error {
+    match limit(error) {
+        None => Error::io(doing, error),
+        Some(limit) => Error::new(format!(
+            "{doing}: {}; the limit is in {limit}: raise it with sysctl(8), or end programs that watch files",
+            Reason(error)
+        )),
     }
 }
 

@@ -71,6 +71,8 @@ fn assert_clean(home: &Home) {
         ("RPM_ID", id.as_bytes()),
         ("RPM_NAME", b"tidy"),
         ("RPM_HOME", home.root.as_os_str().as_bytes()),
+        ("pm_id", id.as_bytes()),
+        ("name", b"tidy"),
         ("NODE_APP_INSTANCE", b"0"),
         ("PWD", there.as_os_str().as_bytes()),
     ] {

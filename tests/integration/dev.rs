@@ -223,7 +223,7 @@ fn a_program_that_cannot_be_started_leaves_nothing() {
     home.rpm(&["ping"]).ok();
     for (words, part) in [
         ("./missing.sh", "missing.sh: No such file"),
-        ("./data", "Permission denied"),
+        ("./data", "data is not executable"),
         ("nosuchcommand", "not found in PATH"),
         ("app.sh --cwd /nowhere", "/nowhere: No such file"),
     ] {

@@ -98,6 +98,7 @@ fn every_flag_that_help_shows_is_taken() {
             let mut words = vec![name.clone(), format!("--{flag}")];
             match term.split_ascii_whitespace().last() {
                 Some(word) if word.starts_with('-') => {}
+                Some("FIELD") => words.push("name".to_owned()),
                 Some("MODE") => words.push("fork".to_owned()),
                 Some("raw|json") => words.push("json".to_owned()),
                 Some("SOCKET") => words.push("tcp:80".to_owned()),

@@ -314,7 +314,7 @@ fn the_list_of_pm2_is_read() {
     names.sort_unstable();
     // It was a worker of a cluster there, and is one here.
     names.retain(|name| !name.starts_with("NODE_CHANNEL_") && *name != "NODE_UNIQUE_ID");
-    let own = ["RPM_HOME", "RPM_ID", "RPM_NAME"];
+    let own = ["RPM_HOME", "RPM_ID", "RPM_NAME", "name", "pm_id"];
     let expected = [
         &["HOME", "LANG", "NODE_APP_INSTANCE", "PATH", "PORT", "PWD"][..],
         &own,

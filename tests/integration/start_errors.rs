@@ -46,6 +46,14 @@ fn a_missing_file() {
 }
 
 #[test]
+fn an_empty_word() {
+    let (home, _) = scene();
+    for word in ["", "  "] {
+        refused(&home, &[word], &["the script is empty"]);
+    }
+}
+
+#[test]
 fn a_missing_script() {
     let (home, base) = scene();
     for ending in ["py", "sh", "js"] {
@@ -62,25 +70,26 @@ fn a_folder() {
     refused(
         &home,
         &["./folder"],
-        &["executing", &format!("{base}/folder"), "Is a directory"],
+        &[&format!(
+            "{base}/folder is a directory without package.json"
+        )],
     );
     fs::create_dir(home.base.join("folder.py")).unwrap();
     refused(
         &home,
         &["./folder.py"],
-        &[&format!("{base}/folder.py"), "not a file"],
+        &[&format!("{base}/folder.py is a directory")],
     );
 }
 
 #[test]
 fn a_file_without_the_x_bit() {
     let (home, base) = scene();
-    fs::write(home.base.join("plain"), "#!/bin/sh\n").unwrap();
-    refused(
-        &home,
-        &["./plain"],
-        &["executing", &format!("{base}/plain"), "Permission denied"],
-    );
+    fs::write(home.base.join("plain"), "exec sleep 1000\n").unwrap();
+    for words in [&["./plain"][..], &["./plain", "--interpreter", "none"]] {
+        let why = format!("{base}/plain is not executable; run chmod +x, or name its interpreter");
+        refused(&home, words, &[&why]);
+    }
 }
 
 #[test]
@@ -146,6 +155,19 @@ fn an_interpreter_that_is_not_in_path() {
         &["./x.sh", "--interpreter", "no-such-shell"],
         &["no-such-shell", "not found in PATH"],
     );
+}
+
+#[test]
+fn an_ending_none_of_whose_interpreters_is_installed() {
+    let (home, _) = scene();
+    fs::write(home.base.join("x.tsx"), "").unwrap();
+    for words in ["start ./x.tsx", "dev ./x.tsx"] {
+        home.shell(&format!("PATH=/nowhere; $RPM {words}")).fails(&[
+            "cannot start",
+            "none of its interpreters is in PATH (tsx, ts-node, bun); install one, or name another",
+        ]);
+    }
+    assert!(home.list().is_empty());
 }
 
 #[test]

@@ -22,9 +22,10 @@ use crate::client::output::{self, Look, Tint, harmless};
 use crate::client::record::Record;
 use crate::client::session::Session;
 use crate::client::shell::quoted;
-use crate::error::{Context, Result};
+use crate::config::place;
+use crate::error::{Context, Error, Result};
 use crate::sys::clock;
-use crate::sys::inotify::Watcher;
+use crate::sys::inotify::{self, Watcher};
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{SelfPipe, Signal};
 
@@ -102,17 +103,16 @@ impl Desk<'_> {
         outlet: &'a mut Outlet,
     ) -> Result<Desk<'a>> {
         let (signals, flow) = (outlet.signals, outlet.flow);
-        let folder = std::env::current_dir();
         Ok(Desk {
             name: name.to_owned(),
             look: session.look,
             silent: session.invocation.options.silent,
-            folder: folder.doing(|| "finding the present folder")?,
+            folder: place::working_directory().map_err(Error::new)?,
             printer: Printer::new(outlet),
             signals,
             flow,
             program,
-            logs: Watcher::new().doing(|| "preparing to follow log files")?,
+            logs: inotify::watcher("following log files")?,
             streams: Streams::new(true, true),
             view: View::stored(session.invocation.options.raw, session.look),
             changed: Burst::default(),

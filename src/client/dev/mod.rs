@@ -26,7 +26,7 @@ use super::start;
 use crate::app::command::{self, Command};
 use crate::app::life::Want;
 use crate::app::spec::Spec;
-use crate::config::{process_file, script};
+use crate::config::{place, process_file, script};
 use crate::error::{Context, Error, Result};
 use crate::protocol::process::Process;
 use crate::protocol::reply::Code;
@@ -41,7 +41,7 @@ const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QU
 
 /// `rpm dev`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let folder = std::env::current_dir().doing(|| "finding the present folder")?;
+    let folder = place::working_directory().map_err(Error::new)?;
     let patterns = &session.invocation.options.ignore_watch;
     let rules = match Rules::new(session.home()?, folder, patterns) {
         Ok(rules) => rules,
@@ -106,6 +106,8 @@ fn spec(session: &Session) -> Result<Spec> {
     let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
     let mut spec = script::meaning(base, word, &folders)
         .map_err(|why| Error::new(format!("cannot start {shown}: {why}")))?;
+    script::check_ending(&spec)
+        .map_err(|why| Error::new(format!("cannot start {shown}: {why}")))?;
     command::choose_mode(&mut spec, given);
     if !given("name") {
         spec.name.insert_str(0, "dev-");
@@ -126,8 +128,12 @@ fn spec(session: &Session) -> Result<Spec> {
 fn roots(session: &Session, spec: &Spec) -> Result<Vec<PathBuf>> {
     let named = &session.invocation.options.watch;
     let absolute = |path: &String| {
-        let found = std::path::absolute(path).and_then(|path| path.metadata().map(|_| path));
-        found.doing(|| format!("watching '{path}'"))
+        let doing = || format!("watching '{path}'");
+        let absolute = place::absolute(Path::new(path));
+        let absolute = absolute.map_err(|why| Error::new(why).while_doing(doing()))?;
+        let absolute = PathBuf::from(std::ffi::OsString::from_vec(absolute));
+        absolute.metadata().doing(doing)?;
+        Ok(absolute)
     };
     if !named.is_empty() {
         return named.iter().map(absolute).collect();

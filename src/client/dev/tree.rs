@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::rules::Rules;
 use crate::client::output;
 use crate::error::{Context, Error, Reason, Result};
-use crate::sys::inotify::{Change, Watcher};
+use crate::sys::inotify::{self, Change, Watcher};
 
 /// What is watched.
 pub struct Tree {
@@ -44,7 +44,7 @@ impl Tree {
     /// Watches these folders, with all that are below them, and files.
     pub fn new(roots: Vec<PathBuf>, rules: Rules) -> Result<Tree> {
         let mut tree = Tree {
-            watcher: Watcher::new().doing(|| "preparing to watch files")?,
+            watcher: inotify::watcher("watching files")?,
             rules,
             roots,
             folders: BTreeMap::new(),

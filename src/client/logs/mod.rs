@@ -189,8 +189,17 @@ fn add_streams(
     let mut daemon = session.daemon()?;
     let expanded = pattern::expanded(words.clone(), &mut daemon)?;
     let records = Record::of(&mut daemon, expanded)?;
-    let targets = words.iter().map(|word| Target::of(word, &records));
-    let targets = targets.collect::<Result<Vec<_>>>()?;
+    let mut targets = Vec::new();
+    for word in &words {
+        if pattern::is_one(word) {
+            targets.push(Target::of(word, &records)?);
+            continue;
+        }
+        // A script stands for the ids of its programs.
+        for word in pattern::expanded(vec![word.clone()], &mut daemon)? {
+            targets.push(Target::of(&word, &records)?);
+        }
+    }
     if records.is_empty() && words.is_empty() {
         if !follows {
             return Err(Error::new("no program is managed; there are no logs"));

@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::sys::fd;
-use crate::sys::inotify::Watcher;
+use crate::sys::inotify;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::poll::{Interest, PollSet};
@@ -63,8 +63,9 @@ fn read(home: &Home) -> Option<(i32, Notice)> {
 /// Waits until the server with this pid says whether it serves; where it does.
 pub fn wait(home: &Home, pid: i32) -> Result<String> {
     let waiting = || format!("waiting for {NAME}");
-    let watcher = Watcher::new().doing(waiting)?;
-    watcher.add(home.root()).doing(waiting)?;
+    let watcher = inotify::watcher(&waiting())?;
+    let watched = watcher.add(home.root());
+    watched.map_err(|why| inotify::explained(&waiting(), &why))?;
     let held = Pid::new(pid).and_then(|pid| PidFd::open(pid).ok());
     let mut set = PollSet::default();
     let mut ended = held.is_none();

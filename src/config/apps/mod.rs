@@ -10,12 +10,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use self::values::{
-    Filter, at_home, did_you_mean, filter, instances, nearest_attribute, switch, text_in, text_of,
-    variables,
+    Filter, did_you_mean, filter, instances, is_left_out, nearest_attribute, port, switch, text_in,
+    text_of, variables,
 };
 use super::attribute::{self, Fate};
 use super::dump::{Fault, assignment};
 use super::json::{Member, Node, Value};
+use super::place::{absolute, at_home};
 use super::{limit, script, settings};
 use crate::app::command;
 use crate::app::field::{self, FIELDS};
@@ -140,6 +141,7 @@ impl<'a> Apps<'a> {
         let label = name.map(|name| String::from_utf8_lossy(name) + ": ");
         let label = label.unwrap_or_default().into_owned();
         let before = self.done.faults.len();
+        let warnings = self.done.warnings.len();
         let mut draft = self.draft();
         for member in node.members() {
             if let Err(why) = self.attribute(&mut draft, member, &label) {
@@ -151,7 +153,12 @@ impl<'a> Apps<'a> {
             return;
         }
         match self.complete(draft, node.at) {
-            Ok(app) => self.add(app, node.at),
+            Ok(app) => {
+                if !self.is_meant(&app.spec.name) {
+                    self.done.warnings.truncate(warnings);
+                }
+                self.add(app, node.at);
+            }
             Err((at, why)) => self.fault(at, label + &why),
         }
     }
@@ -260,6 +267,8 @@ impl<'a> Apps<'a> {
         let mut warning = None;
         match name.as_str() {
             "env" => draft.env.extend(variables(node)?),
+            // What `condition && value` of JavaScript gives where the condition is false.
+            _ if is_left_out(&name, node) => {}
             "script" | "exec" | "cmd" | "command" => draft.script = Some((node.at, text_in(node)?)),
             "cwd" => draft.cwd = Some((node.at, text_in(node)?)),
             "exec_mode" => {
@@ -274,7 +283,7 @@ impl<'a> Apps<'a> {
                 draft.given.push("instances");
                 draft.app.spec.instances = instances(node)?;
             }
-            "port" => draft.port = Some(node.scalar().ok_or("expected a number")?),
+            "port" => draft.port = Some(port(node)?),
             "filter_env" => draft.filter = Some(filter(node)?),
             "autostart" if switch(node)? => draft.app.want = Want::Up,
             "autostart" => draft.app.want = Want::Down,
@@ -327,8 +336,17 @@ impl<'a> Apps<'a> {
         let App { spec, want, force } = draft.app;
         let cwd = spec.cwd.clone();
         let folder = Path::new(OsStr::from_bytes(&cwd));
-        let mut spec = script::meaning(spec, OsStr::from_bytes(&at_home(word)), &[folder])
-            .map_err(|why| (place, ["script: ", &why].concat()))?;
+        let word = OsStr::from_bytes(word);
+        let mut spec = match script::meaning(spec.clone(), word, &[folder]) {
+            Ok(spec) => spec,
+            Err(why) if self.wishes.starts => return Err((place, ["script: ", &why].concat())),
+            // To stop a program nobody needs its script.
+            Err(_) if spec.name.is_empty() => Spec {
+                name: script::name_for(word),
+                ..spec
+            },
+            Err(_) => spec,
+        };
         command::choose_mode(&mut spec, |field| {
             draft.given.contains(&field) || self.wishes.given.contains(&field)
         });
@@ -351,7 +369,8 @@ impl<'a> Apps<'a> {
         };
         let folder = self.folder.join(OsStr::from_bytes(&at_home(text)));
         let done = match folder.metadata() {
-            Ok(found) if found.is_dir() => script::absolute(&folder),
+            Ok(found) if found.is_dir() => absolute(&folder),
+            _ if !self.wishes.starts => absolute(&folder),
             Ok(_) => Err(format!("{} is not a folder", folder.display())),
             Err(e) => Err(format!("{}: {}", folder.display(), Reason(&e))),
         };

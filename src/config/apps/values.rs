@@ -1,11 +1,7 @@
 //! Values of attributes.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-
 use crate::app::command;
-use crate::app::field::{FIELDS, Field};
+use crate::app::field::{self, FIELDS, Field};
 use crate::app::value::read_bool;
 use crate::config::attribute::{self, OF_FILES};
 use crate::config::json::{Json, Member, Node, Value};
@@ -105,16 +101,34 @@ pub fn instances(node: &Node) -> Result<u32, String> {
     }
 }
 
-/// A path whose `~/` stands for the home folder of the user.
-pub fn at_home(path: &[u8]) -> Vec<u8> {
-    match (path.strip_prefix(b"~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home)
-            .join(OsStr::from_bytes(rest))
-            .into_os_string()
-            .as_bytes()
-            .to_vec(),
-        _ => path.to_vec(),
+/// `port`: a number, or a string, which may be the path of a socket.
+pub fn port(node: &Node) -> Result<Vec<u8>, String> {
+    match &node.value {
+        Value::Number(_) | Value::String(_) => node.scalar(),
+        _ => None,
     }
+    .ok_or_else(|| expected("a number", node))
+}
+
+/// Whether the value says that an attribute is not set: `false` where something else than true or false is expected, or
+/// an empty string where a text is.
+pub fn is_left_out(name: &str, node: &Node) -> bool {
+    let unset = match &node.value {
+        Value::Bool(given) => !given,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    let text = |placeholder: &str| matches!(placeholder, "PATH" | "TEXT" | "MODE" | "raw|json");
+    let word = |placeholder: &str| matches!(placeholder, "WORD" | "SOCKET" | "SIGNAL");
+    unset
+        && match (name, field::find(name)) {
+            ("cwd" | "port", _) => true,
+            ("script" | "exec", _) => false,
+            // `false` there is a path too: no file beside the others.
+            ("log" | "log_file", _) => node.value != Value::Bool(false),
+            (_, Some(field)) => text(field.placeholder) || word(field.placeholder),
+            (_, None) => false,
+        }
 }
 
 /// The question whether something else was meant.

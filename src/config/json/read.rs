@@ -1,6 +1,6 @@
-//! A reader of JSON: a tree of values that know where they stand.
+//! A reader of JSON and JSON5: a tree of values that know where they stand.
 
-use super::{ESCAPED_BYTE, Source};
+use super::Source;
 use crate::error::Result;
 use crate::protocol::line::printable;
 
@@ -21,7 +21,7 @@ pub struct Node {
 pub enum Value {
     Null,
     Bool(bool),
-    /// As it is written.
+    /// As JSON writes it; or `Infinity`, `-Infinity`, `NaN`.
     Number(String),
     /// The bytes that it means.
     String(Vec<u8>),
@@ -105,21 +105,31 @@ pub fn parse(source: &Source) -> Result<Node> {
     Err(source.error(fault.0, &fault.1))
 }
 
+/// White space of JSON5.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+/// Whether a comment ends before it.
+fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}')
+}
+
 /// Whether it may stand in a word of JavaScript.
-fn is_of_word(c: char) -> bool {
+pub(super) fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
 }
 
 /// Where the text is no JSON, and why.
-struct Fault(usize, String);
+pub(super) struct Fault(usize, String);
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
-    at: usize,
+    pub(super) at: usize,
     depth: usize,
 }
 
-type Read<T> = std::result::Result<T, Fault>;
+pub(super) type Read<T> = std::result::Result<T, Fault>;
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Reader<'a> {
@@ -138,29 +148,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Goes past the byte where it is the next one.
-    fn take(&mut self, byte: u8) -> bool {
+    pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    fn fault<T>(&self, at: usize, why: impl Into<String>) -> Read<T> {
+    pub(super) fn fault<T>(&self, at: usize, why: impl Into<String>) -> Read<T> {
         Err(Fault(at, why.into()))
     }
 
-    fn expected(&self, what: &str) -> Fault {
+    pub(super) fn expected(&self, what: &str) -> Fault {
         let found = match self.rest().chars().next() {
             None => "the end of the text".to_owned(),
-            Some('\'') => "a ': strings stand in double quotes".to_owned(),
             Some(c) if c.is_alphanumeric() => {
                 let word = self
                     .rest()
@@ -177,10 +190,10 @@ impl<'a> Reader<'a> {
     fn blank(&mut self) -> Read<()> {
         loop {
             let rest = self.rest();
-            let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            let trimmed = rest.trim_start_matches(is_blank);
             self.at += rest.len() - trimmed.len();
             if trimmed.starts_with("//") {
-                self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+                self.at += trimmed.find(ends_line).unwrap_or(trimmed.len());
             } else if trimmed.starts_with("/*") {
                 match trimmed.find("*/") {
                     Some(end) => self.at += end + 2,
@@ -199,15 +212,15 @@ impl<'a> Reader<'a> {
         let value = match self.peek() {
             Some(b'{') => self.nested(Reader::object)?,
             Some(b'[') => self.nested(Reader::array)?,
-            Some(b'"') => Value::String(self.string()?),
-            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(quote @ (b'"' | b'\'')) => Value::String(self.string(quote)?),
+            Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number()?,
             _ => self.name()?,
         };
         Ok(Node { at, value })
     }
 
     /// The letters, digits and the like that come next.
-    fn word(&self) -> &'a str {
+    pub(super) fn word(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
         rest.get(..end).unwrap_or_default()
@@ -219,6 +232,7 @@ impl<'a> Reader<'a> {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
+            "Infinity" | "NaN" => Value::Number(word.to_owned()),
             _ => return Err(self.expected("a value")),
         };
         self.at += word.len();
@@ -258,11 +272,8 @@ impl<'a> Reader<'a> {
             if self.take(b'}') {
                 return Ok(Value::Object(members));
             }
-            if self.peek() != Some(b'"') {
-                return Err(self.expected("a key in double quotes or '}'"));
-            }
             let at = self.at;
-            let key = self.string()?;
+            let key = self.key()?;
             self.blank()?;
             if !self.take(b':') {
                 return Err(self.expected("':' after the key"));
@@ -274,125 +285,6 @@ impl<'a> Reader<'a> {
             if !self.take(b',') && self.peek() != Some(b'}') {
                 return Err(self.expected("',' or '}'"));
             }
-        }
-    }
-
-    fn number(&mut self) -> Read<Value> {
-        let begin = self.at;
-        self.take(b'-');
-        let zero = self.peek() == Some(b'0');
-        let digits = self.digits();
-        if digits == 0 || (zero && digits > 1) {
-            return self.fault(begin, "a number has digits, and no 0 before them");
-        }
-        if self.take(b'.') && self.digits() == 0 {
-            return self.fault(begin, "a number has digits after its point");
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _ = self.take(b'+') || self.take(b'-');
-            if self.digits() == 0 {
-                return self.fault(begin, "a number has digits in its exponent");
-            }
-        }
-        let text = self.text.get(begin..self.at).unwrap_or_default();
-        Ok(Value::Number(text.to_owned()))
-    }
-
-    /// Goes past digits; how many.
-    fn digits(&mut self) -> usize {
-        let begin = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.at += 1;
-        }
-        self.at - begin
-    }
-
-    fn string(&mut self) -> Read<Vec<u8>> {
-        let begin = self.at;
-        self.at += 1;
-        let mut bytes = Vec::new();
-        loop {
-            match self.peek() {
-                None => return self.fault(begin, "the string that begins here is not closed"),
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(bytes);
-                }
-                Some(b'\\') => self.escape(&mut bytes)?,
-                Some(b'\n') => {
-                    return self.fault(
-                        begin,
-                        "the string is not closed in its line; \\n is a line break",
-                    );
-                }
-                Some(b) if b < b' ' => {
-                    let why =
-                        format!("the control byte 0x{b:02x} in a string is written \\u{b:04x}");
-                    return self.fault(self.at, why);
-                }
-                Some(b) => {
-                    bytes.push(b);
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    fn escape(&mut self, bytes: &mut Vec<u8>) -> Read<()> {
-        let begin = self.at;
-        self.at += 1;
-        let plain = match self.peek() {
-            Some(b @ (b'"' | b'\\' | b'/')) => b,
-            Some(b'b') => 0x08,
-            Some(b'f') => 0x0c,
-            Some(b'n') => b'\n',
-            Some(b'r') => b'\r',
-            Some(b't') => b'\t',
-            Some(b'u') => {
-                self.at += 1;
-                return self.unicode(begin, bytes);
-            }
-            _ => return self.fault(begin, "no such escape; a backslash is written \\\\"),
-        };
-        bytes.push(plain);
-        self.at += 1;
-        Ok(())
-    }
-
-    /// `\uXXXX`, and a second one where the first is half of a character.
-    fn unicode(&mut self, begin: usize, bytes: &mut Vec<u8>) -> Read<()> {
-        let unit = self.four_digits(begin)?;
-        let code = match unit {
-            0xd800..0xdc00 if self.rest().starts_with("\\u") => {
-                let second = self.at;
-                self.at += 2;
-                match self.four_digits(second)? {
-                    low @ 0xdc00..0xe000 => 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00),
-                    _ => unit,
-                }
-            }
-            _ => unit,
-        };
-        if let Some(c) = char::from_u32(code) {
-            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            return Ok(());
-        }
-        match u8::try_from(code.wrapping_sub(ESCAPED_BYTE)) {
-            Ok(byte @ 0x80..) => bytes.push(byte),
-            _ => return self.fault(begin, "half of a surrogate pair is no character"),
-        }
-        Ok(())
-    }
-
-    fn four_digits(&mut self, begin: usize) -> Read<u32> {
-        let digits = self.rest().get(..4).unwrap_or_default();
-        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-        match u32::from_str_radix(digits, 16) {
-            Ok(unit) if hex => {
-                self.at += 4;
-                Ok(unit)
-            }
-            _ => self.fault(begin, "\\u needs four hexadecimal digits"),
         }
     }
 }

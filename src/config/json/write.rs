@@ -112,6 +112,8 @@ impl Json {
         match &node.value {
             Value::Null => self.bare("null"),
             Value::Bool(given) => self.bare(given),
+            // As JSON.stringify has it.
+            Value::Number(text) if text.ends_with(['y', 'N']) => self.bare("null"),
             Value::Number(text) => self.bare(text),
             Value::String(bytes) => self.string(bytes),
             Value::Array(items) => self.array(|json| items.iter().for_each(|item| json.node(item))),
