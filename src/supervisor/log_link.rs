@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use crate::app::value::Bytes;
 use crate::logger::{self, Batch};
@@ -16,6 +17,12 @@ use crate::sys::daemonize::{Fork, fork};
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
+
+/// How much may wait to be sent before descriptors to be kept wait their turn, in bytes.
+const KEEP_BEHIND: usize = 64 << 10;
+
+/// A descriptor that was kept for this supervisor: its slot, its name, itself.
+pub type Kept = (u64, Bytes, OwnedFd);
 
 /// A log writer and what it was told.
 #[derive(Default)]
@@ -34,11 +41,17 @@ pub struct LogLink {
     input: LineBuffer,
     output: Outbox,
     /// What has come with the input and was not taken yet.
-    fds: VecDeque<OwnedFd>,
+    fds: VecDeque<Option<OwnedFd>>,
     /// What it has kept for this supervisor.
-    kept: Vec<(Bytes, OwnedFd)>,
+    kept: Vec<Kept>,
+    /// Some of that could not be received.
+    incomplete: bool,
     /// It has given back all that it had kept.
     recovered: bool,
+    /// The highest slot that was ever used.
+    slots: u64,
+    /// What it is to keep and was not sent yet: one that is dropped before that costs it nothing.
+    keeping: VecDeque<(u64, Bytes, Rc<OwnedFd>)>,
     /// That is news.
     news: bool,
     /// What was asked and is not known to be done, by token: a new log writer is asked again.
@@ -63,9 +76,11 @@ impl LogLink {
         self.found = connected.is_ok();
         let end = match connected {
             Ok(end) => end,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
-            // Nobody listens.
+            Err(e) if !is_nobody(&e) => return Err(e),
+            // Nobody listens, so nothing is kept.
             Err(_) => {
+                self.news |= !self.recovered;
+                self.recovered = true;
                 let _ = std::fs::remove_file(&path);
                 let listener = socket::listen(&path).map_err(|e| {
                     let what = format!(
@@ -83,8 +98,12 @@ impl LogLink {
         self.input = LineBuffer::default();
         self.output = Outbox::default();
         self.fds.clear();
+        self.kept.clear();
+        self.keeping.clear();
+        self.incomplete = false;
         self.greeted = false;
-        self.recovered = false;
+        self.recovered = !self.found;
+        self.news |= self.recovered;
         self.replaced = false;
         self.leaving = false;
         self.end = Some(end);
@@ -99,6 +118,14 @@ impl LogLink {
     pub fn replace(&mut self) {
         self.replaced = true;
         self.output = Outbox::default();
+        self.keeping.clear();
+        if self.recovered {
+            self.say_goodbye();
+        }
+    }
+
+    /// What it has kept is here: a log writer that ends closes its own.
+    fn say_goodbye(&mut self) {
         self.output.push(Order::Bye.to_line().to_bytes(), None);
     }
 
@@ -133,14 +160,21 @@ impl LogLink {
     pub fn interest(&self) -> Interest {
         Interest {
             read: true,
-            write: self.greeted && !self.output.is_empty(),
+            write: self.understands() && !(self.output.is_empty() && self.keeping.is_empty()),
         }
+    }
+
+    /// Whether it understands what it is told: it has greeted, or was forked by this supervisor.
+    fn understands(&self) -> bool {
+        self.greeted || !self.found
     }
 
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
         self.leaving |= *order == Order::Bye;
-        self.order_with(order, None);
+        if self.end.is_some() && !self.replaced {
+            self.output.push(order.to_line().to_bytes(), None);
+        }
     }
 
     /// Whether lines for the daemons' log can be given to it: it understands them, and takes what it is told.
@@ -149,16 +183,38 @@ impl LogLink {
         listens && !self.replaced && !self.leaving && self.output.len() < most
     }
 
-    /// Says something that comes with a descriptor.
-    pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
-        if self.end.is_some() && !self.replaced {
-            self.output.push(order.to_line().to_bytes(), fd);
+    /// Has a descriptor kept for the next supervisor. Its slot; none where nobody can keep it now: all is given to the
+    /// next log writer, once what the present one keeps is here.
+    pub fn keep(&mut self, name: Bytes, fd: Rc<OwnedFd>) -> Option<u64> {
+        if self.end.is_none() || self.replaced || !self.recovered {
+            return None;
+        }
+        self.slots += 1;
+        self.keeping.push_back((self.slots, name, fd));
+        Some(self.slots)
+    }
+
+    /// What has this slot is not to be kept any more.
+    pub fn drop_kept(&mut self, slot: u64) {
+        let waiting = self.keeping.iter().position(|(known, ..)| *known == slot);
+        match waiting.and_then(|at| self.keeping.remove(at)) {
+            Some(_) => {}
+            None => self.order(&Order::Drop { slot }),
         }
     }
 
-    /// Something is not to be kept any more.
-    pub fn drop_kept(&mut self, name: Bytes) {
-        self.order(&Order::Drop { name });
+    /// Whether the log writer has to be asked again for what it keeps, as some of it could not be received.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Asks again for what the log writer keeps.
+    pub fn recall(&mut self) {
+        if std::mem::take(&mut self.incomplete) {
+            self.kept.clear();
+            // Also the log writer that is about to be replaced.
+            self.output.push(Order::Recall.to_line().to_bytes(), None);
+        }
     }
 
     /// Whether all that was kept for this supervisor is here.
@@ -167,7 +223,7 @@ impl LogLink {
     }
 
     /// What was kept, once all of it is here.
-    pub fn take_kept(&mut self) -> Option<Vec<(Bytes, OwnedFd)>> {
+    pub fn take_kept(&mut self) -> Option<Vec<Kept>> {
         std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
@@ -221,9 +277,20 @@ impl LogLink {
 
     /// Sends what the log writer takes.
     pub fn flush(&mut self) {
-        if let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
+        let Some(stream) = self.end.as_ref().filter(|_| self.understands()) else {
+            return;
+        };
+        loop {
             // A broken connection is heard of by its end.
-            let _ = self.output.flush(stream);
+            let sent = self.output.flush(stream);
+            if sent.is_err() || self.output.len() > KEEP_BEHIND {
+                return;
+            }
+            let Some((slot, name, fd)) = self.keeping.pop_front() else {
+                return;
+            };
+            let order = Order::Keep { slot, name };
+            self.output.push(order.to_line().to_bytes(), Some(fd));
         }
     }
 
@@ -249,12 +316,23 @@ impl LogLink {
                         self.replace();
                     }
                 }
-                Some(Report::Kept { name }) => {
-                    self.kept.extend(self.fds.pop_front().map(|fd| (name, fd)));
+                Some(Report::Kept { slot, name }) => {
+                    self.slots = self.slots.max(slot);
+                    match self.fds.pop_front().flatten() {
+                        Some(fd) => self.kept.push((slot, name, fd)),
+                        None => self.incomplete = true,
+                    }
                 }
+                Some(Report::Recovered) if self.incomplete => notes.push(
+                    "cannot receive all that the log writer has kept: too many open files; trying again"
+                        .to_owned(),
+                ),
                 Some(Report::Recovered) => {
+                    self.news |= !self.recovered;
                     self.recovered = true;
-                    self.news = true;
+                    if self.replaced {
+                        self.say_goodbye();
+                    }
                 }
                 Some(Report::Done { token, failure }) => self.hear_done(token, failure),
                 Some(Report::Lost { id, which, loss }) => self.losses.push((id, which, loss)),
@@ -277,4 +355,12 @@ impl LogLink {
     pub fn lost(&mut self) {
         self.end = None;
     }
+}
+
+/// Whether a failed connect means that nobody listens. Any other failure says nothing about that.
+fn is_nobody(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+    )
 }

@@ -11,6 +11,7 @@ mod files;
 mod handover;
 mod init;
 mod journal;
+mod keeping;
 mod lifecycle;
 mod limits;
 mod log_link;

@@ -42,6 +42,7 @@ mod monit;
 mod no_byte_lost;
 mod output;
 mod policy;
+mod ports;
 mod process_file;
 mod protocol;
 mod recycled_pid;
