@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::log_link::Kept;
 use super::program::Program;
 use super::server::Supervisor;
-use super::sockets::{self, Held, is_served};
+use super::sockets::{self, Closing, Held, is_served};
 use super::state;
 use crate::app::life::{Life, State};
 use crate::app::spec::ExecMode;
@@ -89,6 +89,12 @@ impl Supervisor {
 
     /// Closes the sockets of a name that none of its programs needs. Returns whether there were any.
     pub(super) fn release_sockets(&mut self, name: &str) -> bool {
+        let mut group = self.programs.values().filter(|p| p.spec.name == name);
+        if !group.any(|p| is_alive(&p.life)) {
+            // The log writer may be long in closing its copy, where a disk holds it up.
+            let closed = self.sockets.closed(|closing| closing.group == name);
+            closed.iter().for_each(|c| net::stop_listening(&c.socket));
+        }
         if !self.sockets.has(name) {
             return false;
         }
@@ -112,12 +118,23 @@ impl Supervisor {
         }
         for held in gone {
             let mut group = self.programs.values().filter(|p| p.spec.name == held.group);
-            // As long as a program of the name runs it may have the socket open, and be on its way to a graceful end.
-            if !group.any(|p| is_alive(&p.life)) {
-                net::stop_listening(&held.socket);
-            }
-            if let Some(slot) = held.slot {
+            let alive = group.any(|p| is_alive(&p.life));
+            let slot = held.slot;
+            if let Some(slot) = slot {
                 self.log.drop_kept(slot);
+            }
+            match alive {
+                false => net::stop_listening(&held.socket),
+                // It may have the socket open, and be on its way to a graceful end: that is not disturbed.
+                true if slot.is_some() => {
+                    let token = self.log.drain(Vec::new(), true);
+                    self.sockets.is_closing(Closing {
+                        group: held.group.clone(),
+                        socket: Rc::clone(&held.socket),
+                        token,
+                    });
+                }
+                true => {}
             }
             let path = held.path.as_ref().filter(|path| {
                 let mut others = self.sockets.iter();
@@ -128,6 +145,12 @@ impl Supervisor {
             }
         }
         self.note_sockets();
+    }
+
+    /// Lets go of what the log writer has closed, too.
+    pub(super) fn settle_closing(&mut self) {
+        let log = &self.log;
+        drop(self.sockets.closed(|closing| log.done(closing.token)));
     }
 
     /// Begins with a log writer, or without one: nothing is kept by it that was not given back.

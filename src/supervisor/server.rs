@@ -363,6 +363,7 @@ impl Supervisor {
                 if self.log.is_incomplete() && !self.timers.is_set(Timer::Recall) {
                     self.timers.set(Timer::Recall, Some(self.now + RECALL));
                 }
+                self.settle_closing();
                 self.changed = true;
             }
             Err(()) => self.logger_lost(),

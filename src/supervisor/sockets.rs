@@ -46,7 +46,21 @@ pub struct Held {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Sockets(Vec<Held>);
+pub struct Sockets {
+    held: Vec<Held>,
+    closing: Vec<Closing>,
+}
+
+/// A socket that is not held any more, and that the log writer may still have open.
+#[derive(Debug)]
+pub struct Closing {
+    /// The name of the programs that shared it.
+    pub group: String,
+    /// The socket.
+    pub socket: Rc<OwnedFd>,
+    /// The log writer's token: it has closed its copy when that is done.
+    pub token: u64,
+}
 
 impl Held {
     /// A socket that nobody serves yet.
@@ -113,27 +127,43 @@ fn path_of(key: &str) -> Option<PathBuf> {
 impl Sockets {
     /// All held sockets.
     pub fn iter(&self) -> impl Iterator<Item = &Held> {
-        self.0.iter()
+        self.held.iter()
     }
 
     /// All held sockets, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.0.iter_mut()
+        self.held.iter_mut()
     }
 
     /// The one of this key.
     pub fn find(&mut self, group: &str, key: &str) -> Option<&mut Held> {
-        self.0.iter_mut().find(|h| h.group == group && h.key == key)
+        self.held
+            .iter_mut()
+            .find(|h| h.group == group && h.key == key)
     }
 
     /// Whether programs of this name have any.
     pub fn has(&self, group: &str) -> bool {
-        self.0.iter().any(|held| held.group == group)
+        self.held.iter().any(|held| held.group == group)
     }
 
     /// Adds one. There is none of its key.
     pub fn add(&mut self, held: Held) {
-        self.0.push(held);
+        self.held.push(held);
+    }
+
+    /// A socket is open until the log writer has closed it, or nobody is left whom it would disturb.
+    pub fn is_closing(&mut self, closing: Closing) {
+        self.closing.push(closing);
+    }
+
+    /// Gives back those that are closing and of which this is so.
+    pub fn closed(&mut self, which: impl Fn(&Closing) -> bool) -> Vec<Closing> {
+        let (closed, rest) = std::mem::take(&mut self.closing)
+            .into_iter()
+            .partition(which);
+        self.closing = rest;
+        closed
     }
 
     /// A program serves a socket from now on.
@@ -158,7 +188,7 @@ impl Sockets {
         if is_any_port(key) {
             return self.take(|held| held.group == group && held.key == key);
         }
-        let closed = self.0.iter().filter(|h| h.closed_by.is_some());
+        let closed = self.held.iter().filter(|h| h.closed_by.is_some());
         let mut closed: Vec<u64> = closed.map(|held| held.unused).collect();
         closed.sort_unstable();
         match closed.len().checked_sub(MOST_CLOSED + 1) {
@@ -172,7 +202,7 @@ impl Sockets {
 
     /// A program has ended: others, or its next run, go on serving.
     pub fn ended(&mut self, id: u32, now: u64) {
-        for held in &mut self.0 {
+        for held in &mut self.held {
             held.leave(id, now);
             if held.closed_by == Some(id) {
                 held.closed_by = None;
@@ -189,7 +219,7 @@ impl Sockets {
     /// long (`settled`): they have closed their server, or serve another. Whether others may come to be so.
     pub fn close_unused(&mut self, now: u64, settled: impl Fn(&str) -> bool) -> (Vec<Held>, bool) {
         let used: Vec<String> = self
-            .0
+            .held
             .iter()
             .filter(|held| !held.users.is_empty())
             .map(|held| held.group.clone())
@@ -201,12 +231,12 @@ impl Sockets {
         };
         let over = |held: &Held| now.saturating_sub(held.unused) >= UNUSED;
         let gone = self.take(|held| given_up(held) && over(held) && settled(&held.group));
-        (gone, self.0.iter().any(given_up))
+        (gone, self.held.iter().any(given_up))
     }
 
     fn take(&mut self, which: impl Fn(&Held) -> bool) -> Vec<Held> {
-        let (gone, kept) = std::mem::take(&mut self.0).into_iter().partition(which);
-        self.0 = kept;
+        let (gone, kept) = std::mem::take(&mut self.held).into_iter().partition(which);
+        self.held = kept;
         gone
     }
 }
