@@ -1,5 +1,8 @@
 //! The supervisor's end of the connection with the log writer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,7 +22,7 @@ use crate::sys::poll::Interest;
 use crate::sys::socket;
 
 /// How much may wait to be sent before descriptors to be kept wait their turn, in bytes.
-const KEEP_BEHIND: usize = 64 << 10;
+const KEEP_BEHIND: usize = 4 << 10;
 
 /// A descriptor that was kept for this supervisor: its slot, its name, itself.
 pub type Kept = (u64, Bytes, OwnedFd);

@@ -356,3 +356,90 @@ fn both(v6: SocketAddr, v4: SocketAddr, options: Options) -> io::Result<OwnedFd>
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(sockets: &mut Sockets, key: &str) {
+        sockets.add(Held::new("web", key, fd::open_null().unwrap()));
+    }
+
+    fn keys(gone: &[Held]) -> Vec<&str> {
+        gone.iter().map(|held| held.key.as_str()).collect()
+    }
+
+    const MAIN: &str = "null:3000:4:0";
+    const OTHER: &str = "null:9000:4:0";
+
+    #[test]
+    fn a_worker_that_closes_its_server_closes_no_port_until_it_has_run_on_for_long() {
+        let mut sockets = Sockets::default();
+        held(&mut sockets, MAIN);
+        sockets.serve("web", MAIN, 1);
+        assert!(sockets.leave("web", MAIN, 1, 5).is_empty());
+        // Its successor has not come to ask for it.
+        let (gone, more) = sockets.close_unused(5 + UNUSED, |_| false);
+        assert!(gone.is_empty() && more);
+        let (gone, more) = sockets.close_unused(4 + UNUSED, |_| true);
+        assert!(gone.is_empty() && more);
+        // It has ended: whoever comes next may take its time.
+        sockets.ended(1, 6);
+        let (gone, more) = sockets.close_unused(u64::MAX, |_| true);
+        assert!(gone.is_empty() && !more);
+        sockets.serve("web", MAIN, 1);
+        sockets.leave("web", MAIN, 1, 5);
+        let (gone, more) = sockets.close_unused(5 + UNUSED, |_| true);
+        assert_eq!((keys(&gone), more), (vec![MAIN], false));
+    }
+
+    #[test]
+    fn a_port_that_new_code_does_not_ask_for_is_closed_beside_one_that_it_serves() {
+        let mut sockets = Sockets::default();
+        for key in [MAIN, OTHER, "tcp:80"] {
+            held(&mut sockets, key);
+        }
+        sockets.serve("web", MAIN, 1);
+        sockets.serve("web", OTHER, 1);
+        sockets.ended(1, 10);
+        let (gone, _) = sockets.close_unused(u64::MAX, |_| true);
+        assert!(gone.is_empty());
+        sockets.serve("web", MAIN, 1);
+        let (gone, _) = sockets.close_unused(10 + UNUSED, |_| true);
+        assert_eq!(keys(&gone), [OTHER]);
+        assert_eq!(sockets.iter().count(), 2);
+    }
+
+    #[test]
+    fn servers_that_come_and_go_do_not_use_up_descriptors() {
+        let mut sockets = Sockets::default();
+        for any in ["null:0:4:0", "127.0.0.1:0:4:1", "::1:0:6:0"] {
+            held(&mut sockets, any);
+            sockets.serve("web", any, 1);
+            assert_eq!(keys(&sockets.leave("web", any, 1, 0)), [any]);
+        }
+        for now in 0..100 {
+            let key = format!("/tmp/job-{now}:-1:-1:0");
+            held(&mut sockets, &key);
+            sockets.serve("web", &key, 1);
+            let gone = sockets.leave("web", &key, 1, now);
+            assert_eq!(gone.len(), usize::from(now >= MOST_CLOSED as u64));
+        }
+        assert_eq!(sockets.iter().count(), MOST_CLOSED);
+    }
+
+    #[test]
+    fn the_kind_and_the_path_of_a_socket_are_in_its_key() {
+        for (key, asked_for, path) in [
+            ("tcp:127.0.0.1:80", false, None),
+            ("udp:80", false, None),
+            ("unix:/run/a", false, Some("/run/a")),
+            (MAIN, true, None),
+            ("/run/a:-1:-1:0", true, Some("/run/a")),
+        ] {
+            assert_eq!(is_asked_for(key), asked_for, "{key}");
+            assert_eq!(path_of(key), path.map(PathBuf::from), "{key}");
+            assert!(!is_any_port(key), "{key}");
+        }
+    }
+}
