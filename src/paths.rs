@@ -152,6 +152,11 @@ impl Home {
         self.0.join("rpmd.state")
     }
 
+    /// Which sockets Node workers have asked for.
+    pub fn sockets(&self) -> PathBuf {
+        self.0.join("rpmd.sockets")
+    }
+
     /// Why no supervisor is started any more: a sentence, for whoever starts the next one.
     pub fn gave_up(&self) -> PathBuf {
         self.0.join("rpmd.gave-up")

@@ -131,6 +131,7 @@ pub fn daemon() -> String {
         "",
         "it could not start; the reason is on standard error.",
     );
+    ports(&mut page);
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
     files(&mut page);
@@ -237,6 +238,22 @@ fn log_files(page: &mut Page) {
     );
 }
 
+fn ports(page: &mut Page) {
+    page.section("PORTS");
+    page.first(
+        "A port that the daemon has opened, by listen or for the workers of a Node cluster, belongs to the program for as \
+         long as it is wanted up. Connections wait while it is restarted, crashes, waits out its restart delay or closes \
+         its server on the way to a graceful end. stop and delete close the port, and so does a program that has failed \
+         too often (errored). A worker that closes a server and runs on for a minute has given up its port.",
+    );
+    page.paragraph(
+        "rpmd-log keeps every such socket for the next supervisor, so the death of either daemon, or an update, closes \
+         nothing. Where both are killed at once, the next supervisor takes the sockets from the programs that live, as \
+         far as pidfd_getfd(2) is allowed: for root, or where kernel.yama.ptrace_scope is 0. What nobody holds any more \
+         is closed, with the connections that waited in it, and bound anew when the program is launched.",
+    );
+}
+
 fn exit_status(page: &mut Page) {
     page.section("EXIT STATUS");
     page.item("0", "", "done.");
@@ -261,6 +278,10 @@ fn files(page: &mut Page) {
             "the pid of the daemon; the folder is locked as long as it lives.",
         ),
         ("rpmd.state", "which boot and version the records are of."),
+        (
+            "rpmd.sockets",
+            "which ports the workers of Node clusters have asked for.",
+        ),
         ("rpmd.log", "what the daemon has to say."),
         (
             "log.sock, log.batch",

@@ -30,11 +30,10 @@ pub use batch::Batch;
 use batch::{Progress, Taken};
 use channel::{Channel, MUCH, Name};
 use keeper::Keeper;
-use orders::Late;
+use orders::{Kept, Late};
 use programs::Programs;
 use sinks::Sinks;
 
-use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
@@ -65,7 +64,7 @@ struct Writer<'a> {
     /// Rings when more has come of a line whose beginning waits.
     bell: Bell,
     /// What is kept for the next supervisor.
-    kept: Vec<(Bytes, OwnedFd)>,
+    kept: Vec<Kept>,
     /// Programs that the supervisor has not named since it came.
     unnamed: Vec<u32>,
     /// What is moved goes through here, whoever wrote it.
@@ -88,7 +87,7 @@ struct Link {
     stream: UnixStream,
     input: LineBuffer,
     /// What has come with the input and was not taken yet.
-    fds: VecDeque<OwnedFd>,
+    fds: VecDeque<Option<OwnedFd>>,
     output: Outbox,
 }
 
@@ -334,12 +333,7 @@ impl Writer<'_> {
         self.rotated = (0, Vec::new());
         self.late.iter_mut().for_each(|late| late.token = 0);
         self.report(&Report::Hello { link: LINK_VERSION });
-        let copies = self.kept.iter();
-        let copies = copies.filter_map(|(name, fd)| Some((name.clone(), fd.try_clone().ok()?)));
-        for (name, fd) in copies.collect::<Vec<_>>() {
-            self.report_with(&Report::Kept { name }, Some(fd));
-        }
-        self.report(&Report::Recovered);
+        self.give_back();
         self.tell_all_losses();
     }
 

@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::channel::Channel;
 use super::lines::Style;
@@ -30,7 +32,28 @@ pub struct Late {
     pub deadline: u64,
 }
 
+/// A descriptor that is kept for the next supervisor.
+pub struct Kept {
+    /// Its slot.
+    slot: u64,
+    /// What it is.
+    name: Bytes,
+    fd: Rc<OwnedFd>,
+}
+
 impl Writer<'_> {
+    /// Gives the supervisor all that was kept.
+    pub(super) fn give_back(&mut self) {
+        let kept = self.kept.iter().map(|kept| {
+            let (slot, name) = (kept.slot, kept.name.clone());
+            (Report::Kept { slot, name }, Rc::clone(&kept.fd))
+        });
+        for (report, fd) in kept.collect::<Vec<_>>() {
+            self.report_with(&report, Some(fd));
+        }
+        self.report(&Report::Recovered);
+    }
+
     /// Takes all that the supervisor has said.
     pub(super) fn receive(&mut self) {
         let mut orders = Vec::new();
@@ -45,23 +68,22 @@ impl Writer<'_> {
             if let Some(link) = &mut self.link {
                 while let Ok(Some(line)) = link.input.next_line() {
                     let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
-                    if let Some(Order::Keep { name }) = order {
-                        if let Some(fd) = link.fds.pop_front() {
-                            self.kept.retain(|(known, _)| *known != name);
-                            self.kept.push((name, fd));
-                        }
-                    } else {
-                        orders.extend(order);
-                    }
+                    // Its descriptor has come with it.
+                    let fd = match &order {
+                        Some(Order::Keep { .. }) => link.fds.pop_front().flatten(),
+                        _ => None,
+                    };
+                    orders.extend(order.map(|order| (order, fd)));
                 }
             }
         }
-        for order in orders {
-            self.carry_out(order);
+        // All of them in the order in which they were given.
+        for (order, fd) in orders {
+            self.carry_out(order, fd);
         }
     }
 
-    fn carry_out(&mut self, order: Order) {
+    fn carry_out(&mut self, order: Order, fd: Option<OwnedFd>) {
         match order {
             Order::Attach { program, limits } => self.keeper.set_program(program, limits),
             Order::Complete => {
@@ -87,12 +109,26 @@ impl Writer<'_> {
                 token,
             } => self.upkeep(what, id, &output, token),
             Order::Note { lines } => self.sinks.write_lines(self.journal, &lines),
-            // Taken where its descriptor is.
-            Order::Keep { .. } => {}
-            Order::Drop { name } => {
-                self.kept.retain(|(known, _)| *known != name);
-            }
+            Order::Keep { slot, name } => self.keep(slot, name, fd),
+            Order::Drop { slot } => self.kept.retain(|kept| kept.slot != slot),
+            Order::Recall => self.give_back(),
             Order::Bye => self.ending = true,
+        }
+    }
+
+    fn keep(&mut self, slot: u64, name: Bytes, fd: Option<OwnedFd>) {
+        match fd {
+            Some(fd) => {
+                let fd = Rc::new(fd);
+                self.kept.push(Kept { slot, name, fd });
+            }
+            None => {
+                let name = String::from_utf8_lossy(&name).replace('\0', " ");
+                self.note(format_args!(
+                    "cannot keep the {name}: too many open files; it closes if the supervisor dies; raise the limit \
+                     of open files"
+                ));
+            }
         }
     }
 

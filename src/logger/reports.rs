@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use super::sinks::Sinks;
 use super::{Name, Writer};
@@ -76,7 +77,7 @@ impl Writer<'_> {
         self.report_with(report, None);
     }
 
-    pub(super) fn report_with(&mut self, report: &Report, fd: Option<OwnedFd>) {
+    pub(super) fn report_with(&mut self, report: &Report, fd: Option<Rc<OwnedFd>>) {
         if let Some(link) = &mut self.link {
             let kept = fd.is_some();
             link.output.push(report.to_line().to_bytes(), fd);

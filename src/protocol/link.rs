@@ -4,6 +4,9 @@
 //! greets. The supervisor first says who it is (`attach`), then names every program (`open`), then says that these were
 //! all (`complete`); from then on it tells of changes. The log writer gives back the descriptors that it was to keep
 //! (`kept`), then says that these were all (`recovered`).
+//!
+//! Each kept descriptor has a slot, a number that is used once in the life of a log writer. `keep` and `drop` name the
+//! slot, so that no order about one descriptor can concern another, whatever the two are called.
 
 use super::line::Line;
 use super::output::{LOST, Loss, Output};
@@ -11,7 +14,7 @@ use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
-pub const LINK_VERSION: u32 = 4;
+pub const LINK_VERSION: u32 = 5;
 
 /// What is done to log files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +78,18 @@ pub enum Order {
     },
     /// Keep the descriptor that comes with this order for the next supervisor.
     Keep {
+        /// Its slot.
+        slot: u64,
         /// What it is.
         name: Bytes,
     },
-    /// Do not keep it any more.
+    /// Close the descriptor of this slot.
     Drop {
-        /// What it is.
-        name: Bytes,
+        /// Its slot.
+        slot: u64,
     },
+    /// Give back once more all that is kept: some of it could not be received.
+    Recall,
     /// Write all that these programs have printed so far to their files, then report with the token.
     Drain {
         /// The programs.
@@ -117,6 +124,8 @@ pub enum Report {
     },
     /// The descriptor that comes with this report was kept.
     Kept {
+        /// Its slot; 0 from a log writer of a former release, which has none.
+        slot: u64,
         /// What it is.
         name: Bytes,
     },
@@ -188,8 +197,11 @@ impl Order {
                 line.push_number("id", *id);
                 output.put(line)
             }
-            Order::Keep { name } => Line::new("keep").with("name", name),
-            Order::Drop { name } => Line::new("drop").with("name", name),
+            Order::Keep { slot, name } => Line::new("keep")
+                .with("slot", slot.to_string())
+                .with("name", name),
+            Order::Drop { slot } => Line::new("drop").with("slot", slot.to_string()),
+            Order::Recall => Line::new("recall"),
             Order::Bye => Line::new("bye"),
         }
     }
@@ -221,11 +233,13 @@ impl Order {
                 })
             }
             "keep" => Some(Order::Keep {
+                slot: line.number("slot")?,
                 name: line.get("name")?.to_vec(),
             }),
             "drop" => Some(Order::Drop {
-                name: line.get("name")?.to_vec(),
+                slot: line.number("slot")?,
             }),
+            "recall" => Some(Order::Recall),
             "bye" => Some(Order::Bye),
             word => Some(Order::Upkeep {
                 what: Upkeep::from_word(word)?,
@@ -242,7 +256,9 @@ impl Report {
     pub fn to_line(&self) -> Line {
         match self {
             Report::Hello { link } => Line::new("hello").with("link", link.to_string()),
-            Report::Kept { name } => Line::new("kept").with("name", name),
+            Report::Kept { slot, name } => Line::new("kept")
+                .with("slot", slot.to_string())
+                .with("name", name),
             Report::Recovered => Line::new("recovered"),
             Report::Done { token, failure } => {
                 let mut line = Line::new("done").with("token", token.to_string());
@@ -268,6 +284,7 @@ impl Report {
                 link: line.number("link")?,
             }),
             "kept" => Some(Report::Kept {
+                slot: line.number("slot").unwrap_or(0),
                 name: line.get("name")?.to_vec(),
             }),
             "recovered" => Some(Report::Recovered),
@@ -347,8 +364,12 @@ mod tests {
                 output: Output::new("", b"", &path),
                 token: 7,
             },
-            Order::Keep { name: path.clone() },
-            Order::Drop { name: path.clone() },
+            Order::Keep {
+                slot: u64::MAX,
+                name: path.clone(),
+            },
+            Order::Drop { slot: 1 },
+            Order::Recall,
             Order::Bye,
         ] {
             let line = Line::decode(&order.to_line().to_bytes()).unwrap();
@@ -356,7 +377,10 @@ mod tests {
         }
         for report in [
             Report::Hello { link: LINK_VERSION },
-            Report::Kept { name: path.clone() },
+            Report::Kept {
+                slot: 3,
+                name: path.clone(),
+            },
             Report::Recovered,
             Report::Done {
                 token: 9,

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::node::{HANDLE_ANSWER, Message};
+use crate::sys::fd;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 
@@ -24,23 +25,25 @@ const READS_A_TURN: usize = 16;
 /// The daemon's end.
 #[derive(Debug)]
 pub struct Channel {
-    stream: UnixStream,
+    end: Rc<OwnedFd>,
+    /// The slot in which the log writer keeps it.
+    pub slot: Option<u64>,
     input: LineBuffer,
     /// The rest of a message that is too long to be for us is passed over.
     skipping: bool,
     output: Outbox,
     /// A descriptor is on its way: Node takes the next message only when it has said that it has it.
     awaiting: bool,
-    held_back: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    held_back: VecDeque<(Vec<u8>, Option<Rc<OwnedFd>>)>,
 }
 
 impl Channel {
     /// The channel at an end of a pair.
     pub fn new(end: OwnedFd) -> Channel {
-        let stream = UnixStream::from(end);
-        let _ = stream.set_nonblocking(true);
+        let _ = fd::set_nonblocking(end.as_fd());
         Channel {
-            stream,
+            end: Rc::new(end),
+            slot: None,
             input: LineBuffer::default(),
             skipping: false,
             output: Outbox::default(),
@@ -51,7 +54,12 @@ impl Channel {
 
     /// What to poll.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.end.as_fd()
+    }
+
+    /// Our end.
+    pub fn end(&self) -> &Rc<OwnedFd> {
+        &self.end
     }
 
     /// What to poll for.
@@ -68,7 +76,7 @@ impl Channel {
     }
 
     /// Says a message, with a descriptor perhaps.
-    pub fn say(&mut self, message: Vec<u8>, fd: Option<OwnedFd>) {
+    pub fn say(&mut self, message: Vec<u8>, fd: Option<Rc<OwnedFd>>) {
         if self.awaiting {
             let descriptors = self.held_back.iter().filter(|(_, fd)| fd.is_some());
             let room = fd.is_none() || descriptors.count() < MOST_DESCRIPTORS;
@@ -96,7 +104,7 @@ impl Channel {
 
     /// Sends what the worker takes. One that has closed its end will hear nothing more.
     pub fn flush(&mut self) {
-        if self.output.flush(&self.stream).is_err() {
+        if self.output.flush(&self.end).is_err() {
             self.output = Outbox::default();
             self.held_back.clear();
         }
@@ -109,7 +117,7 @@ impl Channel {
         for _ in 0..READS_A_TURN {
             // Descriptors that a program sends to its primary are nobody's here: they are closed.
             let mut fds = VecDeque::new();
-            match passing::receive(&self.stream, &mut buffer, &mut fds) {
+            match passing::receive(&self.end, &mut buffer, &mut fds) {
                 Ok(n @ 1..) => self.take(buffer.get(..n).unwrap_or_default(), &mut messages),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => break,
@@ -151,8 +159,8 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fd;
     use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
 
     fn pair() -> (Channel, UnixStream) {
         let (one, other) = UnixStream::pair().unwrap();
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn the_next_message_waits_until_a_descriptor_has_arrived() {
         let (mut channel, mut worker) = pair();
-        let null = || fd::open_null().unwrap();
+        let null = || Rc::new(fd::open_null().unwrap());
         channel.say(b"one\n".to_vec(), Some(null()));
         channel.say(b"two\n".to_vec(), Some(null()));
         channel.say(b"three\n".to_vec(), None);

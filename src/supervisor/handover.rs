@@ -7,6 +7,7 @@
 //! connection  token=FD and what of its input and output is on its way
 //! pending     what that connection waits for
 //! spec        of a start that is under way
+//! socket, channel  fd=FD of what is held for programs
 //! ```
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -48,6 +49,8 @@ pub struct Handover {
     pub programs: Vec<(u32, Line)>,
     /// The clients.
     pub connections: Vec<Connection>,
+    /// Sockets and channels that are held for programs.
+    pub kept: Vec<Line>,
     /// Pipes that are held until they have been opened by their names.
     pub held: Vec<OwnedFd>,
 }
@@ -81,6 +84,7 @@ impl Supervisor {
                 }
             }
         }
+        self.hand_over_kept(&mut text, &mut kept);
         for connection in self.connections.values() {
             connection.hand_over().encode(&mut text);
             kept.push(connection.stream().as_fd());
@@ -310,6 +314,7 @@ impl Handover {
             limits: Limits::parse(first.text("limits")?)?,
             programs: Vec::new(),
             connections: Vec::new(),
+            kept: Vec::new(),
             held: Vec::new(),
         };
         for line in lines {
@@ -329,6 +334,7 @@ impl Handover {
             "held" => self
                 .held
                 .extend(line.number("fd").and_then(reexec::inherited)),
+            "socket" | "channel" => self.kept.push(line),
             "connection" => self.connections.extend(Connection::handed_over(&line)),
             "pending" => {
                 if let Some(connection) = self.connections.last_mut() {

@@ -8,6 +8,7 @@ use super::files::Stream;
 use super::program::Program;
 use super::records;
 use super::server::Supervisor;
+use super::sockets::is_served;
 use super::timers::Timer;
 use crate::app::life::{Action, Event, Exit, Life, State};
 use crate::error::Reason;
@@ -67,16 +68,21 @@ impl Supervisor {
             Some(Action::Continue) => self.signal_with(id, Some(Signal::CONT)),
             None => {}
         }
-        if after.state == State::Errored && before.state != State::Errored {
-            self.note(
-                id,
-                format_args!("failed {} times in a row: giving up", after.unstable),
-            );
-        }
-        if after.at_rest() && !before.at_rest() {
+        let rests = after.at_rest() && !before.at_rest();
+        if rests {
             self.remove_pid_file(id);
+        }
+        let mut closed = "";
+        if !is_served(&after) && (is_served(&before) || rests) {
             let name = self.programs.get(&id).map(|p| p.spec.name.clone());
-            self.release_sockets(&name.unwrap_or_default());
+            if self.release_sockets(&name.unwrap_or_default()) {
+                closed = "; its sockets are closed until it is started again";
+            }
+        }
+        if after.state == State::Errored && before.state != State::Errored {
+            let count = after.unstable;
+            let text = format_args!("failed {count} times in a row: giving up{closed}");
+            self.note(id, text);
         }
     }
 
@@ -174,11 +180,16 @@ impl Supervisor {
                 program.group = Some(spawned.pid);
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
-                self.open_channel(id, given.channel.take());
+                if let Some(program) = self.programs.get_mut(&id) {
+                    program.channel = given.channel.take();
+                }
                 self.watch_launch(id);
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
-            Err(e) => self.not_launched(id, format!("making a process: {}", Reason(&e))),
+            Err(e) => {
+                self.drop_channel(given.channel.take());
+                self.not_launched(id, format!("making a process: {}", Reason(&e)));
+            }
         }
     }
 

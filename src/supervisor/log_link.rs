@@ -1,9 +1,13 @@
 //! The supervisor's end of the connection with the log writer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use crate::app::value::Bytes;
 use crate::logger::{self, Batch};
@@ -18,13 +22,16 @@ use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
 
-/// So much waits for a log writer that does not read, in bytes and in descriptors, beside what it is told of the programs
-/// when it is connected to. Then the connection is given up, with all that waits: the next one begins with the state of
-/// that time.
+/// So much waits for a log writer that does not read, in bytes, beside what it is told of the programs when it is
+/// connected to. Then the connection is given up, with all that waits: the next one begins with the state of that time.
 const MOST_WAITING: usize = 8 << 20;
-const MOST_DESCRIPTORS: usize = 512;
 /// So many questions are asked again of the next log writer; the oldest are dropped, and count as not answered.
 const MOST_ASKED: usize = 1024;
+/// How much may wait to be sent before descriptors to be kept wait their turn, in bytes.
+const KEEP_BEHIND: usize = 4 << 10;
+
+/// A descriptor that was kept for this supervisor: its slot, its name, itself.
+pub type Kept = (u64, Bytes, OwnedFd);
 
 /// A log writer and what it was told.
 #[derive(Default)]
@@ -43,11 +50,17 @@ pub struct LogLink {
     input: LineBuffer,
     output: Outbox,
     /// What has come with the input and was not taken yet.
-    fds: VecDeque<OwnedFd>,
+    fds: VecDeque<Option<OwnedFd>>,
     /// What it has kept for this supervisor.
-    kept: Vec<(Bytes, OwnedFd)>,
+    kept: Vec<Kept>,
+    /// Some of that could not be received.
+    incomplete: bool,
     /// It has given back all that it had kept.
     recovered: bool,
+    /// The highest slot that was ever used.
+    slots: u64,
+    /// What it is to keep and was not sent yet: one that is dropped before that costs it nothing.
+    keeping: VecDeque<(u64, Bytes, Rc<OwnedFd>)>,
     /// That is news.
     news: bool,
     /// What was asked and is not known to be done, by token: a new log writer is asked again.
@@ -55,8 +68,8 @@ pub struct LogLink {
     tokens: u64,
     /// Tokens up to this one may have been dropped.
     dropped: u64,
-    /// What it is told at the beginning, in bytes and descriptors, once it has been told; none before.
-    told: Option<(usize, usize)>,
+    /// What it is told at the beginning, in bytes, once it has been told; none before.
+    told: Option<usize>,
     /// It took nothing for so long that the connection was given up.
     given_up: bool,
     /// What could not be done, by token.
@@ -80,7 +93,10 @@ impl LogLink {
             Lookup::There(end) => end,
             // Perhaps somebody listens: two log writers would be one too many.
             Lookup::Failed(e) => return Err(e),
+            // Nobody listens, so nothing is kept.
             Lookup::Gone => {
+                self.news |= !self.recovered;
+                self.recovered = true;
                 let _ = std::fs::remove_file(&path);
                 let listener = socket::listen(&path).map_err(|e| {
                     let what = format!(
@@ -98,8 +114,12 @@ impl LogLink {
         self.input = LineBuffer::default();
         self.output = Outbox::default();
         self.fds.clear();
+        self.kept.clear();
+        self.keeping.clear();
+        self.incomplete = false;
         self.greeted = false;
-        self.recovered = false;
+        self.recovered = !self.found;
+        self.news |= self.recovered;
         self.replaced = false;
         self.leaving = false;
         self.told = None;
@@ -123,6 +143,14 @@ impl LogLink {
     pub fn replace(&mut self) {
         self.replaced = true;
         self.output = Outbox::default();
+        self.keeping.clear();
+        if self.recovered {
+            self.say_goodbye();
+        }
+    }
+
+    /// What it has kept is here: a log writer that ends closes its own.
+    fn say_goodbye(&mut self) {
         self.output.push(Order::Bye.to_line().to_bytes(), None);
     }
 
@@ -146,7 +174,7 @@ impl LogLink {
             self.order(order);
         }
         self.asked = asked;
-        self.told = Some((self.output.len(), self.output.descriptors()));
+        self.told = Some(self.output.len());
     }
 
     /// The stream, to poll.
@@ -158,14 +186,27 @@ impl LogLink {
     pub fn interest(&self) -> Interest {
         Interest {
             read: true,
-            write: self.greeted && !self.output.is_empty(),
+            write: self.understands() && !(self.output.is_empty() && self.keeping.is_empty()),
         }
+    }
+
+    /// Whether it understands what it is told: it has greeted, or was forked by this supervisor.
+    fn understands(&self) -> bool {
+        self.greeted || !self.found
     }
 
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
         self.leaving |= *order == Order::Bye;
-        self.order_with(order, None);
+        if self.end.is_some() && !self.replaced {
+            self.output.push(order.to_line().to_bytes(), None);
+            let most = self.told.map_or(usize::MAX, |told| told + MOST_WAITING);
+            if self.output.len() > most && !self.leaving {
+                self.given_up = true;
+                self.end = None;
+                self.output = Outbox::default();
+            }
+        }
     }
 
     /// Whether lines for the daemons' log can be given to it: it understands them, and takes what it is told.
@@ -174,29 +215,43 @@ impl LogLink {
         listens && !self.replaced && !self.leaving && self.output.len() < most
     }
 
-    /// Says something that comes with a descriptor.
-    pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
-        if self.end.is_some() && !self.replaced {
-            self.output.push(order.to_line().to_bytes(), fd);
-            let (bytes, descriptors) = self.told.unwrap_or((usize::MAX, usize::MAX));
-            let much = self.output.len() > bytes.saturating_add(MOST_WAITING);
-            let many = self.output.descriptors() > descriptors.saturating_add(MOST_DESCRIPTORS);
-            if (much || many) && !self.leaving {
-                self.given_up = true;
-                self.end = None;
-                self.output = Outbox::default();
-            }
-        }
-    }
-
     /// Whether the connection was given up, once.
     pub fn was_given_up(&mut self) -> bool {
         std::mem::take(&mut self.given_up)
     }
 
-    /// Something is not to be kept any more.
-    pub fn drop_kept(&mut self, name: Bytes) {
-        self.order(&Order::Drop { name });
+    /// Has a descriptor kept for the next supervisor. Its slot; none where nobody can keep it now: all is given to the
+    /// next log writer, once what the present one keeps is here.
+    pub fn keep(&mut self, name: Bytes, fd: Rc<OwnedFd>) -> Option<u64> {
+        if self.end.is_none() || self.replaced || !self.recovered {
+            return None;
+        }
+        self.slots += 1;
+        self.keeping.push_back((self.slots, name, fd));
+        Some(self.slots)
+    }
+
+    /// What has this slot is not to be kept any more.
+    pub fn drop_kept(&mut self, slot: u64) {
+        let waiting = self.keeping.iter().position(|(known, ..)| *known == slot);
+        match waiting.and_then(|at| self.keeping.remove(at)) {
+            Some(_) => {}
+            None => self.order(&Order::Drop { slot }),
+        }
+    }
+
+    /// Whether the log writer has to be asked again for what it keeps, as some of it could not be received.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Asks again for what the log writer keeps.
+    pub fn recall(&mut self) {
+        if std::mem::take(&mut self.incomplete) {
+            self.kept.clear();
+            // Also the log writer that is about to be replaced.
+            self.output.push(Order::Recall.to_line().to_bytes(), None);
+        }
     }
 
     /// Whether all that was kept for this supervisor is here.
@@ -205,7 +260,7 @@ impl LogLink {
     }
 
     /// What was kept, once all of it is here.
-    pub fn take_kept(&mut self) -> Option<Vec<(Bytes, OwnedFd)>> {
+    pub fn take_kept(&mut self) -> Option<Vec<Kept>> {
         std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
     }
 
@@ -270,9 +325,20 @@ impl LogLink {
 
     /// Sends what the log writer takes.
     pub fn flush(&mut self) {
-        if let Some(stream) = self.end.as_ref().filter(|_| self.greeted) {
+        let Some(stream) = self.end.as_ref().filter(|_| self.understands()) else {
+            return;
+        };
+        loop {
             // A broken connection is heard of by its end.
-            let _ = self.output.flush(stream);
+            let sent = self.output.flush(stream);
+            if sent.is_err() || self.output.len() > KEEP_BEHIND {
+                return;
+            }
+            let Some((slot, name, fd)) = self.keeping.pop_front() else {
+                return;
+            };
+            let order = Order::Keep { slot, name };
+            self.output.push(order.to_line().to_bytes(), Some(fd));
         }
     }
 
@@ -298,12 +364,23 @@ impl LogLink {
                         self.replace();
                     }
                 }
-                Some(Report::Kept { name }) => {
-                    self.kept.extend(self.fds.pop_front().map(|fd| (name, fd)));
+                Some(Report::Kept { slot, name }) => {
+                    self.slots = self.slots.max(slot);
+                    match self.fds.pop_front().flatten() {
+                        Some(fd) => self.kept.push((slot, name, fd)),
+                        None => self.incomplete = true,
+                    }
                 }
+                Some(Report::Recovered) if self.incomplete => notes.push(
+                    "cannot receive all that the log writer has kept: too many open files; trying again"
+                        .to_owned(),
+                ),
                 Some(Report::Recovered) => {
+                    self.news |= !self.recovered;
                     self.recovered = true;
-                    self.news = true;
+                    if self.replaced {
+                        self.say_goodbye();
+                    }
                 }
                 Some(Report::Done { token, failure }) => self.hear_done(token, failure),
                 Some(Report::Lost { id, which, loss }) => self.losses.push((id, which, loss)),
@@ -325,55 +402,5 @@ impl LogLink {
     /// Forgets a log writer that has gone.
     pub fn lost(&mut self) {
         self.end = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::fd;
-
-    fn unread() -> (LogLink, UnixStream) {
-        let (end, other) = UnixStream::pair().unwrap();
-        let link = LogLink {
-            end: Some(end),
-            told: Some((0, 0)),
-            ..LogLink::default()
-        };
-        (link, other)
-    }
-
-    #[test]
-    fn what_waits_for_a_log_writer_that_does_not_read_is_bounded() {
-        let (mut link, _other) = unread();
-        let lines = vec![b'x'; 1 << 20];
-        for _ in 0..100 {
-            link.order(&Order::Note {
-                lines: lines.clone(),
-            });
-            assert!(link.output.len() <= MOST_WAITING + (1 << 20) + 100);
-        }
-        assert!(link.was_given_up() && !link.was_given_up() && link.stream().is_none());
-        let (mut link, _other) = unread();
-        for _ in 0..2 * MOST_DESCRIPTORS {
-            let name = b"socket".to_vec();
-            link.order_with(&Order::Keep { name }, Some(fd::open_null().unwrap()));
-            assert!(link.output.descriptors() <= MOST_DESCRIPTORS);
-        }
-        assert!(link.was_given_up());
-    }
-
-    #[test]
-    fn a_question_that_was_dropped_is_never_answered_by_yes() {
-        let mut link = LogLink::default();
-        let first = link.drain(vec![1], false);
-        assert!(!link.done(first));
-        for _ in 0..2 * MOST_ASKED {
-            link.drain(vec![1], false);
-        }
-        assert_eq!(link.asked.len(), MOST_ASKED);
-        assert!(!link.done(first) && !link.done(link.tokens));
-        link.hear_done(link.tokens, None);
-        assert!(link.done(link.tokens));
     }
 }

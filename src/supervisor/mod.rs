@@ -13,6 +13,7 @@ mod handover;
 mod home_watch;
 mod init;
 mod journal;
+mod keeping;
 mod launches;
 mod lifecycle;
 mod limits;

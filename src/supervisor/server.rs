@@ -40,6 +40,8 @@ use crate::sys::{clock, fd, wait};
 
 /// A log writer that did not live so long is not replaced at once. ms
 const LOGGER_AGAIN: u64 = 500;
+/// When the log writer is asked again for what it keeps, where there were no descriptors left to take it. ms
+const RECALL: u64 = 500;
 /// How often programs that were left by their leader are looked at, besides at every death. ms
 pub(super) const REMAINS_AGAIN: u64 = 50;
 
@@ -343,6 +345,7 @@ impl Supervisor {
                 Timer::Logger => self.start_logger(),
                 Timer::Sync => self.sync_now(),
                 Timer::Sockets => self.close_unused_sockets(),
+                Timer::Recall => self.log.recall(),
                 Timer::Check => self.check_is_late(),
                 Timer::Patience => self.patience_is_over(),
                 Timer::Accept | Timer::Farewell => self.changed = true,
@@ -369,10 +372,11 @@ impl Supervisor {
             true => Bytes::new(),
             false => self.way.program.as_os_str().as_bytes().to_vec(),
         };
-        match self
+        let started = self
             .log
-            .start(&self.home, &program, &self.limits.to_string())
-        {
+            .start(&self.home, &program, &self.limits.to_string());
+        self.begin_keeping();
+        match started {
             Ok(()) => {
                 // Some may have ended when nobody saw it.
                 let ended = self.programs.values().filter(|p| p.life.pid == 0);
@@ -387,7 +391,6 @@ impl Supervisor {
                     self.log.order(&order);
                 }
                 self.log.order(&Order::Complete);
-                self.keep_all();
                 self.log.ask_again();
             }
             Err(e) => {
@@ -416,6 +419,10 @@ impl Supervisor {
                 if let Some(kept) = self.log.take_kept() {
                     self.take_back(kept);
                 }
+                if self.log.is_incomplete() && !self.timers.is_set(Timer::Recall) {
+                    self.timers.set(Timer::Recall, Some(self.now + RECALL));
+                }
+                self.settle_closing();
                 self.changed = true;
             }
             Err(()) => self.logger_lost(),

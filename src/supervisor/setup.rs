@@ -152,6 +152,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     }
     supervisor.take_over(state, &handover.programs)?;
     drop(handover.held);
+    supervisor.take_handed_over(&handover.kept);
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
     for connection in handover.connections {
         supervisor.connect(connection);

@@ -26,6 +26,8 @@ pub enum Timer {
     Check,
     /// Closing sockets that nobody asks for any more.
     Sockets,
+    /// Asking the log writer again for what it keeps.
+    Recall,
     /// Answers have waited long enough for the log writer.
     Patience,
     /// Bringing changes of the list to the disk.

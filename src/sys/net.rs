@@ -117,6 +117,13 @@ pub fn path(socket: &OwnedFd) -> Option<std::path::PathBuf> {
     address.as_pathname().map(Path::to_owned)
 }
 
+/// Has a socket take no more connections, whoever else holds it: what waits is reset, and clients are refused from now
+/// on. Its address is free when the last descriptor of it is closed. `shutdown(2)`
+pub fn stop_listening(socket: &OwnedFd) {
+    // SAFETY: takes numbers. It fails where the socket takes no connections, and nothing is to be done then.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
 /// An option of a socket that is a number. `getsockopt(2)`
 fn option(socket: &OwnedFd, option: libc::c_int) -> Option<libc::c_int> {
     let mut value: libc::c_int = 0;
@@ -210,6 +217,29 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"x", socket.local_addr().unwrap()).unwrap();
         assert_eq!(socket.recv(&mut [0; 4]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_socket_that_others_hold_too_is_closed_for_all() {
+        let socket = bind("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap();
+        let kept = socket.try_clone().unwrap();
+        let bound = super::address(&socket).unwrap();
+        TcpStream::connect(bound).unwrap();
+        stop_listening(&socket);
+        drop(socket);
+        let refused = TcpStream::connect(bound).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        // While it is held, another one can have the address.
+        bind(bound, Options::default()).unwrap();
+        drop(kept);
+        let path = std::env::temp_dir().join(format!("rpm-net-stop-{}", std::process::id()));
+        let socket = bind_path(&path).unwrap();
+        let kept = socket.try_clone().unwrap();
+        stop_listening(&socket);
+        let refused = UnixStream::connect(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        drop(kept);
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

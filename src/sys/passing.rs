@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
 
 use super::check_size;
 
@@ -19,12 +19,13 @@ pub struct Outbox {
 struct Parcel {
     bytes: Vec<u8>,
     sent: usize,
-    fd: Option<OwnedFd>,
+    fd: Option<Rc<OwnedFd>>,
 }
 
 impl Outbox {
-    /// Adds bytes, and the descriptor that goes with the first of them.
-    pub fn push(&mut self, bytes: Vec<u8>, fd: Option<OwnedFd>) {
+    /// Adds bytes, and the descriptor that goes with the first of them. It is shared, not duplicated: sending one needs
+    /// no free descriptor.
+    pub fn push(&mut self, bytes: Vec<u8>, fd: Option<Rc<OwnedFd>>) {
         self.waiting.0 += bytes.len();
         self.waiting.1 += usize::from(fd.is_some());
         match self.queue.back_mut() {
@@ -55,10 +56,10 @@ impl Outbox {
     }
 
     /// Sends what the other side takes.
-    pub fn flush(&mut self, stream: &UnixStream) -> io::Result<()> {
+    pub fn flush(&mut self, stream: &impl AsFd) -> io::Result<()> {
         while let Some(parcel) = self.queue.front_mut() {
             let rest = parcel.bytes.get(parcel.sent..).unwrap_or_default();
-            match send(stream, rest, parcel.fd.as_ref()) {
+            match send(stream, rest, parcel.fd.as_deref()) {
                 Ok(n) => {
                     parcel.sent += n;
                     self.waiting.0 = self.waiting.0.saturating_sub(n);
@@ -78,11 +79,25 @@ impl Outbox {
     }
 }
 
+/// Whether two descriptors are of one socket, pipe or file. `fstat(2)`
+pub fn is_same(one: &impl AsFd, other: &impl AsFd) -> bool {
+    let identity = |fd: i32| {
+        // SAFETY: a stat is plain data, and the kernel writes one.
+        unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            let done = libc::fstat(fd, &raw mut stat);
+            (done == 0).then_some((stat.st_dev, stat.st_ino))
+        }
+    };
+    let one = identity(one.as_fd().as_raw_fd());
+    one.is_some() && one == identity(other.as_fd().as_raw_fd())
+}
+
 /// Room for the control message of a few descriptors, aligned as `cmsg(3)` wants it.
 type Control = [u64; 16];
 
 /// Sends once, perhaps not all. `sendmsg(2)`
-fn send(stream: &UnixStream, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<usize> {
+fn send(stream: &impl AsFd, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<usize> {
     let mut part = libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
@@ -108,15 +123,19 @@ fn send(stream: &UnixStream, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<u
             }
         }
         let flags = libc::MSG_NOSIGNAL;
-        check_size(libc::sendmsg(stream.as_raw_fd(), &raw const message, flags))
+        let stream = stream.as_fd().as_raw_fd();
+        check_size(libc::sendmsg(stream, &raw const message, flags))
     }
 }
 
 /// Receives once: bytes into `buffer`, and the descriptors that came with them behind `fds`. `recvmsg(2)`
+///
+/// `None` in `fds` is a descriptor that was sent and lost, because this process may open no more: the descriptors
+/// behind it still belong to the lines that they were sent with.
 pub fn receive(
-    stream: &UnixStream,
+    stream: &impl AsFd,
     buffer: &mut [u8],
-    fds: &mut VecDeque<OwnedFd>,
+    fds: &mut VecDeque<Option<OwnedFd>>,
 ) -> io::Result<usize> {
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -132,7 +151,8 @@ pub fn receive(
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of::<Control>() as _;
         let flags = libc::MSG_CMSG_CLOEXEC;
-        let n = check_size(libc::recvmsg(stream.as_raw_fd(), &raw mut message, flags))?;
+        let stream = stream.as_fd().as_raw_fd();
+        let n = check_size(libc::recvmsg(stream, &raw mut message, flags))?;
         let mut head = libc::CMSG_FIRSTHDR(&raw const message);
         while !head.is_null() {
             if ((*head).cmsg_level, (*head).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
@@ -141,10 +161,14 @@ pub fn receive(
                 let data = libc::CMSG_DATA(head).cast::<libc::c_int>();
                 for at in 0..bytes / size_of::<libc::c_int>() {
                     let fd = std::ptr::read_unaligned(data.add(at));
-                    fds.push_back(OwnedFd::from_raw_fd(fd));
+                    fds.push_back(Some(OwnedFd::from_raw_fd(fd)));
                 }
             }
             head = libc::CMSG_NXTHDR(&raw const message, head);
+        }
+        // One descriptor is sent at a time, so it is that one.
+        if message.msg_flags & libc::MSG_CTRUNC != 0 {
+            fds.push_back(None);
         }
         Ok(n)
     }
@@ -154,7 +178,7 @@ pub fn receive(
 mod tests {
     use super::*;
     use crate::sys::fd;
-    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn descriptors_arrive_in_the_order_of_the_bytes_that_they_came_with() {
@@ -167,7 +191,7 @@ mod tests {
             let fd = (line != "plain\n").then(|| {
                 let (out, into) = fd::pipe().unwrap();
                 ends.push(out);
-                into
+                Rc::new(into)
             });
             outbox.push(line.as_bytes().to_vec(), fd);
         }
@@ -183,9 +207,17 @@ mod tests {
         assert_eq!(text, b"plain\nfirst\nsecond\nplain\n");
         assert_eq!(fds.len(), 2);
         for (into, out) in fds.iter().zip(&ends) {
+            let into = into.as_ref().unwrap();
             fd::write(into.as_fd(), b"x").unwrap();
             assert_eq!(fd::read(out.as_fd(), &mut buffer).unwrap(), 1);
         }
+    }
+
+    #[test]
+    fn copies_are_one_socket_and_pairs_are_two() {
+        let (one, other) = UnixStream::pair().unwrap();
+        assert!(is_same(&one, &one.try_clone().unwrap()));
+        assert!(!is_same(&one, &other));
     }
 
     #[test]

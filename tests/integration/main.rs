@@ -52,6 +52,7 @@ mod pm2_flags;
 mod pm2_names;
 mod pm2_start;
 mod policy;
+mod ports;
 mod process_file;
 mod protocol;
 mod recycled_pid;

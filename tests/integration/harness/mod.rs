@@ -8,6 +8,7 @@ pub mod logs;
 pub mod proc;
 pub mod run;
 pub mod tmux;
+pub mod visitor;
 pub mod wait;
 pub mod wire;
 
