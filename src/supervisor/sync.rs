@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::Exit;
 use crate::paths::Home;
+use crate::sys::apart;
 use crate::sys::daemonize::{self, Fork};
-use crate::sys::fd;
 use crate::sys::pid::Pid;
 
 /// How long changes are collected. ms
@@ -33,6 +33,23 @@ pub struct Unsynced {
 impl Unsynced {
     fn is_empty(&self) -> bool {
         self.ids.is_empty() && !self.list
+    }
+
+    /// What has to be brought there, in this order.
+    fn paths(&self, home: &Home) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        for id in &self.ids {
+            let records = home.records(*id);
+            paths.extend([
+                records.spec(),
+                records.status(),
+                records.folder().to_owned(),
+            ]);
+        }
+        if self.list {
+            paths.extend([home.state(), home.run(), home.root().to_owned()]);
+        }
+        paths
     }
 }
 
@@ -66,10 +83,12 @@ impl Supervisor {
         }
         match daemonize::fork() {
             Ok(Fork::Child) => {
-                fd::close_all_except(&[]);
-                daemonize::set_process_name(c"rpmd-sync");
-                let done = sync(&self.home, &self.unsynced);
-                daemonize::exit_now(i32::from(done.is_err()))
+                let paths = self.unsynced.paths(&self.home);
+                apart::go_on_apart(None, paths, |_, paths| {
+                    daemonize::set_process_name(c"rpmd-sync");
+                    let done = paths.iter().try_for_each(|path| sync(path));
+                    daemonize::exit_now(i32::from(done.is_err()))
+                })
             }
             Ok(Fork::Parent(pid)) => {
                 self.unsynced = Unsynced {
@@ -101,23 +120,12 @@ impl Supervisor {
     }
 }
 
-fn sync(home: &Home, unsynced: &Unsynced) -> io::Result<()> {
-    let flush = |path: &Path| match File::open(path) {
+/// Brings a file or folder to the disk.
+fn sync(path: &Path) -> io::Result<()> {
+    match File::open(path) {
         Ok(file) => file.sync_all(),
         // What is gone needs no more than the folder above it.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
-    };
-    for id in &unsynced.ids {
-        let records = home.records(*id);
-        for path in [&records.spec(), &records.status(), records.folder()] {
-            flush(path)?;
-        }
     }
-    if unsynced.list {
-        flush(&home.state())?;
-        flush(&home.run())?;
-        flush(home.root())?;
-    }
-    Ok(())
 }

@@ -177,6 +177,12 @@ extern "C" fn on_signal(number: libc::c_int) {
     }
 }
 
+/// Caught signals are written nowhere from now on: in a process that has the pipe's number from its parent, and may
+/// open something else by it.
+pub(super) fn forget_pipe() {
+    PIPE.store(-1, Ordering::SeqCst);
+}
+
 /// The pipe that signals arrive by. There is one in a process.
 pub struct SelfPipe {
     out: OwnedFd,
