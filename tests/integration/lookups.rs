@@ -10,7 +10,7 @@ use crate::harness::killer::{cannot_trace, every};
 use crate::harness::run::Running;
 use crate::harness::wait::wait_for_end;
 use crate::harness::wire::Wire;
-use crate::harness::{Home, proc, skip, wait_until};
+use crate::harness::{Home, has, proc, skip, wait_until};
 
 /// A fault: the system call, the path that it is about where it is about one, the error, and how often.
 type Fault = (&'static str, &'static str, &'static str, &'static str);
@@ -276,4 +276,30 @@ fn a_lost_signal_is_made_up_for_by_the_next_turn() {
     home.wait_for("a", "online again", |p| {
         p.state == State::Online && p.pid != first.pid
     });
+}
+
+#[test]
+fn a_supervisor_in_another_time_namespace_finds_the_processes_of_before() {
+    let words = ["unshare", "--time", "--boottime", "864000", "true"];
+    let home = Home::new();
+    if !has("unshare") || home.run(home.command(&words)).code != 0 {
+        return skip("no time namespace can be made here");
+    }
+    let before = home.start_sleep("a");
+    for namespace in ["864000", "1000000"] {
+        home.kill_daemons();
+        let daemon = home.daemon();
+        home.run(home.command(&["unshare", "--time", "--boottime", namespace, &daemon]))
+            .ok();
+        let after = home.program("a");
+        assert_eq!((after.pid, after.restarts), (before.pid, 0));
+        // Its age is what it was, however the clocks differ.
+        assert!(after.since.abs_diff(before.since) < 2000, "{after:?}");
+    }
+    // One that was started there is found by one elsewhere.
+    let inside = home.start_sleep("b");
+    home.kill_daemons();
+    home.rpm(&["list"]).ok();
+    assert_eq!(home.program("b").pid, inside.pid);
+    assert_eq!(home.program("a").pid, before.pid);
 }
