@@ -65,7 +65,7 @@ fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Resul
     }
     program.fifos = Some(open_fifos(records)?);
     write_new(&records.spec(), spec_text).doing(|| making(&records.spec()))?;
-    write_status(&records, program).doing(|| making(&records.status()))
+    write_status(records, program).doing(|| making(&records.status()))
 }
 
 /// Writes the first status record: with it there is a program.

@@ -60,6 +60,9 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_inherited();
+    if let Some(sentence) = home_watch::left_running(&home) {
+        eprintln!("rpmd: {sentence}");
+    }
     let readiness = match mode {
         Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
         Mode::Foreground | Mode::Standby | Mode::Updated(_) => Readiness::nobody(),

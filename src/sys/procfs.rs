@@ -191,6 +191,26 @@ pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid
     Ok(None)
 }
 
+/// Processes that have this variable in their environment, and one that begins like that, as far as they can be looked
+/// at: with their names.
+pub fn find_with(variable: &[u8], begin: &[u8]) -> Vec<(Pid, String)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
+    let has_both = |pid: &Pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut found = (false, false);
+        for assignment in environment.split(|b| *b == 0) {
+            found.0 |= assignment == variable;
+            found.1 |= assignment.starts_with(begin);
+        }
+        found == (true, true)
+    };
+    let name = |pid: &Pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    pids.filter(has_both)
+        .map(|pid| (pid, name(&pid).trim_end().to_owned()))
+        .collect()
+}
+
 /// How a zombie has ended; none where it lives, or the kernel does not say.
 pub fn zombie_exit(pid: Pid, stat: &Stat) -> Option<Exit> {
     let status = stat.exit_code.filter(|_| !stat.lives())?;
