@@ -14,16 +14,19 @@
 //!
 //! A log writer that finds a stage other than "done" goes on from there: no byte is lost, none is written twice.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+mod record;
+
+use record::{recall, record};
+
 use super::waiting::Lines;
-use crate::protocol::line::Line;
-use crate::sys::lookup::{self, Lookup};
+use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};
-use crate::sys::{clock, fd, fifo, open};
+use crate::sys::{clock, fd, fifo};
 
 /// How much is moved at once, in bytes: what the pipe of a busy program holds. The larger the writes are, the less the
 /// file system has to do about each byte.
@@ -130,12 +133,22 @@ impl Batch {
                 memory
             }
         };
-        Ok(Batch {
+        Ok(Batch::of(memory))
+    }
+
+    /// The batch in this memory.
+    pub fn of(memory: SharedMemory) -> Batch {
+        Batch {
             memory,
             scratch: None,
             mark: 0,
             mapped: 0,
-        })
+        }
+    }
+
+    /// Its memory.
+    pub fn into_memory(self) -> SharedMemory {
+        self.memory
     }
 
     /// Writes the record again, where there is none.
@@ -197,8 +210,7 @@ impl Batch {
         self.store(FLAGS, last | lines);
         self.store(LENGTH, length as u64);
         self.store(STAGE, FILLING);
-        let room = self.memory.bytes().get_mut(..length).unwrap_or_default();
-        let length = fd::read(fifo, room).unwrap_or(0);
+        let length = self.memory.read_from(fifo, length).unwrap_or(0);
         self.store(LENGTH, length as u64);
         self.store(STAGE, if length > 0 { READ } else { DONE });
         (length > 0).then_some(Taken { length, ..wanted })
@@ -219,11 +231,7 @@ impl Batch {
             });
             self.mark = self.mark & !0xff | u64::from(!first?);
         }
-        let mark = self.mark.to_le_bytes();
-        self.memory
-            .bytes()
-            .get_mut(..MARKED)?
-            .copy_from_slice(&mark);
+        self.memory.put(&self.mark.to_le_bytes());
         self.store(MARK, self.mark);
         Some(())
     }
@@ -236,9 +244,9 @@ impl Batch {
         load(self.memory.word(which))
     }
 
-    /// The first so many bytes of the buffer.
-    pub fn bytes(&self, length: usize) -> &[u8] {
-        self.memory.view().get(..length).unwrap_or_default()
+    /// A copy of the first so many bytes of the buffer: other processes have it too.
+    pub fn bytes(&self, length: usize) -> Vec<u8> {
+        self.memory.copy(length)
     }
 
     /// How far the writing of the batch has come.
@@ -288,53 +296,6 @@ impl Batch {
             place.map(|at| Progress::of([at, at + 1, at + 2].map(|word| self.number(word))));
         Some((taken, progress))
     }
-}
-
-/// The memory that a record names, if it is still there. `Failed` where only room was missing to look: what is in it is
-/// not given up for that.
-fn recall(path: &Path) -> Lookup<SharedMemory> {
-    match recalled(path) {
-        Ok(Some(memory)) => Lookup::There(memory),
-        Err(e) if lookup::lacks_room(&e) => Lookup::Failed(e),
-        Ok(None) | Err(_) => Lookup::Gone,
-    }
-}
-
-fn recalled(path: &Path) -> io::Result<Option<SharedMemory>> {
-    let Ok(line) = Line::decode(&fd::read_file(path)?) else {
-        return Ok(None);
-    };
-    // The numbers of another boot mean something else.
-    match clock::boot_id() {
-        Lookup::There(id) if line.text("boot") != Some(&id) => return Ok(None),
-        Lookup::There(_) | Lookup::Gone => {}
-        Lookup::Failed(e) => return Err(e),
-    }
-    let Some(segment) = line.number("segment") else {
-        return Ok(None);
-    };
-    let memory = SharedMemory::find(segment, SIZE)?;
-    let sealed = line.number::<u64>("seal") == Some(load(memory.word(SEAL)));
-    Ok(sealed.then_some(memory))
-}
-
-/// Writes the record, sealed with a number that no other segment bears.
-fn record(path: &Path, id: i32, memory: &SharedMemory) -> io::Result<()> {
-    let seal = clock::wall_ms() << 22 | u64::from(Pid::own().unsigned_abs());
-    store(memory.word(SEAL), seal);
-    let mut line = Line::new("batch")
-        .with("segment", id.to_string())
-        .with("seal", seal.to_string());
-    match clock::boot_id() {
-        Lookup::There(boot) => line.push("boot", boot),
-        Lookup::Gone => {}
-        Lookup::Failed(e) => return Err(e),
-    }
-    let new = path.with_extension("new");
-    let _ = std::fs::remove_file(&new);
-    let mut file = open::create_new(&new, 0o600)?;
-    file.write_all(&line.to_bytes())?;
-    std::fs::rename(&new, path)
 }
 
 #[cfg(test)]
@@ -436,12 +397,12 @@ pub mod tests {
             ("segment=", "segment=9"),
         ] {
             std::fs::write(&other, line.replace(from, to)).unwrap();
-            assert!(recall(&other).is_none(), "{to}");
+            assert!(matches!(recall(&other), Lookup::Gone), "{to}");
         }
         std::fs::write(&other, "nonsense").unwrap();
-        assert!(recall(&other).is_none());
+        assert!(matches!(recall(&other), Lookup::Gone));
         std::fs::write(&other, &line).unwrap();
-        assert!(recall(&other).is_some());
+        assert!(matches!(recall(&other), Lookup::There(_)));
         std::fs::remove_file(&other).unwrap();
     }
 }

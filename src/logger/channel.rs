@@ -282,8 +282,9 @@ impl Channel {
         sinks: &mut Sinks,
         batch: &Batch,
     ) {
+        let bytes = batch.bytes(taken.length);
         let whole = Piece {
-            bytes: batch.bytes(taken.length),
+            bytes: &bytes,
             time: taken.time,
             last: taken.last,
             continues: false,

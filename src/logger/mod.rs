@@ -20,10 +20,9 @@ mod turn;
 mod waiting;
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use batch::Batch;
@@ -44,7 +43,7 @@ use crate::sys::lookup::{self, Lookup};
 use crate::sys::passing::Outbox;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{clock, daemonize, fd, socket, user};
+use crate::sys::{apart, clock, daemonize, socket, user};
 
 /// The log writer's state.
 struct Writer<'a> {
@@ -102,7 +101,19 @@ enum Token {
 }
 
 /// Serves the supervisors that connect to `listener`; for a process that has just been forked by the first.
-pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
+pub fn run(listener: UnixListener, home: &Home, batch: Batch) -> ! {
+    let given = (home.root().to_owned(), batch.into_memory());
+    apart::go_on_apart(
+        Some(listener),
+        given,
+        |listener, (root, memory)| match listener {
+            Some(listener) => serve(listener, Home::new(root), &mut Batch::of(memory)),
+            None => daemonize::exit_now(1),
+        },
+    )
+}
+
+fn serve(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
     for signal in [
@@ -114,13 +125,12 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     ] {
         signal::ignore(signal);
     }
-    fd::close_all_except(&[listener.as_raw_fd()]);
     daemonize::set_process_name(c"rpmd-log");
     let (Ok(()), Ok(bell)) = (batch.prepare(), Bell::new()) else {
         // No descriptors: the supervisor will try again.
         daemonize::exit_now(1)
     };
-    let place = file_number(&home.log_socket());
+    let place = turn::file_number(&home.log_socket());
     let _turn = turn::wait_for_turn(&home);
     let inherited = batch.left();
     let mut sinks = Sinks::default();
@@ -168,11 +178,6 @@ const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
 const NO_ACCEPT: Duration = Duration::from_millis(5);
 /// How long a turn is in which the kernel cannot be asked what is ready.
 const BLIND_TURN: Duration = Duration::from_millis(100);
-/// What tells a file from others that had its path before and after.
-fn file_number(path: &Path) -> Option<u64> {
-    Some(std::fs::symlink_metadata(path).ok()?.ino())
-}
-
 impl Writer<'_> {
     fn turn(&mut self, set: &mut PollSet<Token>) {
         set.clear();
@@ -281,7 +286,7 @@ impl Writer<'_> {
     /// Sees that the next supervisor will find this log writer, and leaves where it would find another one.
     fn keep_place(&mut self) {
         let path = self.home.log_socket();
-        let found = file_number(&path);
+        let found = turn::file_number(&path);
         if found.is_some() && found == self.place {
             return;
         }
@@ -299,7 +304,7 @@ impl Writer<'_> {
         let _ = std::fs::remove_file(&path);
         if let Ok(listener) = socket::listen(&path) {
             self.listener = listener;
-            self.place = file_number(&path);
+            self.place = turn::file_number(&path);
         }
     }
 

@@ -1,6 +1,8 @@
 //! One log writer of a home at a time.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::paths::Home;
@@ -28,4 +30,9 @@ pub fn wait_for_turn(home: &Home) -> Option<Lock> {
             Err(_) => daemonize::exit_now(0),
         }
     }
+}
+
+/// What tells a file from others that had its path before and after.
+pub fn file_number(path: &Path) -> Option<u64> {
+    Some(std::fs::symlink_metadata(path).ok()?.ino())
 }

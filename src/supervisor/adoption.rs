@@ -160,8 +160,7 @@ impl Supervisor {
         // The end of that run was dealt with already.
         let process = process.filter(|p| unheard.is_some() || !matches!(p, Process::Zombie(_)));
         if let Some(last) = last.filter(|_| process.is_some() || unheard.is_some()) {
-            let since = started(last.start);
-            let age = clock::boottime_ms().saturating_sub(since);
+            let age = procfs::age_ms(last.start);
             program.since = clock::wall_ms().saturating_sub(age);
             let life = std::mem::take(&mut program.life);
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
@@ -336,9 +335,4 @@ fn find(last: Record) -> Option<Process> {
 fn unseen(pid: Pid, e: &io::Error) -> String {
     let doing = format!("looking at its process (pid {pid})");
     format!("{}; it counts as running", Error::io(doing, e))
-}
-
-/// When a process started, in ms since boot, from clock ticks.
-fn started(ticks: u64) -> u64 {
-    ticks.saturating_mul(1000) / clock::ticks_per_second()
 }

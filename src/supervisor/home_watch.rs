@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -250,4 +251,34 @@ fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
 /// A supervisor that serves a home which was removed from this path.
 pub fn former_supervisor(root: &Path) -> io::Result<Option<Pid>> {
     procfs::find_holder_of_removed(c"rpmd", root)
+}
+
+/// How many processes are named.
+const NAMED: usize = 5;
+
+/// What is to be said where a home is new and programs of a supervisor that served it before still run: nothing is
+/// recorded of them any more, so that this one does not know them.
+pub fn left_running(home: &Home) -> Option<String> {
+    if !matches!(home.state().try_exists(), Ok(false)) {
+        return None;
+    }
+    // One that is there will make its home again.
+    if matches!(former_supervisor(home.root()), Ok(Some(_))) {
+        return None;
+    }
+    let own = [b"RPM_HOME=", home.root().as_os_str().as_bytes()].concat();
+    let mut found = procfs::find_with(&own, b"RPM_ID=");
+    // The client of a program, and what it launches.
+    found.retain(|(_, name)| !matches!(name.as_str(), "rpm" | "rpmd" | "rpmd-log"));
+    let shown = found.iter().take(NAMED);
+    let shown: Vec<String> = shown.map(|(pid, name)| format!("{pid} ({name})")).collect();
+    let more = if found.len() > NAMED { " …" } else { "" };
+    (!found.is_empty()).then(|| {
+        format!(
+            "{} is new, and processes of a daemon that served it before still run: {}{more}; this one does not know \
+             them",
+            home.root().display(),
+            shown.join(", ")
+        )
+    })
 }

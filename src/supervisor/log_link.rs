@@ -16,7 +16,7 @@ use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::protocol::link::{LINK_VERSION, Order, Report};
 use crate::protocol::output::Loss;
-use crate::sys::daemonize::{Fork, fork};
+use crate::sys::daemonize::{self, Fork, fork};
 use crate::sys::lookup::Lookup;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
@@ -82,10 +82,9 @@ impl LogLink {
     /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
     /// dies; then it has to be told of the programs.
     pub fn start(&mut self, home: &Home, program: &Bytes, limits: &str) -> io::Result<()> {
-        let batch = match &mut self.batch {
-            Some(batch) => batch,
-            none => none.insert(Batch::open(&home.batch())?),
-        };
+        if self.batch.is_none() {
+            self.batch = Some(Batch::open(&home.batch())?);
+        }
         let path = home.log_socket();
         let connected = socket::find(&path);
         self.found = matches!(connected, Lookup::There(_));
@@ -106,7 +105,10 @@ impl LogLink {
                     io::Error::new(e.kind(), what)
                 })?;
                 if fork()? == Fork::Child {
-                    logger::run(listener, home.clone(), batch);
+                    match self.batch.take() {
+                        Some(batch) => logger::run(listener, home, batch),
+                        None => daemonize::exit_now(1),
+                    }
                 }
                 socket::connect_now(&path)?
             }

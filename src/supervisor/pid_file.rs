@@ -8,7 +8,7 @@ use super::server::Supervisor;
 use crate::sys::daemonize::{self, Fork};
 use crate::sys::pid::Pid;
 use crate::sys::place::Place;
-use crate::sys::{fd, open};
+use crate::sys::{apart, open};
 
 /// The longest pid file that is ours, in bytes.
 const LONGEST: u64 = 24;
@@ -31,12 +31,11 @@ impl Supervisor {
         }
         let pid = self.programs.get(&id).and_then(|program| program.group);
         match daemonize::fork() {
-            Ok(Fork::Child) => {
-                fd::close_all_except(&[]);
+            Ok(Fork::Child) => apart::go_on_apart(None, (path, pid), |_, (path, pid)| {
                 daemonize::set_process_name(c"rpmd-unlink");
                 remove(&path, pid);
                 daemonize::exit_now(0)
-            }
+            }),
             Ok(Fork::Parent(child)) => self.removers.push((child, id)),
             Err(e) => {
                 let path = path.display();

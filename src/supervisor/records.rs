@@ -21,8 +21,8 @@ use crate::protocol::line::Line;
 use crate::protocol::output::{LOST, Loss};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::sys::lookup::Lookup;
-use crate::sys::room::{self, Holder};
 use crate::sys::open::{self, Access};
+use crate::sys::room::{self, Holder};
 use crate::sys::spawn::Record;
 use crate::sys::{fd, fifo};
 
@@ -66,7 +66,7 @@ fn make_all(records: &Records, program: &mut Program, spec_text: &[u8]) -> Resul
     }
     program.fifos = Some(open_fifos(records)?);
     write_new(&records.spec(), spec_text).doing(|| making(&records.spec()))?;
-    write_status(&records, program).doing(|| making(&records.status()))
+    write_status(records, program).doing(|| making(&records.status()))
 }
 
 /// Writes the first status record: with it there is a program.

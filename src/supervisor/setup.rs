@@ -59,7 +59,10 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
         return Ok(());
     }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
-    fd::close_all_except(&[]);
+    fd::close_inherited();
+    if let Some(sentence) = home_watch::left_running(&home) {
+        eprintln!("rpmd: {sentence}");
+    }
     let readiness = match mode {
         Mode::Daemon | Mode::Launched => daemonize::daemonize().doing(|| "becoming a daemon")?,
         Mode::Foreground | Mode::Standby | Mode::Updated(_) => Readiness::nobody(),
@@ -124,7 +127,6 @@ fn stand_by(home: &Home) -> Result<Lock> {
 
 /// The supervisor in the place of another release of it.
 fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
-    fd::sweep_cloexec();
     let missing = || Error::new("--updated is for rpmd itself; there is nothing handed over");
     let mut file = File::from(reexec::inherited(handed).ok_or_else(missing)?);
     let mut text = Vec::new();
@@ -153,6 +155,8 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     supervisor.take_over(state, &handover.programs)?;
     drop(handover.held);
     supervisor.take_handed_over(&handover.kept);
+    // What was handed over and nobody has taken is not for programs.
+    fd::close_inherited();
     supervisor.next_id = supervisor.next_id.max(handover.next_id);
     for connection in handover.connections {
         supervisor.connect(connection);

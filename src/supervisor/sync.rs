@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::records;
 use super::server::Supervisor;
@@ -16,9 +16,10 @@ use super::timers::Timer;
 use crate::app::life::Exit;
 use crate::error::Reason;
 use crate::paths::Home;
+use crate::sys::apart;
 use crate::sys::daemonize::{self, Fork};
+use crate::sys::open;
 use crate::sys::pid::Pid;
-use crate::sys::{fd, open};
 
 /// How long changes are collected. ms
 const COLLECT: u64 = 1000;
@@ -38,6 +39,23 @@ struct Changes {
 impl Changes {
     fn is_empty(&self) -> bool {
         self.ids.is_empty() && !self.list
+    }
+
+    /// What has to be brought there, in this order.
+    fn paths(&self, home: &Home) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        for id in &self.ids {
+            let records = home.records(*id);
+            paths.extend([
+                records.spec(),
+                records.status(),
+                records.folder().to_owned(),
+            ]);
+        }
+        if self.list {
+            paths.extend([home.state(), home.run(), home.root().to_owned()]);
+        }
+        paths
     }
 
     fn add(&mut self, other: Changes) {
@@ -138,12 +156,14 @@ impl Supervisor {
         }
         match daemonize::fork() {
             Ok(Fork::Child) => {
-                fd::close_all_except(&[]);
-                daemonize::set_process_name(c"rpmd-sync");
                 let mut all = self.unsynced.changes.clone();
                 all.add(self.unsynced.failed.clone());
-                let done = sync(&self.home, &all);
-                daemonize::exit_now(i32::from(done.is_err()))
+                let paths = all.paths(&self.home);
+                apart::go_on_apart(None, paths, |_, paths| {
+                    daemonize::set_process_name(c"rpmd-sync");
+                    let done = paths.iter().try_for_each(|path| sync(path));
+                    daemonize::exit_now(i32::from(done.is_err()))
+                })
             }
             Ok(Fork::Parent(pid)) => self.unsynced.begin(pid),
             Err(e) => {
@@ -196,32 +216,18 @@ impl Supervisor {
     }
 }
 
-fn sync(home: &Home, changes: &Changes) -> io::Result<()> {
-    let gone = |e: io::Error| match e.kind() {
-        // What is gone needs no more than the folder above it.
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(e),
+/// Brings a file or folder to the disk.
+fn sync(path: &Path) -> io::Result<()> {
+    let opened = match open::regular(path, open::Access::Read) {
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => open::folder(path),
+        other => other,
     };
-    let flush = |path: &Path| match open::regular(path, open::Access::Read) {
+    match opened {
         Ok(file) => file.sync_all(),
-        Err(e) => gone(e),
-    };
-    let flush_folder = |path: &Path| match open::folder(path) {
-        Ok(folder) => folder.sync_all(),
-        Err(e) => gone(e),
-    };
-    for id in &changes.ids {
-        let records = home.records(*id);
-        flush(&records.spec())?;
-        flush(&records.status())?;
-        flush_folder(records.folder())?;
+        // What is gone needs no more than the folder above it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
     }
-    if changes.list {
-        flush(&home.state())?;
-        flush_folder(&home.run())?;
-        flush_folder(home.root())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,11 +96,9 @@ pub fn replace_stdio(null: BorrowedFd) -> io::Result<()> {
 /// Marks every descriptor from 3 up CLOEXEC: whoever started us may have left some open, and a
 /// terminal or ssh session hangs on them as long as a program holds one. `close_range(2)`
 pub fn sweep_cloexec() {
-    let done = close_range(
-        3,
-        libc::c_uint::MAX,
-        libc::CLOSE_RANGE_CLOEXEC as libc::c_uint,
-    );
+    let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_uint;
+    // SAFETY: nothing is closed.
+    let done = unsafe { close_range(3, libc::c_uint::MAX, flags) };
     if done.is_err() {
         for fd in open_descriptors() {
             // SAFETY: FD_CLOEXEC changes what exec does with the descriptor and nothing else.
@@ -109,10 +107,28 @@ pub fn sweep_cloexec() {
     }
 }
 
+/// Whether this number is open, above the standard ones, and has passed an `execve(2)`: what this process has opened
+/// itself is CLOEXEC from birth.
+pub(super) fn is_inherited(number: RawFd) -> bool {
+    // SAFETY: the command takes no pointer; a number that is not open is refused by it.
+    number > 2 && unsafe { libc::fcntl(number, libc::F_GETFD) & libc::FD_CLOEXEC } == 0
+}
+
+/// Closes what this process was executed with, but for the standard descriptors and what was taken: whoever started it
+/// may have left some open.
+pub fn close_inherited() {
+    for number in open_descriptors().into_iter().filter(|n| is_inherited(*n)) {
+        // SAFETY: nobody in this process owns it, see `is_inherited`.
+        unsafe { libc::close(number) };
+    }
+}
+
 /// Closes every descriptor from 3 up but those of `keep`: what a forked daemon inherited is not its own.
 ///
-/// Only for a process that has just been forked and drops none of the values that owned them.
-pub fn close_all_except(keep: &[RawFd]) {
+/// # Safety
+///
+/// No value that owns another descriptor may be used or dropped afterwards.
+pub(super) unsafe fn close_all_except(keep: &[RawFd]) {
     let mut kept: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= 3).collect();
     kept.sort_unstable();
     let mut from: libc::c_uint = 3;
@@ -122,24 +138,33 @@ pub fn close_all_except(keep: &[RawFd]) {
         .filter_map(|fd| libc::c_uint::try_from(*fd).ok())
     {
         if fd > from {
-            failed |= close_range(from, fd - 1, 0).is_err();
+            // SAFETY: the caller has given them up.
+            failed |= unsafe { close_range(from, fd - 1, 0) }.is_err();
         }
         from = fd.saturating_add(1);
     }
-    failed |= close_range(from, libc::c_uint::MAX, 0).is_err();
+    // SAFETY: as above.
+    failed |= unsafe { close_range(from, libc::c_uint::MAX, 0) }.is_err();
     if failed {
         for fd in open_descriptors()
             .into_iter()
             .filter(|fd| !keep.contains(fd))
         {
-            // SAFETY: the caller has given up all descriptors but those of `keep`.
+            // SAFETY: as above.
             unsafe { libc::close(fd) };
         }
     }
 }
 
-fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) -> io::Result<()> {
-    // SAFETY: the call takes numbers only; what it closes is the caller's to give up.
+/// # Safety
+///
+/// Without CLOSE_RANGE_CLOEXEC in `flags`, what is closed must be used by nobody any more.
+unsafe fn close_range(
+    first: libc::c_uint,
+    last: libc::c_uint,
+    flags: libc::c_uint,
+) -> io::Result<()> {
+    // SAFETY: the call takes numbers only; what it closes the caller has given up.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     match result {
         0 => Ok(()),

@@ -3,6 +3,7 @@
 //! Every descriptor that is made here is CLOEXEC from birth: a program gets one only by an explicit act.
 #![allow(unsafe_code)]
 
+pub mod apart;
 pub mod at;
 pub mod bell;
 pub mod bytes;

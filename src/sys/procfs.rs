@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::lookup::Lookup;
 use super::pid::Pid;
 use super::room::{self, Holder};
-use super::{check, fd, wait};
+use super::{check, clock, fd, wait};
 use crate::app::life::Exit;
 
 /// `/proc`, kept open so that each look-up begins there.
@@ -54,7 +55,7 @@ pub fn look(pid: Pid) -> Lookup<Stat> {
     };
     let mut buffer = [0; 1024];
     let stat = fd::read(file.as_fd(), &mut buffer)
-        .and_then(|n| parse_stat(buffer.get(..n).unwrap_or_default()).ok_or_else(unreadable));
+        .and_then(|n| stat_of(buffer.get(..n).unwrap_or_default()));
     // Between opening and reading it may have been reaped.
     Lookup::of(stat, &GONE)
 }
@@ -64,7 +65,57 @@ const GONE: [i32; 2] = [libc::ENOENT, libc::ESRCH];
 
 /// Whether two start times of a process, read by this process or another one, are the same.
 pub fn same_start(one: u64, other: u64) -> bool {
-    one == other
+    // An offset that is no whole number of ticks shifts the place where the kernel rounds.
+    let whole = OFFSET.get().is_none_or(|offset| offset.whole);
+    one.abs_diff(other) <= u64::from(!whole)
+}
+
+/// How far the clock since boot that this process sees is from that of the machine, `time_namespaces(7)`: start times in
+/// `/proc` are shifted by it for whoever reads them there. Those that are recorded are those of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootOffset {
+    /// In clock ticks.
+    pub ticks: i64,
+    whole: bool,
+}
+
+static OFFSET: OnceLock<BootOffset> = OnceLock::new();
+
+/// The offset of the time namespace that this process is in.
+pub fn boot_offset() -> io::Result<BootOffset> {
+    if let Some(offset) = OFFSET.get() {
+        return Ok(*offset);
+    }
+    let text = match std::fs::read_to_string("/proc/self/timens_offsets") {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    let offset = parse_offset(&text, clock::ticks_per_second());
+    Ok(*OFFSET.get_or_init(|| offset))
+}
+
+/// Lines of a clock, seconds and nanoseconds; the seconds may be negative, the nanoseconds are not.
+fn parse_offset(text: &str, ticks_per_second: u64) -> BootOffset {
+    let line = text.lines().find_map(|line| line.strip_prefix("boottime"));
+    let mut words = line.unwrap_or_default().split_ascii_whitespace();
+    let mut next = || words.next().and_then(|word| word.parse::<i64>().ok());
+    let (seconds, nanos) = (next().unwrap_or(0), next().unwrap_or(0));
+    let per_second = i64::try_from(ticks_per_second).unwrap_or(100);
+    let tick = 1_000_000_000 / per_second;
+    BootOffset {
+        ticks: seconds
+            .saturating_mul(per_second)
+            .saturating_add(nanos / tick),
+        whole: nanos % tick == 0,
+    }
+}
+
+/// How long ago a process started, in ms.
+pub fn age_ms(start: u64) -> u64 {
+    let offset = boot_offset().map_or(0, |offset| offset.ticks);
+    let start = start.saturating_add_signed(offset);
+    let since = start.saturating_mul(1000) / clock::ticks_per_second();
+    clock::boottime_ms().saturating_sub(since)
 }
 
 /// A process that leads a group and has all of these variables in its environment, and when it started. `Failed` where
@@ -138,6 +189,26 @@ pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid
         }
     }
     Ok(None)
+}
+
+/// Processes that have this variable in their environment, and one that begins like that, as far as they can be looked
+/// at: with their names.
+pub fn find_with(variable: &[u8], begin: &[u8]) -> Vec<(Pid, String)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
+    let has_both = |pid: &Pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut found = (false, false);
+        for assignment in environment.split(|b| *b == 0) {
+            found.0 |= assignment == variable;
+            found.1 |= assignment.starts_with(begin);
+        }
+        found == (true, true)
+    };
+    let name = |pid: &Pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    pids.filter(has_both)
+        .map(|pid| (pid, name(&pid).trim_end().to_owned()))
+        .collect()
 }
 
 /// How a zombie has ended; none where it lives, or the kernel does not say.
@@ -216,7 +287,7 @@ impl ProcDir {
         let file = self.open_file(pid, "stat")?;
         let mut buffer = [0; 1024];
         let n = fd::read(file.as_fd(), &mut buffer)?;
-        parse_stat(buffer.get(..n).unwrap_or_default()).ok_or_else(unreadable)
+        stat_of(buffer.get(..n).unwrap_or_default())
     }
 
     /// Whether the process of this number is the one that started then, and has not ended.
@@ -316,8 +387,15 @@ fn number(word: &[u8]) -> Option<u64> {
 /// When the first process started, in clock ticks since boot: each container has another one. `Gone` where it is hidden.
 pub fn init_start() -> Lookup<u64> {
     let read = std::fs::read("/proc/1/stat");
-    let stat = read.and_then(|text| parse_stat(&text).ok_or_else(unreadable));
+    let stat = read.and_then(|text| stat_of(&text));
     Lookup::of(stat, &GONE).map(|stat| stat.start)
+}
+
+/// The fields, with the start time that the machine has for it.
+fn stat_of(text: &[u8]) -> io::Result<Stat> {
+    let mut stat = parse_stat(text).ok_or_else(unreadable)?;
+    stat.start = stat.start.wrapping_add_signed(-boot_offset()?.ticks);
+    Ok(stat)
 }
 
 /// The name of a process may hold blanks and `)`: the fields begin behind the last `)`.
@@ -363,6 +441,21 @@ mod tests {
         assert_eq!(parse_stat(&whole).unwrap().exit_code, Some(256));
         assert_eq!(parse_stat(b"12 (a) S 3"), None);
         assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        let text = |seconds: i64, nanos: i64| {
+            let text =
+                format!("monotonic           7         0\nboottime {seconds:10} {nanos:9}\n");
+            let offset = parse_offset(&text, 100);
+            (offset.ticks, offset.whole)
+        };
+        assert_eq!(text(0, 0), (0, true));
+        assert_eq!(text(86400, 0), (8_640_000, true));
+        assert_eq!(text(-10, 20_000_000), (-998, true));
+        assert_eq!(text(1, 5), (100, false));
+        assert_eq!(parse_offset("", 100).ticks, 0);
     }
 
     #[test]

@@ -64,14 +64,18 @@ fn set_cloexec(fd: BorrowedFd, on: bool) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flags) }).map(drop)
 }
 
-/// The descriptor of this number, which this process was executed with and nobody in it owns yet.
+/// The descriptor of this number, where this process was executed with it and nobody has taken it yet.
 ///
-/// None where nothing is open under that number.
+/// Whatever this process has opened itself is CLOEXEC from birth, and what has passed an `execve(2)` is not: that tells
+/// them apart. Taking it makes it so, so that a number is taken once.
 pub fn inherited(number: i32) -> Option<OwnedFd> {
-    // SAFETY: the command takes no pointer; a number that is not open is refused by it.
-    let open = number > 2 && check(unsafe { libc::fcntl(number, libc::F_GETFD) }).is_ok();
-    // SAFETY: it is open, and the caller names each number once.
-    open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+    if !fd::is_inherited(number) {
+        return None;
+    }
+    // SAFETY: it is open, and owned by nobody in this process: see above.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    set_cloexec(fd.as_fd(), true).ok()?;
+    Some(fd)
 }
 
 /// Starts the first of these command lines that can be executed, in a process that is heard of only by its end: with
@@ -160,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_inherited_is_taken_once() {
+        let file = memory_file(c"test").unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(file);
+        // SAFETY: nobody owns the descriptor any more: it is as one that has passed an execve(2).
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+        let taken = inherited(number).unwrap();
+        assert!(inherited(number).is_none());
+        drop(taken);
+    }
+
+    #[test]
     fn when_nothing_can_be_executed_all_is_as_before() {
         let file = memory_file(c"test").unwrap();
         let error = execute(&[c"/proc/none".to_owned()], &[], &[file.as_fd()]);
@@ -168,5 +183,7 @@ mod tests {
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFD) };
         assert_eq!(flags, libc::FD_CLOEXEC);
         assert!(inherited(-1).is_none() && inherited(1_000_000).is_none());
+        // What is owned already is nobody else's to take.
+        assert!(inherited(file.as_raw_fd()).is_none());
     }
 }

@@ -5,10 +5,11 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use super::{check, user};
+use super::{check, check_size, user};
 
 /// How many numbers stand before the bytes.
 pub const WORDS: usize = 16;
@@ -100,30 +101,61 @@ impl SharedMemory {
         }
     }
 
-    /// The bytes. Only one process at a time may use them.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the range lies in the mapping, behind the numbers, and is borrowed as long as `self`.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(HEAD), self.length) }
+    /// Where the bytes are. Other processes may change them at any time: they are never borrowed, only copied.
+    fn place(&self, at: usize) -> *mut u8 {
+        self.start.as_ptr().wrapping_add(HEAD + at.min(self.length))
     }
 
-    /// The bytes, to look at.
-    pub fn view(&self) -> &[u8] {
-        // SAFETY: as above; a shared borrow of `self` excludes the other one.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(HEAD), self.length) }
+    /// Reads once from a descriptor into the first bytes, at most so many: what a process that is killed had read is
+    /// there. `read(2)`
+    pub fn read_from(&mut self, fd: BorrowedFd, length: usize) -> io::Result<usize> {
+        let length = length.min(self.length);
+        loop {
+            // SAFETY: so many bytes from there on lie in the mapping, and no reference to them exists.
+            let n = unsafe { libc::read(fd.as_raw_fd(), self.place(0).cast(), length) };
+            match check_size(n) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Puts bytes in the place of the first ones; those that do not fit are left out.
+    pub fn put(&mut self, bytes: &[u8]) {
+        for (at, byte) in bytes.iter().take(self.length).enumerate() {
+            // SAFETY: the byte lies in the mapping, no reference to it exists but as an atomic.
+            let cell = unsafe { AtomicU8::from_ptr(self.place(at)) };
+            cell.store(*byte, Ordering::Relaxed);
+        }
+    }
+
+    /// A copy of the first so many bytes.
+    pub fn copy(&self, length: usize) -> Vec<u8> {
+        let length = length.min(self.length);
+        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
+        for at in (0..length).step_by(8) {
+            // SAFETY: the mapping ends with a page and begins with one, and HEAD is a multiple of 8: so the word lies in
+            // it, aligned; no reference to it exists but as an atomic.
+            let word = unsafe { AtomicU64::from_ptr(self.place(at).cast()) };
+            bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        bytes.truncate(length);
+        bytes
     }
 
     /// Has every page of these bytes mapped in this process: afterwards a system call that writes there is never
     /// interrupted by a page fault.
     pub fn touch(&mut self, range: Range<usize>) {
-        let touch = |byte: &mut u8| {
-            // SAFETY: a byte that is ours; volatile, or the compiler would leave the write out.
-            unsafe { std::ptr::write_volatile(byte, *byte) };
-        };
-        let bytes = self.bytes().get_mut(range).unwrap_or_default();
-        for page in bytes.chunks_mut(PAGE) {
-            // The first byte and the last: pages begin anywhere in the range.
-            page.first_mut().map(touch);
-            page.last_mut().map(touch);
+        let last = range.end.min(self.length).saturating_sub(1);
+        // Pages begin anywhere in the range: the last byte is touched too.
+        let places = (range.start..last).step_by(PAGE);
+        for at in places
+            .chain(std::iter::once(last))
+            .filter(|_| self.length > 0)
+        {
+            // SAFETY: as in `put`; adding 0 writes what is there.
+            let cell = unsafe { AtomicU8::from_ptr(self.place(at)) };
+            cell.fetch_add(0, Ordering::Relaxed);
         }
     }
 }
@@ -148,11 +180,23 @@ pub fn load(word: &AtomicU64) -> u64 {
 mod tests {
     use super::*;
     use crate::sys::daemonize::{Fork, exit_now, fork};
+    use std::os::fd::AsFd;
 
     #[test]
     fn without_a_number_it_is_memory_all_the_same() {
         let mut memory = SharedMemory::nameless(16).unwrap();
-        assert_eq!((memory.id(), memory.bytes()), (None, &mut [0; 16][..]));
+        assert_eq!((memory.id(), memory.copy(16)), (None, vec![0; 16]));
+        memory.put(b"0123456789abcdefg");
+        memory.touch(3..99);
+        for length in [0, 1, 7, 8, 9, 16, 99] {
+            let whole = &b"0123456789abcdef"[..length.min(16)];
+            assert_eq!(memory.copy(length), whole);
+        }
+        let (out, into) = crate::sys::fd::pipe().unwrap();
+        crate::sys::fd::write(into.as_fd(), b"xyz and more than there is room for").unwrap();
+        assert_eq!(memory.read_from(out.as_fd(), 3).unwrap(), 3);
+        assert_eq!(memory.copy(5), b"xyz34");
+        assert_eq!(memory.read_from(out.as_fd(), 99).unwrap(), 16);
     }
 
     #[test]
@@ -161,14 +205,14 @@ mod tests {
         let id = memory.id().unwrap();
         if let Fork::Child = fork().unwrap() {
             memory.touch(0..16);
-            memory.bytes().fill(7);
+            memory.put(&[7; 16]);
             store(memory.word(3), 9);
             exit_now(0);
         }
         while load(memory.word(3)) == 0 {
             std::thread::yield_now();
         }
-        assert_eq!(SharedMemory::find(id, 16).unwrap().bytes(), [7; 16]);
+        assert_eq!(SharedMemory::find(id, 16).unwrap().copy(16), [7; 16]);
         assert!(SharedMemory::find(id, 17).is_err());
         remove(id);
         assert!(SharedMemory::find(id, 16).is_err());

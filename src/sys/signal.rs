@@ -177,11 +177,25 @@ extern "C" fn on_signal(number: libc::c_int) {
     }
 }
 
+/// Caught signals are written nowhere from now on: in a process that has the pipe's number from its parent, and may
+/// open something else by it.
+pub(super) fn forget_pipe() {
+    PIPE.store(-1, Ordering::SeqCst);
+}
+
 /// The pipe that signals arrive by. There is one in a process.
 pub struct SelfPipe {
     out: OwnedFd,
-    _into: OwnedFd,
+    into: OwnedFd,
     caught: libc::sigset_t,
+}
+
+impl Drop for SelfPipe {
+    fn drop(&mut self) {
+        // Its number may be another file's soon: the handler must not write there.
+        let own = self.into.as_raw_fd();
+        let _ = PIPE.compare_exchange(own, -1, Ordering::SeqCst, Ordering::SeqCst);
+    }
 }
 
 impl SelfPipe {
@@ -217,7 +231,7 @@ impl SelfPipe {
         };
         Ok(SelfPipe {
             out,
-            _into: into,
+            into,
             caught: set,
         })
     }

@@ -14,6 +14,7 @@ use child::Child;
 use super::check;
 use super::fd;
 use super::pid::Pid;
+use super::procfs;
 use super::reexec::pointers;
 use super::rights;
 use super::signal::AllBlocked;
@@ -178,6 +179,7 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
     fd::set_nonblocking(report.as_fd())?;
     // The child may not allocate.
     rights::prepare();
+    let offset = procfs::boot_offset()?.ticks;
     let blocked = AllBlocked::new();
     // SAFETY: the child calls only async-signal-safe functions (signal-safety(7)) on memory that was prepared,
     // and leaves by execve or _exit.
@@ -192,6 +194,7 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
             listener: inherited.listener.as_raw_fd(),
             lock: inherited.lock.as_raw_fd(),
             tell: tell.as_raw_fd(),
+            offset,
         };
         child.run();
     }
@@ -225,7 +228,7 @@ pub fn read_report(report: BorrowedFd) -> Report {
 pub struct Record {
     /// Its number.
     pub pid: Pid,
-    /// When it started, in clock ticks since boot: with the number, its identity.
+    /// When it started, in clock ticks since the boot of the machine: with the number, its identity.
     pub start: u64,
     /// Which run of the program it is.
     pub run: u32,

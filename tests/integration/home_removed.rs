@@ -107,3 +107,16 @@ fn a_home_that_cannot_be_made_again_is_told_of_and_no_second_supervisor_serves_i
     home.rpm(&["kill"]).ok();
     daemon.wait();
 }
+
+#[test]
+fn programs_that_have_lost_home_and_daemons_are_named_to_who_starts_anew() {
+    let home = Home::new();
+    let pid = home.start_sleep("a").pid;
+    home.kill_daemons();
+    fs::remove_dir_all(&home.root).unwrap();
+    let listed = home.rpm(&["list"]).ok();
+    let named = format!("{pid} (sleep)");
+    assert!(listed.stderr.contains(&named), "{}", listed.shown());
+    proc::kill(pid, Signal::KILL);
+    wait_for_end(pid);
+}

@@ -23,6 +23,8 @@ pub(super) struct Child<'a> {
     pub(super) listener: RawFd,
     pub(super) lock: RawFd,
     pub(super) tell: RawFd,
+    /// What start times in `/proc` are shifted by, in clock ticks.
+    pub(super) offset: i64,
 }
 
 impl Child<'_> {
@@ -128,7 +130,7 @@ impl Child<'_> {
             let at = put(&mut text, 0, b"pid=");
             let at = put_number(&mut text, at, own);
             let at = put(&mut text, at, b" start=");
-            let at = put_number(&mut text, at, own_start());
+            let at = put_number(&mut text, at, own_start().wrapping_add_signed(-self.offset));
             let at = put(&mut text, at, b" run=");
             put_number(&mut text, at, u64::from(self.plan.run));
             put(&mut text, RECORD_SIZE - 1, b"\n");
