@@ -84,7 +84,7 @@ fn fault(dump: &Path) -> Result<Option<Error>> {
         Ok(bytes) => Ok(read_text(dump, &bytes, &Spec::default()).err()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         // Something else than a file, or far too long.
-        Err(e) if e.raw_os_error().is_none() => Ok(Some(Error::io(doing(), &e))),
+        Err(e) if open::is_unfit(&e) => Ok(Some(Error::io(doing(), &e))),
         Err(e) => Err(Error::io(doing(), &e)),
     }
 }

@@ -50,6 +50,7 @@ impl State {
                     doubt: None,
                 });
             }
+            Err(e) if open::is_unfit(&e) => Vec::new(),
             Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
         };
         let line = Line::decode(&bytes).unwrap_or_default();

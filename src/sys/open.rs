@@ -116,6 +116,12 @@ fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Whether something was read or opened and is not what it should be, rather than that it could not be: damage, which
+/// another look will find again.
+pub fn is_unfit(e: &io::Error) -> bool {
+    e.raw_os_error().is_none()
+}
+
 fn checked(opened: io::Result<File>) -> io::Result<File> {
     let file = match opened {
         Ok(file) => file,
