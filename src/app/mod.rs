@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod field;
+pub mod file_name;
 pub mod life;
 pub mod listen;
 pub mod selector;

@@ -106,15 +106,8 @@ enum Token {
 pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
-    for signal in [
-        Signal::INT,
-        Signal::TERM,
-        Signal::HUP,
-        Signal::PIPE,
-        Signal::XFSZ,
-    ] {
-        signal::ignore(signal);
-    }
+    let all = signal::ENDING.into_iter().chain(signal::IGNORED);
+    all.for_each(signal::ignore);
     fd::close_all_except(&[listener.as_raw_fd()]);
     daemonize::set_process_name(c"rpmd-log");
     let (Ok(()), Ok(bell)) = (batch.prepare(), Bell::new()) else {

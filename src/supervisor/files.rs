@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::program::Program;
 use super::server::Supervisor;
+use crate::app::file_name::{self, Output};
 use crate::app::spec::{BESIDE, is_no_file};
 use crate::app::value::LogType;
 use crate::paths::Home;
@@ -44,23 +45,19 @@ impl Program {
     /// Where a stream goes; empty when it goes nowhere. Instances that do not share their files have their number
     /// in the name.
     pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {
-        let (given, word) = match stream {
-            Stream::Out => (&self.spec.out_file, "-out"),
-            Stream::Err => (&self.spec.error_file, "-error"),
-            Stream::Both => (&self.spec.log_file, ""),
+        let (given, output) = match stream {
+            Stream::Out => (&self.spec.out_file, Output::Out),
+            Stream::Err => (&self.spec.error_file, Output::Error),
+            Stream::Both => (&self.spec.log_file, Output::Both),
         };
         let apart = self.spec.instances > 1 && !self.spec.merge_logs;
-        let number = if apart {
-            format!("-{}", self.id)
-        } else {
-            String::new()
-        };
         let both = stream == Stream::Both;
         if is_no_file(given) || self.spec.disable_logs || both && given.is_empty() {
             return PathBuf::new();
         }
         if given.is_empty() || both && given == BESIDE {
-            let name = format!("{}{word}{number}.log", self.spec.file_name());
+            let number = apart.then_some(self.id);
+            let name = file_name::log(&self.spec.name, output, number);
             return home.logs().join(name);
         }
         match apart {
@@ -86,11 +83,17 @@ impl Program {
 
     /// Whether a log file of this program is one of the other, too.
     fn shares_a_file(&self, other: &Program, home: &Home) -> bool {
-        let named = |p: &Program| !p.spec.out_file.is_empty() || !p.spec.error_file.is_empty();
-        if !named(self) && !named(other) {
+        let named = |p: &Program| {
+            let spec = &p.spec;
+            let files = [&spec.out_file, &spec.error_file, &spec.log_file];
+            files.iter().any(|file| !file.is_empty())
+        };
+        // By default files are of one name, see `file_name`.
+        if self.spec.name != other.spec.name && !named(self) && !named(other) {
             return false;
         }
-        let files = |p: &Program| [Stream::Out, Stream::Err].map(|which| p.log_file(home, which));
+        let all = [Stream::Out, Stream::Err, Stream::Both];
+        let files = |p: &Program| all.map(|which| p.log_file(home, which));
         let theirs = files(other);
         let mut own = files(self).into_iter();
         own.any(|file| !file.as_os_str().is_empty() && theirs.contains(&file))
@@ -113,9 +116,7 @@ impl Program {
     /// Where its pid is written.
     pub fn pid_file(&self, home: &Home) -> PathBuf {
         match self.spec.pid_file.is_empty() {
-            true => home
-                .pids()
-                .join(format!("{}-{}.pid", self.spec.file_name(), self.id)),
+            true => home.pids().join(file_name::pid(&self.spec.name, self.id)),
             false if self.spec.instances > 1 => self.numbered(self.absolute(&self.spec.pid_file)),
             false => self.absolute(&self.spec.pid_file),
         }

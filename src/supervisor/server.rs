@@ -31,7 +31,7 @@ use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::procfs::ProcDir;
-use crate::sys::signal::{SelfPipe, Signal};
+use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd};
 
 /// A log writer that did not live so long is not replaced at once. ms
@@ -262,7 +262,9 @@ impl Supervisor {
 
     fn take_signals(&mut self) {
         self.signals.drain();
-        if self.signals.take(Signal::TERM) | self.signals.take(Signal::INT) {
+        // Each is taken: one that came with another is not one more.
+        let asked = signal::ENDING.map(|signal| self.signals.take(signal));
+        if asked.contains(&true) {
             self.journal
                 .note("asked to end by a signal: stopping all programs");
             self.end(Ending::Keep);
