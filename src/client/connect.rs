@@ -9,7 +9,8 @@ use super::exchange::Daemon;
 use super::output;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
-use crate::sys::socket;
+use crate::protocol::deaths::Deaths;
+use crate::sys::{clock, fd, socket};
 
 /// How often a daemon is launched that ends before it has greeted.
 const LAUNCHES: usize = 3;
@@ -52,6 +53,17 @@ pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
     }
 }
 
+/// That the daemon of a home has died again and again, as far as it is known: by the next command people hear of it, also
+/// when another one serves by now.
+pub fn deaths(home: &Home) -> Option<String> {
+    let deaths = Deaths::read(&fd::read_file(&home.deaths()).ok()?)?;
+    Some(format!(
+        "{}; programs run on, and {} says more",
+        deaths.sentence(clock::wall_ms()),
+        home.daemon_log().display()
+    ))
+}
+
 fn hint(error: &Error, what_to_do: &str) -> Error {
     Error::new(format!("{error}; {what_to_do}"))
 }
@@ -62,14 +74,6 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
         return Ok(daemon);
     }
     if !silent {
-        if let Ok(sentence) = std::fs::read_to_string(home.gave_up()) {
-            let sentence = match sentence.trim_end() {
-                // The disk was full.
-                "" => "the daemon died again and again and was not started again",
-                sentence => sentence,
-            };
-            output::complain(sentence);
-        }
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }
     for _ in 0..LAUNCHES {

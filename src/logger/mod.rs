@@ -139,10 +139,13 @@ pub fn run(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         inherited,
         ending: false,
     };
+    writer.keeper.forget(&writer.home);
     let mut set = PollSet::default();
     while !writer.ending {
         writer.turn(&mut set);
     }
+    // It was told to end: no supervisor is missed.
+    writer.keeper.forget(&writer.home);
     writer.drain_all();
     writer.tell_all_losses();
     writer.flush();
@@ -237,6 +240,9 @@ impl Writer<'_> {
                 reports::journal(sinks, journal, text)
             });
         }
+        if self.link.is_some() {
+            self.keeper.settle(&self.home);
+        }
         self.see_to_late();
         self.see_to_fifos();
         self.pass_notes_on();
@@ -259,6 +265,7 @@ impl Writer<'_> {
                     .filter(|_| self.link.is_some()),
             )
             .chain(self.fifos_again)
+            .chain(self.keeper.settles().filter(|_| self.link.is_some()))
             .chain(rests)
             .min();
         let deadline = at.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));

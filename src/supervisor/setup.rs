@@ -188,7 +188,6 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
     ));
     supervisor.take_over(state, &[])?;
     supervisor.start_logger();
-    let _ = fs::remove_file(supervisor.home.gave_up());
     Ok(Some(supervisor))
 }
 

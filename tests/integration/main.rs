@@ -55,5 +55,6 @@ mod start_errors;
 mod startup;
 mod terminal;
 mod update;
+mod watchdog;
 mod web;
 mod web_hostile;
