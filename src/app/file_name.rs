@@ -136,7 +136,12 @@ mod tests {
 
     #[test]
     fn no_name_is_too_long() {
-        for name in ["x".repeat(160), "x".repeat(4000), " ".repeat(4000), "日".repeat(4000)] {
+        for name in [
+            "x".repeat(160),
+            "x".repeat(4000),
+            " ".repeat(4000),
+            "日".repeat(4000),
+        ] {
             let files = [
                 log(&name, Output::Error, Some(u32::MAX)) + ".4294967295",
                 pid(&name, u32::MAX),
@@ -171,7 +176,9 @@ mod tests {
         }
         let mut state = 7_u64;
         let mut next = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             usize::try_from(state >> 33).unwrap_or(0) % below
         };
         for _ in 0..5000 {

@@ -9,4 +9,5 @@ pub mod listen;
 pub mod selector;
 pub mod spec;
 pub mod stamp;
+pub mod standard;
 pub mod value;

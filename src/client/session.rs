@@ -48,7 +48,9 @@ impl Session {
     pub fn daemon(&self) -> Result<Daemon> {
         let home = self.home()?;
         if !self.invocation.options.silent {
-            connect::deaths(&home).into_iter().for_each(output::complain);
+            connect::deaths(&home)
+                .into_iter()
+                .for_each(output::complain);
         }
         let launches = self
             .invocation

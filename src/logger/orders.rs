@@ -9,7 +9,7 @@ use super::channel::Channel;
 use super::lines::Style;
 use super::programs::Program;
 use super::sink::Sink;
-use super::{Writer, file};
+use super::{Writer, file, standard_of};
 use crate::app::value::Bytes;
 use crate::error::{Context, Result};
 use crate::protocol::line::Line;
@@ -50,6 +50,10 @@ impl Writer<'_> {
                             self.kept.retain(|(known, _)| *known != name);
                             self.kept.push((name, fd));
                         }
+                    } else if let Some(Order::Standard { which }) = order {
+                        if let Some(fd) = link.fds.pop_front() {
+                            self.sinks.set_standard(which, fd);
+                        }
                     } else {
                         orders.extend(order);
                     }
@@ -71,15 +75,8 @@ impl Writer<'_> {
             }
             Order::Open { id, output, lost } => self.open(id, &output, lost),
             Order::Close { id } => self.close(id),
-            Order::Drain { ids, last, token } => {
-                for id in ids {
-                    match last {
-                        true => self.drain(id),
-                        false => self.drain_lines(id),
-                    }
-                }
-                self.done(token, None);
-            }
+            Order::Drain { ids, last, token } => self.begin_draining(ids, last, token),
+            Order::Ended { id } => self.end_begun_lines(id),
             Order::Upkeep {
                 what,
                 id,
@@ -87,8 +84,8 @@ impl Writer<'_> {
                 token,
             } => self.upkeep(what, id, &output, token),
             Order::Note { lines } => self.sinks.write_lines(self.journal, &lines),
-            // Taken where its descriptor is.
-            Order::Keep { .. } => {}
+            // Taken where their descriptors are.
+            Order::Keep { .. } | Order::Standard { .. } => {}
             Order::Drop { name } => {
                 self.kept.retain(|(known, _)| *known != name);
             }
@@ -101,6 +98,7 @@ impl Writer<'_> {
     }
 
     fn close(&mut self, id: u32) {
+        self.say_what_is_left(id);
         if let Some(program) = self.programs.remove(id) {
             self.release(&program);
         }
@@ -173,7 +171,8 @@ impl Writer<'_> {
         let mut paths: Vec<PathBuf> = Vec::new();
         for file in [&output.out, &output.err, &output.both] {
             let path = path_of(file);
-            if !file.is_empty() && !paths.contains(&path) {
+            // An output of the daemon's own is neither emptied nor set aside, whatever file it may be.
+            if !file.is_empty() && !paths.contains(&path) && standard_of(&path).is_none() {
                 paths.push(path);
             }
         }

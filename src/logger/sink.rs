@@ -1,6 +1,9 @@
 //! A log file: written to, set aside when it is full, opened again when it has gone. What it does not take is dropped and
 //! counted: nothing that happens to a file stops a program.
 
+mod line_ends;
+mod standard;
+
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
@@ -8,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
 use super::missing::Missing;
+use super::outlet::Outlet;
 use super::{file, rotation};
+use crate::app::standard::Standard;
 use crate::error::{Context, Reason, Result};
 use crate::sys::{bytes, clock};
 
@@ -33,6 +38,9 @@ pub struct Sink {
     /// Where it is, when `path` is a link to it.
     real: PathBuf,
     file: Option<File>,
+    /// It is one of the daemon's own, and this is it, where the daemon has it.
+    standard: Option<Standard>,
+    outlet: Option<Outlet>,
     /// It can be set aside and emptied.
     regular: bool,
     inode: u64,
@@ -48,6 +56,8 @@ pub struct Sink {
     pub merged: bool,
     /// What was dropped and is not said in the file yet.
     pub missing: Missing,
+    /// What waited here and was dropped, and is not counted for a stream yet.
+    pub uncounted: u64,
     /// When to try again to open it; to set it aside. monotonic ms
     open_again: u64,
     rotate_again: u64,
@@ -66,6 +76,8 @@ impl Sink {
             real: file::real(&path),
             path,
             file: None,
+            standard: None,
+            outlet: None,
             regular: false,
             inode: 0,
             size: 0,
@@ -75,6 +87,7 @@ impl Sink {
             users: 0,
             merged: false,
             missing: Missing::default(),
+            uncounted: 0,
             open_again: 0,
             rotate_again: 0,
             due: false,
@@ -95,6 +108,11 @@ impl Sink {
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
+        self.file.is_some() || self.outlet.is_some()
+    }
+
+    /// Whether it can be closed until it is needed again.
+    pub fn can_be_closed(&self) -> bool {
         self.file.is_some()
     }
 
@@ -105,6 +123,16 @@ impl Sink {
 
     /// Opens it anew by its name. Where that fails it is the one before that is written to.
     pub fn open(&mut self) -> io::Result<()> {
+        match (self.standard, &self.outlet) {
+            (None, _) => {}
+            (Some(_), Some(_)) => return Ok(()),
+            (Some(which), None) => {
+                return Err(io::Error::other(format!(
+                    "the daemon has no {}",
+                    which.word()
+                )));
+            }
+        }
         let file = file::open(&self.path)?;
         if self.path.is_symlink() {
             // Where it leads is there now, or is another file than before.
@@ -121,7 +149,7 @@ impl Sink {
 
     /// Whether it is time to open it, where it is not open.
     pub fn is_due(&self) -> bool {
-        self.file.is_none() && clock::monotonic_ms() >= self.open_again
+        !self.is_open() && clock::monotonic_ms() >= self.open_again
     }
 
     /// It could not be opened.
@@ -145,17 +173,6 @@ impl Sink {
         }
     }
 
-    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun here.
-    pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
-        if self.tail == Tail::Unknown && !self.is_shared() {
-            self.tail = Tail::Of(channel);
-        }
-        let goes_on = continues && self.tail == Tail::Of(channel);
-        if self.tail != Tail::None && !goes_on {
-            let _ = self.write_line(b"\n");
-        }
-    }
-
     /// Looks at the file: that somebody has emptied, changed or removed it meanwhile is heard of here.
     pub fn look(&mut self) {
         let meta = self.file.as_ref().and_then(|file| file.metadata().ok());
@@ -173,24 +190,7 @@ impl Sink {
 
     /// Whether more than one stream ends here, or will.
     pub fn is_shared(&self) -> bool {
-        self.users > 1 || self.merged
-    }
-
-    /// Whether it does not end within a line.
-    pub fn is_at_line_end(&self) -> bool {
-        self.tail == Tail::None
-    }
-
-    /// Whether the channel has begun a line here that has no end yet.
-    pub fn has_line_of(&self, channel: (u32, usize)) -> bool {
-        self.tail == Tail::Of(channel)
-    }
-
-    /// A line that the channel has begun here will not be finished.
-    pub fn end_line_of(&mut self, channel: (u32, usize)) {
-        if self.has_line_of(channel) {
-            let _ = self.write_line(b"\n");
-        }
+        self.users > 1 || self.merged || self.standard.is_some()
     }
 
     /// Where it stands, as a batch records it.
@@ -206,6 +206,9 @@ impl Sink {
 
     /// How much of a batch is in this file, or in those that have had its name.
     pub fn written(&self, progress: &Progress) -> u64 {
+        if self.standard.is_some() {
+            return progress.before;
+        }
         let size = rotation::size_of(&self.real, progress.inode);
         let size = size.unwrap_or(progress.start);
         progress.before + size.saturating_sub(progress.start)
@@ -237,6 +240,11 @@ impl Sink {
             let full = match done {
                 Ok(_) => {
                     rest = next;
+                    if self.standard.is_some() {
+                        // Nothing else tells how much is written. Whoever is killed in between writes a piece twice.
+                        progress.before += taken as u64;
+                        batch.writing(progress);
+                    }
                     cut.rotate
                 }
                 Err((_, errno)) => {
@@ -299,6 +307,10 @@ impl Sink {
 
     /// Writes to the end of the file. What is wrong comes with how much was written before.
     fn append(&mut self, bytes: &[u8]) -> std::result::Result<usize, (usize, i32)> {
+        if let Some(outlet) = &mut self.outlet {
+            let done = outlet.put(bytes).map(|()| bytes.len());
+            return done.map_err(|(done, e)| (done, e.raw_os_error().unwrap_or(libc::EIO)));
+        }
         let Some(file) = &mut self.file else {
             return Err((0, libc::EBADF));
         };
@@ -378,6 +390,9 @@ impl Sink {
 
     /// Sets the file aside because somebody wants it, unless it is empty.
     pub fn rotate_now(&mut self) -> Result<()> {
+        if self.standard.is_some() {
+            return Ok(());
+        }
         let doing = format!("setting {} aside", self.path.display());
         // What is no file cannot be set aside.
         if self.file.is_none() && self.path.exists() && !self.path.is_file() {

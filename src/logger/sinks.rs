@@ -1,11 +1,15 @@
 //! The log files by their paths: streams that end in the same one share it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::file;
+use super::outlet::{Outlet, Room};
 use super::sink::Sink;
+use crate::app::standard::{Named, Standard};
 use crate::protocol::output::Output;
+use crate::sys::shared_output::named;
 
 /// All log files that something is written to.
 #[derive(Debug, Default)]
@@ -13,6 +17,8 @@ pub struct Sinks {
     /// Each at the place of its number; none where that is free.
     all: Vec<Option<Sink>>,
     uses: u64,
+    /// The daemon's standard output and standard error, as far as it has handed them over.
+    standard: [Option<OwnedFd>; 2],
 }
 
 impl Sinks {
@@ -37,22 +43,79 @@ impl Sinks {
             let mut all = self.all.iter();
             all.position(|sink| sink.as_ref().is_some_and(is_it))
         };
-        is(&|sink| same(sink.path(), path)).or_else(|| {
-            let real = file::real(path);
-            is(&|sink| same(sink.real(), &real))
+        let by_name = is(&|sink| same(sink.path(), path));
+        by_name.or_else(|| match standard_of(path) {
+            Some(standard) => is(&|sink| sink.standard() == Some(standard)),
+            None => {
+                let real = file::real(path);
+                is(&|sink| sink.standard().is_none() && same(sink.real(), &real))
+            }
         })
     }
 
+    /// The daemon's own output from now on.
+    pub fn set_standard(&mut self, standard: Standard, fd: OwnedFd) {
+        let place = standard as usize;
+        if let Some(place) = self.standard.get_mut(place) {
+            *place = Some(fd);
+        }
+        if let Some(outlet) = self.new_outlet(standard) {
+            let mut all = self.all.iter_mut().flatten();
+            if let Some(sink) = all.find(|sink| sink.standard() == Some(standard)) {
+                sink.set_outlet(outlet);
+            }
+        }
+    }
+
+    fn new_outlet(&self, standard: Standard) -> Option<Outlet> {
+        let fd = self.standard.get(standard as usize)?.as_ref()?;
+        Outlet::new(fd.try_clone().ok()?).ok()
+    }
+
+    fn new_sink(&self, path: PathBuf) -> Sink {
+        match standard_of(&path) {
+            Some(standard) => Sink::of_standard(standard, self.new_outlet(standard)),
+            None => Sink::new(path),
+        }
+    }
+
+    /// Whether it is an output of the daemon's own.
+    pub fn is_standard(&self, number: usize) -> bool {
+        let sink = self.all.get(number).and_then(Option::as_ref);
+        sink.is_some_and(|sink| sink.standard().is_some())
+    }
+
+    /// Those in which something waits.
+    pub fn with_rest(&mut self) -> Vec<usize> {
+        let all = self.all.iter_mut().enumerate();
+        let waits = |sink: &mut Sink| sink.outlet().is_some_and(|outlet| outlet.waiting() > 0);
+        all.filter_map(|(number, sink)| waits(sink.as_mut()?).then_some(number))
+            .collect()
+    }
+
+    /// Whether output for it has to wait.
+    pub fn is_full(&mut self, number: usize) -> bool {
+        self.get(number)
+            .is_some_and(|sink| sink.room() == Room::None)
+    }
+
     fn add(&mut self, path: PathBuf) -> usize {
+        let sink = self.new_sink(path);
         let free = self.all.iter().position(Option::is_none);
         let number = free.unwrap_or(self.all.len());
         if number == self.all.len() {
             self.all.push(None);
         }
         if let Some(place) = self.all.get_mut(number) {
-            *place = Some(Sink::new(path));
+            *place = Some(sink);
         }
         number
+    }
+
+    /// Counts one more use; how many there were.
+    pub fn count_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
     }
 
     /// A stream ends here no longer.
@@ -95,7 +158,8 @@ impl Sinks {
                 self.get(number)?.not_opened(&e);
             }
         }
-        self.get(number).filter(|sink| sink.is_open())
+        let sink = self.get(number).filter(|sink| sink.is_open())?;
+        (sink.room() != Room::GivenUp).then_some(sink)
     }
 
     /// Writes whole lines that are no output of a program, where the file takes them.
@@ -120,7 +184,11 @@ impl Sinks {
     /// Closes the file that was not needed for longest, where more than `but` are open: it is opened again when it is.
     /// `false`: there are no more.
     pub fn close_one(&mut self, but: usize) -> bool {
-        let open = self.all.iter_mut().flatten().filter(|sink| sink.is_open());
+        let open = self
+            .all
+            .iter_mut()
+            .flatten()
+            .filter(|sink| sink.can_be_closed());
         let open: Vec<&mut Sink> = open.collect();
         if open.len() <= but {
             return false;
@@ -136,5 +204,13 @@ impl Sinks {
             .flatten()
             .flat_map(|sink| std::mem::take(&mut sink.notes))
             .collect()
+    }
+}
+
+/// The output of the daemon's own that a path names.
+pub fn standard_of(path: &Path) -> Option<Standard> {
+    match named(path)? {
+        Named::Standard(standard) => Some(standard),
+        Named::Other => None,
     }
 }

@@ -64,10 +64,7 @@ mod tests {
             "rpmd died 4 times in the last 12s; next try in 200 ms"
         );
         // It is time, or the clock was set.
-        assert_eq!(
-            deaths.sentence(14_000),
-            "rpmd died 4 times in the last 13s"
-        );
+        assert_eq!(deaths.sentence(14_000), "rpmd died 4 times in the last 13s");
         assert!(deaths.sentence(0).contains("last 0s"));
     }
 }

@@ -7,11 +7,12 @@
 
 use super::line::Line;
 use super::output::{LOST, Loss, Output};
+use crate::app::standard::Standard;
 use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
 /// every version understands, and forks its own.
-pub const LINK_VERSION: u32 = 4;
+pub const LINK_VERSION: u32 = 5;
 
 /// What is done to log files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,16 @@ pub enum Order {
     Drop {
         /// What it is.
         name: Bytes,
+    },
+    /// The descriptor that comes with this order is an output of the daemon's own, for programs that print there.
+    Standard {
+        /// Which one.
+        which: Standard,
+    },
+    /// A program has ended: a line that it has begun, and that is in its files already, gets an end.
+    Ended {
+        /// The program.
+        id: u32,
     },
     /// Write all that these programs have printed so far to their files, then report with the token.
     Drain {
@@ -190,6 +201,12 @@ impl Order {
             }
             Order::Keep { name } => Line::new("keep").with("name", name),
             Order::Drop { name } => Line::new("drop").with("name", name),
+            Order::Standard { which } => Line::new("standard").with("path", which.path()),
+            Order::Ended { id } => {
+                let mut line = Line::new("ended");
+                line.push_number("id", *id);
+                line
+            }
             Order::Bye => Line::new("bye"),
         }
     }
@@ -226,6 +243,12 @@ impl Order {
             "drop" => Some(Order::Drop {
                 name: line.get("name")?.to_vec(),
             }),
+            "standard" => {
+                let path = line.text("path")?;
+                let which = Standard::BOTH.into_iter().find(|one| one.path() == path)?;
+                Some(Order::Standard { which })
+            }
+            "ended" => Some(Order::Ended { id: id? }),
             "bye" => Some(Order::Bye),
             word => Some(Order::Upkeep {
                 what: Upkeep::from_word(word)?,
@@ -349,6 +372,13 @@ mod tests {
             },
             Order::Keep { name: path.clone() },
             Order::Drop { name: path.clone() },
+            Order::Standard {
+                which: Standard::Out,
+            },
+            Order::Standard {
+                which: Standard::Error,
+            },
+            Order::Ended { id: 3 },
             Order::Bye,
         ] {
             let line = Line::decode(&order.to_line().to_bytes()).unwrap();

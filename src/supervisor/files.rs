@@ -8,9 +8,11 @@ use super::program::Program;
 use super::server::Supervisor;
 use crate::app::file_name::{self, Output};
 use crate::app::spec::{BESIDE, is_no_file};
+use crate::app::standard::{self, Named};
 use crate::app::value::LogType;
 use crate::paths::Home;
 use crate::sys::fifo;
+use crate::sys::pid::Pid;
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +27,10 @@ pub enum Stream {
 
 impl Supervisor {
     /// Gives the last line in each pipe of a program an end, where it has left one without: what its next run prints is
-    /// another line.
-    pub(super) fn end_lines(&self, id: u32) {
+    /// another line. Whether its files hold whole lines.
+    pub(super) fn end_lines(&self, id: u32) -> bool {
         let Some(program) = self.programs.get(&id) else {
-            return;
+            return false;
         };
         let mut others = self.programs.values().filter(|other| other.id != id);
         let in_lines = program.is_in_lines(&self.home)
@@ -38,6 +40,7 @@ impl Supervisor {
                 let _ = fifo::end_line(pipe.as_fd());
             }
         }
+        in_lines
     }
 }
 
@@ -60,9 +63,11 @@ impl Program {
             let name = file_name::log(&self.spec.name, output, number);
             return home.logs().join(name);
         }
-        match apart {
-            true => self.numbered(self.absolute(given)),
-            false => self.absolute(given),
+        let path = self.absolute(given);
+        match (standard::named(&path, Pid::own()), apart) {
+            (Some(Named::Standard(which)), _) => which.path().into(),
+            (_, true) => self.numbered(path),
+            (_, false) => path,
         }
     }
 
@@ -78,7 +83,11 @@ impl Program {
         let spec = &self.spec;
         let merged = spec.merge_logs && spec.instances > 1;
         let changed = !spec.date_format().is_empty() || spec.log_type == LogType::Json;
-        changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
+        // Nobody has an output of the daemon's own for himself.
+        let both = [Stream::Out, Stream::Err].map(|stream| self.log_file(home, stream));
+        let own = |path: &PathBuf| standard::named(path, Pid::own()).is_some();
+        let own = both.iter().any(own);
+        own || changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
     }
 
     /// Whether a log file of this program is one of the other, too.
@@ -156,6 +165,11 @@ mod tests {
             path(&|s| s.out_file = b"/dev/null".to_vec(), Stream::Out),
             ""
         );
+        for out in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+            // There is one of it, however many instances there are.
+            let own = |s: &mut Spec| (s.instances, s.out_file) = (2, out.into());
+            assert_eq!(path(&own, Stream::Out), "/dev/stdout");
+        }
         let both = |s: &mut Spec| s.log_file = b"all.log".to_vec();
         assert_eq!(path(&both, Stream::Both), "/srv/all.log");
         let beside = |s: &mut Spec| (s.instances, s.log_file) = (2, BESIDE.to_vec());

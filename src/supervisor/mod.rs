@@ -14,6 +14,7 @@ mod journal;
 mod lifecycle;
 mod limits;
 mod log_link;
+mod own_output;
 mod program;
 mod records;
 mod requests;

@@ -127,7 +127,7 @@ impl Supervisor {
             spec.name = default_name(&spec.script);
         }
         check_instances(&spec)?;
-        if let Some(message) = unsound(&spec) {
+        if let Some(message) = unsound(&spec).or_else(|| self.has_no_output(&spec)) {
             return refuse(Code::BadRequest, format!("start: {message}"));
         }
         let namesake = self.programs.values().find(|p| p.spec.name == spec.name);
@@ -162,6 +162,12 @@ impl Supervisor {
         let ids = self.select(targets)?;
         if let Some(mut told) = told {
             check_instances(&told)?;
+            if let Some(message) = self.has_no_output(&told) {
+                return Err(Failure::new(
+                    Code::BadRequest,
+                    format!("restart: {message}"),
+                ));
+            }
             told.env = self.share_environment(told.env);
             let told = Rc::new(*told);
             for id in &ids {

@@ -317,9 +317,13 @@ impl Supervisor {
             .start(&self.home, &program, &self.limits.to_string())
         {
             Ok(()) => {
+                self.hand_over_own_output();
                 // Some may have ended when nobody saw it.
-                let ended = self.programs.values().filter(|p| p.life.pid == 0);
-                ended.for_each(|p| self.end_lines(p.id));
+                let mut ended: Vec<u32> = self.programs.keys().copied().collect();
+                ended.retain(|id| {
+                    let ended = self.programs.get(id).is_some_and(|p| p.life.pid == 0);
+                    ended && self.end_lines(*id)
+                });
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
                 let mut logged: Vec<&Program> =
@@ -328,6 +332,9 @@ impl Supervisor {
                 let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
                 for order in orders {
                     self.log.order(&order);
+                }
+                for id in ended {
+                    self.log.order(&Order::Ended { id });
                 }
                 self.log.order(&Order::Complete);
                 self.keep_all();

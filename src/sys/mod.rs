@@ -25,6 +25,7 @@ pub mod procfs;
 pub mod reexec;
 pub mod regex;
 pub mod shared;
+pub mod shared_output;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -7,7 +7,16 @@ use crate::harness::{Home, wait_until};
 #[test]
 fn names_that_look_alike_have_files_of_their_own() {
     let home = Home::new();
-    let names = ["a b", "a-b", "a/b", "a%20b", "@services", "-x", "..", "a b "];
+    let names = [
+        "a b",
+        "a-b",
+        "a/b",
+        "a%20b",
+        "@services",
+        "-x",
+        "..",
+        "a b ",
+    ];
     for (id, name) in names.iter().enumerate() {
         let text = format!("echo {id}; exec sleep 1000\n");
         let file = home.script(&format!("{id}.sh"), &text);
@@ -22,7 +31,10 @@ fn names_that_look_alike_have_files_of_their_own() {
     }
     for folder in ["logs", "pids"] {
         let files = home.entries(folder);
-        assert!(files.iter().all(|file| !file.starts_with(['-', '.'])), "{files:?}");
+        assert!(
+            files.iter().all(|file| !file.starts_with(['-', '.'])),
+            "{files:?}"
+        );
     }
     assert_eq!(home.entries("pids").len(), names.len());
     assert_eq!(home.entries("logs").len(), 2 * names.len());
@@ -50,7 +62,8 @@ fn a_very_long_name_has_its_files_too() {
     let home = Home::new();
     let (one, other) = ("x".repeat(400) + "1", "x".repeat(400) + "2");
     for name in [&one, &other] {
-        home.rpm(&["start", "sleep", "--name", name, "--", "1000"]).ok();
+        home.rpm(&["start", "sleep", "--name", name, "--", "1000"])
+            .ok();
     }
     wait_until("four files", || home.entries("logs").len() == 4);
     assert_eq!(home.entries("pids").len(), 2);
