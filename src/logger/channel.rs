@@ -129,7 +129,7 @@ impl Channel {
         &self.style
     }
 
-    fn in_lines(&self, sinks: &Sinks) -> bool {
+    pub(super) fn in_lines(&self, sinks: &Sinks) -> bool {
         self.style.changes_lines() || self.sinks.iter().any(|number| sinks.is_shared(*number))
     }
 

@@ -2,7 +2,8 @@
 //! never opened by name, never set aside or emptied, and left as they are for those who have them too.
 //!
 //! What a full pipe or a stopped terminal does not take waits where it came from, in the program's own FIFO. One whole
-//! line, where it is longer than can be written at once, may wait here. A reader that has taken nothing for as long as
+//! line, where it is longer than can be written at once, may wait here. So it is with a FIFO or a terminal that a program
+//! names. A reader that has taken nothing for as long as
 //! [`GIVES_UP`] while a program cannot print any more is not waited for any longer: until it reads again, output is dropped
 //! and counted as for a full disk. So nobody who does not read holds up a program for ever, and never another one.
 
@@ -47,6 +48,16 @@ impl Outlet {
             full_since: None,
             given_up: false,
         })
+    }
+
+    /// Writes to one that was opened by name, with O_NONBLOCK.
+    pub fn of_own(fd: OwnedFd) -> Outlet {
+        Outlet {
+            output: SharedOutput::of_own(fd),
+            rest: Vec::new(),
+            full_since: None,
+            given_up: false,
+        }
     }
 
     /// Goes on where another one has stopped.

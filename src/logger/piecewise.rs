@@ -1,5 +1,5 @@
-//! A stream whose file is an output of the daemon's own: its lines are taken out of the FIFO only as there is room for
-//! them there, a piece at a time.
+//! A stream whose file has a reader who may be slow, such as the daemon's own output: its lines are taken out of the FIFO
+//! only as there is room for them there, a piece at a time.
 
 use super::batch::Batch;
 use super::channel::{Channel, MUCH};
@@ -28,9 +28,9 @@ enum Piece {
 }
 
 impl Channel {
-    /// Whether one of its files is an output of the daemon's own.
+    /// Whether one of its files has a reader who may be slow.
     pub(super) fn is_piecewise(&self, sinks: &Sinks) -> bool {
-        self.sinks().iter().any(|number| sinks.is_standard(*number))
+        self.sinks().iter().any(|number| sinks.has_reader(*number))
     }
 
     /// Whether all of its files take something now, else it waits for one of them.
@@ -81,6 +81,13 @@ impl Channel {
         let Some(fifo) = self.fifo() else {
             return Piece::Nothing;
         };
+        if !self.in_lines(sinks) {
+            // Bytes go as they come.
+            return match self.move_batch(AT_ONCE, false, false, sinks, batch) {
+                0 => Piece::Nothing,
+                length => Piece::Moved(length),
+            };
+        }
         let head = batch.head(fifo, AT_ONCE);
         if head.is_empty() {
             return Piece::Nothing;

@@ -6,7 +6,8 @@ mod standard;
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
@@ -15,7 +16,7 @@ use super::outlet::Outlet;
 use super::{file, rotation};
 use crate::app::standard::Standard;
 use crate::error::{Context, Reason, Result};
-use crate::sys::{bytes, clock};
+use crate::sys::{bytes, clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
 const TRY_AGAIN: u64 = 1000;
@@ -38,8 +39,9 @@ pub struct Sink {
     /// Where it is, when `path` is a link to it.
     real: PathBuf,
     file: Option<File>,
-    /// It is one of the daemon's own, and this is it, where the daemon has it.
+    /// It is one of the daemon's own.
     standard: Option<Standard>,
+    /// The same where it is open and no file: such an output, a FIFO or a terminal.
     outlet: Option<Outlet>,
     /// It can be set aside and emptied.
     regular: bool,
@@ -139,6 +141,14 @@ impl Sink {
             self.real = file::real(&self.path);
         }
         let meta = file.metadata()?;
+        if meta.file_type().is_fifo() || terminal::is_terminal(file.as_fd()) {
+            // Its reader is waited for as that of the daemon's own output is.
+            self.regular = false;
+            self.set_outlet(Outlet::of_own(file.into()));
+            self.file = None;
+            return Ok(());
+        }
+        self.outlet = None;
         self.regular = meta.is_file();
         self.inode = meta.ino();
         self.size = meta.len();
@@ -206,7 +216,7 @@ impl Sink {
 
     /// How much of a batch is in this file, or in those that have had its name.
     pub fn written(&self, progress: &Progress) -> u64 {
-        if self.standard.is_some() {
+        if self.outlet.is_some() {
             return progress.before;
         }
         let size = rotation::size_of(&self.real, progress.inode);
@@ -240,7 +250,7 @@ impl Sink {
             let full = match done {
                 Ok(_) => {
                     rest = next;
-                    if self.standard.is_some() {
+                    if self.outlet.is_some() {
                         // Nothing else tells how much is written. Whoever is killed in between writes a piece twice.
                         progress.before += taken as u64;
                         batch.writing(progress);
@@ -390,7 +400,7 @@ impl Sink {
 
     /// Sets the file aside because somebody wants it, unless it is empty.
     pub fn rotate_now(&mut self) -> Result<()> {
-        if self.standard.is_some() {
+        if self.standard.is_some() || self.outlet.is_some() {
             return Ok(());
         }
         let doing = format!("setting {} aside", self.path.display());

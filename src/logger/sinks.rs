@@ -79,10 +79,10 @@ impl Sinks {
         }
     }
 
-    /// Whether it is an output of the daemon's own.
-    pub fn is_standard(&self, number: usize) -> bool {
+    /// Whether somebody reads it who may be slow.
+    pub fn has_reader(&self, number: usize) -> bool {
         let sink = self.all.get(number).and_then(Option::as_ref);
-        sink.is_some_and(|sink| sink.standard().is_some())
+        sink.is_some_and(Sink::has_reader)
     }
 
     /// Those in which something waits.

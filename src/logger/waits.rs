@@ -194,7 +194,7 @@ impl Writer<'_> {
             }
             if now >= over {
                 self.note(format_args!(
-                    "{left} bytes of output are lost: their reader does not take them"
+                    "{left} bytes of output are not written: their reader does not take them"
                 ));
                 return;
             }

@@ -67,6 +67,12 @@ impl SharedOutput {
         Ok(SharedOutput { fd, kind })
     }
 
+    /// Writes to a description that is ours alone and has O_NONBLOCK.
+    pub fn of_own(fd: OwnedFd) -> SharedOutput {
+        let kind = Kind::Direct;
+        SharedOutput { fd, kind }
+    }
+
     /// What to poll for writing.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -1,4 +1,4 @@
-//! A log file that is an output of the daemon's own.
+//! A log file that somebody reads who may be slow: an output of the daemon's own, a FIFO, a terminal.
 
 use super::Sink;
 use crate::app::standard::Standard;
@@ -20,7 +20,12 @@ impl Sink {
         self.standard
     }
 
-    /// The descriptor of such an output.
+    /// Whether somebody reads it who may be slow: it is such an output, a FIFO or a terminal.
+    pub fn has_reader(&self) -> bool {
+        self.standard.is_some() || self.outlet.is_some()
+    }
+
+    /// The descriptor of one that has a reader.
     pub fn outlet(&mut self) -> Option<&mut Outlet> {
         self.outlet.as_mut()
     }
