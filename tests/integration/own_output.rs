@@ -1,7 +1,7 @@
 //! Programs that print to the daemon's own standard output and standard error.
 
 use std::fs::{self, File};
-use std::io::{PipeReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixStream;
@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rpm::app::life::State;
+use rpm::sys::fd;
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::kill_log_writer;
@@ -57,9 +58,14 @@ impl Foreground {
     }
 }
 
+fn pipe() -> (File, OwnedFd) {
+    let (reader, writer) = fd::pipe().unwrap();
+    (reader.into(), writer)
+}
+
 /// Reads so many lines, a little at a time where that is slow.
 #[track_caller]
-fn read_lines(reader: &mut PipeReader, lines: usize, slowly: bool) -> Vec<u8> {
+fn read_lines(reader: &mut File, lines: usize, slowly: bool) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = vec![0; if slowly { 3000 } else { 1 << 16 }];
     while all.iter().filter(|byte| **byte == b'\n').count() < lines {
@@ -89,7 +95,7 @@ const TO_STDOUT: [&str; 5] = ["--no-autorestart", "-o", "/dev/stdout", "-e", "NU
 fn a_burst_waits_for_a_reader_who_is_slower_and_every_line_arrives() {
     for path in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         let home = Home::new();
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = pipe();
         let rpmd = Foreground::start(&home, writer);
         let flags = ["--no-autorestart", "-o", path, "-e", "NULL"];
         home.start("burst", "seq 1 60000\n", &flags);
@@ -106,7 +112,7 @@ fn a_burst_waits_for_a_reader_who_is_slower_and_every_line_arrives() {
 #[test]
 fn what_is_printed_last_is_written_before_stop_says_that_it_has_stopped() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     let text = "trap 'seq 1 20000; exit' INT\necho ready\nwhile :; do sleep 0.01; done\n";
     home.start("x", text, &TO_STDOUT);
@@ -169,7 +175,7 @@ fn a_socket_and_a_file_of_somebody_else_are_written_to_as_well() {
     let path = home.base.join("of-root");
     let file = File::create(&path).unwrap();
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let mut command = home.command(&[&home.daemon(), "--foreground"]);
     command.stdin(Stdio::null());
     let rpmd = Foreground::run(&home, command, writer);
@@ -220,7 +226,7 @@ fn assert_complete(log: &[u8], twice: usize) {
 #[test]
 fn it_is_the_same_output_after_the_log_writer_was_killed_and_after_an_update() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     home.start("steady", STEADY, &TO_STDOUT);
     let mut log = read_lines(&mut reader, 2000, false);
@@ -243,7 +249,7 @@ fn it_is_the_same_output_after_the_log_writer_was_killed_and_after_an_update() {
 #[test]
 fn the_log_writer_keeps_the_output_of_a_daemon_that_was_killed_until_the_next_has_one() {
     let home = Home::new();
-    let (mut first, writer) = std::io::pipe().unwrap();
+    let (mut first, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     let text = "echo one\nfor n in two three; do until [ -e $n ]; do sleep 0.01; done; echo $n; done\n\
                 exec sleep 1000\n";
@@ -252,7 +258,7 @@ fn the_log_writer_keeps_the_output_of_a_daemon_that_was_killed_until_the_next_ha
     rpmd.kill();
     fs::write(home.base.join("two"), "").unwrap();
     assert_eq!(read_lines(&mut first, 1, false), b"two\n");
-    let (mut second, writer) = std::io::pipe().unwrap();
+    let (mut second, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     home.rpm(&["list"]).ok();
     // The old one is let go of.
@@ -266,9 +272,10 @@ fn the_log_writer_keeps_the_output_of_a_daemon_that_was_killed_until_the_next_ha
 #[test]
 fn programs_and_the_daemon_share_an_output_line_by_line() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let mut command = home.command(&[&home.daemon(), "--foreground"]);
-    command.stdout(writer.try_clone().unwrap()).stderr(writer);
+    let both = writer.try_clone().unwrap();
+    command.stdout(both).stderr(writer);
     let mut rpmd = command.spawn().unwrap();
     drop(command);
     wait_until("the daemon serves", || {
@@ -341,7 +348,7 @@ fn a_link_to_standard_output_means_the_daemons_and_each_instance_has_the_same() 
     let home = Home::new();
     let link = home.base.join("access.log");
     symlink("/dev/stdout", &link).unwrap();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     home.start(
         "x",
@@ -364,7 +371,7 @@ fn a_link_to_standard_output_means_the_daemons_and_each_instance_has_the_same() 
 #[test]
 fn a_reader_who_has_gone_is_said_once_and_the_program_goes_on() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     let text = "echo one\nuntil [ -e go ]; do sleep 0.01; done\nseq 1 100000\necho x > done\nexec sleep 1000\n";
     let pid = home.start("x", text, &TO_STDOUT).pid;
@@ -385,7 +392,7 @@ fn a_reader_who_has_gone_is_said_once_and_the_program_goes_on() {
 #[test]
 fn a_reader_who_does_not_read_holds_up_nobody_else_and_his_own_not_for_ever() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     let flood = "seq 1 400000\ntouch printed\nuntil [ -e go ]; do sleep 0.1; done\necho last\nexec sleep 1000\n";
     home.start("flood", flood, &TO_STDOUT);
@@ -469,7 +476,7 @@ fn a_fifo_with_a_slow_reader_gets_every_line_too() {
 #[test]
 fn whoever_asks_for_logs_is_not_shown_his_own_output() {
     let home = Home::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let rpmd = Foreground::start(&home, writer);
     home.start("x", "echo one; exec sleep 1000\n", &TO_STDOUT);
     read_lines(&mut reader, 1, false);
