@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::rotation;
 use crate::error::{Context, Result};
+use crate::sys::shared_output::is_of_proc;
 
 /// Where a file is, or will be, whatever links lead there.
 pub fn real(path: &Path) -> PathBuf {
@@ -40,9 +41,9 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Empties the log file at this path, where there is one, and removes the older ones. A FIFO or a device has nothing
-/// that could be taken back.
+/// that could be taken back, and what somebody has open is not ours to empty.
 pub fn empty(path: &Path) -> Result<()> {
-    if !path.is_file() {
+    if !path.is_file() || is_of_proc(path) {
         return Ok(());
     }
     let mut options = File::options();

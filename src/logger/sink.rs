@@ -16,6 +16,7 @@ use super::outlet::Outlet;
 use super::{file, rotation};
 use crate::app::standard::Standard;
 use crate::error::{Context, Reason, Result};
+use crate::sys::shared_output::is_of_proc;
 use crate::sys::{bytes, clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
@@ -149,7 +150,7 @@ impl Sink {
             return Ok(());
         }
         self.outlet = None;
-        self.regular = meta.is_file();
+        self.regular = meta.is_file() && !is_of_proc(&self.path);
         self.inode = meta.ino();
         self.size = meta.len();
         self.tail = self.tail_of_file();
@@ -337,32 +338,6 @@ impl Sink {
             }
         }
         Ok(done)
-    }
-
-    /// Writes a line that is no output of a program, wholly or not at all.
-    pub fn write_line(&mut self, line: &[u8]) -> bool {
-        let before = self.size;
-        let done = self.append(line);
-        if done.is_err() {
-            if let Some(file) = self.file.as_ref().filter(|_| self.regular) {
-                let _ = file.set_len(before);
-            }
-            self.size = before;
-            return false;
-        }
-        self.tail = Tail::None;
-        true
-    }
-
-    /// Writes lines that are no output of a program, each wholly or not at all.
-    pub fn write_lines(&mut self, lines: &[u8]) {
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            let full = self.size + line.len() as u64 > self.max_size && self.size > 0;
-            if full && self.may_rotate() {
-                let _ = self.rotate();
-            }
-            self.write_line(line);
-        }
     }
 
     /// Sets the file aside and begins another. Where somebody has moved it already, another is begun all the same.

@@ -32,9 +32,10 @@ impl Supervisor {
         let Some(program) = self.programs.get(&id) else {
             return false;
         };
+        let files = program.log_files(&self.home);
         let mut others = self.programs.values().filter(|other| other.id != id);
         let in_lines = program.is_in_lines(&self.home)
-            || others.any(|other| program.shares_a_file(other, &self.home));
+            || others.any(|other| other.shares_a_file(program, &files, &self.home));
         if let Some((out, err)) = program.fifos.as_ref().filter(|_| in_lines) {
             for pipe in [out, err] {
                 let _ = fifo::end_line(pipe.as_fd());
@@ -90,8 +91,13 @@ impl Program {
         own || changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
     }
 
-    /// Whether a log file of this program is one of the other, too.
-    fn shares_a_file(&self, other: &Program, home: &Home) -> bool {
+    /// Its log files; an empty path where there is none.
+    fn log_files(&self, home: &Home) -> [PathBuf; 3] {
+        [Stream::Out, Stream::Err, Stream::Both].map(|stream| self.log_file(home, stream))
+    }
+
+    /// Whether one of these, which are the log files of the other program, is one of this program, too.
+    fn shares_a_file(&self, other: &Program, theirs: &[PathBuf], home: &Home) -> bool {
         let named = |p: &Program| {
             let spec = &p.spec;
             let files = [&spec.out_file, &spec.error_file, &spec.log_file];
@@ -101,10 +107,7 @@ impl Program {
         if self.spec.name != other.spec.name && !named(self) && !named(other) {
             return false;
         }
-        let all = [Stream::Out, Stream::Err, Stream::Both];
-        let files = |p: &Program| all.map(|which| p.log_file(home, which));
-        let theirs = files(other);
-        let mut own = files(self).into_iter();
+        let mut own = self.log_files(home).into_iter();
         own.any(|file| !file.as_os_str().is_empty() && theirs.contains(&file))
     }
 

@@ -148,20 +148,21 @@ pub fn duplicate(fd: BorrowedFd) -> io::Result<OwnedFd> {
 
 /// The descriptor that a path names, also by way of links: `access.log -> /dev/stdout` is what images of servers have.
 pub fn named(path: &Path) -> Option<Named> {
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        let found = standard::named(&path, Pid::own());
-        if found.is_some() {
-            return found;
-        }
-        path = link(&path)?;
-    }
-    None
+    links(path).find_map(|path| standard::named(&path, Pid::own()))
 }
 
-fn link(path: &Path) -> Option<PathBuf> {
-    let to = std::fs::read_link(path).ok()?;
-    Some(path.parent()?.join(to))
+/// Whether a path leads by way of `/proc`, as `/proc/1/fd/1` does: to a file that somebody has open, whatever its name is.
+pub fn is_of_proc(path: &Path) -> bool {
+    links(path).any(|path| path.starts_with("/proc"))
+}
+
+/// The path, and each one that it leads to where that is a link.
+fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let follow = |path: &PathBuf| {
+        let to = std::fs::read_link(path).ok()?;
+        Some(path.parent()?.join(to))
+    };
+    std::iter::successors(Some(path.to_owned()), follow).take(LINKS)
 }
 
 #[cfg(test)]
@@ -266,6 +267,10 @@ mod tests {
         let out = Some(Named::Standard(Standard::Out));
         assert_eq!((named(&first), named(&second)), (out, out));
         assert_eq!((named(&round), named(&folder.join("none"))), (None, None));
+        let third = folder.join("third");
+        symlink("/proc/1/fd/1", &third).unwrap();
+        assert!(is_of_proc(&third) && is_of_proc(Path::new("/proc/1/fd/1")));
+        assert!(!is_of_proc(&round) && !is_of_proc(&folder));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

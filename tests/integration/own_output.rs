@@ -158,6 +158,40 @@ fn a_file_is_neither_rotated_nor_emptied_nor_changed() {
 }
 
 #[test]
+fn a_file_that_another_process_has_open_is_not_rotated_or_emptied_by_that_name() {
+    let home = Home::new();
+    let path = home.base.join("theirs");
+    let _held = File::create(&path).unwrap();
+    let number = proc::descriptors(i32::try_from(std::process::id()).unwrap());
+    let (number, _) = number.iter().find(|(_, found)| *found == path).unwrap();
+    let name = format!("/proc/{}/fd/{number}", std::process::id());
+    symlink(&name, home.base.join("link")).unwrap();
+    for (program, file) in [("x", name.as_str()), ("y", "link")] {
+        let flags = [
+            "--no-autorestart",
+            "-e",
+            "NULL",
+            "--log-max-size",
+            "1k",
+            "-o",
+            file,
+        ];
+        home.start(program, "seq 1 2000\n", &flags);
+        home.wait_for_state(program, State::Stopped);
+    }
+    for request in ["flush", "rotate", "reopen"] {
+        home.wire().ask(request).ok();
+    }
+    assert_eq!(fs::read(&path).unwrap(), numbers(1..=2000).repeat(2));
+    let folder = fs::read_dir(&home.base).unwrap();
+    assert_eq!(
+        folder.count(),
+        5,
+        "theirs, the link, two scripts and the home"
+    );
+}
+
+#[test]
 fn a_socket_and_a_file_of_somebody_else_are_written_to_as_well() {
     let home = Home::new();
     let (mut ours, theirs) = UnixStream::pair().unwrap();

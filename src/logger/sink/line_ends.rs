@@ -1,4 +1,4 @@
-//! Whose line it is that a log file ends with, where that has no end yet.
+//! Lines in a log file: whose it is that it ends with, where that has no end yet, and those that are no output.
 
 use super::{Sink, Tail};
 
@@ -31,6 +31,32 @@ impl Sink {
         }
         if self.has_line_of(channel) {
             let _ = self.write_line(b"\n");
+        }
+    }
+
+    /// Writes a line that is no output of a program, wholly or not at all.
+    pub fn write_line(&mut self, line: &[u8]) -> bool {
+        let before = self.size;
+        let done = self.append(line);
+        if done.is_err() {
+            if let Some(file) = self.file.as_ref().filter(|_| self.regular) {
+                let _ = file.set_len(before);
+            }
+            self.size = before;
+            return false;
+        }
+        self.tail = Tail::None;
+        true
+    }
+
+    /// Writes lines that are no output of a program, each wholly or not at all.
+    pub fn write_lines(&mut self, lines: &[u8]) {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let full = self.size + line.len() as u64 > self.max_size && self.size > 0;
+            if full && self.may_rotate() {
+                let _ = self.rotate();
+            }
+            self.write_line(line);
         }
     }
 }
