@@ -157,9 +157,14 @@ impl Home {
         self.0.join("rpmd.sockets")
     }
 
-    /// Why no supervisor is started any more: a sentence, for whoever starts the next one.
-    pub fn gave_up(&self) -> PathBuf {
-        self.0.join("rpmd.gave-up")
+    /// How often supervisors have died one after the other: one line of the protocol, for the next command to say.
+    pub fn deaths(&self) -> PathBuf {
+        self.0.join("rpmd.deaths")
+    }
+
+    /// The next [`Home::deaths`] while it is being written.
+    pub fn deaths_new(&self) -> PathBuf {
+        self.0.join("rpmd.deaths.new")
     }
 
     /// Where the log files of programs go that name none.

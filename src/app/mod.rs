@@ -3,9 +3,11 @@
 
 pub mod command;
 pub mod field;
+pub mod file_name;
 pub mod life;
 pub mod listen;
 pub mod selector;
 pub mod spec;
 pub mod stamp;
+pub mod standard;
 pub mod value;

@@ -10,7 +10,8 @@ use super::exchange::Daemon;
 use super::output;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
-use crate::sys::{fd, socket, user};
+use crate::protocol::deaths::Deaths;
+use crate::sys::{clock, fd, socket, user};
 
 /// How often a daemon is launched that ends before it has greeted.
 const LAUNCHES: usize = 3;
@@ -104,6 +105,17 @@ fn open(home: &Home) -> Result<Option<UnixStream>> {
     }
 }
 
+/// That the daemon of a home has died again and again, as far as it is known: by the next command people hear of it, also
+/// when another one serves by now.
+pub fn deaths(home: &Home) -> Option<String> {
+    let deaths = Deaths::read(&fd::read_file(&home.deaths()).ok()?)?;
+    Some(format!(
+        "{}; programs run on, and {} says more",
+        deaths.sentence(clock::wall_ms()),
+        home.daemon_log().display()
+    ))
+}
+
 fn hint(error: &Error, what_to_do: &str) -> Error {
     Error::new(format!("{error}; {what_to_do}"))
 }
@@ -116,15 +128,6 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
     // Said here, before anything is begun.
     home.look()?;
     if !silent {
-        if let Ok(sentence) = fd::read_file(&home.gave_up()) {
-            let sentence = String::from_utf8_lossy(&sentence);
-            let sentence = match sentence.trim_end() {
-                // The disk was full.
-                "" => "the daemon died again and again and was not started again",
-                sentence => sentence,
-            };
-            output::complain(sentence);
-        }
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }
     for _ in 0..LAUNCHES {

@@ -139,7 +139,7 @@ impl Daemon {
         })?;
         if last.flag("unwritten").unwrap_or(true) {
             output::complain(
-                "the log writer does not answer: output may not be in the log files yet",
+                "output may not be in the log files yet: a disk hangs, or a reader does not read",
             );
         }
         Ok(last)

@@ -124,6 +124,7 @@ pub fn daemon() -> String {
     page.part("Codes of errors");
     let words: Vec<&str> = CODES.iter().map(|(_, word)| *word).collect();
     page.first(&words.join(", "));
+    signals(&mut page);
     page.section("EXIT STATUS");
     page.item("0", "", "the socket is ready.");
     page.item(
@@ -214,18 +215,50 @@ fn meaning(field: &Field, spell: impl Fn(&str) -> String) -> String {
     out
 }
 
+fn signals(page: &mut Page) {
+    page.section("SIGNALS");
+    page.item(
+        "SIGTERM, SIGINT, SIGQUIT, SIGPWR, SIGRTMIN+3",
+        "",
+        "stop all programs, each with its kill signal and timeout, write their last output, exit 0. The next daemon of this \
+         home starts those that were wanted up. SIGQUIT is what images of nginx and php-fpm stop with, SIGPWR lxc-stop, \
+         SIGRTMIN+3 what a container with an init is stopped with.",
+    );
+    page.item(
+        "SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ, SIGTTOU, SIGWINCH",
+        "",
+        "ignored. Log files are opened anew by rpm reloadLogs. An image that stops with SIGWINCH, as that of httpd, needs \
+         STOPSIGNAL SIGTERM.",
+    );
+    page.paragraph(
+        "The log writer rpmd-log ignores all of these: it ends when the daemon tells it to. When a daemon dies by anything \
+         else, programs run on, and the log writer starts another daemon. One that dies again and again is started with a \
+         growing delay, at most 5 s, for ever; rpmd.log and the next command say so. With --foreground that is init's to do.",
+    );
+}
+
 fn log_files(page: &mut Page) {
     page.section("LOG FILES");
     page.first(
         "A process of its own, rpmd-log, writes what programs print; it outlives the daemon. Bytes are written as they \
          come, unless lines are changed (time, log_date_format, log_type) or several streams share a file: then whole \
-         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB.",
+         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB. When nothing \
+         more of it has come for a second it appears as far as it is, and the rest behind it, or in a line of its own where \
+         another stream has printed meanwhile.",
     );
     page.paragraph(
         "With time or log_date_format a line is DATE: TEXT. The tokens of the form are YYYY YY Q M MM MMM MMMM D DD Do \
          DDD DDDD d dd ddd dddd E W WW H HH h hh k kk m mm s ss S SS SSS A a Z ZZ X x; what stands in [ ] is as it is. \
          With log_type json a line is an object. A byte that is not UTF-8 is taken for Latin-1 in it, and the parts of \
-         a line that is too long have \"partial\":true, all but the last.",
+         a line that is too long or appears before its end have \"partial\":true, all but the last.",
+    );
+    page.paragraph(
+        "/dev/stdout, /dev/stderr, /dev/fd/1, /dev/fd/2 and their names in /proc/self/fd, also by way of a link, are outputs \
+         of the daemon, where it runs by rpmd --foreground; one in the background refuses them. They get whole lines of all \
+         programs, though one of more than 4096 bytes may have a line of the daemon's own in it. They are neither rotated nor \
+         emptied nor opened by name. A reader who is slow is waited for: output stays in the program's pipe. One who has read \
+         nothing for 30 s while that pipe is full is not waited for any longer, and output is dropped and counted until it \
+         reads again. When the log writer is killed, up to 4096 bytes may be written twice there.",
     );
     page.paragraph(
         "A file that would become larger than log_max_size is set aside as FILE.1, and what was FILE.1 as FILE.2; no line \
@@ -284,6 +317,10 @@ fn files(page: &mut Page) {
         ),
         ("rpmd.log", "what the daemon has to say."),
         (
+            "rpmd.deaths",
+            "how often the daemon has died, while it dies again and again.",
+        ),
+        (
             "log.sock, log.batch",
             "where a supervisor finds the log writer, and what is on its way to a file.",
         ),
@@ -294,7 +331,8 @@ fn files(page: &mut Page) {
         ),
         (
             "logs/NAME-out.log, logs/NAME-error.log",
-            "the output of programs; with -ID before .log where there are several instances.",
+            "the output of programs; with -ID before .log where there are several instances. In NAME every byte but letters, \
+             digits, . _ - is %XX, and so is a . or - at its beginning; a long name is cut and ends in a digest.",
         ),
         ("pids/NAME-ID.pid", "the pids of programs."),
         ("web", "where rpm web serves."),

@@ -1,6 +1,8 @@
 //! What the daemon tells of one program when it is asked to describe it.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::app::field::FIELDS;
 use crate::app::spec::{Environment, Spec};
@@ -11,6 +13,7 @@ use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
+use crate::sys::shared_output::named;
 
 use super::exchange::{self, Daemon};
 
@@ -101,6 +104,16 @@ fn environment(line: &Line, process: &Process, spec: &Spec, home: &Home) -> Envi
 }
 
 /// A program that runs nowhere, for tests.
+/// Whether what a program has printed to this path can be read there, now or later: it is a file, or will be one. A FIFO or
+/// a terminal has it no longer, and `/dev/stdout` is the daemon's to a program and another one to whoever reads it.
+pub fn keeps_output(path: &[u8]) -> bool {
+    let path = Path::new(OsStr::from_bytes(path));
+    if path.as_os_str().is_empty() || named(path).is_some() {
+        return false;
+    }
+    path.metadata().map_or(true, |found| found.is_file())
+}
+
 #[cfg(test)]
 pub fn sample() -> Record {
     let line = "process id=3 name=api namespace=web status=online want=up pid=0 since=5 created=4 restarts=2 \

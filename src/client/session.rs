@@ -47,6 +47,11 @@ impl Session {
     /// The daemon, launched where none runs.
     pub fn daemon(&self) -> Result<Daemon> {
         let home = self.home()?;
+        if !self.invocation.options.silent {
+            connect::deaths(&home)
+                .into_iter()
+                .for_each(output::complain);
+        }
         let launches = self
             .invocation
             .command

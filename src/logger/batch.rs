@@ -187,6 +187,15 @@ impl Batch {
         })
     }
 
+    /// The first bytes that wait in a FIFO, at most so many, which stay there.
+    pub fn head(&self, fifo: BorrowedFd, most: usize) -> Vec<u8> {
+        let mut head = Vec::new();
+        if let Some(scratch) = &self.scratch {
+            fifo::look(fifo, scratch, most, |piece| head.extend_from_slice(piece));
+        }
+        head
+    }
+
     /// Moves what waits in a FIFO into the buffer, at most so many bytes as `wanted` has as its length.
     pub fn take(&mut self, fifo: BorrowedFd, wanted: Taken) -> Option<Taken> {
         let length = fifo::waiting(fifo).min(wanted.length).min(SIZE);

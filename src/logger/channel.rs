@@ -4,6 +4,8 @@
 //! lines are taken out of the FIFO: the beginning of one waits there until it is whole, the program has ended, or it
 //! has become too long. It is in no memory that a death could reach.
 
+mod losses;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use super::batch::{self, Batch, Progress, Taken};
 use super::lines::{Piece, Style};
 use super::missing::Missing;
+use super::piecewise::Begun;
 use super::sink::Sink;
 use super::sinks::Sinks;
 use super::waiting::Lines;
@@ -30,6 +33,8 @@ const MANY: usize = 4 << 10;
 pub const MUCH: usize = batch::SIZE / 4;
 /// How long the first kind is left to gather more: the clock is that coarse. ms
 const REST: u64 = 2;
+/// The beginning of a line is shown when no more of it has come for so long. ms
+const SHOWN_AFTER: u64 = 1000;
 /// A line of so many bytes is not waited for any longer where the pipe is large.
 const LONG_LINE: usize = batch::SIZE / 4 * 3;
 
@@ -48,6 +53,12 @@ pub struct Channel {
     enlarged: bool,
     /// The beginning of a line waits in the FIFO, so many bytes: more has to come.
     held: Option<usize>,
+    /// When the beginning of a line, of so many bytes, is shown if no more of it comes. monotonic ms
+    shown: Option<(usize, u64)>,
+    /// One of its files has no room, and it waits until that has.
+    pub waits_for: Option<usize>,
+    /// When it was last drained: the larger, the later.
+    pub served: u64,
     /// Until when more is left to gather. monotonic ms
     rests_until: u64,
     /// What was dropped and is not said in the files yet.
@@ -67,6 +78,9 @@ impl Channel {
             sinks,
             enlarged: false,
             held: None,
+            shown: None,
+            waits_for: None,
+            served: 0,
             rests_until: 0,
             lost: Loss::default(),
             said: Vec::new(),
@@ -99,7 +113,8 @@ impl Channel {
 
     /// What to poll for reading; none while more of a line has to come, or much comes in little pieces.
     pub fn to_poll(&self, now: u64) -> Option<BorrowedFd<'_>> {
-        let waits = self.held.is_some() || self.rests(now).is_some();
+        let full = self.waits_for.is_some();
+        let waits = full || self.held.is_some() || self.rests(now).is_some();
         self.fifo().filter(|_| !waits)
     }
 
@@ -109,13 +124,19 @@ impl Channel {
         (self.rests_until > now).then_some(self.rests_until)
     }
 
-    fn in_lines(&self, sinks: &Sinks) -> bool {
+    /// How its lines are written.
+    pub fn style(&self) -> &Style {
+        &self.style
+    }
+
+    pub(super) fn in_lines(&self, sinks: &Sinks) -> bool {
         self.style.changes_lines() || self.sinks.iter().any(|number| sinks.is_shared(*number))
     }
 
     /// Moves one batch of what waits; how many bytes it was.
     pub fn drain_some(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) -> usize {
-        let moved = self.drain_batch(sinks, batch, bell);
+        let moved = self.drain_batch(Begun::Waits, sinks, batch, bell);
+        self.served = sinks.count_use();
         self.rests_until = match moved {
             MANY..MUCH => clock::monotonic_ms() + REST,
             _ => 0,
@@ -123,8 +144,22 @@ impl Channel {
         moved
     }
 
-    fn drain_batch(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) -> usize {
+    /// Shows what there is of a line that nothing more has come of for a while.
+    pub fn show_begun(&mut self, sinks: &mut Sinks, batch: &mut Batch, bell: &Bell) {
+        self.drain_batch(Begun::Shown, sinks, batch, bell);
+    }
+
+    fn drain_batch(
+        &mut self,
+        begun: Begun,
+        sinks: &mut Sinks,
+        batch: &mut Batch,
+        bell: &Bell,
+    ) -> usize {
         self.go_on(bell);
+        if self.is_piecewise(sinks) {
+            return self.drain_pieces(begun, sinks, batch, bell);
+        }
         if !self.in_lines(sinks) {
             return self.move_batch(batch::SIZE, false, false, sinks, batch);
         }
@@ -133,7 +168,7 @@ impl Channel {
         };
         let lines = batch.lines_waiting(fifo.as_fd());
         let moved = match lines.whole {
-            0 if self.is_too_long(lines.seen) => {
+            0 if begun == Begun::Shown || self.is_too_long(lines.seen) => {
                 self.move_batch(lines.characters, true, false, sinks, batch)
             }
             0 => 0,
@@ -146,7 +181,7 @@ impl Channel {
     }
 
     /// Whether the line that has been begun cannot be waited for: the program may not be able to finish it.
-    fn is_too_long(&mut self, waiting: usize) -> bool {
+    pub(super) fn is_too_long(&mut self, waiting: usize) -> bool {
         if waiting >= BUSY_READ && !self.enlarged {
             self.enlarge();
         }
@@ -162,7 +197,8 @@ impl Channel {
         self.enlarged = matches!(grown, Some(Ok(_)));
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether whoever prints has to wait.
+    pub fn is_full(&self) -> bool {
         let mut set = PollSet::default();
         let write = Interest {
             read: false,
@@ -176,7 +212,10 @@ impl Channel {
     }
 
     /// Waits for more than these bytes of a line, without looking at them again and again.
-    fn hold(&mut self, bytes: usize, bell: &Bell) {
+    pub(super) fn hold(&mut self, bytes: usize, bell: &Bell) {
+        if self.shown.is_none_or(|(before, _)| before != bytes) {
+            self.shown = Some((bytes, clock::monotonic_ms() + SHOWN_AFTER));
+        }
         let rings = self
             .fifo()
             .is_some_and(|fifo| bell.ring_at(fifo, true).is_ok());
@@ -185,6 +224,11 @@ impl Channel {
         if self.has_more() {
             self.go_on(bell);
         }
+    }
+
+    /// When the beginning of the line that is waited for is shown. monotonic ms
+    pub fn shown_at(&self) -> Option<u64> {
+        self.held.and(self.shown).map(|(_, at)| at)
     }
 
     /// Whether more has come of a line that is waited for, or cannot come.
@@ -219,6 +263,18 @@ impl Channel {
         self.go_on(bell);
         let in_lines = self.in_lines(sinks);
         let mut left = self.fifo().map_or(0, fifo::waiting);
+        if self.is_piecewise(sinks) {
+            while left > 0 {
+                match self.drain_pieces(Begun::Last, sinks, batch, bell) {
+                    0 => break,
+                    moved => left = left.saturating_sub(moved),
+                }
+            }
+            if left == 0 {
+                self.end_line(sinks);
+            }
+            return;
+        }
         while left > 0 {
             let Some(fifo) = self.fifo.as_ref() else {
                 break;
@@ -238,6 +294,11 @@ impl Channel {
             }
             left = left.saturating_sub(moved);
         }
+        self.end_line(sinks);
+    }
+
+    /// A line that is in the files and was begun by this stream will not be finished.
+    pub fn end_line(&mut self, sinks: &mut Sinks) {
         for number in &self.sinks {
             let ends = self.style.changes_lines() || sinks.is_shared(*number);
             if let Some(sink) = sinks.get(*number).filter(|_| ends) {
@@ -246,7 +307,7 @@ impl Channel {
         }
     }
 
-    fn move_batch(
+    pub(super) fn move_batch(
         &mut self,
         length: usize,
         in_lines: bool,
@@ -267,6 +328,7 @@ impl Channel {
         let Some(taken) = batch.take(fifo.as_fd(), wanted) else {
             return 0;
         };
+        self.shown = None;
         if taken.length >= BUSY_READ && !self.enlarged {
             self.enlarge();
         }
@@ -291,6 +353,10 @@ impl Channel {
         };
         let name = self.name;
         let mut dropped = 0;
+        for number in &self.sinks {
+            let sink = sinks.get(*number);
+            dropped += sink.map_or(0, |sink| std::mem::take(&mut sink.uncounted));
+        }
         for (which, number) in self.sinks.iter().enumerate() {
             let here = begun.filter(|begun| begun.which == which);
             if begun.is_some_and(|begun| begun.which > which) {
@@ -329,38 +395,6 @@ impl Channel {
         }
         batch.done();
         self.count(dropped, sinks);
-    }
-
-    /// Counts what was dropped; none is left of it once all files say so.
-    fn count(&mut self, dropped: u64, sinks: &mut Sinks) {
-        if dropped == 0 && self.lost.bytes == 0 {
-            return;
-        }
-        let lost = |number: &usize| {
-            sinks
-                .get(*number)
-                .map_or(0, |sink| sink.missing.loss().bytes)
-        };
-        let unsaid: u64 = self.sinks.iter().map(lost).sum();
-        if unsaid == dropped && self.lost.bytes > 0 {
-            self.said.push(std::mem::take(&mut self.lost));
-        }
-        if dropped > 0 {
-            let now = clock::wall_ms();
-            if self.lost.bytes == 0 {
-                self.lost.first = now;
-            }
-            self.lost.bytes += dropped;
-            self.lost.last = now;
-        }
-    }
-
-    /// What a log writer before this one has dropped.
-    pub fn has_lost(&mut self, lost: Loss, sinks: &mut Sinks) {
-        self.lost = lost;
-        if let Some(sink) = self.sinks.first().and_then(|number| sinks.get(*number)) {
-            sink.missing.add(lost);
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::rotation;
 use crate::error::{Context, Error, Reason, Result};
 use crate::sys::place::{self, Opened, Place};
 use crate::sys::rights::{self, Rights};
+use crate::sys::shared_output::is_of_proc;
 
 /// Which file a path means: two paths that mean the same are one file. What somebody else's link makes of a path never
 /// is what another path is by itself.
@@ -72,9 +73,9 @@ pub fn append(place: &Place) -> io::Result<Opened> {
 }
 
 /// Empties the log file at this path, where there is one, and removes the older ones. A FIFO or a device has nothing
-/// that could be taken back.
+/// that could be taken back, and what somebody has open is not ours to empty.
 pub fn empty(path: &Path) -> Result<()> {
-    if !path.is_file() {
+    if !path.is_file() || is_of_proc(path) {
         return Ok(());
     }
     let emptying = format!("emptying {}", path.display());

@@ -1,8 +1,7 @@
-//! The log writer as the keeper of its supervisor: it notices when that dies without goodbye, and has another.
+//! The log writer as the watchdog of its supervisor: it notices when that dies without goodbye, and starts another. It
+//! never gives up: one that dies again and again is started with a growing delay, for ever.
 
-use std::collections::VecDeque;
 use std::ffi::CString;
-use std::io::Write as _;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -11,19 +10,21 @@ use crate::app::life::Exit;
 use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::paths::Home;
+use crate::protocol::deaths::Deaths;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
-use crate::sys::{clock, open, reexec, wait};
+use crate::sys::{clock, reexec, wait};
 
-/// So many supervisors that died …
-const DEATHS: usize = 5;
-/// … within so long are a crash loop: then none is started any more. ms
-const WITHIN: u64 = 10_000;
+/// A supervisor that has lived so long is sound: a row of deaths is over. ms
+const SOUND: u64 = 10_000;
+/// The delay before the second restart in a row; it doubles with each one. ms
+const FIRST_DELAY: u64 = 50;
+/// The longest delay. ms
+const LONGEST_DELAY: u64 = 5000;
+/// From so many deaths in a row on, they are said to people.
+const MANY: u32 = 3;
 /// How often a supervisor that no descriptor can be had of (Linux before 5.3) is looked at. ms
 const LOOK_AGAIN: u64 = 50;
-/// How long until the next try when no process could be made. ms
-const TRY_AGAIN: u64 = 500;
-
 /// What is known of the supervisor.
 #[derive(Debug, Default)]
 pub struct Keeper {
@@ -34,10 +35,16 @@ pub struct Keeper {
     program: Bytes,
     /// What it is told of limits.
     limits: String,
-    /// When supervisors died that were started here, the last ones. ms
-    deaths: VecDeque<u64>,
-    /// When to try to start one again. ms
+    /// How many supervisors have died one after the other.
+    deaths: u32,
+    /// When the first of them has. ms since the epoch
+    since: u64,
+    /// When the last one was started, or came. monotonic ms
+    begun: u64,
+    /// When the next one is started. monotonic ms
     again: Option<u64>,
+    /// That they die is written down in the home.
+    is_said: bool,
     /// Processes that were started here and have made way for another supervisor.
     left: Vec<Pid>,
 }
@@ -57,8 +64,7 @@ impl Keeper {
         self.again = None;
         let known = self.supervisor.as_ref().map(|watched| watched.pid);
         if pid.is_none() || pid != known {
-            // Somebody wanted it, who will see it if it fails.
-            self.deaths.clear();
+            self.begun = clock::monotonic_ms();
             let before = self.supervisor.take().filter(|watched| watched.child);
             self.left.extend(before.map(|watched| watched.pid));
             self.supervisor = pid.map(|pid| Watched::new(pid, false));
@@ -94,7 +100,26 @@ impl Keeper {
         Some(Duration::from_millis(next))
     }
 
-    /// No supervisor is connected: has the one that was there ended, another is started.
+    /// When [`Keeper::settle`] is to be called while a supervisor is connected. ms
+    pub fn settles(&self) -> Option<u64> {
+        self.is_said.then(|| self.begun.saturating_add(SOUND))
+    }
+
+    /// A supervisor is connected: one that has lived long enough ends a row of deaths.
+    pub fn settle(&mut self, home: &Home) {
+        if self.settles().is_some_and(|at| at <= clock::monotonic_ms()) {
+            self.forget(home);
+        }
+    }
+
+    /// Forgets the deaths, and what was said of them.
+    pub fn forget(&mut self, home: &Home) {
+        self.deaths = 0;
+        self.is_said = false;
+        let _ = std::fs::remove_file(home.deaths());
+    }
+
+    /// No supervisor is connected: has the one that was there ended, another is started when it is time to.
     pub fn look(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if let Some(watched) = &self.supervisor {
             if watched.lives() {
@@ -102,14 +127,15 @@ impl Keeper {
             }
             let exit = watched.child.then(|| wait::reap(watched.pid)).flatten();
             self.supervisor = None;
-            // It found that somebody else serves, who will connect.
-            if exit == Some(Exit::Code(0)) {
-                return;
+            match exit {
+                // It found that somebody else serves, who will connect here, or that this log writer is not the one
+                // of the home any more. Where neither comes true it is tried again.
+                Some(Exit::Code(0)) => self.again = Some(clock::monotonic_ms() + LONGEST_DELAY),
+                _ => self.died(home, note),
             }
-            self.again = Some(0);
         }
         if std::mem::take(&mut self.unseen) {
-            self.again = Some(0);
+            self.died(home, note);
         }
         if self.again.is_some_and(|at| at <= clock::monotonic_ms()) {
             self.again = None;
@@ -117,24 +143,50 @@ impl Keeper {
         }
     }
 
+    /// A supervisor has died: says so, and when the next one is started.
+    fn died(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
+        if self.program.is_empty() {
+            return;
+        }
+        let (now, wall) = (clock::monotonic_ms(), clock::wall_ms());
+        if now.saturating_sub(self.begun) >= SOUND && self.deaths > 0 {
+            self.forget(home);
+        }
+        self.deaths = self.deaths.saturating_add(1);
+        if self.deaths == 1 {
+            self.since = wall;
+        }
+        let delay = delay(self.deaths);
+        self.again = Some(now + delay);
+        if self.deaths < MANY {
+            note("the supervisor has died");
+            return;
+        }
+        let deaths = Deaths {
+            count: self.deaths,
+            since: self.since,
+            next: wall + delay,
+        };
+        note(&format!("{}; programs run on", deaths.sentence(wall)));
+        self.is_said = true;
+        // Under its own name when it is whole: nobody reads half of it.
+        let (path, new) = (home.deaths(), home.deaths_new());
+        let written = std::fs::write(&new, deaths.to_line().to_bytes());
+        let _ = written.and_then(|()| std::fs::rename(&new, &path));
+    }
+
     fn resume(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if self.program.is_empty() {
             return;
         }
-        let now = clock::monotonic_ms();
-        self.deaths.retain(|at| now.saturating_sub(*at) < WITHIN);
-        self.deaths.push_back(now);
-        if self.deaths.len() > DEATHS {
-            self.give_up(home, note);
-            return;
-        }
         let program = String::from_utf8_lossy(&self.program);
-        note(&format!("the supervisor has died; executing {program}"));
+        note(&format!("executing {program} to have a supervisor"));
+        self.begun = clock::monotonic_ms();
         match self.execute(home) {
             Ok(pid) => self.supervisor = Some(Watched::new(pid, true)),
             Err(e) => {
                 note(&format!("making a process: {}", Reason(&e)));
-                self.again = Some(now + TRY_AGAIN);
+                self.died(home, note);
             }
         }
     }
@@ -150,19 +202,14 @@ impl Keeper {
         let env = reexec::environment_with("RPM_HOME", home.root().as_os_str().as_bytes());
         reexec::start(&ways, &env)
     }
+}
 
-    fn give_up(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
-        let sentence = format!(
-            "the daemon died {DEATHS} times within {} s and was not started again; {} says more",
-            WITHIN / 1000,
-            home.daemon_log().display()
-        );
-        note("the supervisor dies again and again: not starting another; programs run on");
-        let path = home.gave_up();
-        let _ = std::fs::remove_file(&path);
-        if let Ok(mut file) = open::create_new(&path, 0o600) {
-            let _ = writeln!(file, "{sentence}");
-        }
+/// How long to wait after so many deaths in a row. ms
+fn delay(deaths: u32) -> u64 {
+    let doublings = deaths.saturating_sub(2).min(16);
+    match deaths {
+        0 | 1 => 0,
+        _ => (FIRST_DELAY << doublings).min(LONGEST_DELAY),
     }
 }
 
@@ -176,6 +223,20 @@ impl Watched {
         match &self.held {
             Some(held) => !held.has_ended(),
             None => clock::process_cpu_ns(self.pid).is_ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_grows_to_its_limit_and_stays_there() {
+        let delays: Vec<u64> = (1..=10).map(delay).collect();
+        assert_eq!(delays, [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        for deaths in [11, 60, 66, 67, 130, u32::MAX] {
+            assert_eq!(delay(deaths), LONGEST_DELAY, "{deaths}");
         }
     }
 }

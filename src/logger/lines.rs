@@ -65,6 +65,25 @@ impl Style {
         !matches!(self, Style::Json { .. })
     }
 
+    /// How many of these bytes are whole lines that become no more than so many, if they are read at this moment.
+    pub fn fits(&self, bytes: &[u8], time: u64, most: usize) -> usize {
+        let (mut fits, mut length) = (0, 0);
+        for line in lines(bytes).filter(|line| line.ends_with(b"\n")) {
+            let piece = Piece {
+                bytes: line,
+                time,
+                last: false,
+                continues: false,
+            };
+            self.write(&piece, 0, &mut |written| length += written.len());
+            if length > most {
+                break;
+            }
+            fits += line.len();
+        }
+        fits
+    }
+
     /// Gives what is written, but for its first `from` bytes, in pieces to `to`.
     pub fn write(&self, piece: &Piece, from: u64, to: &mut dyn FnMut(&[u8])) {
         let mut text = Text {
@@ -254,6 +273,23 @@ mod tests {
         };
         assert_eq!(text(&style, &rest, 0), "rest\n1700000000: c\n");
         assert_eq!(text(&Style::Plain, &rest, 0), "rest\nc");
+    }
+
+    #[test]
+    fn as_many_whole_lines_are_taken_as_fit_when_they_are_written() {
+        let stamped = Style::Stamped(Form::new("X"));
+        let fits = |style: &Style, text: &str, most| style.fits(text.as_bytes(), 1000, most);
+        for (text, most, plain, with_stamp) in [
+            ("", 10, 0, 0),
+            ("abc", 10, 0, 0),
+            ("abc\nde\nf", 10, 7, 4),
+            ("abc\nde\n", 3, 0, 0),
+            ("abc\nde\n", 6, 4, 0),
+            ("abc\nde\n", 13, 7, 7),
+        ] {
+            assert_eq!(fits(&Style::Plain, text, most), plain, "{text:?} {most}");
+            assert_eq!(fits(&stamped, text, most), with_stamp, "{text:?} {most}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod keeper;
 mod lines;
 mod missing;
 mod orders;
+mod outlet;
+mod piecewise;
 mod programs;
 mod reports;
 mod rotation;
@@ -18,6 +20,7 @@ mod sink;
 mod sinks;
 mod turn;
 mod waiting;
+mod waits;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,8 +35,9 @@ use keeper::Keeper;
 use orders::{Kept, Late};
 use programs::Programs;
 use sinks::Sinks;
+use sinks::standard_of;
+use waits::Draining;
 
-use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::link::{LINK_VERSION, Report};
@@ -43,7 +47,7 @@ use crate::sys::lookup::{self, Lookup};
 use crate::sys::passing::Outbox;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{apart, clock, daemonize, socket, user};
+use crate::sys::{apart, clock, daemonize, fd, socket, user};
 
 /// The log writer's state.
 struct Writer<'a> {
@@ -72,6 +76,10 @@ struct Writer<'a> {
     inherited: Option<(Taken, Option<Progress>)>,
     /// Files that are set aside when the line that they end with is whole.
     late: Vec<Late>,
+    /// Programs whose output is to be written, and waits for room.
+    draining: Vec<Draining>,
+    /// When it was last looked at readers who take nothing. monotonic ms
+    looked_at_full: u64,
     /// Those that the order with this token has set aside.
     rotated: (u64, Vec<PathBuf>),
     /// Streams of which more was dropped than the supervisor knows, and when it is told. ms
@@ -98,6 +106,7 @@ enum Token {
     Supervisor,
     Bell,
     Channel(Name),
+    Room(usize),
 }
 
 /// Serves the supervisors that connect to `listener`; for a process that has just been forked by the first.
@@ -116,15 +125,10 @@ pub fn run(listener: UnixListener, home: &Home, batch: Batch) -> ! {
 fn serve(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
     // The end of the programs is the supervisor's to bring about: until then there is output to save.
-    for signal in [
-        Signal::INT,
-        Signal::TERM,
-        Signal::HUP,
-        Signal::PIPE,
-        Signal::XFSZ,
-    ] {
-        signal::ignore(signal);
-    }
+    let all = signal::ENDING.into_iter().chain(signal::IGNORED);
+    all.for_each(signal::ignore);
+    // What the supervisor prints to is handed over where programs print to it too, see `Order::Standard`.
+    let _ = fd::open_null().and_then(|null| fd::replace_stdio(null.as_fd()));
     daemonize::set_process_name(c"rpmd-log");
     let (Ok(()), Ok(bell)) = (batch.prepare(), Bell::new()) else {
         // No descriptors: the supervisor will try again.
@@ -141,6 +145,8 @@ fn serve(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         journal,
         bell,
         late: Vec::new(),
+        draining: Vec::new(),
+        looked_at_full: 0,
         rotated: (0, Vec::new()),
         losing: Vec::new(),
         fifos_again: None,
@@ -156,11 +162,14 @@ fn serve(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
         inherited,
         ending: false,
     };
+    writer.keeper.forget(&writer.home);
     let mut set = PollSet::default();
     while !writer.ending {
         writer.turn(&mut set);
     }
-    writer.drain_all();
+    // It was told to end: no supervisor is missed.
+    writer.keeper.forget(&writer.home);
+    writer.wait_for_readers();
     writer.tell_all_losses();
     writer.flush();
     daemonize::exit_now(0)
@@ -201,6 +210,8 @@ impl Writer<'_> {
                 }
             }
         }
+        self.push_full(set);
+        let rests = rests.into_iter().chain(self.waits_until()).min();
         let tokens: Vec<Token> = match set.wait(self.timeout(rests)) {
             Ok(_) => set.ready().map(|(token, _)| token).collect(),
             // The kernel cannot be asked what is ready: everything is tried.
@@ -214,6 +225,7 @@ impl Writer<'_> {
         self.receive();
         let mut comes = false;
         let mut ready = Vec::new();
+        let mut has_room = Vec::new();
         for token in tokens {
             match token {
                 Token::Listener => comes = true,
@@ -223,9 +235,19 @@ impl Writer<'_> {
                     ready.extend(self.programs.with_more());
                 }
                 Token::Channel(name) => ready.push(name),
+                Token::Room(number) => {
+                    has_room.push(number);
+                }
             }
         }
+        for number in has_room {
+            // What waits there itself goes first.
+            self.sinks.is_full(number);
+            ready.extend(self.waiting_for(number));
+        }
         self.drain_ready(ready);
+        self.see_to_waits();
+        self.see_to_drains();
         self.keeper.reap();
         // After what the last supervisor has said before it left.
         if comes {
@@ -238,6 +260,9 @@ impl Writer<'_> {
                 reports::journal(sinks, journal, text)
             });
         }
+        if self.link.is_some() {
+            self.keeper.settle(&self.home);
+        }
         self.see_to_late();
         self.see_to_fifos();
         self.pass_notes_on();
@@ -245,7 +270,7 @@ impl Writer<'_> {
         self.flush();
     }
 
-    /// How long to wait at most; `rests`: until when the first stream rests.
+    /// How long to wait at most; `rests`: when the first stream is to be looked at again.
     fn timeout(&self, rests: Option<u64>) -> Option<Duration> {
         let alone = self.link.is_none().then(|| {
             let keeper = self.keeper.timeout().unwrap_or(LOOK_AT_PLACE);
@@ -260,6 +285,7 @@ impl Writer<'_> {
                     .filter(|_| self.link.is_some()),
             )
             .chain(self.fifos_again)
+            .chain(self.keeper.settles().filter(|_| self.link.is_some()))
             .chain(rests)
             .min();
         let deadline = at.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));
@@ -336,6 +362,7 @@ impl Writer<'_> {
         self.unnamed = self.programs.ids();
         // It counts its tokens from the beginning: 0 is none of them.
         self.rotated = (0, Vec::new());
+        self.forget_drains();
         self.late.iter_mut().for_each(|late| late.token = 0);
         self.report(&Report::Hello { link: LINK_VERSION });
         self.give_back();
@@ -403,41 +430,6 @@ impl Writer<'_> {
     fn drain_all(&mut self) {
         for id in self.programs.ids() {
             self.drain_lines(id);
-        }
-    }
-
-    /// Opens FIFOs that could not be opened.
-    fn see_to_fifos(&mut self) {
-        if self
-            .fifos_again
-            .is_some_and(|at| at <= clock::monotonic_ms())
-        {
-            self.fifos_again = None;
-            for id in self.programs.ids() {
-                self.open_fifos(id, false);
-            }
-        }
-    }
-
-    fn open_fifos(&mut self, id: u32, first: bool) {
-        for which in 0..2 {
-            let mut opened = self.channel((id, which)).map_or(Ok(()), Channel::open);
-            while matches!(&opened, Err(e) if e.raw_os_error() == Some(libc::EMFILE)) {
-                // What comes out of a FIFO needs a file to go to.
-                if !self.sinks.close_one(1) {
-                    break;
-                }
-                opened = self.channel((id, which)).map_or(Ok(()), Channel::open);
-            }
-            if let Err(e) = opened {
-                let path = self.channel((id, which)).map(|c| c.path().to_owned());
-                if let Some(path) = path.filter(|_| first) {
-                    let why = Reason(&e);
-                    self.note(format_args!("opening {}: {why}", path.display()));
-                }
-                self.fifos_again
-                    .get_or_insert(clock::monotonic_ms() + FIFO_AGAIN);
-            }
         }
     }
 }

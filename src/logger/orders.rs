@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::lines::Style;
 use super::programs::Program;
 use super::sink::Sink;
-use super::{Writer, file};
+use super::{Writer, file, standard_of};
 use crate::app::value::Bytes;
 use crate::error::Result;
 use crate::protocol::line::Line;
@@ -70,7 +70,9 @@ impl Writer<'_> {
                     let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
                     // Its descriptor has come with it.
                     let fd = match &order {
-                        Some(Order::Keep { .. }) => link.fds.pop_front().flatten(),
+                        Some(Order::Keep { .. } | Order::Standard { .. }) => {
+                            link.fds.pop_front().flatten()
+                        }
                         _ => None,
                     };
                     orders.extend(order.map(|order| (order, fd)));
@@ -93,15 +95,8 @@ impl Writer<'_> {
             }
             Order::Open { id, output, lost } => self.open(id, &output, lost),
             Order::Close { id } => self.close(id),
-            Order::Drain { ids, last, token } => {
-                for id in ids {
-                    match last {
-                        true => self.drain(id),
-                        false => self.drain_lines(id),
-                    }
-                }
-                self.done(token, None);
-            }
+            Order::Drain { ids, last, token } => self.begin_draining(ids, last, token),
+            Order::Ended { id } => self.end_begun_lines(id),
             Order::Upkeep {
                 what,
                 id,
@@ -112,6 +107,11 @@ impl Writer<'_> {
             Order::Keep { slot, name } => self.keep(slot, name, fd),
             Order::Drop { slot } => self.kept.retain(|kept| kept.slot != slot),
             Order::Recall => self.give_back(),
+            Order::Standard { which } => {
+                if let Some(fd) = fd {
+                    self.sinks.set_standard(which, fd);
+                }
+            }
             Order::Bye => self.ending = true,
         }
     }
@@ -137,6 +137,7 @@ impl Writer<'_> {
     }
 
     fn close(&mut self, id: u32) {
+        self.say_what_is_left(id);
         if let Some(program) = self.programs.remove(id) {
             self.release(&program);
         }
@@ -209,7 +210,8 @@ impl Writer<'_> {
         let mut paths: Vec<PathBuf> = Vec::new();
         for file in [&output.out, &output.err, &output.both] {
             let path = path_of(file);
-            if !file.is_empty() && !paths.contains(&path) {
+            // An output of the daemon's own is neither emptied nor set aside, whatever file it may be.
+            if !file.is_empty() && !paths.contains(&path) && standard_of(&path).is_none() {
                 paths.push(path);
             }
         }

@@ -52,6 +52,11 @@ impl Programs {
         self.0.iter()
     }
 
+    /// The same, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (u32, Program)> {
+        self.0.iter_mut()
+    }
+
     /// Those of whose line, which is waited for, more has come.
     pub fn with_more(&self) -> Vec<Name> {
         let channels = self.0.iter().flat_map(|(id, program)| {

@@ -1,18 +1,25 @@
 //! A log file: written to, set aside when it is full, opened again when it has gone. What it does not take is dropped and
 //! counted: nothing that happens to a file stops a program.
 
+mod line_ends;
+mod standard;
+
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
 use super::file::{self, Meaning};
 use super::missing::Missing;
+use super::outlet::Outlet;
 use super::rotation;
+use crate::app::standard::Standard;
 use crate::error::{Reason, Result};
 use crate::sys::place::{self, Opened};
-use crate::sys::{bytes, clock};
+use crate::sys::shared_output::is_of_proc;
+use crate::sys::{bytes, clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
 const TRY_AGAIN: u64 = 1000;
@@ -35,6 +42,10 @@ pub struct Sink {
     /// Which file that is: `path` may be a link to it.
     meaning: Meaning,
     file: Option<File>,
+    /// It is one of the daemon's own.
+    standard: Option<Standard>,
+    /// The same where it is open and no file: such an output, a FIFO or a terminal.
+    outlet: Option<Outlet>,
     /// It can be set aside and emptied.
     regular: bool,
     inode: u64,
@@ -50,6 +61,8 @@ pub struct Sink {
     pub merged: bool,
     /// What was dropped and is not said in the file yet.
     pub missing: Missing,
+    /// What waited here and was dropped, and is not counted for a stream yet.
+    pub uncounted: u64,
     /// When to try again to open it; to set it aside. monotonic ms
     open_again: u64,
     rotate_again: u64,
@@ -68,6 +81,8 @@ impl Sink {
             meaning: file::meaning(&path),
             path,
             file: None,
+            standard: None,
+            outlet: None,
             regular: false,
             inode: 0,
             size: 0,
@@ -77,6 +92,7 @@ impl Sink {
             users: 0,
             merged: false,
             missing: Missing::default(),
+            uncounted: 0,
             open_again: 0,
             rotate_again: 0,
             due: false,
@@ -97,6 +113,11 @@ impl Sink {
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
+        self.file.is_some() || self.outlet.is_some()
+    }
+
+    /// Whether it can be closed until it is needed again.
+    pub fn can_be_closed(&self) -> bool {
         self.file.is_some()
     }
 
@@ -107,6 +128,16 @@ impl Sink {
 
     /// Opens it anew by its name. Where that fails it is the one before that is written to.
     pub fn open(&mut self) -> io::Result<()> {
+        match (self.standard, &self.outlet) {
+            (None, _) => {}
+            (Some(_), Some(_)) => return Ok(()),
+            (Some(which), None) => {
+                return Err(io::Error::other(format!(
+                    "the daemon has no {}",
+                    which.word()
+                )));
+            }
+        }
         let (opened, meaning) = file::open(&self.path)?;
         // Where a link leads is there now, or is another file than before.
         self.meaning = meaning;
@@ -115,7 +146,15 @@ impl Sink {
 
     fn begin(&mut self, file: File) -> io::Result<()> {
         let meta = file.metadata()?;
-        self.regular = meta.is_file();
+        if meta.file_type().is_fifo() || terminal::is_terminal(file.as_fd()) {
+            // Its reader is waited for as that of the daemon's own output is.
+            self.regular = false;
+            self.set_outlet(Outlet::of_own(file.into()));
+            self.file = None;
+            return Ok(());
+        }
+        self.outlet = None;
+        self.regular = meta.is_file() && !is_of_proc(&self.path);
         self.inode = meta.ino();
         self.size = meta.len();
         self.tail = self.tail_of_file();
@@ -125,7 +164,7 @@ impl Sink {
 
     /// Whether it is time to open it, where it is not open.
     pub fn is_due(&self) -> bool {
-        self.file.is_none() && clock::monotonic_ms() >= self.open_again
+        !self.is_open() && clock::monotonic_ms() >= self.open_again
     }
 
     /// It could not be opened.
@@ -152,17 +191,6 @@ impl Sink {
         }
     }
 
-    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun here.
-    pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
-        if self.tail == Tail::Unknown && !self.is_shared() {
-            self.tail = Tail::Of(channel);
-        }
-        let goes_on = continues && self.tail == Tail::Of(channel);
-        if self.tail != Tail::None && !goes_on {
-            let _ = self.write_line(b"\n");
-        }
-    }
-
     /// Looks at the file: that somebody has emptied, changed or removed it meanwhile is heard of here.
     pub fn look(&mut self) {
         let meta = self.file.as_ref().and_then(|file| file.metadata().ok());
@@ -180,24 +208,7 @@ impl Sink {
 
     /// Whether more than one stream ends here, or will.
     pub fn is_shared(&self) -> bool {
-        self.users > 1 || self.merged
-    }
-
-    /// Whether it does not end within a line.
-    pub fn is_at_line_end(&self) -> bool {
-        self.tail == Tail::None
-    }
-
-    /// Whether the channel has begun a line here that has no end yet.
-    pub fn has_line_of(&self, channel: (u32, usize)) -> bool {
-        self.tail == Tail::Of(channel)
-    }
-
-    /// A line that the channel has begun here will not be finished.
-    pub fn end_line_of(&mut self, channel: (u32, usize)) {
-        if self.has_line_of(channel) {
-            let _ = self.write_line(b"\n");
-        }
+        self.users > 1 || self.merged || self.standard.is_some()
     }
 
     /// Where it stands, as a batch records it.
@@ -213,6 +224,9 @@ impl Sink {
 
     /// How much of a batch is in this file, or in those that have had its name.
     pub fn written(&self, progress: &Progress) -> u64 {
+        if self.outlet.is_some() {
+            return progress.before;
+        }
         let size = rotation::size_of(&self.meaning.path, progress.inode);
         let size = size.unwrap_or(progress.start);
         progress.before + size.saturating_sub(progress.start)
@@ -244,6 +258,11 @@ impl Sink {
             let full = match done {
                 Ok(_) => {
                     rest = next;
+                    if self.outlet.is_some() {
+                        // Nothing else tells how much is written. Whoever is killed in between writes a piece twice.
+                        progress.before += taken as u64;
+                        batch.writing(progress);
+                    }
                     cut.rotate
                 }
                 Err((_, errno)) => {
@@ -306,6 +325,10 @@ impl Sink {
 
     /// Writes to the end of the file. What is wrong comes with how much was written before.
     fn append(&mut self, bytes: &[u8]) -> std::result::Result<usize, (usize, i32)> {
+        if let Some(outlet) = &mut self.outlet {
+            let done = outlet.put(bytes).map(|()| bytes.len());
+            return done.map_err(|(done, e)| (done, e.raw_os_error().unwrap_or(libc::EIO)));
+        }
         let Some(file) = &mut self.file else {
             return Err((0, libc::EBADF));
         };
@@ -322,32 +345,6 @@ impl Sink {
             }
         }
         Ok(done)
-    }
-
-    /// Writes a line that is no output of a program, wholly or not at all.
-    pub fn write_line(&mut self, line: &[u8]) -> bool {
-        let before = self.size;
-        let done = self.append(line);
-        if done.is_err() {
-            if let Some(file) = self.file.as_ref().filter(|_| self.regular) {
-                let _ = file.set_len(before);
-            }
-            self.size = before;
-            return false;
-        }
-        self.tail = Tail::None;
-        true
-    }
-
-    /// Writes lines that are no output of a program, each wholly or not at all.
-    pub fn write_lines(&mut self, lines: &[u8]) {
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            let full = self.size + line.len() as u64 > self.max_size && self.size > 0;
-            if full && self.may_rotate() {
-                let _ = self.rotate();
-            }
-            self.write_line(line);
-        }
     }
 
     /// Sets the file aside and begins another. Where somebody has moved it already, another is begun all the same.
@@ -392,6 +389,9 @@ impl Sink {
 
     /// Sets the file aside because somebody wants it, unless it is empty.
     pub fn rotate_now(&mut self) -> Result<()> {
+        if self.standard.is_some() || self.outlet.is_some() {
+            return Ok(());
+        }
         let doing = format!("setting {} aside", self.path.display());
         // What is no file cannot be set aside.
         if self.file.is_none() && self.path.exists() && !self.path.is_file() {

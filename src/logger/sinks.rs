@@ -5,8 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::file;
+use super::outlet::{Outlet, Room};
 use super::sink::Sink;
+use crate::app::standard::{Named, Standard};
 use crate::protocol::output::Output;
+use crate::sys::shared_output::named;
 use crate::sys::{fd, rights};
 
 /// All log files that something is written to.
@@ -17,6 +20,8 @@ pub struct Sinks {
     uses: u64,
     /// Given up while a file is opened: root needs descriptors to look whose the folders are.
     spare: Vec<OwnedFd>,
+    /// The daemon's standard output and standard error, as far as it has handed them over.
+    standard: [Option<OwnedFd>; 2],
 }
 
 /// How many are kept: of a folder, and of what is in it.
@@ -44,22 +49,79 @@ impl Sinks {
             let mut all = self.all.iter();
             all.position(|sink| sink.as_ref().is_some_and(is_it))
         };
-        is(&|sink| same(sink.path(), path)).or_else(|| {
-            let meaning = file::meaning(path);
-            is(&|sink| *sink.meaning() == meaning)
+        let by_name = is(&|sink| same(sink.path(), path));
+        by_name.or_else(|| match standard_of(path) {
+            Some(standard) => is(&|sink| sink.standard() == Some(standard)),
+            None => {
+                let meaning = file::meaning(path);
+                is(&|sink| sink.standard().is_none() && *sink.meaning() == meaning)
+            }
         })
     }
 
+    /// The daemon's own output from now on.
+    pub fn set_standard(&mut self, standard: Standard, fd: OwnedFd) {
+        let place = standard as usize;
+        if let Some(place) = self.standard.get_mut(place) {
+            *place = Some(fd);
+        }
+        if let Some(outlet) = self.new_outlet(standard) {
+            let mut all = self.all.iter_mut().flatten();
+            if let Some(sink) = all.find(|sink| sink.standard() == Some(standard)) {
+                sink.set_outlet(outlet);
+            }
+        }
+    }
+
+    fn new_outlet(&self, standard: Standard) -> Option<Outlet> {
+        let fd = self.standard.get(standard as usize)?.as_ref()?;
+        Outlet::new(fd.try_clone().ok()?).ok()
+    }
+
+    fn new_sink(&self, path: PathBuf) -> Sink {
+        match standard_of(&path) {
+            Some(standard) => Sink::of_standard(standard, self.new_outlet(standard)),
+            None => Sink::new(path),
+        }
+    }
+
+    /// Whether somebody reads it who may be slow.
+    pub fn has_reader(&self, number: usize) -> bool {
+        let sink = self.all.get(number).and_then(Option::as_ref);
+        sink.is_some_and(Sink::has_reader)
+    }
+
+    /// Those in which something waits.
+    pub fn with_rest(&mut self) -> Vec<usize> {
+        let all = self.all.iter_mut().enumerate();
+        let waits = |sink: &mut Sink| sink.outlet().is_some_and(|outlet| outlet.waiting() > 0);
+        all.filter_map(|(number, sink)| waits(sink.as_mut()?).then_some(number))
+            .collect()
+    }
+
+    /// Whether output for it has to wait.
+    pub fn is_full(&mut self, number: usize) -> bool {
+        self.get(number)
+            .is_some_and(|sink| sink.room() == Room::None)
+    }
+
     fn add(&mut self, path: PathBuf) -> usize {
+        let sink = self.new_sink(path);
         let free = self.all.iter().position(Option::is_none);
         let number = free.unwrap_or(self.all.len());
         if number == self.all.len() {
             self.all.push(None);
         }
         if let Some(place) = self.all.get_mut(number) {
-            *place = Some(Sink::new(path));
+            *place = Some(sink);
         }
         number
+    }
+
+    /// Counts one more use; how many there were.
+    pub fn count_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
     }
 
     /// A stream ends here no longer.
@@ -102,7 +164,8 @@ impl Sinks {
                 self.get(number)?.not_opened(&e);
             }
         }
-        self.get(number).filter(|sink| sink.is_open())
+        let sink = self.get(number).filter(|sink| sink.is_open())?;
+        (sink.room() != Room::GivenUp).then_some(sink)
     }
 
     /// Writes whole lines that are no output of a program, where the file takes them.
@@ -146,7 +209,11 @@ impl Sinks {
     /// Closes the file that was not needed for longest, where more than `but` are open: it is opened again when it is.
     /// `false`: there are no more.
     pub fn close_one(&mut self, but: usize) -> bool {
-        let open = self.all.iter_mut().flatten().filter(|sink| sink.is_open());
+        let open = self
+            .all
+            .iter_mut()
+            .flatten()
+            .filter(|sink| sink.can_be_closed());
         let open: Vec<&mut Sink> = open.collect();
         if open.len() <= but {
             return false;
@@ -162,5 +229,13 @@ impl Sinks {
             .flatten()
             .flat_map(|sink| std::mem::take(&mut sink.notes))
             .collect()
+    }
+}
+
+/// The output of the daemon's own that a path names.
+pub fn standard_of(path: &Path) -> Option<Standard> {
+    match named(path)? {
+        Named::Standard(standard) => Some(standard),
+        Named::Other => None,
     }
 }

@@ -7,6 +7,8 @@ use crate::sys::{bytes, fifo};
 /// What there is to see of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lines {
+    /// How many bytes are the first whole line.
+    pub first: usize,
     /// How many bytes are whole lines.
     pub whole: usize,
     /// How many end with a character.
@@ -22,6 +24,9 @@ impl Lines {
         let mut end = Vec::new();
         fifo::look(fifo, scratch, most, |piece| {
             if let Some(at) = bytes::find_last(b'\n', piece) {
+                if lines.first == 0 {
+                    lines.first = lines.seen + bytes::find(b'\n', piece).unwrap_or(at) + 1;
+                }
                 lines.whole = lines.seen + at + 1;
             }
             lines.seen += piece.len();
@@ -37,6 +42,7 @@ impl Lines {
     /// So many bytes, whatever they are.
     pub fn of(bytes: usize) -> Lines {
         Lines {
+            first: bytes,
             whole: bytes,
             characters: bytes,
             seen: bytes,
@@ -90,6 +96,7 @@ mod tests {
             fd::write(into.as_fd(), text.as_bytes()).unwrap();
             assert_eq!(waiting().whole, whole);
         }
+        assert_eq!(waiting().first, 4);
         let long = vec![b'x'; 40_000];
         fd::write(into.as_fd(), &long).unwrap();
         assert_eq!((waiting().whole, waiting().seen), (8, 9 + long.len()));

@@ -10,6 +10,7 @@
 
 use super::line::Line;
 use super::output::{LOST, Loss, Output};
+use crate::app::standard::Standard;
 use crate::app::value::Bytes;
 
 /// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
@@ -90,6 +91,16 @@ pub enum Order {
     },
     /// Give back once more all that is kept: some of it could not be received.
     Recall,
+    /// The descriptor that comes with this order is an output of the daemon's own, for programs that print there.
+    Standard {
+        /// Which one.
+        which: Standard,
+    },
+    /// A program has ended: a line that it has begun, and that is in its files already, gets an end.
+    Ended {
+        /// The program.
+        id: u32,
+    },
     /// Write all that these programs have printed so far to their files, then report with the token.
     Drain {
         /// The programs.
@@ -202,6 +213,12 @@ impl Order {
                 .with("name", name),
             Order::Drop { slot } => Line::new("drop").with("slot", slot.to_string()),
             Order::Recall => Line::new("recall"),
+            Order::Standard { which } => Line::new("standard").with("path", which.path()),
+            Order::Ended { id } => {
+                let mut line = Line::new("ended");
+                line.push_number("id", *id);
+                line
+            }
             Order::Bye => Line::new("bye"),
         }
     }
@@ -240,6 +257,12 @@ impl Order {
                 slot: line.number("slot")?,
             }),
             "recall" => Some(Order::Recall),
+            "standard" => {
+                let path = line.text("path")?;
+                let which = Standard::BOTH.into_iter().find(|one| one.path() == path)?;
+                Some(Order::Standard { which })
+            }
+            "ended" => Some(Order::Ended { id: id? }),
             "bye" => Some(Order::Bye),
             word => Some(Order::Upkeep {
                 what: Upkeep::from_word(word)?,
@@ -370,6 +393,13 @@ mod tests {
             },
             Order::Drop { slot: 1 },
             Order::Recall,
+            Order::Standard {
+                which: Standard::Out,
+            },
+            Order::Standard {
+                which: Standard::Error,
+            },
+            Order::Ended { id: 3 },
             Order::Bye,
         ] {
             let line = Line::decode(&order.to_line().to_bytes()).unwrap();

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod buffer;
+pub mod deaths;
 pub mod line;
 pub mod link;
 pub mod node;

@@ -70,6 +70,11 @@ impl Supervisor {
         if !self.log.done(token) && self.now < until {
             return;
         }
+        if !self.log.done(token) {
+            self.journal.note(
+                "not all output could be written in time: a disk hangs, or a reader does not read",
+            );
+        }
         if self.ending == Some(Ending::Forget) {
             let ids: Vec<u32> = self.programs.keys().copied().collect();
             for id in ids {

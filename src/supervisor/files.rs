@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use super::program::Program;
 use super::server::Supervisor;
+use crate::app::file_name::{self, Output};
 use crate::app::spec::{BESIDE, is_no_file};
+use crate::app::standard::{self, Named};
 use crate::app::value::LogType;
 use crate::paths::Home;
 use crate::sys::fifo;
@@ -27,19 +29,21 @@ pub enum Stream {
 
 impl Supervisor {
     /// Gives the last line in each pipe of a program an end, where it has left one without: what its next run prints is
-    /// another line.
-    pub(super) fn end_lines(&self, id: u32) {
+    /// another line. Whether its files hold whole lines.
+    pub(super) fn end_lines(&self, id: u32) -> bool {
         let Some(program) = self.programs.get(&id) else {
-            return;
+            return false;
         };
+        let files = program.log_files(&self.home);
         let mut others = self.programs.values().filter(|other| other.id != id);
         let in_lines = program.is_in_lines(&self.home)
-            || others.any(|other| program.shares_a_file(other, &self.home));
+            || others.any(|other| other.shares_a_file(program, &files, &self.home));
         if let Some((out, err)) = program.fifos.as_ref().filter(|_| in_lines) {
             for pipe in [out, err] {
                 let _ = fifo::end_line(pipe.as_fd());
             }
         }
+        in_lines
     }
 }
 
@@ -58,28 +62,26 @@ impl Program {
     /// Where a stream goes; empty when it goes nowhere. Instances that do not share their files have their number
     /// in the name.
     pub fn log_file(&self, home: &Home, stream: Stream) -> PathBuf {
-        let (given, word) = match stream {
-            Stream::Out => (&self.spec.out_file, "-out"),
-            Stream::Err => (&self.spec.error_file, "-error"),
-            Stream::Both => (&self.spec.log_file, ""),
+        let (given, output) = match stream {
+            Stream::Out => (&self.spec.out_file, Output::Out),
+            Stream::Err => (&self.spec.error_file, Output::Error),
+            Stream::Both => (&self.spec.log_file, Output::Both),
         };
         let apart = self.spec.instances > 1 && !self.spec.merge_logs;
-        let number = if apart {
-            format!("-{}", self.id)
-        } else {
-            String::new()
-        };
         let both = stream == Stream::Both;
         if is_no_file(given) || self.spec.disable_logs || both && given.is_empty() {
             return PathBuf::new();
         }
         if given.is_empty() || both && given == BESIDE {
-            let name = format!("{}{word}{number}.log", self.spec.file_name());
+            let number = apart.then_some(self.id);
+            let name = file_name::log(&self.spec.name, output, number);
             return home.logs().join(name);
         }
-        match apart {
-            true => self.numbered(self.absolute(given)),
-            false => self.absolute(given),
+        let path = self.absolute(given);
+        match (standard::named(&path, Pid::own()), apart) {
+            (Some(Named::Standard(which)), _) => which.path().into(),
+            (_, true) => self.numbered(path),
+            (_, false) => path,
         }
     }
 
@@ -95,18 +97,30 @@ impl Program {
         let spec = &self.spec;
         let merged = spec.merge_logs && spec.instances > 1;
         let changed = !spec.date_format().is_empty() || spec.log_type == LogType::Json;
-        changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
+        // Nobody has an output of the daemon's own for himself.
+        let both = [Stream::Out, Stream::Err].map(|stream| self.log_file(home, stream));
+        let own = |path: &PathBuf| standard::named(path, Pid::own()).is_some();
+        let own = both.iter().any(own);
+        own || changed || merged || !spec.log_file.is_empty() || self.is_one_stream(home)
     }
 
-    /// Whether a log file of this program is one of the other, too.
-    fn shares_a_file(&self, other: &Program, home: &Home) -> bool {
-        let named = |p: &Program| !p.spec.out_file.is_empty() || !p.spec.error_file.is_empty();
-        if !named(self) && !named(other) {
+    /// Its log files; an empty path where there is none.
+    fn log_files(&self, home: &Home) -> [PathBuf; 3] {
+        [Stream::Out, Stream::Err, Stream::Both].map(|stream| self.log_file(home, stream))
+    }
+
+    /// Whether one of these, which are the log files of the other program, is one of this program, too.
+    fn shares_a_file(&self, other: &Program, theirs: &[PathBuf], home: &Home) -> bool {
+        let named = |p: &Program| {
+            let spec = &p.spec;
+            let files = [&spec.out_file, &spec.error_file, &spec.log_file];
+            files.iter().any(|file| !file.is_empty())
+        };
+        // By default files are of one name, see `file_name`.
+        if self.spec.name != other.spec.name && !named(self) && !named(other) {
             return false;
         }
-        let files = |p: &Program| [Stream::Out, Stream::Err].map(|which| p.log_file(home, which));
-        let theirs = files(other);
-        let mut own = files(self).into_iter();
+        let mut own = self.log_files(home).into_iter();
         own.any(|file| !file.as_os_str().is_empty() && theirs.contains(&file))
     }
 
@@ -153,9 +167,7 @@ impl Program {
     /// Where its pid is written.
     pub fn pid_file(&self, home: &Home) -> PathBuf {
         match self.spec.pid_file.is_empty() {
-            true => home
-                .pids()
-                .join(format!("{}-{}.pid", self.spec.file_name(), self.id)),
+            true => home.pids().join(file_name::pid(&self.spec.name, self.id)),
             false if self.spec.instances > 1 => self.numbered(self.absolute(&self.spec.pid_file)),
             false => self.absolute(&self.spec.pid_file),
         }
@@ -195,6 +207,11 @@ mod tests {
             path(&|s| s.out_file = b"/dev/null".to_vec(), Stream::Out),
             ""
         );
+        for out in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+            // There is one of it, however many instances there are.
+            let own = |s: &mut Spec| (s.instances, s.out_file) = (2, out.into());
+            assert_eq!(path(&own, Stream::Out), "/dev/stdout");
+        }
         let both = |s: &mut Spec| s.log_file = b"all.log".to_vec();
         assert_eq!(path(&both, Stream::Both), "/srv/all.log");
         let beside = |s: &mut Spec| (s.instances, s.log_file) = (2, BESIDE.to_vec());

@@ -3,15 +3,15 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::log_link::LogLink;
+use super::own_output::duplicate;
+use crate::app::standard::Standard;
 use crate::paths::Home;
 use crate::protocol::link::Order;
 use crate::sys::pid::Pid;
-use crate::sys::poll::{Interest, PollSet};
+use crate::sys::shared_output::{AT_ONCE, SharedOutput};
 use crate::sys::{clock, open};
 use crate::units::harmless;
 
@@ -113,23 +113,23 @@ impl OnceAMinute {
     }
 }
 
-/// So much is written to a pipe that is ready without waiting. `pipe(7)` PIPE_BUF
-const AT_ONCE: usize = 4096;
-
-/// Writes to standard error what it takes at once. Whoever reads there and does not keep up finds the rest in the file.
-fn print(bytes: &[u8]) {
-    let mut stderr = std::io::stderr();
-    for part in bytes.chunks(AT_ONCE) {
-        let mut set = PollSet::default();
-        let write = Interest {
-            read: false,
-            write: true,
-        };
-        set.push(stderr.as_fd(), write, ());
-        let looked = set.wait(Some(Duration::ZERO));
-        let takes = looked.is_ok() && set.ready().any(|(_, ready)| ready.writable);
-        if !takes || stderr.write_all(part).is_err() {
-            return;
+/// Writes whole lines to standard error, as many as it takes at once. Whoever reads there and does not keep up finds the
+/// rest in the file.
+fn print(mut lines: &[u8]) {
+    if lines.is_empty() {
+        return;
+    }
+    let Ok(stderr) = duplicate(Standard::Error).and_then(SharedOutput::new) else {
+        return;
+    };
+    while !lines.is_empty() {
+        let most = lines.get(..AT_ONCE).unwrap_or(lines);
+        let end = most.iter().rposition(|byte| *byte == b'\n');
+        let (piece, rest) = lines.split_at(end.map_or(most.len(), |at| at + 1));
+        match stderr.write(piece) {
+            Ok(done) if done == piece.len() => lines = rest,
+            Ok(done) if done > 0 => lines = lines.get(done..).unwrap_or_default(),
+            _ => return,
         }
     }
 }

@@ -294,7 +294,11 @@ impl Supervisor {
             program.ended = program.run;
         }
         self.close_channel(id);
-        self.end_lines(id);
+        if self.end_lines(id) {
+            // At once: what its next run prints comes behind it.
+            self.log.order(&Order::Ended { id });
+            self.log.flush();
+        }
         if let Some(program) = self.programs.get_mut(&id) {
             if matches!(program.life.state, State::Online | State::Paused) {
                 self.note(id, describe_exit(exit));

@@ -200,8 +200,14 @@ impl LogLink {
     /// Says something to the log writer; it is sent when the loop comes to it.
     pub fn order(&mut self, order: &Order) {
         self.leaving |= *order == Order::Bye;
+        self.order_with(order, None);
+    }
+
+    /// Says something that comes with a descriptor.
+    pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
         if self.end.is_some() && !self.replaced {
-            self.output.push(order.to_line().to_bytes(), None);
+            self.output
+                .push(order.to_line().to_bytes(), fd.map(Rc::new));
             let most = self.told.map_or(usize::MAX, |told| told + MOST_WAITING);
             if self.output.len() > most && !self.leaving {
                 self.given_up = true;

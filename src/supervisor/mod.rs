@@ -18,6 +18,7 @@ mod launches;
 mod lifecycle;
 mod limits;
 mod log_link;
+mod own_output;
 mod pid_file;
 mod program;
 mod records;

@@ -93,7 +93,7 @@ impl Supervisor {
             spec.name = default_name(&spec.script);
         }
         check_instances(&spec)?;
-        if let Some(message) = unsound(&spec) {
+        if let Some(message) = unsound(&spec).or_else(|| self.has_no_output(&spec)) {
             return refuse(Code::BadRequest, format!("start: {message}"));
         }
         if !force {
@@ -131,7 +131,8 @@ impl Supervisor {
         let ids = self.select(targets)?;
         if let Some(mut told) = told {
             check_instances(&told)?;
-            if let Some(message) = unsound(&told).filter(|_| !told.script.is_empty()) {
+            let unsound = unsound(&told).filter(|_| !told.script.is_empty());
+            if let Some(message) = unsound.or_else(|| self.has_no_output(&told)) {
                 return Err(Failure::new(
                     Code::BadRequest,
                     format!("restart: {message}"),

@@ -35,7 +35,7 @@ use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::ProcDir;
-use crate::sys::signal::{SelfPipe, Signal};
+use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd, wait};
 
 /// A log writer that did not live so long is not replaced at once. ms
@@ -319,7 +319,9 @@ impl Supervisor {
 
     fn take_signals(&mut self) {
         self.signals.drain();
-        if self.signals.take(Signal::TERM) | self.signals.take(Signal::INT) {
+        // Each is taken: one that came with another is not one more.
+        let asked = signal::ENDING.map(|signal| self.signals.take(signal));
+        if asked.contains(&true) {
             self.journal
                 .note("asked to end by a signal: stopping all programs");
             self.end(Ending::Keep);
@@ -378,9 +380,13 @@ impl Supervisor {
         self.begin_keeping();
         match started {
             Ok(()) => {
+                self.hand_over_own_output();
                 // Some may have ended when nobody saw it.
-                let ended = self.programs.values().filter(|p| p.life.pid == 0);
-                ended.for_each(|p| self.end_lines(p.id));
+                let mut ended: Vec<u32> = self.programs.keys().copied().collect();
+                ended.retain(|id| {
+                    let ended = self.programs.get(id).is_some_and(|p| p.life.pid == 0);
+                    ended && self.end_lines(*id)
+                });
                 // First the one whose output the last log writer had begun to move.
                 let unfinished = self.log.unfinished();
                 let mut logged: Vec<&Program> =
@@ -389,6 +395,9 @@ impl Supervisor {
                 let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
                 for order in orders {
                     self.log.order(&order);
+                }
+                for id in ended {
+                    self.log.order(&Order::Ended { id });
                 }
                 self.log.order(&Order::Complete);
                 self.log.ask_again();

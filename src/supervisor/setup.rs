@@ -72,6 +72,11 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
         }
     };
     user::set_umask(0o077);
+    if way.foreground {
+        signal::reset_all();
+        // Also while it waits for the lock.
+        signal::end_quietly();
+    }
     let served = home.clone();
     match prepare(home, mode, way, limits) {
         Ok(Some(supervisor)) => {
@@ -106,10 +111,9 @@ fn serve(mut supervisor: Supervisor) {
     std::mem::forget(supervisor);
 }
 
-/// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet, and no signal is
-/// caught: it may wait, and SIGTERM ends it.
+/// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet: it may wait, and
+/// SIGTERM ends it.
 fn stand_by(home: &Home) -> Result<Lock> {
-    signal::reset_all();
     let init = Init::of(true);
     loop {
         let pid = holder(home);
@@ -201,7 +205,6 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
     ));
     supervisor.take_over(state, &[])?;
     supervisor.start_logger();
-    let _ = fs::remove_file(supervisor.home.gave_up());
     Ok(Some(supervisor))
 }
 
@@ -215,11 +218,9 @@ fn assemble(
 ) -> Result<Supervisor> {
     let journal = Journal::new(&home, way.foreground);
     signal::reset_all();
-    signal::ignore(Signal::HUP);
-    signal::ignore(Signal::PIPE);
-    // A file that may not grow is a failed write, not the end.
-    signal::ignore(Signal::XFSZ);
-    let signals = SelfPipe::install(&[Signal::CHLD, Signal::TERM, Signal::INT]);
+    signal::IGNORED.into_iter().for_each(signal::ignore);
+    let [term, int, quit, power, halt] = signal::ENDING;
+    let signals = SelfPipe::install(&[Signal::CHLD, term, int, quit, power, halt]);
     let signals = signals.doing(|| "catching signals")?;
     wait::become_subreaper();
     let limits = match limits {

@@ -33,6 +33,7 @@ pub mod regex;
 pub mod rights;
 pub mod room;
 pub mod shared;
+pub mod shared_output;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -29,7 +29,32 @@ impl Signal {
     pub const TTOU: Signal = Signal(libc::SIGTTOU);
     pub const XFSZ: Signal = Signal(libc::SIGXFSZ);
     pub const WINCH: Signal = Signal(libc::SIGWINCH);
+    pub const PWR: Signal = Signal(libc::SIGPWR);
+    /// Sent to end pid 1 of a container that has an init, as systemd understands it: SIGRTMIN+3 of the C library.
+    pub const HALT: Signal = Signal(37);
 }
+
+/// The signals that ask a daemon to end. Besides SIGTERM and SIGINT these are what containers are ended with: SIGQUIT by
+/// images of nginx and php-fpm (STOPSIGNAL), SIGPWR by `lxc-stop`, SIGRTMIN+3 where pid 1 is an init.
+pub const ENDING: [Signal; 5] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::PWR,
+    Signal::HALT,
+];
+
+/// The signals that a daemon ignores, as their default action would end it or stop it: a terminal that closes, a reader
+/// that has gone, a file at its limit, the habits of those who rotate logs (SIGUSR1, SIGUSR2), and output to a terminal
+/// from the background, which SIGTTOU would stop it for.
+pub const IGNORED: [Signal; 6] = [
+    Signal::HUP,
+    Signal::PIPE,
+    Signal::XFSZ,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::TTOU,
+];
 
 /// One more than the highest signal number of Linux.
 const COUNT: usize = 65;
@@ -101,14 +126,41 @@ pub fn ignore(signal: Signal) {
 }
 
 /// The signals whose action the daemons change: what a program must get back as it was.
-pub(super) const CHANGED: [Signal; 6] = [
+pub(super) const CHANGED: [Signal; 12] = [
     Signal::HUP,
     Signal::INT,
+    Signal::QUIT,
     Signal::PIPE,
     Signal::TERM,
     Signal::CHLD,
     Signal::XFSZ,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::TTOU,
+    Signal::PWR,
+    Signal::HALT,
 ];
+
+/// Ends this process with status 0 at the signals of [`ENDING`], until they are given another action: for one that
+/// serves nobody yet and has nothing to put away. As pid 1 of a container it would not hear of them otherwise, see
+/// `pid_namespaces(7)`.
+pub fn end_quietly() {
+    for signal in ENDING {
+        // SAFETY: the action is zeroed plain data; the handler has the right signature and calls nothing but _exit,
+        // which is async-signal-safe, see signal-safety(7).
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            let handler: extern "C" fn(libc::c_int) = on_end;
+            action.sa_sigaction = handler as usize;
+            libc::sigaction(signal.0, &raw const action, std::ptr::null_mut());
+        }
+    }
+}
+
+extern "C" fn on_end(_: libc::c_int) {
+    // SAFETY: takes a number and does not return.
+    unsafe { libc::_exit(0) }
+}
 
 /// Gives every signal its default action: whoever started the daemon may have had some ignored, and a program
 /// inherits that. Asked of the kernel itself, as the C library refuses to touch 32 and 33, which it keeps for its
@@ -271,6 +323,14 @@ impl SelfPipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_get_back_every_signal_that_a_daemon_changes() {
+        for signal in ENDING.iter().chain(&IGNORED) {
+            assert!(CHANGED.contains(signal), "{signal:?}");
+            assert!(!(ENDING.contains(signal) && IGNORED.contains(signal)));
+        }
+    }
 
     #[test]
     fn a_signal_arrives_by_the_pipe_once() {

@@ -10,7 +10,10 @@ use crate::harness::project;
 const TABLE: &[(&str, &[&str])] = &[
     ("app", &["units", "error"]),
     ("protocol", &["app", "units", "error", "noise"]),
-    ("sys", &["error", "app::life", "app::stamp"]),
+    (
+        "sys",
+        &["error", "app::life", "app::stamp", "app::standard"],
+    ),
     (
         "logger",
         &["protocol", "app", "sys", "error", "paths", "units"],

@@ -48,33 +48,6 @@ fn the_next_supervisor_comes_by_itself_and_the_list_is_the_same() {
 }
 
 #[test]
-fn a_crash_loop_comes_to_an_end_and_the_next_command_says_so() {
-    let home = Home::new();
-    let pid = home.start_sleep("x").pid;
-    for _ in 0..5 {
-        kill_and_wait(&home);
-    }
-    let last = home.supervisor();
-    proc::kill(last, Signal::KILL);
-    wait_for_end(last);
-    let note = home.root.join("rpmd.gave-up");
-    wait_until("it gives up", || note.exists());
-    home.wait_for_journal("again and again");
-    assert!(Wire::try_connect(&home.root).is_err());
-    assert!(proc::lives(pid));
-    let output = home.rpm(&["pid", "x"]).ok();
-    assert!(
-        output.stderr.contains("died 5 times within 10 s"),
-        "{output:?}"
-    );
-    assert_eq!(output.stdout.trim(), pid.to_string());
-    // Somebody wanted it: now it is replaced again, and the note has gone.
-    assert!(!note.exists());
-    kill_and_wait(&home);
-    assert_eq!(home.program("x").pid, pid);
-}
-
-#[test]
 fn in_the_foreground_init_is_the_one_that_starts_it_again() {
     let home = Home::new();
     let mut first = Running::start(home.command(&[&home.daemon(), "--foreground"]));

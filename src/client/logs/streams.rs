@@ -1,7 +1,7 @@
 //! The log files that are shown, each once, whosever they are.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::line::Stamp;
@@ -10,7 +10,7 @@ use super::track::Track;
 use super::view::View;
 use crate::app::value::LogType;
 use crate::client::output::{self, harmless};
-use crate::client::record::Record;
+use crate::client::record::{Record, keeps_output};
 use crate::error::{Context, Result};
 use crate::paths::Home;
 use crate::sys::inotify::Watcher;
@@ -156,12 +156,7 @@ impl Streams {
 /// The log files of a program. One that has both outputs is shown where nothing else has them, for one of them only where
 /// its lines tell them apart.
 fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
-    // A FIFO or a terminal has what was printed no longer.
-    let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
-    let is_kept = |bytes: &[u8]| {
-        let path = Path::new(OsStr::from_bytes(bytes));
-        !bytes.is_empty() && (is_file(path) || !path.exists())
-    };
+    let is_kept = keeps_output;
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
     let mut files = Vec::new();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::text;
 use crate::client::logs::{News, Track};
-use crate::client::record::Record;
+use crate::client::record::{Record, keeps_output};
 use crate::sys::inotify::Watcher;
 
 /// How many lines are kept.
@@ -74,7 +74,7 @@ impl Pane {
         if record.error_path != record.out_path {
             paths.push((&record.error_path, true));
         }
-        for (path, error) in paths.into_iter().filter(|(path, _)| !path.is_empty()) {
+        for (path, error) in paths.into_iter().filter(|(path, _)| keeps_output(path)) {
             let path = PathBuf::from(OsString::from_vec(path.clone()));
             self.files.push(File {
                 track: Track::new(path).reading_at_most(MOST),

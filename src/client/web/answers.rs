@@ -13,7 +13,7 @@ use super::system::{self, System};
 use crate::app::life::Exit;
 use crate::client::jlist;
 use crate::client::list::Users;
-use crate::client::record::Record;
+use crate::client::record::{Record, keeps_output};
 use crate::client::usage::Meter;
 use crate::config::json::Json;
 use crate::protocol::process::{Process, want_word};
@@ -163,7 +163,8 @@ pub fn logs(record: &Record, lines: usize) -> Response {
         json.key(b"name").string(record.process.name.as_bytes());
         for (name, path) in [("out", &record.out_path), ("error", &record.error_path)] {
             let path = Path::new(OsStr::from_bytes(path));
-            let tail = tail(path).unwrap_or_default();
+            let kept = keeps_output(path.as_os_str().as_bytes());
+            let tail = tail(path).ok().filter(|_| kept).unwrap_or_default();
             json.key(name.as_bytes()).object(|json| {
                 json.key(b"path").string(path.as_os_str().as_bytes());
                 json.key(b"lines").array(|json| {

@@ -69,6 +69,18 @@ impl Home {
         home
     }
 
+    /// A home with copies of the programs, in the folder `bin`, that a test may replace.
+    pub fn with_own_programs() -> Home {
+        let mut home = Home::new();
+        let bin = home.base.join("bin");
+        fs::create_dir(&bin).unwrap();
+        for name in ["rpm", "rpmd"] {
+            fs::copy(home.bin.join(name), bin.join(name)).unwrap();
+        }
+        home.bin = bin;
+        home
+    }
+
     /// A command for this home.
     pub fn command<S: AsRef<OsStr>>(&self, words: &[S]) -> Command {
         let mut all: Vec<OsString> = Vec::new();
