@@ -56,13 +56,15 @@ impl Supervisor {
                 Err(e) => self.set_aside(id, &e),
             }
         }
+        self.cgroups
+            .remove_others(|id| self.programs.contains_key(&id));
         self.look_again_at_remains();
         Ok(())
     }
 
     /// Notes what concerns all records.
     pub(super) fn note_state(&mut self) {
-        if let Err(e) = State::write(&self.home, self.next_id) {
+        if let Err(e) = State::write(&self.home, self.next_id, self.cgroups.folder()) {
             self.journal.note(e);
         }
     }
@@ -130,6 +132,7 @@ impl Supervisor {
             let life = std::mem::take(&mut program.life);
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
             program.group = Some(last.pid);
+            (program.born, program.joined) = (last.start, last.joined);
             program.foreign = !matches!(process, Some(Process::Child));
         }
         let policy = program.policy();
@@ -158,7 +161,13 @@ impl Supervisor {
             [b"RPM_HOME=", home].concat(),
         ];
         let (pid, start) = self.proc.as_ref()?.find_leader(&told)?;
-        Some(Record { pid, start, run })
+        let joined = false;
+        Some(Record {
+            pid,
+            start,
+            run,
+            joined,
+        })
     }
 
     /// The process that a record is of, if it lives.

@@ -1,7 +1,5 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
-use super::ending::Ending;
-use super::requests::nothing_matches;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State, Want};
@@ -21,6 +19,8 @@ pub enum Pending {
     Restart(Turn),
     /// A stop, until nothing of any program is left; then perhaps they are forgotten.
     Stop(Turn, Then),
+    /// A pause, until nothing of any program runs.
+    Pause(Turn),
     /// Something that is done to log files, until it is.
     Upkeep(Turn, Upkeep),
     /// A listing that goes out as the client reads it.
@@ -99,6 +99,14 @@ pub struct Rows {
     pub full: bool,
 }
 
+/// Adds to why something failed.
+pub fn add_failure(failure: &mut Option<Failure>, more: Failure) {
+    match failure {
+        Some(failure) => failure.message = format!("{}; {}", failure.message, more.message),
+        none => *none = Some(more),
+    }
+}
+
 /// How many instances one start makes in one turn of the loop.
 const INSTANCES_A_TURN: usize = 8;
 
@@ -124,6 +132,7 @@ impl Supervisor {
                 Pending::Start(start) => self.settle_start(token, start),
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Pause(turn) => (self.settle_pause(token, turn), false),
                 Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
                 Pending::Rows(rows) => (self.settle_rows(token, rows), false),
                 Pending::Sync => (self.settle_sync(token), false),
@@ -151,6 +160,13 @@ impl Supervisor {
                 Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
             }
         }
+        if let Some(failure) = self
+            .in_background(&start.ids)
+            .filter(|_| start.failure.is_none())
+        {
+            self.reply(token, |c| c.refuse(&failure));
+            return (None, false);
+        }
         if start.failure.is_none() {
             let failed = start
                 .ids
@@ -162,13 +178,17 @@ impl Supervisor {
             for id in &start.ids {
                 self.feed(*id, Event::Stop);
             }
-            if start.ids.iter().all(|id| self.rests(*id)) {
-                for id in &start.ids {
+            if start.ids.iter().all(|id| self.is_settled(*id)) {
+                let (resting, resisting): (Vec<u32>, Vec<u32>) =
+                    start.ids.iter().partition(|id| self.rests(**id));
+                for id in &resting {
                     if let Err(e) = self.forget(*id) {
                         self.note(*id, e);
                     }
                 }
-                self.take_ids_back(&start.ids);
+                if resisting.is_empty() {
+                    self.take_ids_back(&start.ids);
+                }
                 self.reply(token, |c| c.refuse(&failure));
                 return (None, false);
             }
@@ -201,6 +221,8 @@ impl Supervisor {
 
     fn settle_restart(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {
         let mut failure = turn.failure.take();
+        self.give_up_on(&mut turn.open, &mut failure);
+        self.take_left(&turn.ids, &mut failure);
         turn.open.retain(|id| {
             let Some(program) = self.programs.get(id) else {
                 return false;
@@ -239,6 +261,7 @@ impl Supervisor {
                 }
             }
         }
+        self.give_up_on(&mut turn.open, &mut turn.failure);
         let mut overtaken = None;
         turn.open.retain(|id| {
             let Some(program) = self.programs.get(id) else {
@@ -259,9 +282,12 @@ impl Supervisor {
         }
         self.reply_rows_before(token, &turn.ids);
         let mut failure = turn.failure.take();
+        self.take_left(&turn.ids, &mut failure);
         for id in &turn.ids {
             let name = self.programs.get(id).map(|p| p.spec.name.clone());
             let done = match then {
+                // What could not be ended stays in the list, where it is ended later.
+                Then::Forget if !self.rests(*id) => Ok(()),
                 Then::Forget => self.forget(*id),
                 Then::Keep => self.is_recorded(*id),
             };
@@ -387,15 +413,6 @@ impl Supervisor {
         None
     }
 
-    fn settle_kill(&mut self, token: u64) -> Option<Pending> {
-        if self.ending != Some(Ending::Farewell) {
-            return Some(Pending::Kill);
-        }
-        // The connection ends with the process: so the client sees when the next daemon may come.
-        self.reply(token, |c| c.say(&Line::new("ok")));
-        None
-    }
-
     pub(super) fn reply(
         &mut self,
         token: u64,
@@ -419,30 +436,5 @@ impl Supervisor {
     pub(super) fn reply_rows(&mut self, token: u64, ids: &[u32]) {
         self.reply_rows_before(token, ids);
         self.reply(token, |c| c.say(&ok_count(ids.len())));
-    }
-
-    fn rests(&self, id: u32) -> bool {
-        self.programs.get(&id).is_none_or(|p| p.life.at_rest())
-    }
-
-    /// The ids that targets mean. A target that means nothing fails them all.
-    pub(super) fn select(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
-        use crate::app::selector::{Selector, Subject};
-        let mut ids = Vec::new();
-        for target in targets {
-            let subjects = self.programs.values().map(|p| Subject {
-                id: p.id,
-                name: &p.spec.name,
-                namespace: &p.spec.namespace,
-            });
-            let found = Selector::parse(target).select(subjects);
-            if found.is_empty() {
-                return Err(nothing_matches(target));
-            }
-            ids.extend(found);
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
     }
 }

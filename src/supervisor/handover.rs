@@ -101,6 +101,8 @@ fn program_line(program: &Program) -> Line {
         .with("restarting", life.restarting.to_string())
         .with("foreign", program.foreign.to_string())
         .with("logged", program.logged.to_string())
+        .with("joined", program.joined.to_string())
+        .with("born", program.born.to_string())
         .with("life-since", life.since.to_string())
         .with("since", program.since.to_string());
     for (key, number) in [
@@ -108,6 +110,7 @@ fn program_line(program: &Program) -> Line {
         ("restarts", life.restarts),
         ("unstable", life.unstable),
         ("refused", life.refused),
+        ("kills", life.kills),
         ("run", program.run),
         ("ended", program.ended),
     ] {
@@ -124,6 +127,9 @@ fn program_line(program: &Program) -> Line {
     }
     if let Some(failure) = &program.failure {
         line.push("failure", failure);
+    }
+    if let Some(left) = &program.left {
+        line.push("left", left);
     }
     for (pid, start) in &program.strays {
         line.push("stray", format!("{pid}:{start}"));
@@ -154,6 +160,7 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
         exit: read_exit(line),
         restarting: is("restarting"),
         refused: line.number("refused")?,
+        kills: line.number("kills").unwrap_or(0),
     };
     program.since = line.number("since")?;
     program.run = line.number("run")?;
@@ -162,6 +169,10 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
     program.failure = line.text("failure").map(str::to_owned);
     program.foreign = is("foreign");
     program.logged = is("logged");
+    // The release before this one knew no cgroups.
+    program.joined = is("joined");
+    program.born = line.number("born").unwrap_or(0);
+    program.left = line.text("left").map(str::to_owned);
     program.strays = line.all("stray").filter_map(stray).collect();
     let descriptor = |key| line.number(key).and_then(reexec::inherited);
     program.report = descriptor("report");
@@ -192,14 +203,8 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
             push_turn(&mut line, turn);
         }
         Pending::Stop(turn, then) => {
-            line.push(
-                "kind",
-                if *then == Then::Keep {
-                    "stop"
-                } else {
-                    "delete"
-                },
-            );
+            let keeps = *then == Then::Keep;
+            line.push("kind", if keeps { "stop" } else { "delete" });
             push_turn(&mut line, turn);
         }
         Pending::Upkeep(turn, what) => {
@@ -210,6 +215,10 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
             line.push("kind", if rows.full { "describe" } else { "list" });
             push_ids(&mut line, "id", &rows.ids);
             line.push("done", rows.done.to_string());
+        }
+        Pending::Pause(turn) => {
+            line.push("kind", "pause");
+            push_turn(&mut line, turn);
         }
         Pending::Sync => line.push("kind", "sync"),
         Pending::Update => line.push("kind", "update"),
@@ -283,6 +292,7 @@ fn read_pending(line: &Line) -> Option<Pending> {
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
         "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
+        "pause" => Some(Pending::Pause(read_turn(line))),
         "list" => rows(false),
         "describe" => rows(true),
         "sync" => Some(Pending::Sync),
@@ -381,6 +391,7 @@ mod tests {
             Pending::Restart(turn()),
             Pending::Stop(turn(), Then::Keep),
             Pending::Stop(turn(), Then::Forget),
+            Pending::Pause(turn()),
             Pending::Upkeep(turn(), Upkeep::Flush),
             Pending::Upkeep(turn(), Upkeep::Rotate),
             Pending::Upkeep(turn(), Upkeep::Reopen),
@@ -410,11 +421,14 @@ mod tests {
             exit: Some(Exit::Signal(9)),
             restarting: true,
             refused: 1,
+            kills: 2,
         };
         program.strays = vec![(Pid::new(5).unwrap(), 6)];
         program.group = Pid::new(4711);
         program.failure = Some("entering /x: no such folder".into());
+        program.left = Some("may have left behind pid 3".into());
         (program.run, program.ended, program.since) = (8, 7, 9);
+        (program.born, program.joined) = (77, true);
         program.logged = true;
         let line = Line::decode(&program_line(&program).to_bytes()).unwrap();
         let mut back = Program::new(3, 1, Rc::new(Spec::default()), 5);

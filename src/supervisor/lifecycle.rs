@@ -54,15 +54,18 @@ impl Supervisor {
         }
         match action {
             Some(Action::Spawn) => self.launches.push_back(id),
-            Some(Action::Terminate) => self.signal_with(id, None),
+            Some(Action::Terminate) => self.terminate(id),
             Some(Action::Kill) => {
-                self.note(id, "did not end in time: killing it");
-                self.signal_with(id, Some(Signal::KILL));
+                if after.kills == 1 && !before.resists() {
+                    self.note(id, "did not end in time: killing it");
+                }
+                self.signal_all(id, Signal::KILL);
             }
-            Some(Action::Suspend) => self.signal_with(id, Some(Signal::STOP)),
-            Some(Action::Continue) => self.signal_with(id, Some(Signal::CONT)),
+            Some(Action::Suspend) => self.signal_all(id, Signal::STOP),
+            Some(Action::Continue) => self.signal_all(id, Signal::CONT),
             None => {}
         }
+        self.note_resistance(id, &before, &after);
         if after.state == State::Errored && before.state != State::Errored {
             self.note(
                 id,
@@ -134,10 +137,13 @@ impl Supervisor {
             return;
         }
         program.failure = None;
+        program.background = false;
+        program.doubts = 0;
         program.foreign = false;
         program.strays.clear();
         program.group = None;
         program.led = None;
+        (program.born, program.joined) = (0, false);
         if program.run > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
@@ -152,7 +158,8 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let plan = program.plan(&self.home, &self.limits, &given);
+        let cgroup = self.cgroups.make(id).filter(|_| program.spec.treekill);
+        let plan = program.plan(&self.home, &self.limits, &given, cgroup.as_ref());
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
@@ -167,6 +174,8 @@ impl Supervisor {
             Ok(spawned) => {
                 program.report = Some(spawned.report);
                 program.group = Some(spawned.pid);
+                // Until it reports that it is not.
+                program.joined = cgroup.is_some();
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
                 self.open_channel(id, given.channel.take());
@@ -192,6 +201,18 @@ impl Supervisor {
         };
         match spawn::read_report(report.as_fd()) {
             Report::Pending => {}
+            Report::NotJoined(reason) => {
+                program.joined = false;
+                let first = !std::mem::replace(&mut self.cgroup_refused, true);
+                if first {
+                    let why = format!("cannot join its cgroup: {}", Reason(&reason));
+                    self.note(
+                        id,
+                        format_args!("{why}; its processes are looked for in /proc"),
+                    );
+                }
+                self.hear_report(id);
+            }
             Report::Executed => {
                 program.report = None;
                 // The same is heard of one that was ended on its way to the program: that has printed nothing.
@@ -221,26 +242,33 @@ impl Supervisor {
     /// lives.
     pub(super) fn reap(&mut self) {
         let mut dead: Vec<(u32, Exit)> = Vec::new();
+        let mut orphans = false;
         while let Some(pid) = wait::next_dead() {
             if let Some(id) = self.by_pid.get(&pid).copied() {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
+                let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
                 if let Some(program) = self.programs.get_mut(&id) {
                     // Held before its number can be taken.
                     program.led = PidFd::open(pid).ok();
+                    program.born = stat.map_or(program.born, |stat| stat.start);
                 }
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
                 let exit = wait::reap(pid);
                 self.other_ended(pid, exit);
+                orphans = true;
             }
         }
         for (id, exit) in dead {
             self.ended(id, exit);
         }
-        self.look_at_remains();
+        // What is left of a program is ours to reap in the end.
+        if orphans && !self.leaderless().is_empty() {
+            self.look_at_remains();
+        }
     }
 
     /// A child has ended that is no program.
@@ -260,7 +288,6 @@ impl Supervisor {
             let exit = held.exit();
             program.led = Some(held);
             self.ended(id, exit);
-            self.look_again_at_remains();
         }
     }
 
@@ -270,6 +297,11 @@ impl Supervisor {
             program.gauge = None;
             program.ended = program.run;
         }
+        if remain {
+            self.note_background(id, exit);
+        } else {
+            self.name_unrecognizable(id);
+        }
         self.close_channel(id);
         self.end_lines(id);
         if let Some(program) = self.programs.get_mut(&id) {
@@ -278,6 +310,9 @@ impl Supervisor {
             }
         }
         self.feed(id, Event::Exited(exit, remain));
+        if remain {
+            self.look_again_at_remains();
+        }
     }
 
     /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
@@ -363,6 +398,7 @@ fn sentence(
         .unwrap_or_default();
     let doing = match stage {
         Stage::Session => "starting a session".to_owned(),
+        Stage::Cgroup => "joining its cgroup".to_owned(),
         Stage::Stdin => "opening /dev/null".to_owned(),
         Stage::Stdout => format!("opening {}", records.out().display()),
         Stage::Stderr => format!("opening {}", records.err().display()),

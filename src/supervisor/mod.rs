@@ -2,6 +2,7 @@
 
 mod adoption;
 mod answer;
+mod cgroups;
 mod channel;
 mod clients;
 mod cluster;
@@ -11,9 +12,13 @@ mod files;
 mod handover;
 mod init;
 mod journal;
+mod leftovers;
 mod lifecycle;
 mod limits;
 mod log_link;
+mod members;
+mod pause;
+mod processes;
 mod program;
 mod records;
 mod requests;
@@ -23,7 +28,6 @@ mod sockets;
 mod state;
 mod sync;
 mod timers;
-mod tree;
 mod update;
 mod upkeep;
 

@@ -13,6 +13,7 @@ use super::records;
 use super::server::Supervisor;
 use crate::app::command::is_node;
 use crate::app::life::{Event, Want};
+use crate::app::selector::{Selector, Subject};
 use crate::app::spec::{Environment, ExecMode, Spec};
 use crate::app::value::SignalNumber;
 use crate::error::Reason;
@@ -70,8 +71,11 @@ impl Supervisor {
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
             Request::Restart { targets, told } => self.restart(&targets, told),
-            Request::Pause { targets } => self.each(&targets, Event::Pause),
-            Request::Resume { targets } => self.each(&targets, Event::Resume),
+            Request::Pause { targets } => {
+                let ids = self.each(&targets, Event::Pause)?;
+                Ok(Answer::Later(Pending::Pause(Turn::of(ids))))
+            }
+            Request::Resume { targets } => Ok(listing(self.each(&targets, Event::Resume)?)),
             Request::Signal { signal, targets } => self.signal(&targets, signal),
             Request::Upkeep { what, targets } => self.upkeep(what, &targets),
             Request::List { targets } => self.rows(&targets, false),
@@ -152,6 +156,9 @@ impl Supervisor {
     fn stop(&mut self, targets: &[String], then: Then) -> Result<Answer, Failure> {
         let ids = self.select(targets)?;
         for id in &ids {
+            if let Some(program) = self.programs.get_mut(id) {
+                program.left = None;
+            }
             self.feed(*id, Event::Stop);
         }
         Ok(Answer::Later(Pending::Stop(Turn::of(ids), then)))
@@ -171,6 +178,7 @@ impl Supervisor {
         for id in &ids {
             if let Some(program) = self.programs.get_mut(id) {
                 program.failure = None;
+                program.left = None;
             }
             self.feed(*id, Event::Restart);
         }
@@ -178,12 +186,12 @@ impl Supervisor {
     }
 
     /// Has programs hold still or go on; one that does not run is none of those.
-    fn each(&mut self, targets: &[String], event: Event) -> Result<Answer, Failure> {
+    fn each(&mut self, targets: &[String], event: Event) -> Result<Vec<u32>, Failure> {
         let ids = self.running(targets)?;
         for id in &ids {
             self.feed(*id, event);
         }
-        Ok(listing(ids))
+        Ok(ids)
     }
 
     fn signal(&mut self, targets: &[String], signal: SignalNumber) -> Result<Answer, Failure> {
@@ -220,6 +228,26 @@ impl Supervisor {
             true => Ok(self.programs.keys().copied().collect()),
             false => self.select(targets),
         }
+    }
+
+    /// The ids that targets mean. A target that means nothing fails them all.
+    pub(super) fn select(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
+        let mut ids = Vec::new();
+        for target in targets {
+            let subjects = self.programs.values().map(|p| Subject {
+                id: p.id,
+                name: &p.spec.name,
+                namespace: &p.spec.namespace,
+            });
+            let found = Selector::parse(target).select(subjects);
+            if found.is_empty() {
+                return Err(nothing_matches(target));
+            }
+            ids.extend(found);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 
     fn upkeep(&mut self, what: Upkeep, targets: &[String]) -> Result<Answer, Failure> {
@@ -280,6 +308,7 @@ impl Supervisor {
             // No number means two programs, even if this supervisor is killed.
             self.note_state();
         }
+        self.cgroups.remove(id);
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         let _ = std::fs::remove_file(program.pid_file(&self.home));

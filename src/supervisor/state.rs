@@ -1,9 +1,11 @@
 //! What concerns all records in `run` together: their version, the boot that they are of, and the next number.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
@@ -24,12 +26,14 @@ pub enum Boot {
 }
 
 /// What is known of the records before they are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// Which boot they are of.
     pub boot: Boot,
     /// The lowest number that no program has had, where no program is left to tell.
     pub next_id: u32,
+    /// Where the cgroups of programs are, of this boot.
+    pub cgroups: Option<PathBuf>,
 }
 
 impl State {
@@ -43,6 +47,7 @@ impl State {
                 return Ok(State {
                     boot: Boot::Same,
                     next_id: 0,
+                    cgroups: None,
                 });
             }
             Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
@@ -68,17 +73,28 @@ impl State {
                 false => Boot::Another,
             },
             next_id: line.number("next-id").unwrap_or(0),
+            cgroups: line
+                .get("cgroups")
+                .map(|path| PathBuf::from(OsStr::from_bytes(path))),
         })
     }
 
+    /// Where the cgroups are, if they are of this boot.
+    pub fn recorded_cgroups(&self) -> Option<&Path> {
+        self.cgroups.as_deref().filter(|_| self.boot == Boot::Same)
+    }
+
     /// Notes that the records are of this boot and version, and the next number.
-    pub fn write(home: &Home, next_id: u32) -> Result<()> {
-        let line = Line::new("state")
+    pub fn write(home: &Home, next_id: u32, cgroups: Option<&Path>) -> Result<()> {
+        let mut line = Line::new("state")
             .with("version", VERSION.to_string())
             .with("boot", clock::boot_id())
             .with("init", procfs::init_start().to_string())
-            .with("next-id", next_id.to_string())
-            .to_bytes();
+            .with("next-id", next_id.to_string());
+        if let Some(path) = cgroups {
+            line.push("cgroups", path.as_os_str().as_bytes());
+        }
+        let line = line.to_bytes();
         let path = home.state();
         match fd::read_file(&path) {
             Ok(found) if found == line => Ok(()),
@@ -128,9 +144,10 @@ mod tests {
         fs::create_dir_all(home.run()).unwrap();
         let boot = || State::read(&home).unwrap().boot;
         assert_eq!(boot(), Boot::Same);
-        State::write(&home, 7).unwrap();
+        State::write(&home, 7, Some(Path::new("/c g/rpmd.1-2"))).unwrap();
         let own = State::read(&home).unwrap();
         assert_eq!((own.boot, own.next_id), (Boot::Same, 7));
+        assert_eq!(own.cgroups.as_deref(), Some(Path::new("/c g/rpmd.1-2")));
         let text = fs::read_to_string(home.state()).unwrap();
         fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();
         assert_eq!(boot(), Boot::Another);

@@ -10,6 +10,8 @@ pub enum Timer {
     Program(u32),
     /// Looking again at programs whose leader has ended and others of them have not.
     Remains,
+    /// Looking again whether paused programs have stopped.
+    Pause,
     /// Accepting connections again after descriptors ran out.
     Accept,
     /// Starting another log writer.

@@ -5,6 +5,7 @@
 
 pub mod bell;
 pub mod bytes;
+pub mod cgroup;
 pub mod clock;
 pub mod daemonize;
 pub mod fd;

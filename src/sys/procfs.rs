@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use super::pid::Pid;
+use super::signal::Signal;
 use super::{check, fd};
 
 /// `/proc`, kept open so that each look-up begins there.
@@ -25,6 +27,8 @@ pub struct Stat {
     pub parent: i32,
     /// The process group.
     pub group: i32,
+    /// The session.
+    pub session: i32,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
 }
@@ -33,6 +37,11 @@ impl Stat {
     /// Whether the process has not ended.
     pub fn lives(&self) -> bool {
         !matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether a signal has stopped it, or a debugger.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
     }
 }
 
@@ -71,9 +80,9 @@ impl ProcDir {
     }
 
     /// Opens a file below `/proc` whose name is `PID/NAME`.
-    fn open_file(&self, pid: Pid, name: &str) -> io::Result<OwnedFd> {
+    fn open_file(&self, pid: i32, name: &str) -> io::Result<OwnedFd> {
         let mut path = [0u8; 64];
-        write!(path.as_mut_slice(), "{}/{name}\0", pid.get())?;
+        write!(path.as_mut_slice(), "{pid}/{name}\0")?;
         let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
         // SAFETY: the path ends in NUL and lives during the call; the new descriptor is ours alone.
@@ -86,14 +95,14 @@ impl ProcDir {
     /// What the memory of a process can be read from, time and again.
     pub fn gauge(&self, pid: Pid) -> io::Result<Gauge> {
         Ok(Gauge {
-            statm: self.open_file(pid, "statm")?,
+            statm: self.open_file(pid.get(), "statm")?,
             page: self.page,
         })
     }
 
     /// The fields of `stat`.
     pub fn stat(&self, pid: Pid) -> io::Result<Stat> {
-        let file = self.open_file(pid, "stat")?;
+        let file = self.open_file(pid.get(), "stat")?;
         let mut buffer = [0; 1024];
         let n = fd::read(file.as_fd(), &mut buffer)?;
         parse_stat(buffer.get(..n).unwrap_or_default()).ok_or_else(unreadable)
@@ -119,19 +128,61 @@ impl ProcDir {
         })
     }
 
-    /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
-    pub fn group_lives(&self, leader: Pid) -> bool {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
-        pids.any(|pid| {
-            let member = |stat: Stat| stat.group == leader.get() && stat.lives();
-            self.stat(pid).is_ok_and(member)
-        })
+    /// Every process. One that ends meanwhile may be left out.
+    ///
+    /// # Errors
+    /// The list, or a process that is in it, could not be read: no descriptors, no memory.
+    pub fn scan(&self) -> io::Result<Vec<(Pid, Stat)>> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| Pid::new(name.parse().ok()?)) else {
+                continue;
+            };
+            match self.stat(pid) {
+                Ok(stat) => all.push((pid, stat)),
+                Err(e) if is_gone(&e) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The environment that a process was executed with, `NAME=value` blocks that end in NUL.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where it is somebody else's.
+    pub fn environment(&self, pid: Pid) -> io::Result<Vec<u8>> {
+        std::fs::read(format!("/proc/{pid}/environ"))
+    }
+
+    /// Whether a process ignores a signal, as its `status` says; not where that cannot be read.
+    pub fn ignores(&self, pid: Pid, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (signal.get() - 1) & 1 == 1)
+    }
+
+    /// The command line of a process as people type it, or its name in brackets where it has none.
+    pub fn command(&self, pid: Pid) -> String {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = line.strip_suffix(b"\0").unwrap_or(&line);
+        if !line.is_empty() {
+            return String::from_utf8_lossy(line).replace('\0', " ");
+        }
+        let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("[{}]", String::from_utf8_lossy(&name).trim_end())
+    }
+
+    /// What a descriptor of a process stands for, as a path where it has one.
+    pub fn descriptor(&self, pid: Pid, number: i32) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
     }
 
     /// The children of all threads of a process. A kernel without CONFIG_PROC_CHILDREN tells of none: then the
     /// process group has to do.
-    fn children(&self, pid: Pid) -> Vec<Pid> {
+    pub fn children(&self, pid: i32) -> Vec<Pid> {
         let mut found = Vec::new();
         let tasks = format!("/proc/{pid}/task");
         // A folder has two links and one for each folder in it: most programs have one thread, and no listing.
@@ -148,7 +199,7 @@ impl ProcDir {
         found
     }
 
-    fn children_of_thread(&self, pid: Pid, file: &str, found: &mut Vec<Pid>) {
+    fn children_of_thread(&self, pid: i32, file: &str, found: &mut Vec<Pid>) {
         let Ok(file) = self.open_file(pid, file) else {
             return;
         };
@@ -163,13 +214,13 @@ impl ProcDir {
 
     /// Everything below a process, nearest first.
     pub fn descendants(&self, pid: Pid) -> Vec<Pid> {
-        let mut all = self.children(pid);
+        let mut all = self.children(pid.get());
         let mut at = 0;
         while let Some(&next) = all.get(at) {
             if all.len() > MOST_DESCENDANTS {
                 break;
             }
-            for child in self.children(next) {
+            for child in self.children(next.get()) {
                 if !all.contains(&child) {
                     all.push(child);
                 }
@@ -194,6 +245,11 @@ pub fn descriptors(pid: Pid) -> Vec<i32> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     names.collect()
+}
+
+/// Whether an error of a file below `/proc/PID` means that the process has ended.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 fn unreadable() -> io::Error {
@@ -221,12 +277,14 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let state = *words.next()?.first()?;
     let parent = i32::try_from(number(words.next()?)?).ok()?;
     let group = i32::try_from(number(words.next()?)?).ok()?;
-    // Field 22; the group was field 5.
-    let start = number(words.nth(16)?)?;
+    let session = i32::try_from(number(words.next()?)?).ok()?;
+    // Field 22; the session was field 6.
+    let start = number(words.nth(15)?)?;
     Some(Stat {
         state,
         parent,
         group,
+        session,
         start,
     })
 }
@@ -242,6 +300,7 @@ mod tests {
             state: b'S',
             parent: 3,
             group: 4,
+            session: 5,
             start: 98765,
         };
         assert_eq!(parse_stat(line), Some(expected));

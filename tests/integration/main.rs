@@ -13,6 +13,7 @@
 mod harness;
 
 mod adoption;
+mod cgroups;
 mod clean_child;
 mod cluster;
 mod control;
@@ -38,6 +39,7 @@ mod log_streams;
 mod log_upkeep;
 mod logs;
 mod logs_files;
+mod members;
 mod monit;
 mod no_byte_lost;
 mod output;
@@ -45,6 +47,7 @@ mod policy;
 mod process_file;
 mod protocol;
 mod recycled_pid;
+mod resisting;
 mod resume;
 mod saved_list;
 mod scarcity;

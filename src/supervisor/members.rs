@@ -1,0 +1,402 @@
+//! The members of a program: its leader and everything that came from it. Finding them, signalling them, and naming
+//! those that do not end.
+//!
+//! A program that has a cgroup has all of them there. Otherwise they are the processes of its group and session, those
+//! below it, and those that were left by their parent and carry its mark: `RPM_ID` and `RPM_HOME` in their environment,
+//! or one of its pipes as their output. A process is signalled only as the one that was found: by its start time.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+use super::processes::{Member, Owner, Processes, Run, owner_by_environment};
+use super::program::Program;
+use super::server::Supervisor;
+use super::timers::Timer;
+use crate::app::life::{Event, State};
+use crate::sys::cgroup::Cgroup;
+use crate::sys::pid::Pid;
+use crate::sys::pidfd::PidFd;
+use crate::sys::procfs::{ProcDir, Stat};
+use crate::sys::signal::{self, Signal};
+
+/// The first wait before programs that were left by their leader are looked at again; it doubles. ms
+const LOOK_AGAIN: u64 = 10;
+/// The longest of these waits. ms
+const LOOK_AGAIN_MAX: u64 = 1000;
+/// The longest of them where all that remains resists. ms
+const RESISTS_AGAIN_MAX: u64 = 60_000;
+/// How often a process without a mark is looked at before it counts as one that has none.
+const DOUBTS: u32 = 3;
+/// How often a list is read whose processes change all the time.
+const LOOKS: usize = 5;
+
+/// Whether the leader of a run may be among its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leader {
+    /// As its life has it.
+    Lives,
+    /// It has ended.
+    Ended,
+}
+
+impl Supervisor {
+    /// Every process, looked at once in a turn of the loop.
+    pub(super) fn processes(&mut self) -> io::Result<Rc<Processes>> {
+        if let Some(processes) = &self.processes {
+            return Ok(Rc::clone(processes));
+        }
+        let proc = self.proc.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let mut scan = proc.scan()?;
+        let own = Pid::own();
+        let session = Pid::own_session();
+        // Whoever takes the orphans of programs that a former supervisor has started.
+        let mut reapers: BTreeSet<i32> = BTreeSet::from([own]);
+        for program in self.programs.values().filter(|p| p.foreign) {
+            reapers.insert(1);
+            let leader = program.group.filter(|_| program.adopted.is_some());
+            let stat = leader.and_then(|pid| scan.iter().find(|(other, _)| *other == pid));
+            reapers.extend(stat.map(|(_, stat)| stat.parent));
+        }
+        add_newest(proc, &mut scan, &reapers);
+        let leaders = self.leaders();
+        let helper = self.update.as_ref().and_then(|update| update.prover);
+        let fifos = format!("{}/", self.home.run().display());
+        let home = self.home.root().as_os_str().as_bytes();
+        let owner = |pid: Pid, stat: &Stat| {
+            let is_orphan = reapers.contains(&stat.parent) && !leaders.contains(&pid);
+            if !is_orphan || pid.get() == own || Some(pid) == helper || stat.session == session {
+                return None;
+            }
+            match owner_of(proc, pid, home, &fifos) {
+                Owner::Undecided if stat.parent == own => Some(Owner::Unknown),
+                // Those of init are countless, and most are nobody's business here.
+                Owner::Unknown if stat.parent != own => None,
+                owner => Some(owner),
+            }
+        };
+        let processes = Rc::new(Processes::new(scan, owner));
+        self.processes = Some(Rc::clone(&processes));
+        Ok(processes)
+    }
+
+    /// The leaders of all programs.
+    fn leaders(&self) -> BTreeSet<Pid> {
+        let all = self.programs.values();
+        all.filter_map(|p| Pid::new(p.life.pid)).collect()
+    }
+
+    /// Everything of the last run that lives.
+    ///
+    /// # Errors
+    /// It could not be looked at: whoever asks must not take that for an end.
+    pub(super) fn members(&mut self, id: u32, leader: Leader) -> io::Result<Vec<Member>> {
+        let Some(program) = self.programs.get(&id) else {
+            return Ok(Vec::new());
+        };
+        let leader = Pid::new(program.life.pid).filter(|_| leader == Leader::Lives);
+        let mut found = Vec::new();
+        if let (Some(group), Some(proc)) = (self.cgroup(id), self.proc.as_ref()) {
+            found = members_of(&group, proc)?;
+            // A leader that was moved elsewhere has what it started since elsewhere too.
+            if leader.is_none_or(|leader| found.iter().any(|m| m.pid == leader)) {
+                return Ok(found);
+            }
+        }
+        let processes = self.processes()?;
+        let own = Pid::own();
+        let leaders = self.leaders();
+        let others = |pid: Pid| pid.get() == own || leaders.contains(&pid);
+        let Some(program) = self.programs.get_mut(&id) else {
+            return Ok(found);
+        };
+        if let (0, Some(leader)) = (program.born, leader) {
+            program.born = processes.get(leader).map_or(0, |stat| stat.start);
+        }
+        let run = Run {
+            id,
+            leader,
+            born: program.born,
+            group: own_group(program, &processes, leader.is_some()),
+            known: &program.strays,
+        };
+        found.extend(processes.members(&run, others));
+        found.sort_by_key(|member| member.pid);
+        found.dedup_by_key(|member| member.pid);
+        let strays = found.iter().filter(|m| Some(m.pid) != leader);
+        program.strays = strays.map(|m| (m.pid, m.stat.start)).collect();
+        Ok(found)
+    }
+
+    /// Whether anything of the last run lives, its leader apart. What cannot be looked at may live.
+    pub(super) fn remains(&mut self, id: u32) -> bool {
+        let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
+            return false;
+        };
+        if self.proc.is_none() {
+            return program.group.is_some_and(signal::group_exists);
+        }
+        let had_some = !program.strays.is_empty();
+        for last in [!had_some, true] {
+            match self.members(id, Leader::Ended) {
+                Ok(members) if members.is_empty() && last => return self.is_in_doubt(id),
+                // One that forks and ends all the time can slip through one look.
+                Ok(members) if members.is_empty() => self.processes = None,
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of an
+    /// `execve(2)` a process shows no mark.
+    fn is_in_doubt(&mut self, id: u32) -> bool {
+        let program = self.programs.get(&id).filter(|p| !p.joined);
+        let Some(born) = program.map(|p| p.born) else {
+            return false;
+        };
+        let unknown = !self.unrecognizable(id).is_empty();
+        let processes = self.processes();
+        let undecided = processes.is_ok_and(|all| all.is_undecided(born));
+        let program = self.programs.get_mut(&id).filter(|_| unknown || undecided);
+        program.is_some_and(|program| {
+            program.doubts += 1;
+            program.doubts <= DOUBTS
+        })
+    }
+
+    /// Looks whether programs that their leader has left have come to their end.
+    pub(super) fn look_at_remains(&mut self) {
+        for id in self.leaderless() {
+            if !self.remains(id) {
+                self.name_unrecognizable(id);
+                self.feed(id, Event::Gone);
+            } else if self.is_being_killed(id) {
+                // Those that were forked meanwhile.
+                self.signal_all(id, Signal::KILL);
+            }
+        }
+        self.look_later_at_remains();
+    }
+
+    /// Sets the time of the next look, later each time.
+    fn look_later_at_remains(&mut self) {
+        let leaderless = self.leaderless();
+        let resists = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.resists());
+        let longest = match leaderless.iter().all(resists) {
+            true => RESISTS_AGAIN_MAX,
+            false => LOOK_AGAIN_MAX,
+        };
+        let wait = self.look_again.min(longest);
+        self.look_again = wait.saturating_mul(2);
+        let again = (!leaderless.is_empty()).then(|| self.now.saturating_add(wait));
+        self.timers.set(Timer::Remains, again);
+    }
+
+    /// Has programs that were left by their leader looked at soon: one more is.
+    pub(super) fn look_again_at_remains(&mut self) {
+        self.look_again = LOOK_AGAIN;
+        self.look_later_at_remains();
+    }
+
+    fn is_being_killed(&self, id: u32) -> bool {
+        let program = self.programs.get(&id);
+        program.is_some_and(|p| p.life.kills > 0 && !p.life.resists())
+    }
+
+    pub(super) fn leaderless(&self) -> Vec<u32> {
+        let all = self.programs.values();
+        all.filter(|p| p.life.state == State::Stopping && p.life.pid == 0)
+            .map(|p| p.id)
+            .collect()
+    }
+
+    /// Sends its kill signal to all of a program.
+    pub(super) fn terminate(&mut self, id: u32) {
+        let signal = self.programs.get(&id).map(|p| p.spec.kill_signal.0);
+        let signal = signal.and_then(Signal::new).unwrap_or(Signal::TERM);
+        self.signal_all(id, signal);
+    }
+
+    /// Sends a signal to all of a program. Those that ignore it are sent SIGTERM: a shell has its background commands
+    /// ignore SIGINT. `sh(1)`
+    pub(super) fn signal_all(&mut self, id: u32, signal: Signal) {
+        let Some(program) = self.programs.get(&id) else {
+            return;
+        };
+        let whole = program.spec.treekill;
+        let leader = Pid::new(program.life.pid);
+        if let (Signal::KILL, true, Some(group)) = (signal, whole, self.cgroup(id)) {
+            // What has left the group is found below.
+            let _ = group.kill();
+        }
+        let members = match whole {
+            true => self.members(id, Leader::Lives).ok(),
+            false => None,
+        };
+        let (Some(program), proc) = (self.programs.get(&id), self.proc.as_ref()) else {
+            return;
+        };
+        let ends = ![Signal::KILL, Signal::STOP, Signal::CONT].contains(&signal);
+        let chosen = |pid: Pid| match ends && proc.is_some_and(|proc| proc.ignores(pid, signal)) {
+            true => Signal::TERM,
+            false => signal,
+        };
+        // The group in one call, as long as its number is certainly its own: so no member is missed that is about to
+        // be forked.
+        let grouped = whole && signal_group(program, leader, signal);
+        let group = leader.map_or(0, Pid::get);
+        if members.is_none() {
+            if let Some(pid) = leader.filter(|pid| !grouped || chosen(*pid) != signal) {
+                signal_leader(program, Some(pid), chosen(pid));
+            }
+        }
+        for member in members.iter().flatten() {
+            let chosen = chosen(member.pid);
+            if !grouped || member.stat.group != group || chosen != signal {
+                signal_member(program, proc, member, chosen);
+            }
+        }
+        // A stopped process does not see its signal before it goes on.
+        if signal != Signal::STOP && signal != Signal::CONT {
+            if grouped {
+                signal_group(program, leader, Signal::CONT);
+            } else if members.is_none() {
+                signal_leader(program, leader, Signal::CONT);
+            }
+            for member in members.iter().flatten() {
+                if !grouped || member.stat.group != group {
+                    signal_member(program, proc, member, Signal::CONT);
+                }
+            }
+        }
+    }
+
+    /// Sends a signal to the leader alone, as somebody has asked. Fails where there is none.
+    pub(super) fn signal_one(&self, id: u32, signal: Signal) -> io::Result<()> {
+        let program = self.programs.get(&id);
+        let program = program.filter(|program| program.life.pid != 0);
+        let program = program.ok_or(io::ErrorKind::NotFound)?;
+        match (&program.adopted, Pid::new(program.life.pid)) {
+            (Some(held), _) => held.signal(signal),
+            (None, Some(pid)) => signal::kill(pid, signal),
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// Adds processes that were left to one of these since the scan began: of one that forks and ends all the time, the
+/// scan finds only what has ended meanwhile.
+fn add_newest(proc: &ProcDir, scan: &mut Vec<(Pid, Stat)>, reapers: &BTreeSet<i32>) {
+    let mut known: BTreeSet<Pid> = scan.iter().map(|(pid, _)| *pid).collect();
+    for _ in 0..LOOKS {
+        let listed = reapers.iter().flat_map(|reaper| proc.children(*reaper));
+        let new = listed.filter(|pid| known.insert(*pid));
+        let new = new.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
+        let new: Vec<(Pid, Stat)> = new.collect();
+        if new.is_empty() {
+            return;
+        }
+        scan.extend(new);
+    }
+}
+
+/// The processes of a cgroup. The second look at the list proves that a number was still a member's when its start
+/// time was read.
+fn members_of(group: &Cgroup, proc: &ProcDir) -> io::Result<Vec<Member>> {
+    let own = Pid::own();
+    for _ in 0..LOOKS {
+        let listed = group.pids()?;
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let others = listed.into_iter().filter(|pid| pid.get() != own);
+        let stats = others.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
+        let stats: Vec<(Pid, Stat)> = stats.filter(|(_, stat)| stat.lives()).collect();
+        let second: BTreeSet<Pid> = group.pids()?.into_iter().collect();
+        let members = stats.into_iter().filter(|(pid, _)| second.contains(pid));
+        let members: Vec<Member> = members.map(|(pid, stat)| Member { pid, stat }).collect();
+        if !members.is_empty() {
+            return Ok(members);
+        }
+    }
+    match group.is_populated()? {
+        true => Err(io::Error::other(
+            "its processes change faster than they can be looked at",
+        )),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Whose a process is that its parent has left.
+fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
+    let environment = proc.environment(pid);
+    let by_environment = environment.map_or(Owner::Unknown, |e| owner_by_environment(&e, home));
+    if !matches!(by_environment, Owner::Unknown | Owner::Undecided) {
+        return by_environment;
+    }
+    // Nobody else can open the pipes of programs: their folder is private.
+    let output = [1, 2].into_iter().find_map(|number| {
+        let path = proc.descriptor(pid, number)?;
+        let rest = path.to_str()?.strip_prefix(fifos)?;
+        rest.split('/').next()?.parse().ok()
+    });
+    output.map_or(by_environment, Owner::Program)
+}
+
+/// The group of the last run, unless its number is another's by now: nobody is given the number of a group that has
+/// members, so whoever bears it when its leader leads no more came after the last of them.
+fn own_group(program: &Program, processes: &Processes, leads: bool) -> Option<Pid> {
+    let is_empty = program.led.as_ref().map(PidFd::group_exists);
+    if !leads && matches!(is_empty, Some(Ok(false))) {
+        // What is left of its session is found by its marks.
+        return None;
+    }
+    let bears = |group| {
+        let stat = processes.get(group);
+        stat.is_some_and(|stat| stat.lives() && stat.start != program.born)
+    };
+    program.group.filter(|group| leads || !bears(*group))
+}
+
+fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
+    // A signal that finds nobody is no failure: the death will be heard of.
+    let _ = match (&program.adopted, leader) {
+        (Some(held), _) => held.signal(signal),
+        (None, Some(pid)) => signal::kill(pid, signal),
+        (None, None) => Ok(()),
+    };
+}
+
+/// Signals the group of a leader that has not ended. Whether that was possible, for one of it at least.
+fn signal_group(program: &Program, leader: Option<Pid>, signal: Signal) -> bool {
+    let Some(leader) = leader else {
+        return false;
+    };
+    let done = match &program.adopted {
+        Some(held) if held.has_ended() => return false,
+        Some(held) => match held.signal_group(signal) {
+            // A kernel before 6.9.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => signal::kill_group(leader, signal),
+            done => done,
+        },
+        // A child of ours, whose number is nobody else's before it is reaped. One that was just forked has no group.
+        None => signal::kill_group(leader, signal),
+    };
+    done.is_ok()
+}
+
+/// Signals a process if it is still the one that was found.
+fn signal_member(program: &Program, proc: Option<&ProcDir>, member: &Member, signal: Signal) {
+    if member.pid.get() == program.life.pid {
+        return signal_leader(program, Some(member.pid), signal);
+    }
+    let held = PidFd::open(member.pid);
+    if proc.is_some_and(|proc| proc.is(member.pid, member.stat.start)) {
+        let _ = match held {
+            Ok(held) => held.signal(signal),
+            Err(_) => signal::kill(member.pid, signal),
+        };
+    }
+}

@@ -1,0 +1,87 @@
+//! A pause is answered when nothing of the programs runs any more.
+
+use super::answer::{Pending, Turn};
+use super::members::Leader;
+use super::server::Supervisor;
+use super::timers::Timer;
+use crate::app::life::{Event, State};
+use crate::error::Reason;
+use crate::protocol::reply::{Code, Failure};
+use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
+
+/// How long processes may take to stop. ms
+const PAUSE_TIME: u64 = 2000;
+/// How often they are looked at meanwhile. ms
+const PAUSE_AGAIN: u64 = 2;
+
+impl Supervisor {
+    /// Gives the answer when all that was asked for has stopped, or has had its time.
+    pub(super) fn settle_pause(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {
+        if turn.patience == 0 {
+            turn.patience = self.now.saturating_add(PAUSE_TIME);
+        }
+        let late = self.now >= turn.patience;
+        // What was seen before was perhaps seen before the signal.
+        self.processes = None;
+        let mut failure = turn.failure.take();
+        let mut open = Vec::new();
+        for id in std::mem::take(&mut turn.open) {
+            match self.has_stopped(id) {
+                Ok(true) => {}
+                Ok(false) if !late => open.push(id),
+                Ok(false) => {
+                    let why = "it runs, or waits in the kernel".to_owned();
+                    failure.get_or_insert(self.not_paused(id, Code::Timeout, &why));
+                }
+                Err((code, why)) => {
+                    failure.get_or_insert(self.not_paused(id, code, &why));
+                }
+            }
+        }
+        (turn.open, turn.failure) = (open, failure);
+        if !turn.open.is_empty() {
+            self.timers.set(Timer::Pause, Some(self.now + PAUSE_AGAIN));
+            return Some(Pending::Pause(turn));
+        }
+        match &turn.failure {
+            Some(failure) => self.reply(token, |c| c.refuse(failure)),
+            None => self.reply_rows(token, &turn.ids),
+        }
+        None
+    }
+
+    fn not_paused(&self, id: u32, code: Code, why: &str) -> Failure {
+        let name = self.programs.get(&id).map_or("", |p| p.spec.name.as_str());
+        Failure::new(code, format!("pausing {name}: {why}"))
+    }
+
+    /// Whether all of a program is stopped; those that were forked meanwhile are stopped now.
+    fn has_stopped(&mut self, id: u32) -> Result<bool, (Code, String)> {
+        let not_running = |why: &str| Err((Code::NotRunning, why.to_owned()));
+        let Some(program) = self.programs.get(&id) else {
+            return not_running("it was deleted meanwhile");
+        };
+        match program.life.state {
+            State::Paused => {}
+            // It can be stopped when it is the program.
+            State::Launching => return Ok(false),
+            State::Online => {
+                self.feed(id, Event::Pause);
+                return Ok(false);
+            }
+            state => return not_running(&format!("it is {}", state.word())),
+        }
+        let leader = Pid::new(program.life.pid);
+        let whole = program.spec.treekill;
+        let members = self
+            .members(id, Leader::Lives)
+            .map_err(|e| (Code::Internal, Reason(&e).to_string()))?;
+        let mut meant = members.iter().filter(|m| whole || Some(m.pid) == leader);
+        if meant.all(|member| member.stat.is_stopped()) {
+            return Ok(true);
+        }
+        self.signal_all(id, Signal::STOP);
+        Ok(false)
+    }
+}
