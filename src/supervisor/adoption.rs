@@ -132,7 +132,8 @@ impl Supervisor {
             let life = std::mem::take(&mut program.life);
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
             program.group = Some(last.pid);
-            (program.born, program.joined) = (last.start, last.joined);
+            let group = self.cgroups.of(id).filter(|_| last.joined);
+            (program.born, program.joined) = (last.start, group.is_some_and(|g| g.exists()));
             program.foreign = !matches!(process, Some(Process::Child));
         }
         let policy = program.policy();

@@ -87,21 +87,31 @@ impl Supervisor {
             .into_iter()
             .filter(|m| !alone || Some(m.pid) == leader)
             .collect();
-        let Some(proc) = &self.proc else {
+        if self.proc.is_none() {
             return "its process group has members, and there is no /proc to name them".to_owned();
-        };
-        let named = members.iter().take(NAMED).map(|member| {
+        }
+        let text = self.named(&members);
+        match text.is_empty() {
+            true => "its processes have ended just now".to_owned(),
+            false => text,
+        }
+    }
+
+    /// Processes that do not do what they should: number, command and reason.
+    pub(super) fn named(&self, members: &[Member]) -> String {
+        let named = members.iter().take(NAMED).filter_map(|member| {
+            let proc = self.proc.as_ref()?;
             let (pid, command) = (member.pid, shown(&proc.command(member.pid)));
-            format!("pid {pid} ({command}) {}", why_it_lives(proc, member))
+            Some(format!(
+                "pid {pid} ({command}) {}",
+                why_it_lives(proc, member)
+            ))
         });
         let mut text = named.collect::<Vec<_>>().join(", ");
         if members.len() > NAMED {
             text.push_str(&format!(" and {} more", members.len() - NAMED));
         }
-        match text.is_empty() {
-            true => "its processes have ended just now".to_owned(),
-            false => text,
-        }
+        text
     }
 
     /// Processes that a program may have started, that nothing links to it, and that were not reported before.
@@ -114,9 +124,9 @@ impl Supervisor {
         let (Ok(processes), Some(proc)) = (self.processes(), self.proc.as_ref()) else {
             return Vec::new();
         };
-        self.named.retain(|(pid, start)| proc.is(*pid, *start));
+        self.reported.retain(|(pid, start)| proc.is(*pid, *start));
         let mut all = processes.unrecognizable(born);
-        all.retain(|m| !self.named.contains(&(m.pid, m.stat.start)));
+        all.retain(|m| !self.reported.contains(&(m.pid, m.stat.start)));
         all
     }
 
@@ -134,7 +144,8 @@ impl Supervisor {
             .iter()
             .map(|m| format!("pid {} ({})", m.pid, shown(&proc.command(m.pid))))
             .collect();
-        self.named.extend(all.iter().map(|m| (m.pid, m.stat.start)));
+        self.reported
+            .extend(all.iter().map(|m| (m.pid, m.stat.start)));
         let text = format!(
             "may have left behind {}: nothing links it to a program, so it was not killed; look at it and end it",
             named.join(", ")
@@ -217,8 +228,8 @@ fn why_it_lives(proc: &ProcDir, member: &Member) -> String {
             let user = user::user_name(uid).unwrap_or_else(|| uid.to_string());
             format!("may not be signalled: Operation not permitted, it runs as {user}")
         }
-        (b'D', _) => "does not end: it waits in the kernel, uninterruptibly (state D)".to_owned(),
-        _ => "does not end, or was forked just now".to_owned(),
+        (b'D', _) => "waits in the kernel, uninterruptibly (state D)".to_owned(),
+        _ => "does not obey, or was forked just now".to_owned(),
     }
 }
 

@@ -143,7 +143,7 @@ impl Supervisor {
         program.strays.clear();
         program.group = None;
         program.led = None;
-        (program.born, program.joined) = (0, false);
+        (program.born, program.joined, program.moved) = (0, false, false);
         if program.run > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
@@ -158,7 +158,10 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let cgroup = self.cgroups.make(id).filter(|_| program.spec.treekill);
+        let cgroup = match program.spec.treekill {
+            true => self.cgroups.make(id),
+            false => None,
+        };
         let plan = program.plan(&self.home, &self.limits, &given, cgroup.as_ref());
         let inherited = Inherited {
             null: self.null.as_fd(),
@@ -249,10 +252,15 @@ impl Supervisor {
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
                 let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
+                let group = self.cgroup(id);
+                let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
                 if let Some(program) = self.programs.get_mut(&id) {
                     // Held before its number can be taken.
                     program.led = PidFd::open(pid).ok();
                     program.born = stat.map_or(program.born, |stat| stat.start);
+                    program.moved |= group
+                        .zip(place)
+                        .is_some_and(|(group, place)| !group.has(&place));
                 }
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {

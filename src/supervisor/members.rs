@@ -15,7 +15,7 @@ use super::program::Program;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State};
-use crate::sys::cgroup::Cgroup;
+use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::{ProcDir, Stat};
@@ -48,7 +48,7 @@ impl Supervisor {
             return Ok(Rc::clone(processes));
         }
         let proc = self.proc.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let mut scan = proc.scan()?;
+        let (mut scan, hidden) = proc.scan()?;
         let own = Pid::own();
         let session = Pid::own_session();
         // Whoever takes the orphans of programs that a former supervisor has started.
@@ -76,7 +76,9 @@ impl Supervisor {
                 owner => Some(owner),
             }
         };
-        let processes = Rc::new(Processes::new(scan, owner));
+        let mut processes = Processes::new(scan, owner);
+        processes.hidden = hidden;
+        let processes = Rc::new(processes);
         self.processes = Some(Rc::clone(&processes));
         Ok(processes)
     }
@@ -99,9 +101,12 @@ impl Supervisor {
         let mut found = Vec::new();
         if let (Some(group), Some(proc)) = (self.cgroup(id), self.proc.as_ref()) {
             found = members_of(&group, proc)?;
-            // A leader that was moved elsewhere has what it started since elsewhere too.
-            if leader.is_none_or(|leader| found.iter().any(|m| m.pid == leader)) {
-                return Ok(found);
+            if let Some(program) = self.programs.get_mut(&id) {
+                // One that was moved elsewhere has what it started since elsewhere too.
+                program.moved |= leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid));
+                if !program.moved {
+                    return Ok(found);
+                }
             }
         }
         let processes = self.processes()?;
@@ -114,6 +119,9 @@ impl Supervisor {
         if let (0, Some(leader)) = (program.born, leader) {
             program.born = processes.get(leader).map_or(0, |stat| stat.start);
         }
+        // The number of an adopted one may be another's by now.
+        let is_own = |stat: &Stat| program.born == 0 || stat.start == program.born;
+        let leader = leader.filter(|pid| processes.get(*pid).is_some_and(is_own));
         let run = Run {
             id,
             leader,
@@ -140,13 +148,26 @@ impl Supervisor {
         let had_some = !program.strays.is_empty();
         for last in [!had_some, true] {
             match self.members(id, Leader::Ended) {
-                Ok(members) if members.is_empty() && last => return self.is_in_doubt(id),
+                Ok(members) if members.is_empty() && last => {
+                    return self.is_hidden(id) || self.is_in_doubt(id);
+                }
                 // One that forks and ends all the time can slip through one look.
                 Ok(members) if members.is_empty() => self.processes = None,
                 Ok(_) | Err(_) => return true,
             }
         }
         false
+    }
+
+    /// Whether the group has a member that `/proc` does not show.
+    fn is_hidden(&mut self, id: u32) -> bool {
+        let program = self.programs.get(&id).filter(|p| !p.joined);
+        let Some(group) = program.and_then(|p| p.group) else {
+            return false;
+        };
+        let processes = self.processes();
+        let hidden = processes.is_ok_and(|all| all.hidden && all.get(group).is_none());
+        hidden && signal::group_exists(group)
     }
 
     /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of an
@@ -335,6 +356,13 @@ fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
     let by_environment = environment.map_or(Owner::Unknown, |e| owner_by_environment(&e, home));
     if !matches!(by_environment, Owner::Unknown | Owner::Undecided) {
         return by_environment;
+    }
+    if proc
+        .cgroup(pid)
+        .is_some_and(|path| path.contains(cgroup::PREFIX))
+    {
+        // It is found there.
+        return Owner::Another;
     }
     // Nobody else can open the pipes of programs: their folder is private.
     let output = [1, 2].into_iter().find_map(|number| {

@@ -2,6 +2,7 @@
 
 use super::answer::{Pending, Turn};
 use super::members::Leader;
+use super::processes::Member;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::{Event, State};
@@ -27,11 +28,10 @@ impl Supervisor {
         let mut failure = turn.failure.take();
         let mut open = Vec::new();
         for id in std::mem::take(&mut turn.open) {
-            match self.has_stopped(id) {
-                Ok(true) => {}
-                Ok(false) if !late => open.push(id),
-                Ok(false) => {
-                    let why = "it runs, or waits in the kernel".to_owned();
+            match self.still_runs(id) {
+                Ok(None) => {}
+                Ok(Some(_)) if !late => open.push(id),
+                Ok(Some(why)) => {
                     failure.get_or_insert(self.not_paused(id, Code::Timeout, &why));
                 }
                 Err((code, why)) => {
@@ -56,8 +56,8 @@ impl Supervisor {
         Failure::new(code, format!("pausing {name}: {why}"))
     }
 
-    /// Whether all of a program is stopped; those that were forked meanwhile are stopped now.
-    fn has_stopped(&mut self, id: u32) -> Result<bool, (Code, String)> {
+    /// What of a program is not stopped, for people, if anything is; what was forked meanwhile is stopped now.
+    fn still_runs(&mut self, id: u32) -> Result<Option<String>, (Code, String)> {
         let not_running = |why: &str| Err((Code::NotRunning, why.to_owned()));
         let Some(program) = self.programs.get(&id) else {
             return not_running("it was deleted meanwhile");
@@ -65,10 +65,10 @@ impl Supervisor {
         match program.life.state {
             State::Paused => {}
             // It can be stopped when it is the program.
-            State::Launching => return Ok(false),
+            State::Launching => return Ok(Some("it is being launched".to_owned())),
             State::Online => {
                 self.feed(id, Event::Pause);
-                return Ok(false);
+                return Ok(Some("it runs".to_owned()));
             }
             state => return not_running(&format!("it is {}", state.word())),
         }
@@ -77,11 +77,13 @@ impl Supervisor {
         let members = self
             .members(id, Leader::Lives)
             .map_err(|e| (Code::Internal, Reason(&e).to_string()))?;
-        let mut meant = members.iter().filter(|m| whole || Some(m.pid) == leader);
-        if meant.all(|member| member.stat.is_stopped()) {
-            return Ok(true);
+        let meant = members.into_iter();
+        let meant = meant.filter(|m| whole || Some(m.pid) == leader);
+        let running: Vec<Member> = meant.filter(|m| !m.stat.is_stopped()).collect();
+        if running.is_empty() {
+            return Ok(None);
         }
         self.signal_all(id, Signal::STOP);
-        Ok(false)
+        Ok(Some(self.named(&running)))
     }
 }

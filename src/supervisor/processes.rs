@@ -46,6 +46,8 @@ pub struct Run<'a> {
 /// The processes of one moment.
 #[derive(Debug, Default)]
 pub struct Processes {
+    /// There are others that cannot be seen.
+    pub hidden: bool,
     all: BTreeMap<Pid, Stat>,
     children: BTreeMap<i32, Vec<Pid>>,
     /// Those without a parent of their own, by what marks them.

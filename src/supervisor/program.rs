@@ -66,6 +66,8 @@ pub struct Program {
     pub born: u64,
     /// The last run is in the cgroup of the program, with all that came from it.
     pub joined: bool,
+    /// But its leader was seen in another: what came from it is looked for in both ways.
+    pub moved: bool,
     /// Members of the last run, but its leader, as they were last found outside of a cgroup; with their start times.
     pub strays: Vec<(Pid, u64)>,
     /// The last run was found, not started: its dead are reaped by somebody else, or by nobody.
@@ -111,6 +113,7 @@ impl Program {
             group: None,
             born: 0,
             joined: false,
+            moved: false,
             strays: Vec::new(),
             foreign: false,
             adopted: None,

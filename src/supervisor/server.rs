@@ -113,7 +113,7 @@ pub struct Supervisor {
     /// How long until programs that were left by their leader are looked at again. ms
     pub(super) look_again: u64,
     /// Processes that belong to nobody recognizable and were reported.
-    pub(super) named: Vec<(Pid, u64)>,
+    pub(super) reported: Vec<(Pid, u64)>,
     /// What the end leaves behind, a sentence each.
     pub(super) left_behind: Vec<String>,
     pub(super) null: OwnedFd,
@@ -166,7 +166,7 @@ impl Supervisor {
             cgroup_refused: false,
             processes: None,
             look_again: 0,
-            named: Vec::new(),
+            reported: Vec::new(),
             left_behind: Vec::new(),
             null: fd::open_null()?,
             spare: fd::open_null().ok(),

@@ -131,6 +131,20 @@ impl Cgroup {
         &self.0
     }
 
+    /// Whether a path of the hierarchy, as `/proc/PID/cgroup` has it, is this group or one below it.
+    pub fn has(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        path.ancestors()
+            .any(|above| match (above.file_name(), above.parent()) {
+                // Two names are enough, the daemon's and the program's: the namespace may hide what is above them.
+                (Some(own), Some(parent)) => {
+                    self.0.file_name() == Some(own)
+                        && self.0.parent().and_then(Path::file_name) == parent.file_name()
+                }
+                _ => false,
+            })
+    }
+
     /// Makes it.
     ///
     /// # Errors
@@ -308,6 +322,22 @@ mod tests {
             Some("/c/a.service".into())
         );
         assert_eq!(outside("/c/rpmd.1-2/7/rpmd.1-3/0"), Some("/c".into()));
+    }
+
+    #[test]
+    fn a_path_is_in_the_group_or_not() {
+        let group = Cgroup::at("/sys/fs/cgroup/unified/rpmd.1-2/7".into());
+        for (path, is) in [
+            ("/rpmd.1-2/7", true),
+            ("/system.slice/x.service/rpmd.1-2/7/of-its-own", true),
+            ("/rpmd.1-2/70", false),
+            ("/rpmd.1-3/7", false),
+            ("/7", false),
+            ("/", false),
+            ("", false),
+        ] {
+            assert_eq!(group.has(path), is, "{path}");
+        }
     }
 
     #[test]

@@ -128,12 +128,13 @@ impl ProcDir {
         })
     }
 
-    /// Every process. One that ends meanwhile may be left out.
+    /// Every process, and whether some are hidden: others' are where `/proc` is mounted with `hidepid`, see `proc(5)`.
+    /// One that ends meanwhile may be left out.
     ///
     /// # Errors
     /// The list, or a process that is in it, could not be read: no descriptors, no memory.
-    pub fn scan(&self) -> io::Result<Vec<(Pid, Stat)>> {
-        let mut all = Vec::new();
+    pub fn scan(&self) -> io::Result<(Vec<(Pid, Stat)>, bool)> {
+        let (mut all, mut hidden) = (Vec::new(), false);
         for entry in std::fs::read_dir("/proc")? {
             let name = entry?.file_name();
             let Some(pid) = name.to_str().and_then(|name| Pid::new(name.parse().ok()?)) else {
@@ -142,10 +143,11 @@ impl ProcDir {
             match self.stat(pid) {
                 Ok(stat) => all.push((pid, stat)),
                 Err(e) if is_gone(&e) => {}
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => hidden = true,
                 Err(e) => return Err(e),
             }
         }
-        Ok(all)
+        Ok((all, hidden))
     }
 
     /// The environment that a process was executed with, `NAME=value` blocks that end in NUL.
@@ -154,6 +156,13 @@ impl ProcDir {
     /// `PermissionDenied` where it is somebody else's.
     pub fn environment(&self, pid: Pid) -> io::Result<Vec<u8>> {
         std::fs::read(format!("/proc/{pid}/environ"))
+    }
+
+    /// The cgroup of a process, one that has ended and was not reaped included, as its path in the hierarchy of version 2.
+    pub fn cgroup(&self, pid: Pid) -> Option<String> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some(path.to_owned())
     }
 
     /// Whether a process ignores a signal, as its `status` says; not where that cannot be read.

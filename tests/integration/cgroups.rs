@@ -128,14 +128,12 @@ fn a_daemon_that_a_program_launches_is_not_part_of_the_program() {
     let Some(_) = own_folder() else { return };
     let (home, inner) = (Home::new(), Home::new());
     let text = format!(
-        "RPM_HOME={} {} start sleep --name deep -- 1000\nexec sleep 1000\n",
+        "RPM_HOME={} {} start sleep --name deep -- 1000\necho done\nexec sleep 1000\n",
         inner.root.display(),
         home.client()
     );
     let program = home.start("deploy", &text, &[]);
-    wait_until("the inner daemon", || {
-        inner.root.join("rpmd.sock").exists() && inner.list().len() == 1
-    });
+    home.wait_for_log("deploy-out.log", "done\n");
     let deep = inner
         .wait_for_state("deep", rpm::app::life::State::Online)
         .pid;
@@ -164,4 +162,34 @@ fn a_group_that_is_taken_away_costs_nothing_but_itself() {
     proc::kill(pid, Signal::KILL);
     home.wait_for("x", "another process", |p| p.pid != 0 && p.pid != pid);
     home.rpm(&["stop", "x"]).ok();
+}
+
+#[test]
+fn what_leaves_the_group_is_found_all_the_same() {
+    let Some(own) = own_folder() else { return };
+    let home = Home::new();
+    let other = Cgroup::at(own.join(format!("rpm-scope-{}", std::process::id())));
+    other.make().unwrap();
+    // As systemd-run --scope does it.
+    let text = format!(
+        "echo 0 > {}\n(setsid sh -c 'echo $$ > hidden; exec sleep 1000' > /dev/null 2>&1 &)\nexec sleep 1000\n",
+        other.members_file().display()
+    );
+    home.start("x", &text, &[]);
+    for end in ["stop", "kill -9 of the leader", "delete"] {
+        let _ = fs::remove_file(home.base.join("hidden"));
+        home.rpm(&["restart", "x"]).ok();
+        let hidden = hidden(&home);
+        let leader = home.program("x").pid;
+        assert!(!cgroup_of(hidden).contains("rpmd."));
+        match end {
+            "delete" | "stop" => drop(home.rpm(&[end, "x"]).ok()),
+            _ => {
+                proc::kill(leader, Signal::KILL);
+                home.wait_for("x", "another process", |p| p.pid != 0 && p.pid != leader);
+            }
+        }
+        assert!(!proc::lives(hidden), "{end}: {}", proc::describe(hidden));
+    }
+    other.remove();
 }
