@@ -107,7 +107,7 @@ impl Supervisor {
     }
 }
 
-fn out_of_descriptors(e: &io::Error) -> bool {
+pub fn out_of_descriptors(e: &io::Error) -> bool {
     matches!(
         e.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)

@@ -3,6 +3,7 @@
 
 use std::os::fd::AsFd;
 
+use super::clients::out_of_descriptors;
 use super::ending::Ending;
 use super::files::Stream;
 use super::program::Program;
@@ -125,6 +126,10 @@ impl Supervisor {
                 return false;
             };
             self.launch(id);
+            if self.launches.front() == Some(&id) {
+                // Put back: it waits for others.
+                return false;
+            }
         }
         self.launches.iter().any(|id| self.may_launch(*id))
     }
@@ -184,8 +189,20 @@ impl Supervisor {
                 self.open_channel(id, given.channel.take());
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
+            // Those that are being made give their descriptors back in a moment.
+            Err(e) if out_of_descriptors(&e) && self.is_launching() => {
+                if let Some(program) = self.programs.get_mut(&id) {
+                    program.run = program.run.saturating_sub(1);
+                }
+                self.launches.push_front(id);
+            }
             Err(e) => self.not_launched(id, format!("making a process: {}", Reason(&e))),
         }
+    }
+
+    /// Whether a child is on its way to its program.
+    fn is_launching(&self) -> bool {
+        self.programs.values().any(|p| p.report.is_some())
     }
 
     fn not_launched(&mut self, id: u32, why: String) {
@@ -251,17 +268,7 @@ impl Supervisor {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
-                let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
-                let group = self.cgroup(id);
-                let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
-                if let Some(program) = self.programs.get_mut(&id) {
-                    // Held before its number can be taken.
-                    program.led = PidFd::open(pid).ok();
-                    program.born = stat.map_or(program.born, |stat| stat.start);
-                    program.moved |= group
-                        .zip(place)
-                        .is_some_and(|(group, place)| !group.has(&place));
-                }
+                self.before_reaping(id, pid);
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
@@ -274,8 +281,8 @@ impl Supervisor {
             self.ended(id, exit);
         }
         // What is left of a program is ours to reap in the end.
-        if orphans && !self.leaderless().is_empty() {
-            self.look_at_remains();
+        if orphans {
+            self.orphan_ended();
         }
     }
 

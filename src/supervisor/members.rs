@@ -137,6 +137,19 @@ impl Supervisor {
         Ok(found)
     }
 
+    /// What has to be known of a leader that has ended before its number can be taken.
+    pub(super) fn before_reaping(&mut self, id: u32, pid: Pid) {
+        let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
+        let group = self.cgroup(id);
+        let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
+        if let Some(program) = self.programs.get_mut(&id) {
+            program.led = PidFd::open(pid).ok();
+            program.born = stat.map_or(program.born, |stat| stat.start);
+            let places = group.zip(place);
+            program.moved |= places.is_some_and(|(group, place)| !group.has(&place));
+        }
+    }
+
     /// Whether anything of the last run lives, its leader apart. What cannot be looked at may live.
     pub(super) fn remains(&mut self, id: u32) -> bool {
         let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
@@ -219,6 +232,20 @@ impl Supervisor {
     pub(super) fn look_again_at_remains(&mut self) {
         self.look_again = LOOK_AGAIN;
         self.look_later_at_remains();
+    }
+
+    /// A process has ended that was left to this one: perhaps the last of a program.
+    pub(super) fn orphan_ended(&mut self) {
+        let leaderless = self.leaderless();
+        let resists = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.resists());
+        if leaderless.iter().any(|id| !resists(id)) {
+            return self.look_at_remains();
+        }
+        // What resists may be forking all the time, and each look has its price.
+        let soon = self.now.saturating_add(LOOK_AGAIN_MAX);
+        if self.timers.at(Timer::Remains).is_some_and(|at| at > soon) {
+            self.timers.set(Timer::Remains, Some(soon));
+        }
     }
 
     fn is_being_killed(&self, id: u32) -> bool {

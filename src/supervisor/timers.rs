@@ -51,6 +51,11 @@ impl Timers {
         }
     }
 
+    /// When it is set for.
+    pub fn at(&self, timer: Timer) -> Option<u64> {
+        self.armed.get(&timer).copied()
+    }
+
     /// Whether the deadline is set.
     pub fn is_set(&self, timer: Timer) -> bool {
         self.armed.contains_key(&timer)
