@@ -15,7 +15,6 @@ use crate::error::Reason;
 use crate::protocol::link::Order;
 use crate::protocol::output::Output;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
 use crate::sys::{clock, fifo, wait};

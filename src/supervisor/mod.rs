@@ -24,6 +24,7 @@ mod records;
 mod requests;
 mod server;
 mod setup;
+mod signalling;
 mod sockets;
 mod state;
 mod sync;

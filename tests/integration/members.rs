@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use rpm::app::life::State;
+use rpm::sys::cgroup::own_folder;
 use rpm::sys::signal::Signal;
 
-use crate::harness::killer::some_of;
+use crate::harness::killer::{cannot_trace, some_of};
 use crate::harness::run::{Output, Running};
 use crate::harness::wait::readable;
 use crate::harness::{Home, has, is_root, proc, skip, wait_until};
@@ -253,4 +254,82 @@ fn nothing_outlives_a_program_that_has_a_cgroup() {
 #[test]
 fn nothing_outlives_a_program_without_being_named() {
     matrix(false);
+}
+
+/// How often the daemon looks at all processes while something is done.
+fn scans(home: &Home, what: impl FnOnce()) -> usize {
+    let trace = home.base.join("trace");
+    let pid = home.supervisor().to_string();
+    let words = ["strace", "-e", "trace=openat", "-o"];
+    let file = trace.to_str().unwrap();
+    let mut strace = Running::start(home.command(&[&words[..], &[file, "-p", &pid]].concat()));
+    strace.wait_for_line("attached");
+    what();
+    proc::kill(strace.pid(), Signal::INT);
+    strace.wait();
+    let text = std::fs::read_to_string(&trace).unwrap();
+    text.lines()
+        .filter(|line| line.contains("\"/proc\""))
+        .count()
+}
+
+#[test]
+fn one_look_at_all_processes_serves_many_programs_and_none_is_taken_without_need() {
+    if let Some(why) = cannot_trace() {
+        return skip(why);
+    }
+    if !is_root() || !has("unshare") {
+        return skip("only root, with unshare, can take cgroups away");
+    }
+    for cgroups in [true, false] {
+        let home = Home::new();
+        home.run(daemon_command(&home, cgroups, "")).ok();
+        let has_some = own_folder().is_some() && cgroups;
+        home.rpm(&["start", "sleep", "--name", "s", "-i", "40", "--", "1000"])
+            .ok();
+        let idle = scans(&home, || {
+            home.start_sleep("another");
+            home.rpm(&["list"]).ok();
+            home.rpm(&["describe", "s"]).ok();
+        });
+        assert_eq!(idle, 0, "nothing has ended");
+        let looks = scans(&home, || {
+            home.rpm(&["stop", "s"]).ok();
+        });
+        match has_some {
+            true => assert_eq!(looks, 0, "their cgroups tell"),
+            // One for the signals, and one for each turn in which some have ended.
+            false => assert!((2..40).contains(&looks), "{looks}"),
+        }
+    }
+}
+
+#[test]
+fn a_look_that_fails_is_no_end() {
+    if let Some(why) = cannot_trace() {
+        return skip(why);
+    }
+    if !is_root() || !has("unshare") {
+        return skip("only root, with unshare, can take cgroups away");
+    }
+    let home = Home::new();
+    home.run(daemon_command(&home, false, "")).ok();
+    let text = "setsid sleep 1000 & echo ready\nwait\n";
+    home.start("x", text, &["--kill-timeout", "300"]);
+    home.wait_for_log("x-out.log", "ready\n");
+    let pid = home.supervisor().to_string();
+    let words = "strace -P /proc -e trace=openat -e inject=openat:error=EMFILE -o /dev/null -p";
+    let words: Vec<&str> = words.split(' ').collect();
+    let mut strace = Running::start(home.command(&[&words[..], &[&pid]].concat()));
+    strace.wait_for_line("attached");
+    home.rpm(&["stop", "x"]).fails(&[
+        "x (id 0) cannot be ended",
+        "looking for its processes: Too many open files",
+    ]);
+    assert_eq!(home.program("x").state, State::Stopping);
+    proc::kill(strace.pid(), Signal::INT);
+    strace.wait();
+    home.rpm(&["stop", "x"]).ok();
+    let left = proc::named(&home.root, "sleep");
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -210,3 +210,15 @@ fn a_program_that_has_ended_keeps_no_descriptor_of_its_process() {
     home.rpm(&["stop", "s"]).ok();
     assert_eq!(held(), 0, "adopted ones");
 }
+
+#[test]
+fn a_restart_of_all_waits_for_descriptors_that_come_back() {
+    let home = Home::new();
+    let start =
+        "ulimit -n 64; for i in $(seq 20); do $RPM -s start sleep --name a$i -- 1000 || exit; done";
+    home.shell(start).ok();
+    for command in ["stop", "restart", "restart"] {
+        home.rpm(&[command, "all"]).ok();
+    }
+    assert!(home.list().iter().all(|p| p.state == State::Online));
+}
