@@ -142,7 +142,11 @@ impl Supervisor {
         let group = self.cgroup(id);
         let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
         if let Some(program) = self.programs.get_mut(&id) {
-            program.led = PidFd::open(pid).ok();
+            // Where there is a cgroup, that tells what is left; a descriptor for each of many deaths may be too many.
+            program.led = match program.joined {
+                true => None,
+                false => PidFd::open(pid).ok(),
+            };
             program.born = stat.map_or(program.born, |stat| stat.start);
             let places = group.zip(place);
             program.moved |= places.is_some_and(|(group, place)| !group.has(&place));
@@ -169,7 +173,14 @@ impl Supervisor {
                 }
                 // One that forks and ends all the time can slip through one look.
                 Ok(members) if members.is_empty() => self.processes = None,
-                Ok(_) | Err(_) => return true,
+                Ok(_) => return true,
+                Err(_) => {
+                    // There may be no descriptors left: this one helps to look, and is not worth an end unseen.
+                    if let Some(program) = self.programs.get_mut(&id) {
+                        program.led = None;
+                    }
+                    return true;
+                }
             }
         }
         false

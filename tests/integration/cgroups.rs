@@ -42,10 +42,11 @@ fn cgroup_of(pid: i32) -> String {
 const HIDDEN: &str = "(setsid env -i sh -c 'echo $$ > hidden; exec sleep 1000' > /dev/null 2>&1 &)\n\
                       exec sleep 1000\n";
 
-fn hidden(home: &Home) -> i32 {
+/// The number that a program has written to a file.
+fn number_in(home: &Home, file: &str) -> i32 {
     let mut pid = None;
     wait_until("the number of the hidden process", || {
-        let text = fs::read_to_string(home.base.join("hidden")).unwrap_or_default();
+        let text = fs::read_to_string(home.base.join(file)).unwrap_or_default();
         pid = text.trim().parse().ok();
         pid.is_some()
     });
@@ -59,7 +60,7 @@ fn every_program_has_a_group_while_it_is_in_the_list_and_the_daemon_has_none_of_
     let pid = home.start("x", HIDDEN, &[]).pid;
     let folder = folder_of(&own, &home);
     let group = Cgroup::at(folder.join("0"));
-    let hidden = hidden(&home);
+    let hidden = number_in(&home, "hidden");
     let mut members: Vec<i32> = group.pids().unwrap().iter().map(|pid| pid.get()).collect();
     members.sort_unstable();
     let mut expected = [pid, hidden];
@@ -84,7 +85,7 @@ fn the_next_daemon_finds_the_groups_wherever_it_is_started_itself() {
     home.shell(&join).ok();
     home.start("x", HIDDEN, &[]);
     let folder = folder_of(other.folder(), &home);
-    let hidden = hidden(&home);
+    let hidden = number_in(&home, "hidden");
     assert!(Cgroup::at(folder.join("0")).is_populated().unwrap());
     home.kill_daemons();
     home.rpm(&["stop", "x"]).ok();
@@ -172,15 +173,14 @@ fn what_leaves_the_group_is_found_all_the_same() {
     other.make().unwrap();
     // As systemd-run --scope does it.
     let text = format!(
-        "echo 0 > {}\n(setsid sh -c 'echo $$ > hidden; exec sleep 1000' > /dev/null 2>&1 &)\nexec sleep 1000\n",
+        "echo 0 > {}\n(setsid sh -c 'echo $$ > hidden.'$$'; exec sleep 1000' > /dev/null 2>&1 &)\nexec sleep 1000\n",
         other.members_file().display()
     );
     home.start("x", &text, &[]);
     for end in ["stop", "kill -9 of the leader", "delete"] {
-        let _ = fs::remove_file(home.base.join("hidden"));
         home.rpm(&["restart", "x"]).ok();
-        let hidden = hidden(&home);
         let leader = home.program("x").pid;
+        let hidden = number_in(&home, &format!("hidden.{leader}"));
         assert!(!cgroup_of(hidden).contains("rpmd."));
         match end {
             "delete" | "stop" => drop(home.rpm(&[end, "x"]).ok()),
