@@ -65,10 +65,11 @@ demo: all
 bench: all
 	RPM_BIN_DIR="$${RPM_BIN_DIR:-$(BIN)}" cargo bench --locked --bench bench -- $(BENCH)
 
-## kill the daemons at every system call, have calls fail, then at random for minutes; STRESS='--seconds 600 --seed 7'
+## kill the daemons at every system call, have calls fail, and more that takes minutes; STRESS='--seconds 600 --seed 7'
 stress:
 	RPM_TEST_EVERY=1 cargo test --locked --test integration kill_points
 	RPM_TEST_EVERY=1 cargo test --locked --test integration lookups
+	RPM_TEST_EVERY=1 cargo test --locked --test integration members::
 	cargo bench --locked --bench stress -- $(STRESS)
 
 ## print the bytes of each program, and fail above the limit

@@ -89,7 +89,8 @@ pub const COMMANDS: &[Command] = &[
         flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Done when nothing of them is left. They stay in the list. A process file stands for its programs.",
+        help: "Done when nothing of them is left: a process that does not end is named, and the exit status is 1. They \
+               stay in the list. A process file stands for its programs.",
         flags: &["only"], fields: false, launches: true, run: control::stop },
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
@@ -227,7 +228,8 @@ pub const COMMANDS: &[Command] = &[
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left. Log files stay. With --keep only the daemon ends: the programs run on, and \
+        help: "Done when nothing of them is left, or what cannot be ended is named: the exit status is 1 then, and the \
+               next daemon goes on ending it. Log files stay. With --keep only the daemon ends: the programs run on, and \
                the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
                each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },

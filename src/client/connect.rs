@@ -152,6 +152,8 @@ fn launch(home: &Home) -> Result<()> {
     let program = daemon_program()?;
     let mut command = Command::new(&program);
     command.arg("--launched").env("RPM_HOME", home.root());
+    // A client that a program of another daemon runs has the marks of that program, and the daemon is not part of it.
+    command.env_remove("RPM_ID").env_remove("RPM_NAME");
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command
         .status()

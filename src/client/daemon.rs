@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
 use super::connect;
+use super::exchange::Trouble;
 use super::output;
 use super::session::{DONE, FAILED, Session, no_daemon};
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::RELEASE;
+use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
 
 /// `rpm ping`
@@ -33,9 +35,18 @@ pub fn kill(session: &mut Session) -> Result<u8> {
         return Ok(DONE);
     };
     let keep = session.invocation.options.keep;
-    daemon.request(&Request::Kill { keep }, &mut |_| Ok(()))?;
-    // The next command must not meet a daemon that is about to end.
-    daemon.follow(&mut |_| Ok(()))?;
+    let done = daemon.request(&Request::Kill { keep }, &mut |_| Ok(()));
+    let ends = match &done {
+        Ok(_) => true,
+        // It ends, and has left something behind.
+        Err(Trouble::Refused(failure)) => failure.code == Code::Timeout,
+        Err(_) => false,
+    };
+    if ends {
+        // The next command must not meet a daemon that is about to end.
+        daemon.follow(&mut |_| Ok(()))?;
+    }
+    done?;
     session.say(match keep {
         true => "rpm: the daemon has ended; its programs run on\n",
         false => "rpm: the daemon has ended\n",

@@ -164,6 +164,8 @@ pub fn rows(record: &Record, meter: &mut Meter) -> Vec<(String, String)> {
     for (key, value) in [
         ("log file", some(lossy(&record.log_path))),
         ("lost output", lost_text(record)),
+        ("failure", some(record.failure.clone())),
+        ("left behind", some(record.left.clone())),
     ] {
         rows.extend(value.map(|value| (key.to_owned(), value)));
     }

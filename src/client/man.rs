@@ -130,7 +130,7 @@ pub fn daemon() -> String {
     page.item(
         "1",
         "",
-        "it could not start; the reason is on standard error.",
+        "it could not start, or it has ended and a program could not be; the reason is on standard error.",
     );
     ports(&mut page);
     page.section("ENVIRONMENT");

@@ -33,6 +33,10 @@ pub struct Record {
     pub log_path: Bytes,
     /// The file of its pid.
     pub pid_path: Bytes,
+    /// Why the last launch did not come to the program, or what was wrong with the run; empty where nothing was.
+    pub failure: String,
+    /// What the last stop may have left behind.
+    pub left: String,
     /// Since when output is lost that its log files say nothing of yet, ms since the epoch; none where none is.
     pub losing_since: Option<u64>,
 }
@@ -51,6 +55,7 @@ impl Record {
         }
         spec.env = Environment::from_assignments(line.all("env")).into();
         let environment = environment(line, &process, &spec, home);
+        let text_of = |key| String::from_utf8_lossy(line.get(key).unwrap_or_default()).into_owned();
         let path = |key| line.get(key).unwrap_or_default().to_vec();
         Ok(Record {
             process,
@@ -60,6 +65,8 @@ impl Record {
             error_path: path("error_path"),
             log_path: path("log_path"),
             pid_path: path("pid_path"),
+            failure: text_of("failure"),
+            left: text_of("left"),
             losing_since: line.number("lost_first"),
         })
     }

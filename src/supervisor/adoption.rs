@@ -63,6 +63,8 @@ impl Supervisor {
             let line = handed.iter().find(|(of, _)| *of == id);
             self.take_over_records(id, boot, line.map(|(_, line)| line));
         }
+        self.cgroups
+            .remove_others(|id| self.programs.contains_key(&id));
         self.look_again_at_remains();
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Supervisor {
 
     /// Notes what concerns all records.
     pub(super) fn note_state(&mut self) {
-        if let Err(e) = State::write(&self.home, self.next_id) {
+        if let Err(e) = State::write(&self.home, self.next_id, self.cgroups.folder()) {
             self.journal.note(e);
         }
     }
@@ -165,6 +167,8 @@ impl Supervisor {
             let life = std::mem::take(&mut program.life);
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
             program.group = Some(last.pid);
+            let group = self.cgroups.of(id).filter(|_| last.joined);
+            (program.born, program.joined) = (last.start, group.is_some_and(|g| g.exists()));
             program.foreign = !matches!(process, Some(Process::Child));
             program.new_fifos = program.prints_elsewhere(last.pid);
         }
@@ -194,7 +198,12 @@ impl Supervisor {
             format!("RPM_ID={id}").into_bytes(),
             [b"RPM_HOME=", home].concat(),
         ];
-        procfs::find_leader(&told).map(|(pid, start)| Record { pid, start, run })
+        procfs::find_leader(&told).map(|(pid, start)| Record {
+            pid,
+            start,
+            run,
+            joined: false,
+        })
     }
 
     fn hold(&mut self, id: u32, process: Process) {

@@ -1,6 +1,5 @@
 //! Answers that are given when they have become true. While one is pending, no other client waits for it.
 
-use super::ending::Ending;
 use super::rows;
 pub use super::rows::Rows;
 use super::server::Supervisor;
@@ -21,6 +20,8 @@ pub enum Pending {
     Restart(Turn),
     /// A stop, until nothing of any program is left; then perhaps they are forgotten.
     Stop(Turn, Then),
+    /// A pause, until nothing of any program runs.
+    Pause(Turn),
     /// Something that is done to log files, until it is.
     Upkeep(Turn, Upkeep),
     /// A listing that goes out as the client reads it.
@@ -88,6 +89,14 @@ impl Turn {
     }
 }
 
+/// Adds to why something failed.
+pub fn add_failure(failure: &mut Option<Failure>, more: Failure) {
+    match failure {
+        Some(failure) => failure.message = format!("{}; {}", failure.message, more.message),
+        none => *none = Some(more),
+    }
+}
+
 /// How many instances one start makes in one turn of the loop.
 const INSTANCES_A_TURN: usize = 8;
 
@@ -113,6 +122,7 @@ impl Supervisor {
                 Pending::Start(start) => self.settle_start(token, start),
                 Pending::Restart(turn) => (self.settle_restart(token, turn), false),
                 Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Pause(turn) => (self.settle_pause(token, turn), false),
                 Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
                 Pending::Rows(rows) => (self.settle_rows(token, rows, &mut share), false),
                 Pending::Sync => (self.settle_sync(token), false),
@@ -140,6 +150,13 @@ impl Supervisor {
                 Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
             }
         }
+        if let Some(failure) = self
+            .in_background(&start.ids)
+            .filter(|_| start.failure.is_none())
+        {
+            self.reply(token, |c| c.refuse(&failure));
+            return (None, false);
+        }
         if start.failure.is_none() {
             let failed = start
                 .ids
@@ -151,13 +168,17 @@ impl Supervisor {
             for id in &start.ids {
                 self.feed(*id, Event::Stop);
             }
-            if start.ids.iter().all(|id| self.rests(*id)) {
-                for id in &start.ids {
+            if start.ids.iter().all(|id| self.is_settled(*id)) {
+                let (resting, resisting): (Vec<u32>, Vec<u32>) =
+                    start.ids.iter().partition(|id| self.rests(**id));
+                for id in &resting {
                     if let Err(e) = self.forget(*id) {
                         self.note(*id, e);
                     }
                 }
-                self.take_ids_back(&start.ids);
+                if resisting.is_empty() {
+                    self.take_ids_back(&start.ids);
+                }
                 self.reply(token, |c| c.refuse(&failure));
                 return (None, false);
             }
@@ -189,6 +210,8 @@ impl Supervisor {
 
     fn settle_restart(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {
         let mut failure = turn.failure.take();
+        self.give_up_on(&mut turn.open, &mut failure);
+        self.take_left(&turn.ids, &mut failure);
         turn.open.retain(|id| {
             let Some(program) = self.programs.get(id) else {
                 return false;
@@ -225,6 +248,7 @@ impl Supervisor {
                 }
             }
         }
+        self.give_up_on(&mut turn.open, &mut turn.failure);
         let mut overtaken = None;
         turn.open.retain(|id| {
             let Some(program) = self.programs.get(id) else {
@@ -249,9 +273,12 @@ impl Supervisor {
             let programs = turn.ids.iter().filter_map(|id| self.programs.get(id));
             rows.forgotten = programs.map(|program| program.process()).collect();
         }
+        self.take_left(&turn.ids, &mut failure);
         for id in &turn.ids {
             let name = self.programs.get(id).map(|p| p.spec.name.clone());
             let done = match then {
+                // What could not be ended stays in the list, where it is ended later.
+                Then::Forget if !self.rests(*id) => Ok(()),
                 Then::Forget => self.forget(*id),
                 Then::Keep => self.is_recorded(*id),
             };
@@ -353,16 +380,6 @@ impl Supervisor {
         None
     }
 
-    fn settle_kill(&mut self, token: u64) -> Option<Pending> {
-        if self.ending != Some(Ending::Farewell) {
-            return Some(Pending::Kill);
-        }
-        // The connection ends with the process: so the client sees when the next daemon may come.
-        let last = self.end_line();
-        self.reply(token, |c| c.say(&last));
-        None
-    }
-
     pub(super) fn reply(
         &mut self,
         token: u64,
@@ -372,14 +389,10 @@ impl Supervisor {
             say(connection);
         }
     }
-
-    fn rests(&self, id: u32) -> bool {
-        self.programs.get(&id).is_none_or(|p| p.life.at_rest())
-    }
 }
 
 /// The rows of programs and the last line, which go out as the client takes them.
-fn answer(ids: Vec<u32>, last: Option<Line>) -> Pending {
+pub(super) fn answer(ids: Vec<u32>, last: Option<Line>) -> Pending {
     let mut rows = Rows::new(ids, false);
     rows.last = last;
     Pending::Rows(rows)

@@ -1,10 +1,12 @@
 //! The end of the daemons: what becomes of the programs first, and who is taken leave of.
 
+use super::answer::{Pending, add_failure};
 use super::connection::Connection;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::app::life::Event;
 use crate::protocol::link::Order;
+use crate::protocol::reply::{Code, Failure};
 
 /// How long the end waits for clients to take their answers. ms
 const FAREWELL: u64 = 1000;
@@ -47,10 +49,32 @@ impl Supervisor {
         }
     }
 
+    /// Answers whoever has asked for the end.
+    pub(super) fn settle_kill(&mut self, token: u64) -> Option<Pending> {
+        if self.ending != Some(Ending::Farewell) {
+            return Some(Pending::Kill);
+        }
+        // The connection ends with the process: so the client sees when the next daemon may come.
+        match self.left_behind.is_empty() {
+            true => {
+                let last = self.end_line();
+                self.reply(token, |c| c.say(&last));
+            }
+            false => {
+                let failure = Failure::new(Code::Timeout, self.left_behind.join("; "));
+                self.reply(token, |c| c.refuse(&failure));
+            }
+        }
+        None
+    }
+
     /// Goes on with the end as far as it is possible now.
     pub(super) fn settle_end(&mut self) {
         let come = match self.ending {
-            Some(Ending::Forget | Ending::Keep) => self.programs.values().all(|p| p.life.at_rest()),
+            // What cannot be ended is left behind, and named.
+            Some(Ending::Forget | Ending::Keep) => {
+                self.programs.keys().all(|id| self.is_settled(*id))
+            }
             // A child that has not executed yet may still have something to say.
             Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
             Some(Ending::Farewell) | None => false,
@@ -75,22 +99,50 @@ impl Supervisor {
                 "not all output could be written in time: a disk hangs, or a reader does not read",
             );
         }
+        if self.ending != Some(Ending::Leave) {
+            self.name_what_is_left();
+        }
         if self.ending == Some(Ending::Forget) {
-            let ids: Vec<u32> = self.programs.keys().copied().collect();
+            let mut ids: Vec<u32> = self.programs.keys().copied().collect();
+            // The others stay on record: the next daemon goes on ending them.
+            ids.retain(|id| self.rests(*id));
             for id in ids {
                 if let Err(e) = self.forget(id) {
                     self.note(id, e);
                 }
             }
-            // An empty list begins anew.
-            self.next_id = 0;
+            if self.programs.is_empty() {
+                // An empty list begins anew.
+                self.next_id = 0;
+            }
             self.note_state();
         }
+        // The groups of those that run, or cannot be ended, are not empty: they stay, and the folder with them.
+        self.cgroups.remove_others(|_| false);
+        self.cgroups.remove_folder();
         let _ = std::fs::remove_file(self.home.socket());
         self.log.order(&Order::Bye);
         self.ending = Some(Ending::Farewell);
         self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));
         self.changed = true;
+    }
+
+    /// Notes what has not ended, or may not have, though all programs were stopped.
+    fn name_what_is_left(&mut self) {
+        let ids: Vec<u32> = self.programs.keys().copied().collect();
+        let mut failure = None;
+        for id in &ids {
+            if !self.rests(*id) {
+                let sentence = self.cannot_be_ended(*id);
+                add_failure(&mut failure, Failure::new(Code::Timeout, sentence));
+            }
+        }
+        self.take_left(&ids, &mut failure);
+        if let Some(failure) = failure {
+            self.journal
+                .note(format_args!("ending, though {}", failure.message));
+            self.left_behind.push(failure.message);
+        }
     }
 
     /// Whether the end has come: nothing runs, and everybody has heard what was to be said.

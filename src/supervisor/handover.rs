@@ -106,6 +106,8 @@ fn program_line(program: &Program) -> Line {
         .with("restarting", life.restarting.to_string())
         .with("foreign", program.foreign.to_string())
         .with("logged", program.logged.to_string())
+        .with("joined", program.joined.to_string())
+        .with("born", program.born.to_string())
         .with("life-since", life.since.to_string())
         .with("since", program.since.to_string());
     for (key, number) in [
@@ -113,6 +115,7 @@ fn program_line(program: &Program) -> Line {
         ("restarts", life.restarts),
         ("unstable", life.unstable),
         ("refused", life.refused),
+        ("kills", life.kills),
         ("run", program.run),
         ("ended", program.ended),
     ] {
@@ -129,6 +132,9 @@ fn program_line(program: &Program) -> Line {
     }
     if let Some(failure) = &program.failure {
         line.push("failure", failure);
+    }
+    if let Some(left) = &program.left {
+        line.push("left", left);
     }
     for (pid, start) in &program.strays {
         line.push("stray", format!("{pid}:{start}"));
@@ -161,6 +167,7 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
         exit: read_exit(line),
         restarting: line.flag("restarting").ok()?,
         refused: line.number("refused")?,
+        kills: line.number("kills").unwrap_or(0),
     };
     program.since = line.number("since")?;
     program.run = line.number("run")?;
@@ -169,6 +176,10 @@ pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
     program.failure = line.text("failure").map(str::to_owned);
     program.foreign = line.flag("foreign").ok()?;
     program.logged = line.flag("logged").ok()?;
+    // The release before this one knew no cgroups.
+    program.joined = line.flag("joined").unwrap_or(false);
+    program.born = line.number("born").unwrap_or(0);
+    program.left = line.text("left").map(str::to_owned);
     program.strays = line.all("stray").filter_map(stray).collect();
     let descriptor = |key| line.number(key).and_then(reexec::inherited);
     program.report = descriptor("report");
@@ -206,14 +217,8 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
             push_turn(&mut line, turn);
         }
         Pending::Stop(turn, then) => {
-            line.push(
-                "kind",
-                if *then == Then::Keep {
-                    "stop"
-                } else {
-                    "delete"
-                },
-            );
+            let keeps = *then == Then::Keep;
+            line.push("kind", if keeps { "stop" } else { "delete" });
             push_turn(&mut line, turn);
         }
         Pending::Upkeep(turn, what) => {
@@ -223,6 +228,10 @@ fn pending_lines(pending: &Pending) -> Vec<Line> {
         Pending::Rows(rows) => {
             line.push("kind", if rows.full { "describe" } else { "list" });
             rows.push_to(&mut line);
+        }
+        Pending::Pause(turn) => {
+            line.push("kind", "pause");
+            push_turn(&mut line, turn);
         }
         Pending::Sync => line.push("kind", "sync"),
         Pending::Update => line.push("kind", "update"),
@@ -289,6 +298,7 @@ fn read_pending(line: &Line) -> Option<Pending> {
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
         "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
+        "pause" => Some(Pending::Pause(read_turn(line))),
         "list" => Rows::of(line, false).map(Pending::Rows),
         "describe" => Rows::of(line, true).map(Pending::Rows),
         "sync" => Some(Pending::Sync),
@@ -386,6 +396,7 @@ mod tests {
             Pending::Restart(turn()),
             Pending::Stop(turn(), Then::Keep),
             Pending::Stop(turn(), Then::Forget),
+            Pending::Pause(turn()),
             Pending::Upkeep(turn(), Upkeep::Flush),
             Pending::Upkeep(turn(), Upkeep::Rotate),
             Pending::Upkeep(turn(), Upkeep::Reopen),
@@ -415,11 +426,14 @@ mod tests {
             exit: Some(Exit::Signal(9)),
             restarting: true,
             refused: 1,
+            kills: 2,
         };
         program.strays = vec![(Pid::new(5).unwrap(), 6)];
         program.group = Pid::new(4711);
         program.failure = Some("entering /x: no such folder".into());
+        program.left = Some("may have left behind pid 3".into());
         (program.run, program.ended, program.since) = (8, 7, 9);
+        (program.born, program.joined) = (77, true);
         program.logged = true;
         let line = Line::decode(&program_line(&program).to_bytes()).unwrap();
         let mut back = Program::new(3, 1, Rc::new(Spec::default()), 5);

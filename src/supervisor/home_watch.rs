@@ -239,9 +239,12 @@ fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
             pid,
             start: stat.start,
             run,
+            joined: program.joined,
         };
         state::replace(&records.pid(), record.text().as_bytes())?;
-        state::replace(&program.pid_file(home), format!("{pid}\n").as_bytes())?;
+        if program.spec.pid_file.is_empty() {
+            state::replace(&program.pid_file(home), format!("{pid}\n").as_bytes())?;
+        }
     }
     let _ = fs::remove_file(records.status_new());
     records::write_status(&records, program)?;

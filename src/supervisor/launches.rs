@@ -46,7 +46,7 @@ impl Supervisor {
             self.changed = true;
             self.note(id, format_args!("cannot run: {why}"));
         }
-        self.signal_with(id, Some(Signal::KILL));
+        self.signal_all(id, Signal::KILL);
         let again = self.now.saturating_add(KILL_AGAIN);
         self.timers.set(Timer::Launch(id), Some(again));
     }

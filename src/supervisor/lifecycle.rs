@@ -15,11 +15,10 @@ use crate::error::Reason;
 use crate::protocol::link::Order;
 use crate::protocol::output::Output;
 use crate::sys::pid::Pid;
-use crate::sys::process::ProcessHandle;
 use crate::sys::room::{self, Holder};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, Inherited, Report, Stage};
-use crate::sys::{clock, fifo, place, wait};
+use crate::sys::{clock, fifo, lookup, place, wait};
 use crate::units;
 use std::os::unix::ffi::OsStringExt;
 
@@ -56,18 +55,21 @@ impl Supervisor {
         }
         match action {
             Some(Action::Spawn) => self.launches.push_back(id),
-            Some(Action::Terminate) => {
-                let signal = self.signal_before_it_runs(id);
-                self.signal_with(id, signal);
-            }
+            Some(Action::Terminate) => match self.signal_before_it_runs(id) {
+                Some(signal) => self.signal_all(id, signal),
+                None => self.terminate(id),
+            },
             Some(Action::Kill) => {
-                self.note(id, "did not end in time: killing it");
-                self.signal_with(id, Some(Signal::KILL));
+                if after.kills == 1 && !before.resists() {
+                    self.note(id, "did not end in time: killing it");
+                }
+                self.signal_all(id, Signal::KILL);
             }
-            Some(Action::Suspend) => self.signal_with(id, Some(Signal::STOP)),
-            Some(Action::Continue) => self.signal_with(id, Some(Signal::CONT)),
+            Some(Action::Suspend) => self.signal_all(id, Signal::STOP),
+            Some(Action::Continue) => self.signal_all(id, Signal::CONT),
             None => {}
         }
+        self.note_resistance(id, &before, &after);
         let rests = after.at_rest() && !before.at_rest();
         if rests {
             self.remove_pid_file(id);
@@ -120,6 +122,10 @@ impl Supervisor {
                 return false;
             };
             self.launch(id);
+            if self.launches.front() == Some(&id) {
+                // Put back: it waits for others.
+                return false;
+            }
         }
         self.launches.iter().any(|id| self.may_launch(*id))
     }
@@ -139,6 +145,8 @@ impl Supervisor {
             return;
         }
         program.failure = None;
+        program.background = false;
+        program.doubts = 0;
         program.foreign = false;
         program.strays.clear();
         program.group = None;
@@ -149,6 +157,7 @@ impl Supervisor {
             program.fifos = records::open_fifos(&self.home.records(id)).ok();
             self.log.drain(vec![id], true);
         }
+        (program.born, program.joined, program.moved) = (0, false, false);
         if program.run > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
@@ -163,7 +172,11 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let plan = program.plan(&self.home, &self.limits, &given);
+        let cgroup = match program.spec.treekill {
+            true => self.cgroups.make(id),
+            false => None,
+        };
+        let plan = program.plan(&self.home, &self.limits, &given, cgroup.as_ref());
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
@@ -178,6 +191,8 @@ impl Supervisor {
             Ok(spawned) => {
                 program.report = Some(spawned.report);
                 program.group = Some(spawned.pid);
+                // Until it reports that it is not.
+                program.joined = cgroup.is_some();
                 program.since = clock::wall_ms();
                 self.by_pid.insert(spawned.pid, id);
                 if let Some(program) = self.programs.get_mut(&id) {
@@ -186,11 +201,24 @@ impl Supervisor {
                 self.watch_launch(id);
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
+            // Those that are being made give their descriptors back in a moment.
+            Err(e) if lookup::lacks_room(&e) && self.is_launching() => {
+                self.drop_channel(given.channel.take());
+                if let Some(program) = self.programs.get_mut(&id) {
+                    program.run = program.run.saturating_sub(1);
+                }
+                self.launches.push_front(id);
+            }
             Err(e) => {
                 self.drop_channel(given.channel.take());
                 self.not_launched(id, format!("making a process: {}", Reason(&e)));
             }
         }
+    }
+
+    /// Whether a child is on its way to its program.
+    fn is_launching(&self) -> bool {
+        self.programs.values().any(|p| p.report.is_some())
     }
 
     fn not_launched(&mut self, id: u32, why: String) {
@@ -213,6 +241,18 @@ impl Supervisor {
         }
         match report {
             Report::Pending => {}
+            Report::NotJoined(reason) => {
+                program.joined = false;
+                let first = !std::mem::replace(&mut self.cgroup_refused, true);
+                if first {
+                    let why = format!("cannot join its cgroup: {}", Reason(&reason));
+                    self.note(
+                        id,
+                        format_args!("{why}; its processes are looked for in /proc"),
+                    );
+                }
+                self.hear_report(id);
+            }
             Report::Executed => {
                 program.report = None;
                 // The same is heard of one that was ended on its way to the program: that has printed nothing.
@@ -242,26 +282,28 @@ impl Supervisor {
     /// lives.
     pub(super) fn reap(&mut self) {
         let mut dead: Vec<(u32, Exit)> = Vec::new();
+        let mut orphans = false;
         while let Some(pid) = wait::next_dead() {
             if let Some(id) = self.by_pid.get(&pid).copied() {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
-                if let Some(program) = self.programs.get_mut(&id) {
-                    // Held before its number can be taken.
-                    program.led = ProcessHandle::of_child(pid);
-                }
+                self.before_reaping(id, pid);
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
                 let exit = wait::reap(pid);
                 self.other_ended(pid, exit);
+                orphans = true;
             }
         }
         for (id, exit) in dead {
             self.ended(id, exit);
         }
-        self.look_at_remains();
+        // What is left of a program is ours to reap in the end.
+        if orphans {
+            self.orphan_ended();
+        }
     }
 
     /// A child has ended that is no program.
@@ -283,7 +325,6 @@ impl Supervisor {
             let exit = held.exit();
             program.led = Some(held);
             self.ended(id, exit);
-            self.look_again_at_remains();
         }
     }
 
@@ -292,6 +333,11 @@ impl Supervisor {
         if let Some(program) = self.programs.get_mut(&id) {
             program.gauge = None;
             program.ended = program.run;
+        }
+        if remain {
+            self.note_background(id, exit);
+        } else {
+            self.name_unrecognizable(id);
         }
         self.close_channel(id);
         if self.end_lines(id) {
@@ -305,6 +351,9 @@ impl Supervisor {
             }
         }
         self.feed(id, Event::Exited(exit, remain));
+        if remain {
+            self.look_again_at_remains();
+        }
     }
 
     /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
@@ -394,6 +443,7 @@ pub(super) fn sentence(
         .unwrap_or_default();
     let doing = match stage {
         Stage::Session => "starting a session".to_owned(),
+        Stage::Cgroup => "joining its cgroup".to_owned(),
         Stage::Stdin => "opening /dev/null".to_owned(),
         Stage::Stdout => format!("opening {}", records.out().display()),
         Stage::Stderr => format!("opening {}", records.err().display()),

@@ -17,6 +17,7 @@ use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
 use crate::protocol::output::Loss;
 use crate::protocol::process::Process;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
@@ -55,9 +56,23 @@ pub struct Program {
     pub failure: Option<String>,
     /// Why its process could not be looked at: it counts as running, and is looked at again.
     pub unseen: Option<String>,
+    /// The last run has put itself in the background.
+    pub background: bool,
+    /// Something of the present run has survived SIGKILL, and that was noted.
+    pub resisted: bool,
+    /// How often it could not be told whether something was left of the last run.
+    pub doubts: u32,
+    /// What the last stop could not see to: processes that it may have left.
+    pub left: Option<String>,
     /// The process group of the last run.
     pub group: Option<Pid>,
-    /// Members of the last run's tree outside its group, with their start times.
+    /// When the leader of the last run started, in clock ticks since boot; 0 where nobody has looked yet.
+    pub born: u64,
+    /// The last run is in the cgroup of the program, with all that came from it.
+    pub joined: bool,
+    /// But its leader was seen in another: what came from it is looked for in both ways.
+    pub moved: bool,
+    /// Members of the last run, but its leader, as they were last found outside of a cgroup; with their start times.
     pub strays: Vec<(Pid, u64)>,
     /// The last run was found, not started: its dead are reaped by somebody else, or by nobody.
     pub foreign: bool,
@@ -99,7 +114,14 @@ impl Program {
             late: None,
             failure: None,
             unseen: None,
+            background: false,
+            resisted: false,
+            doubts: 0,
+            left: None,
             group: None,
+            born: 0,
+            joined: false,
+            moved: false,
             strays: Vec::new(),
             foreign: false,
             adopted: None,
@@ -202,10 +224,19 @@ impl Program {
         if let Some(failure) = self.unseen.as_ref().or(self.failure.as_ref()) {
             line.field("failure", failure.as_bytes());
         }
+        if let Some(left) = &self.left {
+            line.field("left", left.as_bytes());
+        }
     }
 
     /// What the child must do.
-    pub fn plan(&self, home: &Home, limits: &Limits, given: &Given) -> Result<Plan, NulError> {
+    pub fn plan(
+        &self,
+        home: &Home,
+        limits: &Limits,
+        given: &Given,
+        cgroup: Option<&Cgroup>,
+    ) -> Result<Plan, NulError> {
         let records = home.records(self.id);
         let command = Command::of(&self.spec);
         let c_strings = |all: Vec<Vec<u8>>| -> Result<Vec<CString>, NulError> {
@@ -221,6 +252,10 @@ impl Program {
             },
             cwd: CString::new(self.spec.cwd.as_slice())?,
             umask: self.spec.umask.0,
+            cgroup: match cgroup {
+                Some(group) => Some(c_path(&group.members_file())?),
+                None => None,
+            },
             stdout: c_path(&records.out())?,
             stderr: c_path(&match self.is_one_stream(home) {
                 true => records.out(),

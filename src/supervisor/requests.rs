@@ -32,8 +32,11 @@ impl Supervisor {
             Request::Stop { targets } => self.stop(&targets, Then::Keep),
             Request::Delete { targets } => self.stop(&targets, Then::Forget),
             Request::Restart { targets, told } => self.restart(&targets, told),
-            Request::Pause { targets } => self.each(&targets, Event::Pause),
-            Request::Resume { targets } => self.each(&targets, Event::Resume),
+            Request::Pause { targets } => {
+                let ids = self.each(&targets, Event::Pause)?;
+                Ok(Answer::Later(Pending::Pause(Turn::of(ids))))
+            }
+            Request::Resume { targets } => Ok(listing(self.each(&targets, Event::Resume)?)),
             Request::Signal { signal, targets } => self.signal(&targets, signal),
             Request::Upkeep { what, targets } => self.upkeep(what, &targets),
             Request::List { targets } => self.rows(&targets, false),
@@ -121,6 +124,9 @@ impl Supervisor {
     fn stop(&mut self, targets: &[String], then: Then) -> Result<Answer, Failure> {
         let ids = self.select(targets)?;
         for id in &ids {
+            if let Some(program) = self.programs.get_mut(id) {
+                program.left = None;
+            }
             self.feed(*id, Event::Stop);
         }
         Ok(Answer::Later(Pending::Stop(Turn::of(ids), then)))
@@ -147,6 +153,7 @@ impl Supervisor {
         for id in &ids {
             if let Some(program) = self.programs.get_mut(id) {
                 program.failure = None;
+                program.left = None;
             }
             self.feed(*id, Event::Restart);
         }
@@ -154,12 +161,12 @@ impl Supervisor {
     }
 
     /// Has programs hold still or go on; one that does not run is none of those.
-    fn each(&mut self, targets: &[String], event: Event) -> Result<Answer, Failure> {
+    fn each(&mut self, targets: &[String], event: Event) -> Result<Vec<u32>, Failure> {
         let ids = self.running(targets)?;
         for id in &ids {
             self.feed(*id, event);
         }
-        Ok(listing(ids))
+        Ok(ids)
     }
 
     fn signal(&mut self, targets: &[String], signal: SignalNumber) -> Result<Answer, Failure> {
@@ -255,6 +262,7 @@ impl Supervisor {
             // No number means two programs, even if this supervisor is killed.
             self.note_state();
         }
+        self.cgroups.remove(id);
         self.timers.set(super::timers::Timer::Program(id), None);
         self.log.order(&crate::protocol::link::Order::Close { id });
         self.unsynced(id, true);

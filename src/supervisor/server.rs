@@ -10,8 +10,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
+use super::cgroups::Cgroups;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::home_watch::HomeWatch;
@@ -19,6 +21,7 @@ use super::init::Init;
 use super::journal::{Journal, OnceAMinute};
 use super::limits::Limits;
 use super::log_link::LogLink;
+use super::processes::Processes;
 use super::program::Program;
 use super::sockets::Sockets;
 use super::sync::Unsynced;
@@ -42,8 +45,6 @@ use crate::sys::{clock, fd, wait};
 const LOGGER_AGAIN: u64 = 500;
 /// When the log writer is asked again for what it keeps, where there were no descriptors left to take it. ms
 const RECALL: u64 = 500;
-/// How often programs that were left by their leader are looked at, besides at every death. ms
-pub(super) const REMAINS_AGAIN: u64 = 50;
 
 /// How long a turn is in which the kernel cannot be asked what is ready.
 const BLIND_TURN: Duration = Duration::from_millis(100);
@@ -126,6 +127,18 @@ pub struct Supervisor {
     log_started: u64,
     pub(super) timers: Timers,
     pub(super) proc: Option<ProcDir>,
+    /// Where the cgroups of programs are.
+    pub(super) cgroups: Cgroups,
+    /// A program could not join its cgroup, and that was noted.
+    pub(super) cgroup_refused: bool,
+    /// All processes, where somebody has looked at them in this turn.
+    pub(super) processes: Option<Rc<Processes>>,
+    /// How long until programs that were left by their leader are looked at again. ms
+    pub(super) look_again: u64,
+    /// Processes that belong to nobody recognizable and were reported.
+    pub(super) reported: Vec<(Pid, u64)>,
+    /// What the end leaves behind, a sentence each.
+    pub(super) left_behind: Vec<String>,
     pub(super) null: OwnedFd,
     /// Given up for a moment when there are no descriptors left, to refuse a client politely.
     pub(super) spare: Option<OwnedFd>,
@@ -180,6 +193,12 @@ impl Supervisor {
             log_started: 0,
             timers: Timers::default(),
             proc: ProcDir::open().ok(),
+            cgroups: Cgroups::default(),
+            cgroup_refused: false,
+            processes: None,
+            look_again: 0,
+            reported: Vec::new(),
+            left_behind: Vec::new(),
             null: fd::open_null()?,
             spare: fd::open_null().ok(),
             limits,
@@ -214,6 +233,7 @@ impl Supervisor {
             };
             let waited = self.signals.listening(|| set.wait(sleep));
             self.now = clock::monotonic_ms();
+            self.processes = None;
             ready.clear();
             let interrupted = match waited {
                 Ok(interrupted) => {
@@ -350,7 +370,7 @@ impl Supervisor {
                 Timer::Recall => self.log.recall(),
                 Timer::Check => self.check_is_late(),
                 Timer::Patience => self.patience_is_over(),
-                Timer::Accept | Timer::Farewell => self.changed = true,
+                Timer::Accept | Timer::Farewell | Timer::Pause => self.changed = true,
             }
         }
         for (token, ready) in ready {

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 
+use super::cgroups::Cgroups;
 use super::handover::Handover;
 use super::home_watch;
 use super::init::Init;
@@ -55,8 +56,7 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     };
     if let Mode::Updated(handed) = mode {
         let supervisor = go_on(home, way, handed)?;
-        serve(supervisor);
-        return Ok(());
+        return serve(supervisor);
     }
     // Whoever started us may have left some open: a terminal or ssh session hangs on them.
     fd::close_inherited();
@@ -83,8 +83,7 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
             readiness.ready();
             let root = served.root().display();
             supervisor.init.ready(format_args!("serving {root}"));
-            serve(supervisor);
-            Ok(())
+            serve(supervisor)
         }
         Ok(None) => {
             readiness.ready();
@@ -103,12 +102,18 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
     }
 }
 
-fn serve(mut supervisor: Supervisor) {
+/// Serves to the end. Fails where programs could not be ended.
+fn serve(mut supervisor: Supervisor) -> Result<()> {
     supervisor.run();
+    let left = std::mem::take(&mut supervisor.left_behind);
     supervisor.journal.note("ended");
     supervisor.journal.write();
     // Its lock and its connections end with the process, and not before: so a client sees when there is none any more.
     std::mem::forget(supervisor);
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(left.join("; "))),
+    }
 }
 
 /// Waits until no other supervisor serves, and takes the lock. Nobody is served by this process yet: it may wait, and
@@ -156,6 +161,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
             .journal
             .note(format_args!("the next supervisor will not serve: {flaw}"));
     }
+    supervisor.cgroups = Cgroups::find(&supervisor.home, state.recorded_cgroups(), false);
     supervisor.take_over(state, &handover.programs)?;
     drop(handover.held);
     supervisor.take_handed_over(&handover.kept);
@@ -203,6 +209,9 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
         crate::protocol::RELEASE,
         supervisor.home.root().display()
     ));
+    // One in the foreground may be meant to be part of another daemon's program.
+    let leaves = !supervisor.way.foreground;
+    supervisor.cgroups = Cgroups::find(&supervisor.home, state.recorded_cgroups(), leaves);
     supervisor.take_over(state, &[])?;
     supervisor.start_logger();
     Ok(Some(supervisor))

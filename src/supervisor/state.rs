@@ -1,9 +1,11 @@
 //! What concerns all records in `run` together: their version, the boot that they are of, and the next number.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
@@ -34,6 +36,8 @@ pub struct State {
     pub next_id: u32,
     /// What could not be found out, and what was taken for true.
     pub doubt: Option<String>,
+    /// Where the cgroups of programs are, of this boot.
+    pub cgroups: Option<PathBuf>,
 }
 
 impl State {
@@ -48,6 +52,7 @@ impl State {
                     boot: Boot::Same,
                     next_id: 0,
                     doubt: None,
+                    cgroups: None,
                 });
             }
             Err(e) if open::is_unfit(&e) => Vec::new(),
@@ -84,25 +89,34 @@ impl State {
             },
             next_id: line.number("next-id").unwrap_or(0),
             doubt: doubt.filter(|_| !another),
+            cgroups: line
+                .get("cgroups")
+                .map(|path| PathBuf::from(OsStr::from_bytes(path))),
         })
     }
 
+    /// Where the cgroups are, if they are of this boot.
+    pub fn recorded_cgroups(&self) -> Option<&Path> {
+        self.cgroups.as_deref().filter(|_| self.boot == Boot::Same)
+    }
+
     /// Notes that the records are of this boot and version, and the next number.
-    pub fn write(home: &Home, next_id: u32) -> Result<()> {
-        let line = State::line(next_id);
+    pub fn write(home: &Home, next_id: u32, cgroups: Option<&Path>) -> Result<()> {
+        let line = State::line(next_id, cgroups);
         match fd::read_file(&home.state()) {
             Ok(found) if found == line => Ok(()),
-            _ => State::rewrite(home, next_id),
+            _ => State::rewrite(home, next_id, cgroups),
         }
     }
 
     /// The same, though it may stand there already.
-    pub fn rewrite(home: &Home, next_id: u32) -> Result<()> {
+    pub fn rewrite(home: &Home, next_id: u32, cgroups: Option<&Path>) -> Result<()> {
         let path = home.state();
-        replace(&path, &State::line(next_id)).doing(|| format!("writing {}", path.display()))
+        replace(&path, &State::line(next_id, cgroups))
+            .doing(|| format!("writing {}", path.display()))
     }
 
-    fn line(next_id: u32) -> Vec<u8> {
+    fn line(next_id: u32, cgroups: Option<&Path>) -> Vec<u8> {
         let mut line = Line::new("state").with("version", VERSION.to_string());
         // What cannot be found out is left out: it is compared with nothing then.
         if let Lookup::There(boot) = clock::boot_id() {
@@ -111,7 +125,11 @@ impl State {
         if let Lookup::There(init) = procfs::init_start() {
             line.push("init", init.to_string());
         }
-        line.with("next-id", next_id.to_string()).to_bytes()
+        line.push("next-id", next_id.to_string());
+        if let Some(path) = cgroups {
+            line.push("cgroups", path.as_os_str().as_bytes());
+        }
+        line.to_bytes()
     }
 }
 
@@ -160,9 +178,10 @@ mod tests {
         fs::create_dir_all(home.run()).unwrap();
         let boot = || State::read(&home).unwrap().boot;
         assert_eq!(boot(), Boot::Same);
-        State::write(&home, 7).unwrap();
+        State::write(&home, 7, Some(Path::new("/c g/rpmd.1-2"))).unwrap();
         let own = State::read(&home).unwrap();
         assert_eq!((own.boot, own.next_id), (Boot::Same, 7));
+        assert_eq!(own.cgroups.as_deref(), Some(Path::new("/c g/rpmd.1-2")));
         let text = fs::read_to_string(home.state()).unwrap();
         fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();
         assert_eq!(boot(), Boot::Another);

@@ -193,7 +193,7 @@ impl Supervisor {
             }
         }
         if self.unsynced.failed.list {
-            let written = State::rewrite(&self.home, self.next_id);
+            let written = State::rewrite(&self.home, self.next_id, self.cgroups.folder());
             written.map_err(|e| e.to_string())?;
         }
         Ok(())

@@ -18,6 +18,8 @@ pub enum Timer {
     Unread,
     /// Looking at the home.
     Home,
+    /// Looking again whether paused programs have stopped.
+    Pause,
     /// Accepting connections again after descriptors ran out.
     Accept,
     /// Starting another log writer.
@@ -57,6 +59,11 @@ impl Timers {
                 }
             }
         }
+    }
+
+    /// When it is set for.
+    pub fn at(&self, timer: Timer) -> Option<u64> {
+        self.armed.get(&timer).copied()
     }
 
     /// Whether the deadline is set.

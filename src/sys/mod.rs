@@ -7,6 +7,7 @@ pub mod apart;
 pub mod at;
 pub mod bell;
 pub mod bytes;
+pub mod cgroup;
 pub mod clock;
 pub mod daemonize;
 pub mod fd;

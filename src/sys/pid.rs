@@ -21,6 +21,12 @@ impl Pid {
         unsafe { libc::getpid() }
     }
 
+    /// The session of this process, `getsid(2)`; 0 where its leader is outside of the pid namespace.
+    pub fn own_session() -> i32 {
+        // SAFETY: takes a number; it cannot fail for the calling process.
+        unsafe { libc::getsid(0) }
+    }
+
     /// The number of the parent of this process, `getppid(2)`: another one when the parent has ended.
     pub fn parent() -> i32 {
         // SAFETY: getppid has no arguments and cannot fail.

@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::lookup::Lookup;
 use super::pid::Pid;
 use super::room::{self, Holder};
+use super::signal::Signal;
 use super::{check, clock, fd, wait};
 use crate::app::life::Exit;
 
@@ -31,6 +32,8 @@ pub struct Stat {
     pub parent: i32,
     /// The process group.
     pub group: i32,
+    /// The session.
+    pub session: i32,
     /// How many threads it has.
     pub threads: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
@@ -43,6 +46,11 @@ impl Stat {
     /// Whether the process has not ended. One whose first thread has ended and others have not is shown as a zombie.
     pub fn lives(&self) -> bool {
         !matches!(self.state, b'Z' | b'X') || self.threads > 1
+    }
+
+    /// Whether a signal has stopped it, or a debugger.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
     }
 }
 
@@ -262,9 +270,9 @@ impl ProcDir {
     }
 
     /// Opens a file below `/proc` whose name is `PID/NAME`.
-    fn open_file(&self, pid: Pid, name: &str) -> io::Result<OwnedFd> {
+    fn open_file(&self, pid: i32, name: &str) -> io::Result<OwnedFd> {
         let mut path = [0u8; 64];
-        write!(path.as_mut_slice(), "{}/{name}\0", pid.get())?;
+        write!(path.as_mut_slice(), "{pid}/{name}\0")?;
         let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
         // SAFETY: the path ends in NUL and lives during the call; the new descriptor is ours alone.
@@ -277,14 +285,14 @@ impl ProcDir {
     /// What the memory of a process can be read from, time and again.
     pub fn gauge(&self, pid: Pid) -> io::Result<Gauge> {
         Ok(Gauge {
-            statm: self.open_file(pid, "statm")?,
+            statm: self.open_file(pid.get(), "statm")?,
             page: self.page,
         })
     }
 
     /// The fields of `stat`.
     pub fn stat(&self, pid: Pid) -> io::Result<Stat> {
-        let file = self.open_file(pid, "stat")?;
+        let file = self.open_file(pid.get(), "stat")?;
         let mut buffer = [0; 1024];
         let n = fd::read(file.as_fd(), &mut buffer)?;
         stat_of(buffer.get(..n).unwrap_or_default())
@@ -296,19 +304,70 @@ impl ProcDir {
             .is_ok_and(|stat| stat.start == start && stat.lives())
     }
 
-    /// Whether a process group has a member that has not ended: where nobody reaps them, the dead stay members.
-    pub fn group_lives(&self, leader: Pid) -> bool {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
-        pids.any(|pid| {
-            let member = |stat: Stat| stat.group == leader.get() && stat.lives();
-            self.stat(pid).is_ok_and(member)
-        })
+    /// Every process, and whether some are hidden: others' are where `/proc` is mounted with `hidepid`, see `proc(5)`.
+    /// One that ends meanwhile may be left out.
+    ///
+    /// # Errors
+    /// The list, or a process that is in it, could not be read: no descriptors, no memory.
+    pub fn scan(&self) -> io::Result<(Vec<(Pid, Stat)>, bool)> {
+        let (mut all, mut hidden) = (Vec::new(), false);
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| Pid::new(name.parse().ok()?)) else {
+                continue;
+            };
+            match self.stat(pid) {
+                Ok(stat) => all.push((pid, stat)),
+                Err(e) if is_gone(&e) => {}
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => hidden = true,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((all, hidden))
+    }
+
+    /// The environment that a process was executed with, `NAME=value` blocks that end in NUL.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where it is somebody else's.
+    pub fn environment(&self, pid: Pid) -> io::Result<Vec<u8>> {
+        std::fs::read(format!("/proc/{pid}/environ"))
+    }
+
+    /// The cgroup of a process, one that has ended and was not reaped included, as its path in the hierarchy of version 2.
+    pub fn cgroup(&self, pid: Pid) -> Option<String> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some(path.to_owned())
+    }
+
+    /// Whether a process ignores a signal, as its `status` says; not where that cannot be read.
+    pub fn ignores(&self, pid: Pid, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (signal.get() - 1) & 1 == 1)
+    }
+
+    /// The command line of a process as people type it, or its name in brackets where it has none.
+    pub fn command(&self, pid: Pid) -> String {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = line.strip_suffix(b"\0").unwrap_or(&line);
+        if !line.is_empty() {
+            return String::from_utf8_lossy(line).replace('\0', " ");
+        }
+        let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("[{}]", String::from_utf8_lossy(&name).trim_end())
+    }
+
+    /// What a descriptor of a process stands for, as a path where it has one.
+    pub fn descriptor(&self, pid: Pid, number: i32) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
     }
 
     /// The children of all threads of a process. A kernel without CONFIG_PROC_CHILDREN tells of none: then the
     /// process group has to do.
-    fn children(&self, pid: Pid) -> Vec<Pid> {
+    pub fn children(&self, pid: i32) -> Vec<Pid> {
         let mut found = Vec::new();
         let tasks = format!("/proc/{pid}/task");
         // A folder has two links and one for each folder in it: most programs have one thread, and no listing.
@@ -325,7 +384,7 @@ impl ProcDir {
         found
     }
 
-    fn children_of_thread(&self, pid: Pid, file: &str, found: &mut Vec<Pid>) {
+    fn children_of_thread(&self, pid: i32, file: &str, found: &mut Vec<Pid>) {
         let Ok(file) = self.open_file(pid, file) else {
             return;
         };
@@ -340,13 +399,13 @@ impl ProcDir {
 
     /// Everything below a process, nearest first.
     pub fn descendants(&self, pid: Pid) -> Vec<Pid> {
-        let mut all = self.children(pid);
+        let mut all = self.children(pid.get());
         let mut at = 0;
         while let Some(&next) = all.get(at) {
             if all.len() > MOST_DESCENDANTS {
                 break;
             }
-            for child in self.children(next) {
+            for child in self.children(next.get()) {
                 if !all.contains(&child) {
                     all.push(child);
                 }
@@ -371,6 +430,11 @@ pub fn descriptors(pid: Pid) -> Vec<i32> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     names.collect()
+}
+
+/// Whether an error of a file below `/proc/PID` means that the process has ended.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 fn unreadable() -> io::Error {
@@ -405,8 +469,9 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let state = *words.next()?.first()?;
     let parent = i32::try_from(number(words.next()?)?).ok()?;
     let group = i32::try_from(number(words.next()?)?).ok()?;
-    // Fields 20, 22 and 52; the group was field 5.
-    let threads = number(words.nth(14)?)?;
+    let session = i32::try_from(number(words.next()?)?).ok()?;
+    // Fields 20, 22 and 52; the session was field 6.
+    let threads = number(words.nth(13)?)?;
     let start = number(words.nth(1)?)?;
     let exit_code = words.nth(29);
     let exit_code =
@@ -415,6 +480,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         state,
         parent,
         group,
+        session,
         threads,
         start,
         exit_code,
@@ -432,6 +498,7 @@ mod tests {
             state: b'S',
             parent: 3,
             group: 4,
+            session: 5,
             threads: 1,
             start: 98765,
             exit_code: None,

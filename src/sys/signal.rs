@@ -83,6 +83,15 @@ pub fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
     check(unsafe { libc::kill(-leader.get(), signal.0) }).map(drop)
 }
 
+/// Whether this process may signal that one, which must be there. `kill(2)`
+///
+/// # Errors
+/// `PermissionDenied` where it may not.
+pub fn try_signal(pid: Pid) -> io::Result<()> {
+    // SAFETY: signal 0 is delivered to nobody.
+    check(unsafe { libc::kill(pid.get(), 0) }).map(drop)
+}
+
 /// Whether a process group has a member. The number of a group is not given to another process as long as it has.
 pub fn group_exists(leader: Pid) -> bool {
     // SAFETY: signal 0 is delivered to nobody.

@@ -34,6 +34,8 @@ pub struct Plan {
     pub cwd: CString,
     /// The file creation mask.
     pub umask: u32,
+    /// The `cgroup.procs` of the group that it joins; that it cannot is reported and no obstacle.
+    pub cgroup: Option<CString>,
     /// The FIFO for descriptor 1.
     pub stdout: CString,
     /// The FIFO for descriptor 2.
@@ -64,6 +66,7 @@ pub const MOST_GIVEN: usize = 64;
 #[allow(missing_docs)]
 pub enum Stage {
     Session,
+    Cgroup,
     Stdin,
     Stdout,
     Stderr,
@@ -79,8 +82,9 @@ pub enum Stage {
     Interpreter,
 }
 
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage::Session,
+    Stage::Cgroup,
     Stage::Stdin,
     Stage::Stdout,
     Stage::Stderr,
@@ -132,6 +136,8 @@ pub struct Spawned {
 pub enum Report {
     /// Nothing.
     Pending,
+    /// It is not in its cgroup, and goes on without: there is more to read.
+    NotJoined(io::Error),
     /// It executes the program, or was killed on the way there.
     Executed,
     /// It could not.
@@ -210,13 +216,15 @@ pub fn read_report(report: BorrowedFd) -> Report {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Report::Pending,
         Ok(6) => {
             let [stage, program, errno @ ..] = record;
-            Report::Failed {
-                stage: STAGES
-                    .get(usize::from(stage))
-                    .copied()
-                    .unwrap_or(Stage::Program),
-                program: usize::from(program),
-                reason: io::Error::from_raw_os_error(i32::from_ne_bytes(errno)),
+            let reason = io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
+            let stage = STAGES.get(usize::from(stage)).copied();
+            match stage.unwrap_or(Stage::Program) {
+                Stage::Cgroup => Report::NotJoined(reason),
+                stage => Report::Failed {
+                    stage,
+                    program: usize::from(program),
+                    reason,
+                },
             }
         }
         _ => Report::Executed,
@@ -232,12 +240,16 @@ pub struct Record {
     pub start: u64,
     /// Which run of the program it is.
     pub run: u32,
+    /// Whether it is in the cgroup of the program.
+    pub joined: bool,
 }
 
 impl Record {
     /// The record as a child writes it.
     pub fn text(&self) -> String {
-        let fields = format!("pid={} start={} run={}", self.pid, self.start, self.run);
+        let joined = if self.joined { " cgroup=1" } else { "" };
+        let (pid, start, run) = (self.pid, self.start, self.run);
+        let fields = format!("pid={pid} start={start} run={run}{joined}");
         format!("{fields:<width$}\n", width = RECORD_SIZE - 1)
     }
 
@@ -251,6 +263,7 @@ impl Record {
             start: next("start=")?.parse().ok()?,
             // Not recorded by the first release.
             run: next("run=").map_or(Some(0), |run| run.parse().ok())?,
+            joined: next("cgroup=") == Some("1"),
         })
     }
 }

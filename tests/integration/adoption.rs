@@ -104,7 +104,7 @@ fn programs_that_ended_while_there_was_no_daemon_are_started_again() {
 #[test]
 fn a_program_that_was_being_stopped_is_stopped_by_the_next_daemon() {
     let home = Home::new();
-    let text = "trap '' INT\necho ready\nwhile :; do sleep 1000; done\n";
+    let text = "trap '' INT TERM\necho ready\nwhile :; do sleep 1000; done\n";
     home.start("deaf", text, &["--kill-timeout", "1000"]);
     home.wait_for_log("deaf-out.log", "ready\n");
     let mut events = home.events();

@@ -177,7 +177,7 @@ fn a_command_after_kill_never_meets_the_daemon_that_is_ending() {
 #[test]
 fn kill_answers_every_client_that_waits() {
     let home = Home::new();
-    let text = "trap '' INT\necho ready\nwhile :; do sleep 1000; done\n";
+    let text = "trap '' INT TERM\necho ready\nwhile :; do sleep 1000; done\n";
     home.start("deaf", text, &["--kill-timeout", "300"]);
     home.wait_for_log("deaf-out.log", "ready\n");
     let mut events = home.events();

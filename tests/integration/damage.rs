@@ -218,7 +218,7 @@ fn what_could_not_be_recorded_is_no_success() {
 #[test]
 fn a_stop_that_another_client_overtakes_is_no_success() {
     let home = Home::new();
-    let deaf = "trap '' INT\necho ready\nwhile ! [ -e go ]; do sleep 0.01; done\n";
+    let deaf = "trap '' INT TERM\necho ready\nwhile ! [ -e go ]; do sleep 0.01; done\n";
     home.start("deaf", deaf, &["--kill-timeout", "1h"]);
     home.wait_for_log("deaf-out.log", "ready\n");
     let mut events = home.events();

@@ -13,6 +13,7 @@
 mod harness;
 
 mod adoption;
+mod cgroups;
 mod clean_child;
 mod clients;
 mod cluster;
@@ -46,6 +47,7 @@ mod log_upkeep;
 mod logs;
 mod logs_files;
 mod lookups;
+mod members;
 mod monit;
 mod no_byte_lost;
 mod output;
@@ -59,6 +61,7 @@ mod ports;
 mod process_file;
 mod protocol;
 mod recycled_pid;
+mod resisting;
 mod resume;
 mod saved_list;
 mod scarcity;

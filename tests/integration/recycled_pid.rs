@@ -90,7 +90,7 @@ fn a_group_that_is_anothers(when_the_leader_dies: &str) {
         r#"
 cat > parent.sh <<'END'
 [ -e child ] && exec sleep 1000
-trap '' INT
+trap '' INT TERM
 sleep 1000 &
 echo $! > child
 wait
@@ -134,7 +134,7 @@ fn a_member_outside_the_group_is_not_signalled_when_its_number_is_anothers() {
     inside(
         r#"
 cat > parent.sh <<'END'
-trap '' INT
+trap '' INT TERM
 setsid sh -c 'echo $$ > child; exec sleep 1000' &
 wait
 exec sleep 1000

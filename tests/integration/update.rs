@@ -33,7 +33,7 @@ fn everything_goes_on_in_the_same_process() {
 #[test]
 fn whoever_waits_for_an_answer_gets_it_from_the_new_release() {
     let home = Home::new();
-    let deaf = "trap '' INT\necho ready\nwhile ! [ -e go ]; do sleep 0.01; done\n";
+    let deaf = "trap '' INT TERM\necho ready\nwhile ! [ -e go ]; do sleep 0.01; done\n";
     home.start("deaf", deaf, &["--kill-timeout", "1h"]);
     home.wait_for_log("deaf-out.log", "ready\n");
     let mut events = home.events();

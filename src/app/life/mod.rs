@@ -15,9 +15,9 @@
 //!
 //! ```text
 //!             stopped       launching, no pid  launching, pid   online           stopping             waiting       errored
-//! Start       launching[S]  –                  –                –                – (want up)          launching[S]  launching[S]
-//! Restart     launching[S]  –                  stopping[T]      stopping[T]      – (want up)          launching[S]  launching[S]
-//! Stop        –             stopped            stopping[T]      stopping[T]      – (want down)        stopped       stopped
+//! Start       launching[S]  –                  –                –                – (want up) [K]      launching[S]  launching[S]
+//! Restart     launching[S]  –                  stopping[T]      stopping[T]      – (want up) [K]      launching[S]  launching[S]
+//! Stop        –             stopped            stopping[T]      stopping[T]      – (want down) [K]    stopped       stopped
 //! Pause       –             –                  –                paused[P]        –                    –             –
 //! Resume      –             –                  –                –, online[C]     –                    –             –
 //!                                                               if paused
@@ -34,6 +34,10 @@
 //! "×" is ignored: the driver never sends it there, and a late one must do no harm. The driver delivers what the
 //! exec pipe says of a pid before it delivers the pid's exit.
 //!
+//! SIGKILL is sent again and again, each time after twice the time, to whatever survives it: a process that waits in
+//! the kernel, or that may not be signalled. From the third time on the program *resists*: who waits for its end is
+//! told so. In that case, and in no other, Start, Restart and Stop try again at once while it is stopping.
+//!
 //! End, when nothing is left of a program: wanted down, it is stopped. A restart that was asked for launches at once.
 //! A program that may not be started again (`autorestart`, `stop_exit_codes`) is stopped, and wanted down from then on.
 //! Otherwise it is launched after a delay, or errored once more than `max_restarts` runs in a row were shorter than
@@ -44,12 +48,16 @@
 
 mod policy;
 #[cfg(test)]
+mod resisting;
+mod state;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod walk;
 
 use policy::BACKOFF_MAX;
 pub use policy::Policy;
+pub use state::{STATES, State};
 
 /// What is wanted of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,56 +66,6 @@ pub enum Want {
     Up,
     /// It shall not.
     Down,
-}
-
-/// What is so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// At rest.
-    Stopped,
-    /// A process was asked for (pid 0), or forked and has not executed the program yet.
-    Launching,
-    /// The program runs.
-    Online,
-    /// It runs, and was stopped by SIGSTOP until it is resumed.
-    Paused,
-    /// Its end was asked for; with pid 0 the leader has ended and others of it have not.
-    Stopping,
-    /// It will be launched at the deadline.
-    Waiting,
-    /// At rest: it failed too often.
-    Errored,
-}
-
-/// All states, for tables and tests.
-pub const STATES: [State; 7] = [
-    State::Stopped,
-    State::Launching,
-    State::Online,
-    State::Paused,
-    State::Stopping,
-    State::Waiting,
-    State::Errored,
-];
-
-impl State {
-    /// The word that users see.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Stopped => "stopped",
-            State::Launching => "launching",
-            State::Online => "online",
-            State::Paused => "paused",
-            State::Stopping => "stopping",
-            State::Waiting => "waiting restart",
-            State::Errored => "errored",
-        }
-    }
-
-    /// The state of a word.
-    pub fn from_word(word: &str) -> Option<State> {
-        STATES.into_iter().find(|state| state.word() == word)
-    }
 }
 
 /// How a process ended.
@@ -163,8 +121,12 @@ pub enum Action {
     Continue,
 }
 
-/// After SIGKILL, and while something survives it (a process in an uninterruptible wait), how long until the next. ms
+/// How long after the first SIGKILL comes the next; the time doubles. ms
 const KILL_AGAIN: u64 = 500;
+/// The longest time between two. ms
+const KILL_AGAIN_MAX: u64 = 60_000;
+/// Whatever survives so many SIGKILLs, the last one 1.5 s after the first, resists.
+const KILLS: u32 = 3;
 /// The first wait after the kernel refused a process, doubled up to `BACKOFF_MAX`. ms
 const NO_PROCESS: u64 = 100;
 
@@ -191,6 +153,8 @@ pub struct Life {
     pub restarting: bool,
     /// How often in a row the kernel refused a process.
     pub refused: u32,
+    /// How many SIGKILLs the end that is under way has taken.
+    pub kills: u32,
 }
 
 impl Default for Life {
@@ -206,6 +170,7 @@ impl Default for Life {
             exit: None,
             restarting: false,
             refused: 0,
+            kills: 0,
         }
     }
 }
@@ -241,12 +206,17 @@ impl Life {
         matches!(self.state, State::Stopped | State::Errored)
     }
 
+    /// Whether it was killed, and does not end: nobody knows whether it ever will.
+    pub fn resists(&self) -> bool {
+        self.state == State::Stopping && self.kills >= KILLS
+    }
+
     /// Takes one event at the time `now` and says what must be done.
     pub fn step(&mut self, event: Event, policy: &Policy, now: u64) -> Option<Action> {
         match event {
-            Event::Start => self.start(false),
+            Event::Start => self.start(false, now),
             Event::Restart if self.pid != 0 => self.restart(policy, now),
-            Event::Restart => self.start(true),
+            Event::Restart => self.start(true, now),
             Event::Stop => self.stop(policy, now),
             Event::Pause if self.state == State::Online => {
                 self.state = State::Paused;
@@ -264,7 +234,7 @@ impl Life {
         }
     }
 
-    fn start(&mut self, asked_anew: bool) -> Option<Action> {
+    fn start(&mut self, asked_anew: bool, now: u64) -> Option<Action> {
         self.want = Want::Up;
         self.restarting |= asked_anew && self.state == State::Stopping;
         match self.state {
@@ -278,7 +248,7 @@ impl Life {
             }
             State::Stopping => {
                 self.restarting = true;
-                None
+                self.try_again(now)
             }
             State::Paused => self.go_on(),
             State::Launching | State::Online => None,
@@ -295,7 +265,7 @@ impl Life {
         self.unstable = 0;
         self.restarting = true;
         match self.state {
-            State::Stopping => None,
+            State::Stopping => self.try_again(now),
             _ => self.terminate(policy, now),
         }
     }
@@ -303,7 +273,7 @@ impl Life {
     fn stop(&mut self, policy: &Policy, now: u64) -> Option<Action> {
         self.want = Want::Down;
         match self.state {
-            State::Stopping => None,
+            State::Stopping => self.try_again(now),
             _ if self.pid != 0 => self.terminate(policy, now),
             _ => {
                 self.rest(State::Stopped);
@@ -366,10 +336,7 @@ impl Life {
             return None;
         }
         match self.state {
-            State::Stopping => {
-                self.deadline = Some(now.saturating_add(KILL_AGAIN));
-                Some(Action::Kill)
-            }
+            State::Stopping => Some(self.kill(now)),
             State::Waiting => {
                 self.restarts = self.restarts.saturating_add(1);
                 self.launch()
@@ -422,12 +389,27 @@ impl Life {
 
     fn terminate(&mut self, policy: &Policy, now: u64) -> Option<Action> {
         self.state = State::Stopping;
+        self.kills = 0;
         if policy.kill_timeout == 0 {
-            self.deadline = Some(now.saturating_add(KILL_AGAIN));
-            return Some(Action::Kill);
+            return Some(self.kill(now));
         }
         self.deadline = Some(now.saturating_add(policy.kill_timeout));
         Some(Action::Terminate)
+    }
+
+    fn kill(&mut self, now: u64) -> Action {
+        let wait = KILL_AGAIN << self.kills.min(16);
+        self.kills = self.kills.saturating_add(1);
+        self.deadline = Some(now.saturating_add(wait.min(KILL_AGAIN_MAX)));
+        Action::Kill
+    }
+
+    /// What resists may be in reach by now.
+    fn try_again(&mut self, now: u64) -> Option<Action> {
+        self.resists().then(|| {
+            self.kills = 0;
+            self.kill(now)
+        })
     }
 
     fn wait(&mut self, delay: u64, now: u64) {
@@ -440,5 +422,6 @@ impl Life {
         self.pid = 0;
         self.deadline = None;
         self.restarting = false;
+        self.kills = 0;
     }
 }

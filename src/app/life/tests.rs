@@ -4,14 +4,14 @@ use super::policy::EXP_BACKOFF_MAX;
 use super::*;
 use crate::app::spec::Spec;
 
-fn policy() -> Policy {
+pub fn policy() -> Policy {
     Policy::of(&Spec::default())
 }
 
 const PID: i32 = 4711;
 
 /// A life in each situation that the table at the head of the module has a column for, reached by events.
-fn situation(column: &str) -> Life {
+pub fn situation(column: &str) -> Life {
     let mut life = Life::default();
     let policy = policy();
     let mut go = |events: &[(Event, u64)]| {

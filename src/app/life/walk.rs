@@ -67,6 +67,11 @@ impl World {
             timed,
             "a timer where it belongs: {life:?}"
         );
+        let killed = life.kills > 0;
+        assert!(
+            !killed || life.state == State::Stopping,
+            "SIGKILLs are counted while it is stopping: {life:?}"
+        );
         if life.at_rest() || life.state == State::Waiting {
             assert!(
                 self.leader.is_none() && !self.others,

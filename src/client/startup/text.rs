@@ -64,6 +64,8 @@ RestartSec=1
 # The daemon alone gets the signal. It stops each program in the program's own way, and tells systemd how long that
 # may take. Where the daemon dies, the programs live on and the next daemon adopts them.
 KillMode=process
+# Each program has a cgroup of its own below that of the daemon: so whatever it starts is ended with it.
+Delegate=yes
 # A program that is out of memory is no reason to stop the others.
 OOMPolicy=continue
 TasksMax=infinity

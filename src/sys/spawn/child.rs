@@ -31,14 +31,18 @@ impl Child<'_> {
     pub(super) fn run(mut self) -> ! {
         let mut number = [0; 32];
         let done = self.prepare(&mut number);
-        if let Err((stage, program, errno)) = done.and_then(|()| self.execute()) {
-            let [a, b, c, d] = errno.to_ne_bytes();
-            let record = [stage as u8, program, a, b, c, d];
-            // SAFETY: the record lives on this stack; a write of six bytes to a pipe is whole.
-            unsafe { libc::write(self.tell, record.as_ptr().cast(), record.len()) };
+        if let Err(failure) = done.and_then(|()| self.execute()) {
+            self.report(failure);
         }
         // SAFETY: leaves without running anything of the parent's.
         unsafe { libc::_exit(127) }
+    }
+
+    fn report(&self, (stage, program, errno): Failure) {
+        let [a, b, c, d] = errno.to_ne_bytes();
+        let record = [stage as u8, program, a, b, c, d];
+        // SAFETY: the record lives on this stack; a write of six bytes to a pipe is whole.
+        unsafe { libc::write(self.tell, record.as_ptr().cast(), record.len()) };
     }
 
     fn prepare(&mut self, number: &mut [u8; 32]) -> Result<(), Failure> {
@@ -63,11 +67,18 @@ impl Child<'_> {
                 libc::signal(signal.get(), libc::SIG_DFL);
             }
             step(Stage::Session, libc::setsid())?;
+            let joined = match plan.cgroup.as_deref().map(|file| join(file)) {
+                Some(Err(failure)) => {
+                    self.report(failure);
+                    false
+                }
+                joined => joined.is_some(),
+            };
             step(Stage::Stdin, libc::dup2(self.null, 0))?;
             // For reading as well, so that the pipe has a reader whatever becomes of the daemons.
             redirect(Stage::Stdout, &plan.stdout, 1)?;
             redirect(Stage::Stderr, &plan.stderr, 2)?;
-            self.record()?;
+            self.record(joined)?;
             // From here on paths are opened that a user has named: they may hang, and the next supervisor must not.
             libc::close(self.lock);
             self.look_at_logs()?;
@@ -122,7 +133,7 @@ impl Child<'_> {
 
     /// Leaves on disk which process this is, before it can become the program: a supervisor that is killed right
     /// after the fork has lost nothing.
-    unsafe fn record(&self) -> Result<(), Failure> {
+    unsafe fn record(&self, joined: bool) -> Result<(), Failure> {
         // SAFETY: as in `prepare`.
         unsafe {
             let own = u64::from(libc::getpid().unsigned_abs());
@@ -132,7 +143,10 @@ impl Child<'_> {
             let at = put(&mut text, at, b" start=");
             let at = put_number(&mut text, at, own_start().wrapping_add_signed(-self.offset));
             let at = put(&mut text, at, b" run=");
-            put_number(&mut text, at, u64::from(self.plan.run));
+            let at = put_number(&mut text, at, u64::from(self.plan.run));
+            if joined {
+                put(&mut text, at, b" cgroup=1");
+            }
             put(&mut text, RECORD_SIZE - 1, b"\n");
             show(Stage::Record);
             let file = open_file(Stage::Record, &self.plan.record)?;
@@ -262,6 +276,19 @@ unsafe fn open_file(stage: Stage, path: &CStr) -> Result<libc::c_int, Failure> {
             libc::S_IFREG => Ok(file),
             _ => Err((stage, 0, libc::ENXIO)),
         }
+    }
+}
+
+/// Joins a cgroup, by its `cgroup.procs`.
+unsafe fn join(file: &CStr) -> Result<(), Failure> {
+    // SAFETY: the path ends in NUL; the byte is a constant.
+    unsafe {
+        let file = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        let file = step(Stage::Cgroup, file)?;
+        let written = libc::write(file, b"0".as_ptr().cast(), 1);
+        let done = step(Stage::Cgroup, written as libc::c_int);
+        libc::close(file);
+        done.map(drop)
     }
 }
 

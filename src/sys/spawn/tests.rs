@@ -28,6 +28,7 @@ impl Scene {
             argv: words.iter().map(|w| CString::new(*w).unwrap()).collect(),
             env: vec![c"A=1".to_owned()],
             script: None,
+            cgroup: None,
             cwd: c_path(Path::new("/usr")),
             umask: 0o027,
             stdout: self.path("out"),
@@ -69,7 +70,9 @@ impl Scene {
         let record = std::fs::read(self.0.join("pid")).unwrap_or_default();
         if !record.is_empty() {
             assert_eq!(record.len(), RECORD_SIZE);
-            let Record { pid, start, run } = Record::parse(&record).unwrap();
+            let Record {
+                pid, start, run, ..
+            } = Record::parse(&record).unwrap();
             assert!(pid == spawned.pid && start > 0 && run == plan.run);
             if let Ok(shown) = std::fs::read_to_string(self.0.join("app.pid")) {
                 assert_eq!(shown, format!("{pid}\n"));

@@ -26,8 +26,8 @@ pub fn cannot_trace() -> Option<&'static str> {
     }
 }
 
-/// One of so many system calls, or of as many as `RPM_TEST_EVERY` says.
-pub fn some_of(calls: Vec<Call>, ordinary: usize, first: usize) -> Vec<Call> {
+/// One of so many system calls or other cases, or of as many as `RPM_TEST_EVERY` says.
+pub fn some_of<T>(calls: Vec<T>, ordinary: usize, first: usize) -> Vec<T> {
     let given = std::env::var("RPM_TEST_EVERY").ok();
     let every = given.map_or(ordinary, |every| every.parse().expect("a number"));
     calls
