@@ -12,7 +12,7 @@ use crate::harness::{Home, assert_same_bytes, is_root, proc, wait_until};
 /// A program that has printed a line and prints another one at SIGUSR1.
 #[track_caller]
 fn echo(home: &Home, flags: &[&str]) -> PathBuf {
-    let text = "echo first\ntrap 'n=$((n + 1)); echo \"again $n\"' USR1\n\
+    let text = "trap 'n=$((n + 1)); echo \"again $n\"' USR1\necho first\n\
                 while :; do sleep 1000 & wait; kill $!; done\n";
     home.start("x", text, flags);
     home.wait_for_log("x-out.log", "first\n");
