@@ -115,7 +115,12 @@ fn kill_log_writer(home: &Home) {
     let writer = home.log_writer().unwrap();
     proc::kill(writer, Signal::KILL);
     wait_for_end(writer);
-    home.rpm(&["ping"]).ok();
+    // Its listener, the connection of the supervisor, and what it keeps. Until then only the supervisor has that.
+    wait_until("another log writer keeps the sockets", || {
+        home.log_writers()
+            .first()
+            .is_some_and(|pid| kinds(*pid).0 > 2)
+    });
 }
 
 fn update(home: &Home) {
