@@ -16,8 +16,8 @@ use crate::sys::clock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs;
 use crate::sys::spawn::Record;
+use crate::sys::{proc_search, procfs};
 
 /// A process that was found.
 enum Process {
@@ -63,6 +63,8 @@ impl Supervisor {
             let line = handed.iter().find(|(of, _)| *of == id);
             self.take_over_records(id, boot, line.map(|(_, line)| line));
         }
+        // Last, as it can be done without: what programs cannot be without is held by now.
+        self.look_at_unheld();
         self.look_again_at_remains();
         Ok(())
     }
@@ -191,7 +193,7 @@ impl Supervisor {
             format!("RPM_ID={id}").into_bytes(),
             [b"RPM_HOME=", home].concat(),
         ];
-        procfs::find_leader(&told).map(|(pid, start)| Record { pid, start, run })
+        proc_search::find_leader(&told).map(|(pid, start)| Record { pid, start, run })
     }
 
     fn hold(&mut self, id: u32, process: Process) {
@@ -313,7 +315,7 @@ impl Supervisor {
 
 /// The process that a record is of. None: it has gone.
 fn find(last: Record) -> Option<Process> {
-    match ProcessHandle::find(last.pid, last.start) {
+    match ProcessHandle::find_unheld(last.pid, last.start) {
         // Dead or alive: it is ours to reap.
         Lookup::There((_, stat)) if stat.parent == Pid::own() => Some(Process::Child),
         Lookup::There((held, stat)) if stat.lives() => {

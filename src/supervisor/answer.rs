@@ -8,7 +8,6 @@ use crate::app::spec::Spec;
 use crate::protocol::line::Line;
 use crate::protocol::link::Upkeep;
 use crate::protocol::reply::{Code, Failure};
-use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// What a client waits for.
@@ -355,12 +354,7 @@ impl Supervisor {
             rows.done += 1;
         }
         let mut last = ok_count(rows.ids.len());
-        self.damaged
-            .retain(|path| path.try_exists().unwrap_or(true));
-        for path in &self.damaged {
-            last.push("damaged", path.as_os_str().as_bytes());
-        }
-        self.say_unread(&mut last);
+        self.say_unlisted(&mut last);
         self.reply(token, |c| c.say(&last));
         None
     }
@@ -393,8 +387,7 @@ impl Supervisor {
             return Some(Pending::Kill);
         }
         // The connection ends with the process: so the client sees when the next daemon may come.
-        let last = self.end_line();
-        self.reply(token, |c| c.say(&last));
+        self.reply_end(token);
         None
     }
 

@@ -22,6 +22,7 @@ pub mod pid;
 pub mod pidfd;
 pub mod poll;
 pub mod priority;
+pub mod proc_search;
 pub mod process;
 pub mod procfs;
 pub mod reexec;

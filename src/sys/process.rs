@@ -54,6 +54,16 @@ impl ProcessHandle {
         }
     }
 
+    /// The same, held by its start time for now: [`ProcessHandle::look_again`] holds it by a descriptor.
+    pub fn find_unheld(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
+        let handle = ProcessHandle::from_start(pid, start);
+        match procfs::look(pid) {
+            Lookup::There(stat) if handle.is_of(&stat) => Lookup::There((handle, stat)),
+            Lookup::There(_) | Lookup::Gone => Lookup::Gone,
+            Lookup::Failed(e) => Lookup::Failed(e),
+        }
+    }
+
     /// A child of this process that has ended and is not reaped yet, where a descriptor of it can be had and there is
     /// room for it.
     pub fn of_child(pid: Pid) -> Option<ProcessHandle> {
@@ -161,15 +171,17 @@ impl ProcessHandle {
         }
     }
 
-    /// Signals the process. Held by its start time there is a moment between the look and the signal, in which its
-    /// number would have to be freed and taken again.
+    /// Signals the process. Held by its start time, and where no descriptor can be had even for this, there is a moment
+    /// between the look and the signal in which its number would have to be freed and taken again.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match self.descriptor() {
             Some(fd) => fd.signal(signal),
-            None => match self.look() {
-                Lookup::There(()) => signal::kill(self.pid, signal),
-                Lookup::Gone => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-                Lookup::Failed(e) => Err(e),
+            None => match (PidFd::open(self.pid), self.look()) {
+                // Looked at after it was opened.
+                (Ok(fd), Lookup::There(())) => fd.signal(signal),
+                (Err(_), Lookup::There(())) => signal::kill(self.pid, signal),
+                (_, Lookup::Gone) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+                (_, Lookup::Failed(e)) => Err(e),
             },
         }
     }
