@@ -2,6 +2,7 @@
 //! never gives up: one that dies again and again is started with a growing delay, for ever.
 
 use std::ffi::CString;
+use std::io::Write as _;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::paths::Home;
 use crate::protocol::deaths::Deaths;
+use crate::sys::open::{self, Access};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::{clock, reexec, wait};
@@ -171,7 +173,11 @@ impl Keeper {
         self.is_said = true;
         // Under its own name when it is whole: nobody reads half of it.
         let (path, new) = (home.deaths(), home.deaths_new());
-        let written = std::fs::write(&new, deaths.to_line().to_bytes());
+        let opened = open::or_create(&new, Access::Write, 0o600);
+        let written = opened.and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(&deaths.to_line().to_bytes())
+        });
         let _ = written.and_then(|()| std::fs::rename(&new, &path));
     }
 

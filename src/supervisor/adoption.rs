@@ -16,8 +16,8 @@ use crate::sys::clock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs;
 use crate::sys::spawn::Record;
+use crate::sys::{proc_search, procfs, time_namespace};
 
 /// A process that was found.
 enum Process {
@@ -65,6 +65,8 @@ impl Supervisor {
         }
         self.cgroups
             .remove_others(|id| self.programs.contains_key(&id));
+        // Last, as it can be done without: what programs cannot be without is held by now.
+        self.look_at_unheld();
         self.look_again_at_remains();
         Ok(())
     }
@@ -198,7 +200,7 @@ impl Supervisor {
             format!("RPM_ID={id}").into_bytes(),
             [b"RPM_HOME=", home].concat(),
         ];
-        procfs::find_leader(&told).map(|(pid, start)| Record {
+        proc_search::find_leader(&told).map(|(pid, start)| Record {
             pid,
             start,
             run,
@@ -287,7 +289,8 @@ impl Supervisor {
     /// The last run has come to its end and nobody has seen it.
     fn ended_unseen(&mut self, id: u32, last: Record) {
         let now = procfs::look(last.pid);
-        if matches!(now, Lookup::There(stat) if !procfs::same_start(stat.start, last.start)) {
+        if matches!(now, Lookup::There(stat) if !time_namespace::same_start(stat.start, last.start))
+        {
             // The number is another's by now: a group that bears it is too.
             if let Some(program) = self.programs.get_mut(&id) {
                 program.group = None;
@@ -325,7 +328,7 @@ impl Supervisor {
 
 /// The process that a record is of. None: it has gone.
 fn find(last: Record) -> Option<Process> {
-    match ProcessHandle::find(last.pid, last.start) {
+    match ProcessHandle::find_unheld(last.pid, last.start) {
         // Dead or alive: it is ours to reap.
         Lookup::There((_, stat)) if stat.parent == Pid::own() => Some(Process::Child),
         Lookup::There((held, stat)) if stat.lives() => {

@@ -56,10 +56,7 @@ impl Supervisor {
         }
         // The connection ends with the process: so the client sees when the next daemon may come.
         match self.left_behind.is_empty() {
-            true => {
-                let last = self.end_line();
-                self.reply(token, |c| c.say(&last));
-            }
+            true => self.reply_end(token),
             false => {
                 let failure = Failure::new(Code::Timeout, self.left_behind.join("; "));
                 self.reply(token, |c| c.refuse(&failure));

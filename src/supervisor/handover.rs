@@ -10,10 +10,14 @@
 //! socket, channel  fd=FD of what is held for programs
 //! ```
 
+pub(super) mod pending;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use super::answer::{Pending, Rows, Start, Then, Turn};
+use pending::{pending_lines, read_pending};
+
+use super::answer::Pending;
 use super::connection::Connection;
 use super::limits::Limits;
 use super::program::Program;
@@ -22,16 +26,15 @@ use super::server::Supervisor;
 use crate::app::life::{Life, State};
 use crate::app::spec::Spec;
 use crate::protocol::line::Line;
-use crate::protocol::link::Upkeep;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
-use crate::protocol::reply::{Code, Failure, Reply};
+use crate::protocol::reply::{Code, Failure};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::ProcessHandle;
 use crate::sys::{fifo, reexec};
 
 /// The version of these lines; a release that does not know it is not executed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// All of it, as it was handed over.
 pub struct Handover {
@@ -200,114 +203,6 @@ fn stray(text: &[u8]) -> Option<(Pid, u64)> {
     Some((Pid::new(pid.parse().ok()?)?, start.parse().ok()?))
 }
 
-fn pending_lines(pending: &Pending) -> Vec<Line> {
-    let mut line = Line::new("pending");
-    match pending {
-        Pending::Start(start) => {
-            line.push("kind", "start");
-            line.push("want", want_word(start.want));
-            push_ids(&mut line, "id", &start.ids);
-            push_failure(&mut line, start.failure.as_ref());
-            let mut spec = Line::new("spec");
-            spec.fields = start.spec.pairs();
-            return vec![line, spec];
-        }
-        Pending::Restart(turn) => {
-            line.push("kind", "restart");
-            push_turn(&mut line, turn);
-        }
-        Pending::Stop(turn, then) => {
-            let keeps = *then == Then::Keep;
-            line.push("kind", if keeps { "stop" } else { "delete" });
-            push_turn(&mut line, turn);
-        }
-        Pending::Upkeep(turn, what) => {
-            line.push("kind", what.word());
-            push_turn(&mut line, turn);
-        }
-        Pending::Rows(rows) => {
-            line.push("kind", if rows.full { "describe" } else { "list" });
-            rows.push_to(&mut line);
-        }
-        Pending::Pause(turn) => {
-            line.push("kind", "pause");
-            push_turn(&mut line, turn);
-        }
-        Pending::Sync => line.push("kind", "sync"),
-        Pending::Update => line.push("kind", "update"),
-        // No other release is executed while the daemon ends.
-        Pending::Kill => line.push("kind", "kill"),
-    }
-    vec![line]
-}
-
-pub(super) fn push_ids(line: &mut Line, key: &str, ids: &[u32]) {
-    ids.iter().for_each(|id| line.push_number(key, *id));
-}
-
-fn push_turn(line: &mut Line, turn: &Turn) {
-    push_ids(line, "id", &turn.ids);
-    push_ids(line, "open", &turn.open);
-    push_failure(line, turn.failure.as_ref());
-}
-
-fn push_failure(line: &mut Line, failure: Option<&Failure>) {
-    if let Some(failure) = failure {
-        line.push("code", failure.code.word());
-        line.push("message", &failure.message);
-    }
-}
-
-pub(super) fn read_ids(line: &Line, key: &str) -> Vec<u32> {
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
-    line.all(key).filter_map(number).collect()
-}
-
-fn read_failure(line: &Line) -> Option<Failure> {
-    line.get("code")?;
-    match Reply::from_line(Line {
-        tag: "error".to_owned(),
-        ..line.clone()
-    }) {
-        Reply::Failed(failure) => Some(failure),
-        _ => None,
-    }
-}
-
-fn read_turn(line: &Line) -> Turn {
-    Turn {
-        ids: read_ids(line, "id"),
-        open: read_ids(line, "open"),
-        // Asked for again: it was another connection that the answer would have come by.
-        drain: None,
-        patience: 0,
-        failure: read_failure(line),
-    }
-}
-
-fn read_pending(line: &Line) -> Option<Pending> {
-    match line.text("kind")? {
-        // Its spec follows.
-        "start" => Some(Pending::Start(Start {
-            spec: Rc::new(Spec::default()),
-            want: read_want(line.get("want")?)?,
-            spec_text: Vec::new(),
-            ids: read_ids(line, "id"),
-            failure: read_failure(line),
-        })),
-        "restart" => Some(Pending::Restart(read_turn(line))),
-        "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
-        "delete" => Some(Pending::Stop(read_turn(line), Then::Forget)),
-        "pause" => Some(Pending::Pause(read_turn(line))),
-        "list" => Rows::of(line, false).map(Pending::Rows),
-        "describe" => Rows::of(line, true).map(Pending::Rows),
-        "sync" => Some(Pending::Sync),
-        "update" => Some(Pending::Update),
-        "kill" => Some(Pending::Kill),
-        word => Some(Pending::Upkeep(read_turn(line), Upkeep::from_word(word)?)),
-    }
-}
-
 impl Handover {
     /// Reads it. `None`: it is not what this release understands.
     pub fn read(text: &[u8]) -> Option<Handover> {
@@ -375,6 +270,9 @@ impl Handover {
 mod tests {
     use super::*;
     use crate::app::life::{Exit, Want};
+    use crate::protocol::link::Upkeep;
+    use crate::protocol::reply::{Code, Failure};
+    use crate::supervisor::answer::{Rows, Then, Turn};
 
     fn turn() -> Turn {
         Turn {

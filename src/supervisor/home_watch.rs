@@ -23,7 +23,7 @@ use crate::sys::lock::Lock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::spawn::Record;
-use crate::sys::{fifo, procfs};
+use crate::sys::{fifo, proc_search, procfs};
 
 /// How long after a change the home is looked at: whoever removes all of it has done so then. ms
 const SETTLE: u64 = 200;
@@ -253,7 +253,7 @@ fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
 
 /// A supervisor that serves a home which was removed from this path.
 pub fn former_supervisor(root: &Path) -> io::Result<Option<Pid>> {
-    procfs::find_holder_of_removed(c"rpmd", root)
+    proc_search::find_holder_of_removed(c"rpmd", root)
 }
 
 /// How many processes are named.
@@ -270,7 +270,7 @@ pub fn left_running(home: &Home) -> Option<String> {
         return None;
     }
     let own = [b"RPM_HOME=", home.root().as_os_str().as_bytes()].concat();
-    let mut found = procfs::find_with(&own, b"RPM_ID=");
+    let mut found = proc_search::find_with(&own, b"RPM_ID=");
     // The client of a program, and what it launches.
     found.retain(|(_, name)| !matches!(name.as_str(), "rpm" | "rpmd" | "rpmd-log"));
     let shown = found.iter().take(NAMED);

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::lifecycle::sentence;
+use super::exec_failure::sentence;
 use super::server::Supervisor;
 use super::timers::Timer;
 use crate::sys::fd;

@@ -17,8 +17,9 @@ use crate::app::life::{Event, State};
 use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs::{ProcDir, Stat, same_start};
+use crate::sys::procfs::{ProcDir, Stat};
 use crate::sys::signal::{self, Signal};
+use crate::sys::time_namespace::same_start;
 
 /// The first wait before programs that were left by their leader are looked at again; it doubles. ms
 const LOOK_AGAIN: u64 = 10;

@@ -1,10 +1,8 @@
 //! Answers of many rows: each is written as the client takes what was written before, so that no answer is too long
 //! for a client that reads, and none costs memory for one that does not.
 
-use std::os::unix::ffi::OsStrExt;
-
 use super::answer::{Pending, ok_count};
-use super::handover::{push_ids, read_ids};
+use super::handover::pending::{push_ids, read_ids};
 use super::server::Supervisor;
 use crate::protocol::line::{Line, LineWriter};
 use crate::protocol::process::Process;
@@ -123,12 +121,7 @@ impl Supervisor {
 
     fn end_of_listing(&mut self, count: usize) -> Line {
         let mut last = ok_count(count);
-        self.damaged
-            .retain(|path| path.try_exists().unwrap_or(true));
-        for path in &self.damaged {
-            last.push("damaged", path.as_os_str().as_bytes());
-        }
-        self.say_unread(&mut last);
+        self.say_unlisted(&mut last);
         last
     }
 }

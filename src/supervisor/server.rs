@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -21,6 +20,7 @@ use super::init::Init;
 use super::journal::{Journal, OnceAMinute};
 use super::limits::Limits;
 use super::log_link::LogLink;
+use super::log_writer::LOGGER_AGAIN;
 use super::processes::Processes;
 use super::program::Program;
 use super::sockets::Sockets;
@@ -29,10 +29,8 @@ use super::timers::{Timer, Timers};
 use super::unread::UnreadRecords;
 use super::update::Update;
 use crate::app::life::Event;
-use crate::app::value::Bytes;
 use crate::error::Reason;
 use crate::paths::Home;
-use crate::protocol::link::Order;
 use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
@@ -40,11 +38,6 @@ use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd, wait};
-
-/// A log writer that did not live so long is not replaced at once. ms
-const LOGGER_AGAIN: u64 = 500;
-/// When the log writer is asked again for what it keeps, where there were no descriptors left to take it. ms
-const RECALL: u64 = 500;
 
 /// How long a turn is in which the kernel cannot be asked what is ready.
 const BLIND_TURN: Duration = Duration::from_millis(100);
@@ -124,7 +117,7 @@ pub struct Supervisor {
     /// The client whose requests are looked at first in the next turn.
     pub(super) first_served: u64,
     pub(super) log: LogLink,
-    log_started: u64,
+    pub(super) log_started: u64,
     pub(super) timers: Timers,
     pub(super) proc: Option<ProcDir>,
     /// Where the cgroups of programs are.
@@ -384,98 +377,6 @@ impl Supervisor {
                 Token::Home => self.hear_of_home(),
                 Token::Signals | Token::Adopted(_) => {}
             }
-        }
-    }
-
-    /// Connects to a log writer, forked where there is none, and tells it of every program.
-    pub(super) fn start_logger(&mut self) {
-        self.log_started = self.now;
-        let program = match self.way.foreground {
-            true => Bytes::new(),
-            false => self.way.program.as_os_str().as_bytes().to_vec(),
-        };
-        let started = self
-            .log
-            .start(&self.home, &program, &self.limits.to_string());
-        self.begin_keeping();
-        match started {
-            Ok(()) => {
-                self.hand_over_own_output();
-                // Some may have ended when nobody saw it.
-                let mut ended: Vec<u32> = self.programs.keys().copied().collect();
-                ended.retain(|id| {
-                    let ended = self.programs.get(id).is_some_and(|p| p.life.pid == 0);
-                    ended && self.end_lines(*id)
-                });
-                // First the one whose output the last log writer had begun to move.
-                let unfinished = self.log.unfinished();
-                let mut logged: Vec<&Program> =
-                    self.programs.values().filter(|p| p.logged).collect();
-                logged.sort_by_key(|p| Some(p.id) != unfinished);
-                let orders: Vec<Order> = logged.into_iter().map(|p| self.open_order(p)).collect();
-                for order in orders {
-                    self.log.order(&order);
-                }
-                for id in ended {
-                    self.log.order(&Order::Ended { id });
-                }
-                self.log.order(&Order::Complete);
-                self.log.ask_again();
-            }
-            Err(e) => {
-                self.journal
-                    .note(format_args!("starting the log writer: {e}; trying again"));
-                // Whoever looks for the reason finds it there, and there may never be a log writer.
-                self.journal.write();
-                self.timers
-                    .set(Timer::Logger, Some(self.now + LOGGER_AGAIN));
-            }
-        }
-    }
-
-    fn hear_logger(&mut self) {
-        match self.log.receive() {
-            Ok(notes) => {
-                for note in notes {
-                    self.journal.note(note);
-                }
-                for (id, which, loss) in self.log.take_losses() {
-                    if let Some(program) = self.programs.get_mut(&id) {
-                        program.has_lost(which, loss);
-                        self.unrecorded.push(id);
-                    }
-                }
-                if let Some(kept) = self.log.take_kept() {
-                    self.take_back(kept);
-                }
-                if self.log.is_incomplete() && !self.timers.is_set(Timer::Recall) {
-                    self.timers.set(Timer::Recall, Some(self.now + RECALL));
-                }
-                self.settle_closing();
-                self.changed = true;
-            }
-            Err(()) => self.logger_lost(),
-        }
-    }
-
-    fn logger_lost(&mut self) {
-        let leaving = self.log.was_leaving();
-        self.log.lost();
-        if self.ending == Some(Ending::Farewell) {
-            self.log.forget(&self.home);
-            self.changed = true;
-            return;
-        }
-        let soon = self.now.saturating_sub(self.log_started) < LOGGER_AGAIN;
-        if !leaving {
-            self.journal
-                .note("the log writer has ended; starting another");
-        }
-        match soon && !leaving {
-            true => self
-                .timers
-                .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
-            false => self.start_logger(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Records that could not be read, or what they say not be looked at. That proves nothing of their programs: they are
 //! neither started nor left out, but tried again, and whoever asks is told.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::server::Supervisor;
 use super::state::Boot;
 use super::timers::Timer;
@@ -72,11 +74,17 @@ impl Supervisor {
                 self.order_logs(unread.id);
             }
         }
+        self.look_at_unheld();
         self.changed = true;
     }
 
-    /// Says in the last line of a listing that it may not be complete.
-    pub(super) fn say_unread(&self, last: &mut Line) {
+    /// Says in the last line of a listing what is not in it.
+    pub(super) fn say_unlisted(&mut self, last: &mut Line) {
+        self.damaged
+            .retain(|path| path.try_exists().unwrap_or(true));
+        for path in &self.damaged {
+            last.push("damaged", path.as_os_str().as_bytes());
+        }
         if let Some(why) = self.unread.reason() {
             last.push("unread", why);
         }
@@ -104,14 +112,15 @@ impl Supervisor {
         }
     }
 
-    /// The last line for whoever has asked for the end, when it has come.
-    pub(super) fn end_line(&self) -> Line {
-        match self.unread.reason() {
+    /// Answers who has asked for the end, when it has come.
+    pub(super) fn reply_end(&mut self, token: u64) {
+        let last = match self.unread.reason() {
             None => Line::new("ok"),
             Some(why) => {
                 let message = format!("the daemon has ended, but {why}: that may run on");
                 Failure::new(Code::Internal, message).to_line()
             }
-        }
+        };
+        self.reply(token, |c| c.say(&last));
     }
 }

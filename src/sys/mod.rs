@@ -27,6 +27,7 @@ pub mod place;
 pub mod poll;
 pub mod priority;
 pub mod private;
+pub mod proc_search;
 pub mod process;
 pub mod procfs;
 pub mod reexec;
@@ -39,6 +40,7 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod terminal;
+pub mod time_namespace;
 pub mod user;
 pub mod wait;
 

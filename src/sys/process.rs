@@ -13,6 +13,7 @@ use super::pidfd::PidFd;
 use super::procfs::{self, Stat};
 use super::room::{self, Holder};
 use super::signal::{self, Signal};
+use super::time_namespace;
 use crate::app::life::Exit;
 
 /// A process that may be anybody's.
@@ -46,9 +47,19 @@ impl ProcessHandle {
         };
         // Looked at after it is held: the number cannot be another's any more.
         match procfs::look(pid) {
-            Lookup::There(stat) if procfs::same_start(stat.start, start) => {
+            Lookup::There(stat) if time_namespace::same_start(stat.start, start) => {
                 Lookup::There((ProcessHandle { pid, held }, stat))
             }
+            Lookup::There(_) | Lookup::Gone => Lookup::Gone,
+            Lookup::Failed(e) => Lookup::Failed(e),
+        }
+    }
+
+    /// The same, held by its start time for now: [`ProcessHandle::look_again`] holds it by a descriptor.
+    pub fn find_unheld(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
+        let handle = ProcessHandle::from_start(pid, start);
+        match procfs::look(pid) {
+            Lookup::There(stat) if handle.is_of(&stat) => Lookup::There((handle, stat)),
             Lookup::There(_) | Lookup::Gone => Lookup::Gone,
             Lookup::Failed(e) => Lookup::Failed(e),
         }
@@ -116,7 +127,7 @@ impl ProcessHandle {
 
     fn is_of(&self, stat: &Stat) -> bool {
         self.start()
-            .is_none_or(|start| procfs::same_start(stat.start, start))
+            .is_none_or(|start| time_namespace::same_start(stat.start, start))
     }
 
     fn descriptor(&self) -> Option<&PidFd> {
@@ -161,15 +172,17 @@ impl ProcessHandle {
         }
     }
 
-    /// Signals the process. Held by its start time there is a moment between the look and the signal, in which its
-    /// number would have to be freed and taken again.
+    /// Signals the process. Held by its start time, and where no descriptor can be had even for this, there is a moment
+    /// between the look and the signal in which its number would have to be freed and taken again.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match self.descriptor() {
             Some(fd) => fd.signal(signal),
-            None => match self.look() {
-                Lookup::There(()) => signal::kill(self.pid, signal),
-                Lookup::Gone => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-                Lookup::Failed(e) => Err(e),
+            None => match (PidFd::open(self.pid), self.look()) {
+                // Looked at after it was opened.
+                (Ok(fd), Lookup::There(())) => fd.signal(signal),
+                (Err(_), Lookup::There(())) => signal::kill(self.pid, signal),
+                (_, Lookup::Gone) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+                (_, Lookup::Failed(e)) => Err(e),
             },
         }
     }

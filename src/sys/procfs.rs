@@ -4,15 +4,14 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::PathBuf;
 
 use super::lookup::Lookup;
 use super::pid::Pid;
 use super::room::{self, Holder};
 use super::signal::Signal;
+use super::time_namespace::boot_offset;
 use super::{check, clock, fd, wait};
 use crate::app::life::Exit;
 
@@ -69,54 +68,7 @@ pub fn look(pid: Pid) -> Lookup<Stat> {
 }
 
 /// What opening or reading a file of a process that has gone fails with.
-const GONE: [i32; 2] = [libc::ENOENT, libc::ESRCH];
-
-/// Whether two start times of a process, read by this process or another one, are the same.
-pub fn same_start(one: u64, other: u64) -> bool {
-    // An offset that is no whole number of ticks shifts the place where the kernel rounds.
-    let whole = OFFSET.get().is_none_or(|offset| offset.whole);
-    one.abs_diff(other) <= u64::from(!whole)
-}
-
-/// How far the clock since boot that this process sees is from that of the machine, `time_namespaces(7)`: start times in
-/// `/proc` are shifted by it for whoever reads them there. Those that are recorded are those of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BootOffset {
-    /// In clock ticks.
-    pub ticks: i64,
-    whole: bool,
-}
-
-static OFFSET: OnceLock<BootOffset> = OnceLock::new();
-
-/// The offset of the time namespace that this process is in.
-pub fn boot_offset() -> io::Result<BootOffset> {
-    if let Some(offset) = OFFSET.get() {
-        return Ok(*offset);
-    }
-    let text = match std::fs::read_to_string("/proc/self/timens_offsets") {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-        other => other?,
-    };
-    let offset = parse_offset(&text, clock::ticks_per_second());
-    Ok(*OFFSET.get_or_init(|| offset))
-}
-
-/// Lines of a clock, seconds and nanoseconds; the seconds may be negative, the nanoseconds are not.
-fn parse_offset(text: &str, ticks_per_second: u64) -> BootOffset {
-    let line = text.lines().find_map(|line| line.strip_prefix("boottime"));
-    let mut words = line.unwrap_or_default().split_ascii_whitespace();
-    let mut next = || words.next().and_then(|word| word.parse::<i64>().ok());
-    let (seconds, nanos) = (next().unwrap_or(0), next().unwrap_or(0));
-    let per_second = i64::try_from(ticks_per_second).unwrap_or(100);
-    let tick = 1_000_000_000 / per_second;
-    BootOffset {
-        ticks: seconds
-            .saturating_mul(per_second)
-            .saturating_add(nanos / tick),
-        whole: nanos % tick == 0,
-    }
-}
+pub(super) const GONE: [i32; 2] = [libc::ENOENT, libc::ESRCH];
 
 /// How long ago a process started, in ms.
 pub fn age_ms(start: u64) -> u64 {
@@ -124,99 +76,6 @@ pub fn age_ms(start: u64) -> u64 {
     let start = start.saturating_add_signed(offset);
     let since = start.saturating_mul(1000) / clock::ticks_per_second();
     clock::boottime_ms().saturating_sub(since)
-}
-
-/// A process that leads a group and has all of these variables in its environment, and when it started. `Failed` where
-/// none was found and not all could be looked at, but for those of other users.
-pub fn find_leader(variables: &[Vec<u8>]) -> Lookup<(Pid, u64)> {
-    let entries = match std::fs::read_dir("/proc") {
-        Ok(entries) => entries,
-        Err(e) => return Lookup::Failed(e),
-    };
-    let mut failed = None;
-    for entry in entries {
-        let pid = match entry {
-            Ok(entry) => entry.file_name().to_str().and_then(|n| n.parse().ok()),
-            Err(e) => return Lookup::Failed(e),
-        };
-        let Some(pid) = pid.and_then(Pid::new) else {
-            continue;
-        };
-        match leads_with(pid, variables) {
-            Lookup::There(start) => return Lookup::There((pid, start)),
-            Lookup::Gone => {}
-            Lookup::Failed(e) => failed = Some(e),
-        }
-    }
-    failed.map_or(Lookup::Gone, Lookup::Failed)
-}
-
-fn leads_with(pid: Pid, variables: &[Vec<u8>]) -> Lookup<u64> {
-    let stat = match look(pid) {
-        Lookup::There(stat) if stat.lives() && stat.group == pid.get() => stat,
-        Lookup::There(_) | Lookup::Gone => return Lookup::Gone,
-        Lookup::Failed(e) => return Lookup::Failed(e),
-    };
-    let has = |environment: Vec<u8>| {
-        let has = |wanted: &Vec<u8>| environment.split(|b| *b == 0).any(|v| v == wanted);
-        variables.iter().all(has)
-    };
-    // The environment of another user's process is not ours to read: none of ours is there.
-    let gone = [GONE.as_slice(), &[libc::EACCES, libc::EPERM]].concat();
-    match Lookup::of(std::fs::read(format!("/proc/{pid}/environ")), &gone).map(has) {
-        Lookup::There(true) => Lookup::There(stat.start),
-        Lookup::There(false) | Lookup::Gone => Lookup::Gone,
-        Lookup::Failed(e) => Lookup::Failed(e),
-    }
-}
-
-/// A process of this user and of this name that holds the folder which had this path, and which was removed. Those in
-/// another mount namespace mean other paths. Only what could be looked at is found.
-pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid>> {
-    let removed = [path.as_os_str().as_bytes(), b" (deleted)"].concat();
-    let own_mounts = std::fs::read_link("/proc/self/ns/mnt").ok();
-    let uid = super::user::effective_uid();
-    for entry in std::fs::read_dir("/proc")? {
-        let entry = entry?;
-        let pid = entry.file_name().to_str().and_then(|n| n.parse().ok());
-        let Some(pid) = pid.and_then(Pid::new) else {
-            continue;
-        };
-        let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let named = comm.strip_suffix(b"\n") == Some(name.to_bytes());
-        if !named || !entry.metadata().is_ok_and(|meta| meta.uid() == uid) {
-            continue;
-        }
-        let mounts = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-        let holds = |fd: &i32| {
-            let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
-            link.is_ok_and(|link| link.as_os_str().as_bytes() == removed)
-        };
-        if mounts == own_mounts && descriptors(pid).iter().any(holds) {
-            return Ok(Some(pid));
-        }
-    }
-    Ok(None)
-}
-
-/// Processes that have this variable in their environment, and one that begins like that, as far as they can be looked
-/// at: with their names.
-pub fn find_with(variable: &[u8], begin: &[u8]) -> Vec<(Pid, String)> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));
-    let has_both = |pid: &Pid| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let mut found = (false, false);
-        for assignment in environment.split(|b| *b == 0) {
-            found.0 |= assignment == variable;
-            found.1 |= assignment.starts_with(begin);
-        }
-        found == (true, true)
-    };
-    let name = |pid: &Pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    pids.filter(has_both)
-        .map(|pid| (pid, name(&pid).trim_end().to_owned()))
-        .collect()
 }
 
 /// How a zombie has ended; none where it lives, or the kernel does not say.
@@ -508,21 +367,6 @@ mod tests {
         assert_eq!(parse_stat(&whole).unwrap().exit_code, Some(256));
         assert_eq!(parse_stat(b"12 (a) S 3"), None);
         assert_eq!(parse_stat(b""), None);
-    }
-
-    #[test]
-    fn the_offset_of_a_time_namespace_is_read() {
-        let text = |seconds: i64, nanos: i64| {
-            let text =
-                format!("monotonic           7         0\nboottime {seconds:10} {nanos:9}\n");
-            let offset = parse_offset(&text, 100);
-            (offset.ticks, offset.whole)
-        };
-        assert_eq!(text(0, 0), (0, true));
-        assert_eq!(text(86400, 0), (8_640_000, true));
-        assert_eq!(text(-10, 20_000_000), (-998, true));
-        assert_eq!(text(1, 5), (100, false));
-        assert_eq!(parse_offset("", 100).ticks, 0);
     }
 
     #[test]

@@ -14,10 +14,10 @@ use child::Child;
 use super::check;
 use super::fd;
 use super::pid::Pid;
-use super::procfs;
 use super::reexec::pointers;
 use super::rights;
 use super::signal::AllBlocked;
+use super::time_namespace;
 
 /// All that the child needs, prepared before the fork: afterwards it must not allocate.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
     fd::set_nonblocking(report.as_fd())?;
     // The child may not allocate.
     rights::prepare();
-    let offset = procfs::boot_offset()?.ticks;
+    let offset = time_namespace::boot_offset()?.ticks;
     let blocked = AllBlocked::new();
     // SAFETY: the child calls only async-signal-safe functions (signal-safety(7)) on memory that was prepared,
     // and leaves by execve or _exit.

@@ -160,7 +160,7 @@ fn another_user_is_denied() {
     }
     // Nor does the daemon rely on the client.
     if has("perl") {
-        let script = "my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print $s \"list\\n\"; \
+        let script = "$SIG{PIPE} = 'IGNORE'; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print $s \"list\\n\"; \
                       $s->flush; print <$s>";
         let words = [
             "perl",

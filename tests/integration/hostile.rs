@@ -95,7 +95,7 @@ fn past_256_connections_the_surplus_is_told_that_it_is_busy() {
     let home = scene();
     home.start(
         "stays",
-        "trap '' INT\nwhile :; do sleep 1; done",
+        "trap '' INT TERM\nwhile :; do sleep 1; done",
         &["-k", "1h"],
     );
     let all: Vec<_> = (0..256).map(|_| home.events()).collect();

@@ -1,11 +1,12 @@
 //! No more processes, no more descriptors: a sentence, and life goes on.
 
 use rpm::app::life::State;
+use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::wait_for_end;
 use crate::harness::wire::Wire;
-use crate::harness::{Home, has, is_root, proc, skip};
+use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 
 /// Launches a daemon that has this limit.
 fn launch_limited(home: &Home, limit: &str) {
@@ -144,14 +145,14 @@ fn at_the_limit_all_programs_are_stopped_restarted_adopted_and_ended() {
             .any(|name| name.contains("damaged"))
     );
     // Those without a descriptor are missed too when they end.
-    let mut events = home.events();
     for pid in &before {
         proc::kill(*pid, Signal::KILL);
-        events.wait_for("online again", |p| {
-            p.state == State::Online && p.pid != *pid && !before.contains(&p.pid)
-        });
     }
-    drop(events);
+    wait_until("all are online again", || {
+        let all = home.list();
+        let anew = |p: &Process| p.state == State::Online && !before.contains(&p.pid);
+        all.len() == before.len() && all.iter().all(anew)
+    });
     home.rpm(&["stop", "all"]).ok();
     home.rpm(&["sync"]).ok();
     home.rpm(&["restart", "all"]).ok();

@@ -66,7 +66,7 @@ fn a_release_that_does_not_prove_itself_is_not_executed() {
         ("#!/bin/sh\necho no\n", "it says: no"),
         ("#!/bin/sh\nexit 1\n", "does not prove itself"),
         (
-            "#!/bin/sh\necho ok release=9 state=0 handover=1\n",
+            "#!/bin/sh\necho ok release=9 state=0 handover=2\n",
             "does not know the records",
         ),
         ("#!/proc/none\n", "No such file"),
@@ -100,7 +100,7 @@ fn one_that_proves_itself_and_then_fails_is_followed_by_one_from_the_records() {
     let pid = home.start_sleep("x").pid;
     let liar = home.script(
         "rpmd-new",
-        "#!/bin/sh\n[ \"$1\" = --self-check ] && echo ok release=9 state=1 handover=1\n",
+        "#!/bin/sh\n[ \"$1\" = --self-check ] && echo ok release=9 state=1 handover=2\n",
     );
     let supervisor = home.supervisor();
     home.wire().send(format!("update program={liar}\n"));

@@ -189,7 +189,7 @@ impl Child<'_> {
             let mut text = [0; 24];
             let length = put_number(&mut text, 0, own);
             let length = put(&mut text, length, b"\n");
-            let file = open_pid_file(path)?;
+            let file = open_pid_file(path, !self.plan.pid_folders.is_empty())?;
             let file = file.as_raw_fd();
             let written = libc::write(file, text.as_ptr().cast(), length);
             step(Stage::PidFile, libc::c_int::from(written > 0) - 1)?;
@@ -234,11 +234,11 @@ impl Child<'_> {
 /// A step that failed, which program it was about, and errno.
 type Failure = (Stage, u8, libc::c_int);
 
-/// Opens the file of its pid with the rights that count where it is.
-fn open_pid_file(path: &CStr) -> Result<OwnedFd, Failure> {
+/// Opens the file of its pid with the rights that count where it is. `make`: its folders may be missing.
+fn open_pid_file(path: &CStr, make: bool) -> Result<OwnedFd, Failure> {
     let path = Path::new(OsStr::from_bytes(path.to_bytes()));
     // Only the walk of root makes folders without allocating.
-    let place = if rights::is_root() {
+    let place = if make && rights::is_root() {
         Place::make(path)
     } else {
         Place::find(path)
