@@ -292,7 +292,8 @@ try() {
         [ "$(inside systemctl show -p MainPID --value rpm-app)" = "$main" ] || fail 'systemd knows another daemon'
         say 'the service is reloaded'
         inside systemctl reload rpm-app || fail 'systemctl reload rpm-app failed'
-        grep -q 'rpmd 0.* goes on' "$machine/home/app/.rpm/rpmd.log" || fail 'rpmd was not updated'
+        # The log writer writes the line, in its own time.
+        until_so 30 'for the updated daemon' grep -q 'rpmd 0.* goes on' "$machine/home/app/.rpm/rpmd.log"
         [ "$(daemon)" = "$main" ] || fail 'the daemon has another pid'
         unnoticed
     fi
