@@ -258,6 +258,11 @@ impl Batch {
         self.memory.copy(length)
     }
 
+    /// The same, in a buffer that is used again.
+    pub fn copy_into(&self, length: usize, buffer: &mut Vec<u8>) {
+        self.memory.copy_into(length, buffer);
+    }
+
     /// How far the writing of the batch has come.
     pub fn writing(&self, progress: &Progress) {
         let (place, stage) = match self.number(STAGE) {

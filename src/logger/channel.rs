@@ -344,7 +344,8 @@ impl Channel {
         sinks: &mut Sinks,
         batch: &Batch,
     ) {
-        let bytes = batch.bytes(taken.length);
+        let mut bytes = std::mem::take(&mut sinks.buffer);
+        batch.copy_into(taken.length, &mut bytes);
         let whole = Piece {
             bytes: &bytes,
             time: taken.time,
@@ -394,6 +395,7 @@ impl Channel {
             dropped += lost;
         }
         batch.done();
+        sinks.buffer = bytes;
         self.count(dropped, sinks);
     }
 }

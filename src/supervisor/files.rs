@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::program::Program;
 use super::server::Supervisor;
@@ -116,8 +117,14 @@ impl Program {
             let files = [&spec.out_file, &spec.error_file, &spec.log_file];
             files.iter().any(|file| !file.is_empty())
         };
+        // Instances that do not share their files have their number in the names of them.
+        let apart = |p: &Program| p.spec.instances > 1 && !p.spec.merge_logs;
+        if Rc::ptr_eq(&self.spec, &other.spec) && apart(self) {
+            return false;
+        }
         // By default files are of one name, see `file_name`.
-        if self.spec.name != other.spec.name && !named(self) && !named(other) {
+        let one_name = self.spec.name == other.spec.name && !(apart(self) && apart(other));
+        if !one_name && !named(self) && !named(other) {
             return false;
         }
         let mut own = self.log_files(home).into_iter();

@@ -202,8 +202,14 @@ impl ProcDir {
 
     /// Whether a process ignores a signal, as its `status` says; not where that cannot be read.
     pub fn ignores(&self, pid: Pid, signal: Signal) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mut buffer = [0; 4096];
+        let read = self
+            .open_file(pid.get(), "status")
+            .and_then(|file| fd::read(file.as_fd(), &mut buffer));
+        let status = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
+        let mut lines = status.split(|b| *b == b'\n');
+        let mask = lines.find_map(|line| line.strip_prefix(b"SigIgn:"));
+        let mask = mask.and_then(|mask| std::str::from_utf8(mask).ok());
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
         mask.is_some_and(|mask| mask >> (signal.get() - 1) & 1 == 1)
     }

@@ -129,17 +129,24 @@ impl SharedMemory {
         }
     }
 
+    /// Copies the first so many bytes into a buffer, in place of what is there.
+    pub fn copy_into(&self, length: usize, buffer: &mut Vec<u8>) {
+        let length = length.min(self.length);
+        buffer.clear();
+        buffer.reserve(length);
+        // SAFETY: so many bytes from there on lie in the mapping, and so many were reserved in the buffer, which is
+        // another piece of memory. No reference to the shared bytes is made. The processes that may write to them, log
+        // writers of one home, take turns by a lock; bytes of one that does not would be mixed, and are bytes all the same.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.place(0), buffer.as_mut_ptr(), length);
+            buffer.set_len(length);
+        }
+    }
+
     /// A copy of the first so many bytes.
     pub fn copy(&self, length: usize) -> Vec<u8> {
-        let length = length.min(self.length);
-        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
-        for at in (0..length).step_by(8) {
-            // SAFETY: the mapping ends with a page and begins with one, and HEAD is a multiple of 8: so the word lies in
-            // it, aligned; no reference to it exists but as an atomic.
-            let word = unsafe { AtomicU64::from_ptr(self.place(at).cast()) };
-            bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-        }
-        bytes.truncate(length);
+        let mut bytes = Vec::new();
+        self.copy_into(length, &mut bytes);
         bytes
     }
 
