@@ -117,7 +117,7 @@ impl Supervisor {
     /// Processes that a program may have started, that nothing links to it, and that were not reported before.
     pub(super) fn unrecognizable(&mut self, id: u32) -> Vec<Member> {
         let program = self.programs.get(&id);
-        let program = program.filter(|p| p.spec.treekill && !p.joined && p.born > 0);
+        let program = program.filter(|p| p.spec.treekill && !p.is_whole_in_group() && p.born > 0);
         let Some(born) = program.map(|p| p.born) else {
             return Vec::new();
         };

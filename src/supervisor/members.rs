@@ -189,7 +189,7 @@ impl Supervisor {
 
     /// Whether the group has a member that `/proc` does not show.
     fn is_hidden(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.joined);
+        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
         let Some(group) = program.and_then(|p| p.group) else {
             return false;
         };
@@ -201,7 +201,7 @@ impl Supervisor {
     /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of an
     /// `execve(2)` a process shows no mark.
     fn is_in_doubt(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.joined);
+        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
         let Some(born) = program.map(|p| p.born) else {
             return false;
         };

@@ -148,6 +148,11 @@ impl Program {
         }
     }
 
+    /// Whether its cgroup has all that came from the last run.
+    pub fn is_whole_in_group(&self) -> bool {
+        self.joined && !self.moved
+    }
+
     /// The restart policy.
     pub fn policy(&self) -> Policy {
         Policy::of(&self.spec)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rpm::sys::cgroup::{self, Cgroup};
 use rpm::sys::signal::Signal;
 
+use crate::harness::run::spawn;
 use crate::harness::{Home, proc, skip, wait_until};
 
 /// The folder that this process may make groups in; none, and the test is passed over, where it may not.
@@ -108,7 +109,7 @@ fn who_lives_in_the_group_of_a_program_and_is_not_of_it_is_not_touched() {
         group.members_file().display()
     );
     let mut stranger = std::process::Command::new("sh");
-    let mut stranger = stranger.args(["-c", &join]).spawn().unwrap();
+    let mut stranger = spawn(stranger.args(["-c", &join])).unwrap();
     let pid = i32::try_from(stranger.id()).unwrap();
     wait_until("a stranger", || group.is_populated().unwrap());
     home.start_sleep("second");
@@ -191,5 +192,22 @@ fn what_leaves_the_group_is_found_all_the_same() {
         }
         assert!(!proc::lives(hidden), "{end}: {}", proc::describe(hidden));
     }
+    other.remove();
+}
+
+#[test]
+fn what_left_the_group_and_has_no_mark_is_named() {
+    let Some(own) = own_folder() else { return };
+    let home = Home::new();
+    let other = Cgroup::at(own.join(format!("rpm-unmarked-{}", std::process::id())));
+    other.make().unwrap();
+    let join = format!("echo 0 > {}\n", other.members_file().display());
+    home.start("x", &(join + HIDDEN), &[]);
+    let hidden = number_in(&home, "hidden");
+    // Nothing but its cgroup linked it to the program.
+    home.rpm(&["stop", "x"])
+        .fails(&[&format!("pid {hidden} (sleep")]);
+    proc::kill(hidden, Signal::KILL);
+    wait_until("its group is empty", || !other.is_populated().unwrap());
     other.remove();
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
+use crate::harness::run::spawn;
 use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, app, has, is_root, proc, skip, wait_until};
 
@@ -347,7 +348,7 @@ fn under_load_all_workers_take_part_and_a_death_costs_only_what_it_held() {
     let url = format!("http://127.0.0.1:{port}/");
     let mut command = home.command(&["wrk", "-t1", "-c16", "-d4s", "--timeout", "10s", &url]);
     command.stdout(std::process::Stdio::piped());
-    let mut load = command.spawn().unwrap();
+    let mut load = spawn(&mut command).unwrap();
     let mut events = home.events();
     let mut killed = 0;
     for id in 0..4 {

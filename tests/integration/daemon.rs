@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
-use crate::harness::run::Running;
+use crate::harness::run::{Running, spawn};
 use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, proc, wait_until};
 
@@ -222,7 +222,7 @@ fn a_foreground_daemon_whose_stderr_nobody_reads_serves_on() {
     let home = Home::new();
     let mut command = home.command(&[&home.daemon(), "--foreground"]);
     command.stderr(std::process::Stdio::piped());
-    let mut daemon = command.spawn().unwrap();
+    let mut daemon = spawn(&mut command).unwrap();
     wait_until("it serves", || home.root.join("rpmd.sock").exists());
     // Each crash is a line: the pipe is full soon.
     let mut wire = home.wire();

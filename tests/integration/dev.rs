@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rpm::app::life::State;
 use rpm::sys::signal::Signal;
 
-use crate::harness::run::Running;
+use crate::harness::run::{Running, spawn};
 use crate::harness::tmux::Tmux;
 use crate::harness::wait::wait_for_end;
 use crate::harness::{Home, has, proc, skip, wait_until};
@@ -275,7 +275,7 @@ fn output_that_nobody_reads_does_not_keep_it_from_ending() {
         command
             .current_dir(home.base.join("work"))
             .stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = spawn(&mut command).unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let waits = || fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
         wait_until("the pipe is full", || {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
+use crate::harness::run::spawn;
 use crate::harness::{Home, has, is_root, skip, wait_until};
 
 const ALICE: u32 = 4321;
@@ -126,7 +127,7 @@ fn no_environment_is_told_to_the_daemon_of_somebody_else() {
         socket.to_str().unwrap(),
         log.to_str().unwrap(),
     ]);
-    let mut listener = command.spawn().unwrap();
+    let mut listener = spawn(&mut command).unwrap();
     wait_until("the listener", || log.exists());
     let file = home.base.join("app.json");
     fs::write(

@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::harness::run::write_executable;
 use crate::harness::wire::Wire;
 use crate::harness::{Home, has, is_root, skip};
 
@@ -102,7 +103,7 @@ fn a_file_in_the_place_of_the_socket_is_refused_and_left_alone() {
 fn a_daemon_program_that_is_missing_is_said_to_be() {
     let home = Home::new();
     let alone = home.base.join("rpm");
-    fs::copy(home.client(), &alone).unwrap();
+    write_executable(|| fs::copy(home.client(), &alone));
     let mut command = home.command(&[&alone]);
     command.arg("list").env("PATH", "/nonexistent");
     home.run(command).fails(&["rpmd", "PATH"]);

@@ -13,6 +13,7 @@ use rpm::sys::fd;
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::kill_log_writer;
+use crate::harness::run::spawn;
 use crate::harness::wait::{readable, wait_for_end};
 use crate::harness::wire::Wire;
 use crate::harness::{Home, LIMIT, assert_same_bytes, has, is_root, proc, skip, wait_until};
@@ -33,7 +34,7 @@ impl Foreground {
         command
             .stdout(Stdio::from(stdout.into()))
             .stderr(Stdio::null());
-        let child = command.spawn().unwrap();
+        let child = spawn(&mut command).unwrap();
         wait_until("the daemon serves", || {
             Wire::try_connect(&home.root)
                 .is_ok_and(|mut wire| wire.try_send("ping\n").is_ok() && wire.line().is_some())
@@ -310,7 +311,7 @@ fn programs_and_the_daemon_share_an_output_line_by_line() {
     let mut command = home.command(&[&home.daemon(), "--foreground"]);
     let both = writer.try_clone().unwrap();
     command.stdout(both).stderr(writer);
-    let mut rpmd = command.spawn().unwrap();
+    let mut rpmd = spawn(&mut command).unwrap();
     drop(command);
     wait_until("the daemon serves", || {
         Wire::try_connect(&home.root).is_ok()

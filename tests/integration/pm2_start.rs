@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rpm::app::life::State;
 
+use crate::harness::run::write_executable;
 use crate::harness::{Home, has, proc, skip, wait_until};
 
 /// Whether all of these are installed; the test is skipped where one is not.
@@ -23,7 +24,7 @@ fn have(tools: &[&str]) -> bool {
 fn write(home: &Home, name: &str, text: &str, mode: u32) {
     let path = home.base.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, text).unwrap();
+    write_executable(|| fs::write(&path, text));
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
 }
 

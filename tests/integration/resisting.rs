@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rpm::app::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
-use crate::harness::run::{Output, Running};
+use crate::harness::run::{Output, Running, write_executable};
 use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 
 /// A home of another user, with a program in it that becomes root: its daemon may not signal that.
@@ -158,7 +158,7 @@ fn who_ignores_the_kill_signal_is_asked_by_sigterm() {
 fn describe_says_why_a_program_cannot_be_executed() {
     let home = Home::new();
     let tool = home.base.join("tool");
-    std::fs::copy("/bin/sleep", &tool).unwrap();
+    write_executable(|| std::fs::copy("/bin/sleep", &tool));
     let file = tool.to_str().unwrap();
     let words = ["start", file, "--name", "t", "--restart-delay", "1h"];
     home.rpm(&[&words[..], &["--", "1000"]].concat()).ok();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::run::Output;
+use crate::harness::run::{Output, write_executable};
 use crate::harness::{Home, has, is_root, skip};
 
 /// Platform, file, mode, whether the file is a script that the shell can run alone.
@@ -41,7 +41,7 @@ impl Machine {
         let bin = home.base.join(bin);
         fs::create_dir(&bin).unwrap();
         for (name, path) in [("rpm", home.client()), ("rpmd", home.daemon())] {
-            fs::copy(path, bin.join(name)).unwrap();
+            write_executable(|| fs::copy(path, bin.join(name)));
         }
         let root = home.base.join("root");
         for folder in ["etc/service", "run"] {

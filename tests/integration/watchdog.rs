@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rpm::sys::signal::Signal;
 
+use crate::harness::run::write_executable;
 use crate::harness::wait::wait_for_end;
 use crate::harness::wire::Wire;
 use crate::harness::{Home, proc, wait_until};
@@ -57,7 +58,7 @@ fn a_daemon_that_cannot_start_comes_back_by_itself_once_it_is_repaired() {
     home.wait_for_log("x-out.log", "one\n");
     let rpmd = home.base.join("bin/rpmd");
     let good = home.base.join("bin/good");
-    fs::copy(&rpmd, &good).unwrap();
+    write_executable(|| fs::copy(&rpmd, &good));
     let broken = home.script("broken", "#!/bin/sh\nexit 1\n");
     replace(&rpmd, Path::new(&broken));
     kill_supervisor(&home);

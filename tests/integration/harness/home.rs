@@ -14,7 +14,7 @@ use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
 use rpm::sys::spawn::Record;
 
-use super::run::{Output, finish};
+use super::run::{Output, finish, write_executable};
 use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
 use super::wire::Wire;
 use super::{app, has, proc};
@@ -60,7 +60,7 @@ impl Home {
         let bin = home.base.join("bin");
         fs::create_dir(&bin).unwrap();
         for name in ["rpm", "rpmd"] {
-            fs::copy(home.bin.join(name), bin.join(name)).unwrap();
+            write_executable(|| fs::copy(home.bin.join(name), bin.join(name)));
         }
         fs::set_permissions(&home.base, fs::Permissions::from_mode(0o755)).unwrap();
         chown(&home.base, Some(uid), Some(uid)).unwrap();
@@ -75,7 +75,7 @@ impl Home {
         let bin = home.base.join("bin");
         fs::create_dir(&bin).unwrap();
         for name in ["rpm", "rpmd"] {
-            fs::copy(home.bin.join(name), bin.join(name)).unwrap();
+            write_executable(|| fs::copy(home.bin.join(name), bin.join(name)));
         }
         home.bin = bin;
         home
@@ -151,7 +151,7 @@ impl Home {
     /// A file with this text in the test's folder, executable.
     pub fn script(&self, name: &str, text: &str) -> String {
         let path = self.base.join(name);
-        fs::write(&path, text).unwrap();
+        write_executable(|| fs::write(&path, text));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }

@@ -1,14 +1,31 @@
 //! Running commands, never longer than they may.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use rpm::sys::signal::Signal;
 
 use super::proc;
 use super::wait::{LIMIT, ended_within};
+
+/// Held alone by who writes a file that will be executed, and shared by who starts a command: a new process has for a
+/// moment what other threads hold open for writing, and such a file cannot be executed. `execve(2)`, `ETXTBSY`
+static EXECUTABLES: RwLock<()> = RwLock::new(());
+
+/// Starts a command.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _shared = EXECUTABLES.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// Writes a file that will be executed.
+pub fn write_executable<T>(write: impl FnOnce() -> io::Result<T>) -> T {
+    let _alone = EXECUTABLES.write().unwrap_or_else(PoisonError::into_inner);
+    write().unwrap()
+}
 
 /// What a command said.
 #[derive(Debug, Clone)]
@@ -66,7 +83,7 @@ impl Output {
 pub fn finish(mut command: Command) -> Result<Output, String> {
     let shown = format!("{command:?}");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(|e| format!("{shown}: {e}"))?;
+    let child = spawn(&mut command).map_err(|e| format!("{shown}: {e}"))?;
     let pid = i32::try_from(child.id()).unwrap();
     let (tell, heard) = mpsc::channel();
     std::thread::spawn(move || tell.send(child.wait_with_output()));
@@ -105,7 +122,7 @@ impl Running {
     /// Starts it.
     pub fn start(mut command: Command) -> Running {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = spawn(&mut command).unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tell, lines) = mpsc::channel();
         std::thread::spawn(move || {

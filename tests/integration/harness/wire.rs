@@ -17,6 +17,14 @@ pub struct Wire {
     input: LineBuffer,
 }
 
+impl Drop for Wire {
+    /// Hangs up at once. A process that another test is about to execute has copies of all descriptors for a moment, and
+    /// the daemon would not hear of a mere close before that.
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
 /// One answer.
 #[derive(Debug)]
 pub struct Answer {

@@ -77,7 +77,7 @@ fn one_that_sends_a_head_byte_by_byte_is_told_that_its_time_is_over() {
         head: 300,
         ..Limits::default()
     };
-    let (address, _) = serve("slow", limits);
+    let (address, home) = serve("slow", limits);
     let mut slow = connect(address);
     let mut bytes = std::iter::repeat(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ".iter()).flatten();
     // It goes on sending until nobody listens any more.
@@ -91,6 +91,7 @@ fn one_that_sends_a_head_byte_by_byte_is_told_that_its_time_is_over() {
     let mut half = connect(address);
     half.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     assert!(rest(&half).starts_with("HTTP/1.1 408 "));
+    std::fs::remove_dir_all(home.root()).unwrap();
 }
 
 #[test]
@@ -99,11 +100,12 @@ fn a_connection_is_kept_for_a_while_and_no_longer() {
         idle: 100,
         ..Limits::default()
     };
-    let (address, _) = serve("idle", limits);
+    let (address, home) = serve("idle", limits);
     let mut stream = connect(address);
     stream.write_all(GET.as_bytes()).unwrap();
     let text = rest(&stream);
     assert!(text.contains("Connection: keep-alive") && text.ends_with("here\n"));
+    std::fs::remove_dir_all(home.root()).unwrap();
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn connections_past_the_limit_are_refused_and_idle_ones_make_room() {
         connections: 3,
         ..Limits::default()
     };
-    let (address, _) = serve("many", limits);
+    let (address, home) = serve("many", limits);
     // What a client has been answered, the server has seen.
     let idle = connect(address);
     assert!(status(&idle, GET).contains("404"));
@@ -127,6 +129,7 @@ fn connections_past_the_limit_are_refused_and_idle_ones_make_room() {
     drop(begun);
     // That they have hung up is seen in the same turn as the next connection, or in the one behind it.
     assert!((0..1000).any(|_| status(&connect(address), GET).contains("404")));
+    std::fs::remove_dir_all(home.root()).unwrap();
 }
 
 #[test]
@@ -148,6 +151,7 @@ fn a_daemon_that_does_not_answer_holds_up_nobody_else() {
         text.starts_with("HTTP/1.1 503 ") && text.contains("does not answer"),
         "{text}"
     );
+    std::fs::remove_dir_all(home.root()).unwrap();
 }
 
 #[test]
@@ -162,6 +166,7 @@ fn nonsense_from_the_daemon_is_no_answer() {
     server.write_all(b"ok\nok\nprocess nonsense\n").unwrap();
     drop(daemon);
     assert!(rest(&asking).starts_with("HTTP/1.1 503 "));
+    std::fs::remove_dir_all(home.root()).unwrap();
 }
 
 /// A list of many programs, as a daemon would send it.
@@ -223,4 +228,39 @@ fn followers_that_do_not_read_are_cut_and_others_are_told() {
     drop(server);
     let heard = rest(&deaf);
     assert!(heard.matches("event: change").count() < 200);
+    std::fs::remove_dir_all(home.root()).unwrap();
+}
+
+#[test]
+fn one_that_sends_many_requests_is_served_a_few_in_a_turn() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let access = Access {
+        address: address.ip(),
+        names: Vec::new(),
+        token: None,
+    };
+    let home = Home::new("/nonexistent".into());
+    let mut server = Server::new(listener, access, Limits::default(), home).unwrap();
+    let mut stream = connect(address);
+    stream.write_all(GET.repeat(20).as_bytes()).unwrap();
+    let mut turns = 0;
+    let mut answers = 0;
+    while answers < 20 {
+        server.turn(None).unwrap();
+        turns += 1;
+        stream
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let mut chunk = [0; 64 << 10];
+        let n = stream.read(&mut chunk).unwrap_or(0);
+        let new = String::from_utf8_lossy(&chunk[..n])
+            .matches("HTTP/1.1 404")
+            .count();
+        answers += new;
+        assert!(
+            answers <= turns * REQUESTS_A_TURN,
+            "{answers} in {turns} turns"
+        );
+    }
 }
