@@ -92,6 +92,10 @@ impl Supervisor {
         }
         let text = self.named(&members);
         match text.is_empty() {
+            true if leader.is_some_and(Pid::leads_session) => {
+                let pid = leader.map_or(0, Pid::get);
+                format!("pid {pid} is not shown in /proc: it runs as another user")
+            }
             true => "its processes have ended just now".to_owned(),
             false => text,
         }

@@ -51,8 +51,10 @@ impl Supervisor {
                 self.log.ask_again();
             }
             Err(e) => {
-                self.journal
-                    .note(format_args!("starting the log writer: {e}; trying again"));
+                if self.logger_failed.may_be_said(self.now) {
+                    self.journal
+                        .note(format_args!("starting the log writer: {e}; trying again"));
+                }
                 // Whoever looks for the reason finds it there, and there may never be a log writer.
                 self.journal.write();
                 self.timers

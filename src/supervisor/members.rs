@@ -298,7 +298,8 @@ fn members_of(group: &Cgroup, proc: &ProcDir) -> io::Result<Vec<Member>> {
     let own = Pid::own();
     for _ in 0..LOOKS {
         let listed = group.pids()?;
-        if listed.is_empty() {
+        // There may be more groups below it than are followed, or one that could not be listed.
+        if listed.is_empty() && !group.is_populated()? {
             return Ok(Vec::new());
         }
         let others = listed.into_iter().filter(|pid| pid.get() != own);

@@ -99,6 +99,7 @@ pub struct Supervisor {
     pub(super) looked: u64,
     wait_failed: OnceAMinute,
     pub(super) accept_failed: OnceAMinute,
+    pub(super) logger_failed: OnceAMinute,
     pub(super) home_watch: HomeWatch,
     pub(super) unsynced: Unsynced,
     /// What is held for programs.
@@ -171,6 +172,7 @@ impl Supervisor {
             looked: 0,
             wait_failed: OnceAMinute::default(),
             accept_failed: OnceAMinute::default(),
+            logger_failed: OnceAMinute::default(),
             home_watch: HomeWatch::default(),
             unsynced: Unsynced::default(),
             sockets: Sockets::default(),

@@ -75,6 +75,8 @@ pub struct Unsynced {
     failed: Changes,
     /// How many attempts in a row have failed.
     failures: u32,
+    /// Why there was no process for the last attempt.
+    unmade: Option<String>,
 }
 
 impl Unsynced {
@@ -87,6 +89,7 @@ impl Unsynced {
         let mut all = std::mem::take(&mut self.changes);
         all.add(std::mem::take(&mut self.failed));
         self.under_way = Some((child, all));
+        self.unmade = None;
     }
 
     /// The attempt of a child has come to its end. Returns whether this was its child.
@@ -129,6 +132,9 @@ impl Supervisor {
 
     /// Why the last changes are not on the disk, where an attempt has failed and none is under way.
     pub(super) fn sync_failure(&self) -> Option<String> {
+        if let Some(why) = &self.unsynced.unmade {
+            return Some(why.clone());
+        }
         let tried = self.unsynced.under_way.is_none() && !self.unsynced.failed.is_empty();
         let folder = self.home.run();
         let why = || {
@@ -150,6 +156,7 @@ impl Supervisor {
             self.journal
                 .note(format_args!("bringing the list to the disk: {why}"));
             self.unsynced.failures = self.unsynced.failures.saturating_add(1);
+            self.unsynced.unmade = None;
             self.changed = true;
             self.sync_later();
             return;
@@ -167,9 +174,16 @@ impl Supervisor {
             }
             Ok(Fork::Parent(pid)) => self.unsynced.begin(pid),
             Err(e) => {
-                self.journal.note(format_args!(
-                    "bringing the list to the disk: {e}; trying again"
-                ));
+                let why = format!(
+                    "making a process that brings the list to the disk: {}; it is tried again",
+                    Reason(&e)
+                );
+                if self.unsynced.unmade.is_none() {
+                    self.journal.note(&why);
+                }
+                self.unsynced.unmade = Some(why);
+                self.unsynced.failures = self.unsynced.failures.saturating_add(1);
+                self.changed = true;
                 self.sync_later();
             }
         }

@@ -27,6 +27,12 @@ impl Pid {
         unsafe { libc::getsid(0) }
     }
 
+    /// Whether there is a process of this number that leads a session: the kernel tells that of any process.
+    pub fn leads_session(self) -> bool {
+        // SAFETY: takes a number.
+        unsafe { libc::getsid(self.0) == self.0 }
+    }
+
     /// The number of the parent of this process, `getppid(2)`: another one when the parent has ended.
     pub fn parent() -> i32 {
         // SAFETY: getppid has no arguments and cannot fail.
@@ -43,6 +49,7 @@ impl std::fmt::Display for Pid {
 #[cfg(test)]
 mod tests {
     use super::Pid;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn groups_everybody_and_init_cannot_be_named() {
@@ -50,5 +57,26 @@ mod tests {
             assert_eq!(Pid::new(wrong), None);
         }
         assert_eq!(Pid::new(2).map(Pid::get), Some(2));
+    }
+
+    #[test]
+    fn only_a_living_leader_leads_a_session() {
+        let mut leader = Command::new("setsid")
+            .args(["sh", "-c", "echo; exec sleep 1000"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = Pid::new(leader.id() as i32).unwrap();
+        let mut line = [0];
+        let mut output = leader.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut output, &mut line).unwrap();
+        assert!(pid.leads_session());
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        assert!(!pid.leads_session());
+        let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+        assert!(!Pid::new(other.id() as i32).unwrap().leads_session());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

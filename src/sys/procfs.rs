@@ -53,11 +53,14 @@ impl Stat {
     }
 }
 
-/// What `stat` says of a process. A process that this one may not look at (`hidepid`) is not shown at all: then there
-/// is no telling it from one that has gone.
+/// What `stat` says of a process. One that leads a session and is not shown (`hidepid`, or no `/proc` at all) could not
+/// be looked at; there is no telling another that is hidden from one that has gone.
 pub fn look(pid: Pid) -> Lookup<Stat> {
     let file = match File::open(format!("/proc/{pid}/stat")) {
         Ok(file) => file,
+        Err(_) if pid.leads_session() => {
+            return Lookup::Failed(io::Error::other("it runs, and /proc does not show it"));
+        }
         Err(e) => return Lookup::of(Err(e), &GONE),
     };
     let mut buffer = [0; 1024];

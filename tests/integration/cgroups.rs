@@ -211,3 +211,30 @@ fn what_left_the_group_and_has_no_mark_is_named() {
     wait_until("its group is empty", || !other.is_populated().unwrap());
     other.remove();
 }
+
+/// Below its group a program makes two, and in one of them more than are followed: then it goes on in the other.
+const FOLDERS: &str = "(setsid env -i /bin/sh -c '
+    cd \"$0\" && mkdir a b
+    # The order of a hash: whichever comes first is filled.
+    first=$(ls -U -d */ | head -n 1)
+    last=$(ls -U -d */ | tail -n 1)
+    (cd $first && seq 1100 | xargs mkdir)
+    mkdir $last/x && echo 0 > $last/x/cgroup.procs
+    cd \"$1\" && echo $$ > hidden
+    exec sleep 1000' \"$GROUP\" \"$PWD\" > /dev/null 2>&1 &)
+exec sleep 1000
+";
+
+#[test]
+fn more_groups_than_are_followed_hide_nobody() {
+    let Some(own) = own_folder() else { return };
+    let home = Home::new();
+    home.start_sleep("first");
+    let group = folder_of(&own, &home).join("1");
+    let text = format!("GROUP={}\n{FOLDERS}", group.display());
+    home.start("x", &text, &[]);
+    let hidden = number_in(&home, "hidden");
+    assert!(cgroup_of(hidden).ends_with("/x"));
+    home.rpm(&["stop", "x"]).ok();
+    assert!(!proc::lives(hidden), "{}", proc::describe(hidden));
+}

@@ -25,6 +25,7 @@ mod docs;
 mod ending;
 mod foreign_folders;
 mod foreign_homes;
+mod hidden;
 mod home_folder;
 mod home_removed;
 mod hostile;

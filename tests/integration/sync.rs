@@ -57,6 +57,27 @@ fn an_ok_after_a_failure_is_given_when_the_records_have_been_written_anew() {
 }
 
 #[test]
+fn without_a_process_to_write_it_sync_says_so_and_the_log_once() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("a");
+    let mut wire = home.wire();
+    wire.ask("sync").ok();
+    let strace = trace(&home, "inject=clone,?fork:error=EAGAIN");
+    wire.ask("stop target=a").ok();
+    for _ in 0..3 {
+        wire.ask("sync").refused("internal", "making a process");
+    }
+    end(strace);
+    wire.ask("sync").ok();
+    let log = fs::read_to_string(home.root.join("rpmd.log")).unwrap();
+    let lines = log.matches("brings the list to the disk").count();
+    assert_eq!(lines, 1, "{log}");
+}
+
+#[test]
 fn a_broken_list_never_replaces_the_backup() {
     let home = Home::new();
     home.start_sleep("a");
