@@ -18,6 +18,8 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::printable;
 use crate::protocol::process::read_want;
+use crate::sys::place::Place;
+use crate::sys::rights::Acting;
 use crate::sys::{lock, open};
 
 /// What an object of ours is known by.
@@ -52,6 +54,7 @@ pub type Fault = (usize, String);
 /// the backup where it is a list, else under a name of its own, as the backup may be the last good list. The sentence
 /// says so.
 pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
+    let _acting = with_rights_of_owner(home)?;
     let _held = hold(home)?;
     let (new, dump) = (home.dump_new(), home.dump());
     let fault = fault(&dump)?;
@@ -89,6 +92,14 @@ fn fault(dump: &Path) -> Result<Option<Error>> {
     }
 }
 
+/// Root saves the list of another user with the rights of that user: the list is that user's to read, and a link that
+/// takes the place of the home meanwhile leads to no file of root's.
+fn with_rights_of_owner(home: &Home) -> Result<Acting> {
+    let new = home.dump_new();
+    let taken = Place::find(&new).and_then(|place| place.rights().take());
+    taken.doing(|| format!("writing {}", new.display()))
+}
+
 /// A lock: one at a time writes the list of a home, or starts what is in it. It is that of a folder which is there in
 /// every home and which nobody else locks.
 pub fn hold(home: &Home) -> Result<File> {
@@ -122,6 +133,10 @@ fn keep(dump: &Path, backup: &Path) -> io::Result<()> {
 
 /// Removes the saved list and the one before. Whether there was one.
 pub fn clear(home: &Home) -> Result<bool> {
+    if matches!(home.root().try_exists(), Ok(false)) {
+        return Ok(false);
+    }
+    let _acting = with_rights_of_owner(home)?;
     let mut found = false;
     for path in [home.dump_backup(), home.dump()] {
         match fs::remove_file(&path) {

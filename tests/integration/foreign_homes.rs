@@ -192,6 +192,54 @@ fn root_may_see_and_end_the_programs_of_a_user() {
 }
 
 #[test]
+fn the_list_that_root_saves_for_a_user_is_that_users() {
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become another user");
+    }
+    let home = Home::of_another_user();
+    home.start_sleep("x");
+    home.shell_as_root("$RPM save").ok();
+    let saved = home.root.join("dump.json").metadata().unwrap();
+    let uid = home.base.metadata().unwrap().uid();
+    assert_eq!((saved.uid(), saved.mode() & 0o777), (uid, 0o600));
+    home.rpm(&["save"]).ok();
+    home.rpm(&["delete", "x"]).ok();
+    home.rpm(&["resurrect"]).ok();
+}
+
+#[test]
+fn a_home_that_a_user_has_exchanged_for_a_link_leads_to_no_list_of_roots() {
+    if !is_root() {
+        return skip("only root can give links away");
+    }
+    let mut home = Home::new();
+    let (alice, roots) = (home.base.join("alice"), home.base.join("roots"));
+    fs::set_permissions(&home.base, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in [&alice, &roots, &roots.join("logs")] {
+        folder(path);
+    }
+    fs::set_permissions(&roots, fs::Permissions::from_mode(0o700)).unwrap();
+    let lists = ["dump.json", "dump.json.bak"].map(|name| roots.join(name));
+    lists.iter().for_each(|list| fs::write(list, "[]").unwrap());
+    home.root = alice.join(".rpm");
+    symlink(&roots, &home.root).unwrap();
+    give(&alice);
+    give(&home.root);
+    // The client looked before; the link came while it waited for the answer.
+    let path = rpm::paths::Home::new(home.root.clone());
+    for result in [
+        rpm::config::dump::write(&path, "[ ]").map(|_| ()),
+        rpm::config::dump::clear(&path).map(|_| ()),
+    ] {
+        let why = result.unwrap_err().to_string();
+        assert!(why.contains("Permission denied"), "{why}");
+    }
+    for list in &lists {
+        assert_eq!(fs::read_to_string(list).unwrap(), "[]");
+    }
+}
+
+#[test]
 fn a_program_that_was_to_be_somebody_else_is_not_started() {
     let home = Home::new();
     let me = rpm::sys::user::effective_uid();
