@@ -62,19 +62,19 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 pub const COMMANDS: &[Command] = &[
     Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
-        help: "A script is run by the interpreter for its ending. A file without known ending is executed, or run by \
-               the interpreter in its first line where it is not executable. A directory is a Node package: main of \
+        help: "A script is run by the interpreter for its ending. A file with an unknown ending is executed, or run by \
+               the interpreter in its first line if it is not executable. A directory is a Node package: main of \
                its package.json, index.js, or npm start. A word without a slash that is no file here is looked up in \
                PATH. A word with a space in it that is no file is a command of bash, or of sh where there is no bash. \
                Without a word, it takes ecosystem.config.js or another process file of the working directory \
                (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
                the present environment and folder. A process file tells of programs: NAME.json (one object, an \
-               array, or both under apps; JSON5 is fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               array, or both under apps; JSON5 is accepted), NAME.config.js, .cjs or .mjs, which node evaluates, a \
                Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
                settings; a file with a mistake starts nothing. A path may begin with ~/. Python programs get \
-               PYTHONUNBUFFERED=1. Flags of pm2 about itself, as --no-vizion, --no-pmx, --trace and \
+               PYTHONUNBUFFERED=1. pm2's flags for its own features, such as --no-vizion, --no-pmx, --trace and \
                --source-map-support, are accepted and do nothing; -x is --exec-mode fork.",
         flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
         launches: true, run: start::run },
@@ -89,14 +89,14 @@ pub const COMMANDS: &[Command] = &[
         flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Done when nothing of them is left: a process that does not end is named, and the exit status is 1. They \
+        help: "Returns when no process is left. A process that does not end is named, and the exit status is 1. They \
                stay in the list. A process file stands for its programs.",
         flags: &["only"], fields: false, launches: true, run: control::stop },
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one. They keep their settings and arguments too, but \
-               for those that are given here: what follows -- replaces the arguments. Name, namespace and number of \
+               with, unless --update-env gives them the present one. They keep their settings and arguments too, except \
+               those given here: what follows -- replaces the arguments. Name, namespace and number of \
                instances are not changed. With a process file, see start: what is missing is started, and what is \
                there gets its settings.",
         flags: &["update-env", "filter-env", "env", "only"], fields: true, launches: true, run: restart::run },
@@ -174,7 +174,7 @@ pub const COMMANDS: &[Command] = &[
                named. It happens by itself when a file would become larger than --log-max-size.",
         flags: &[], fields: false, launches: true, run: control::rotate_logs },
     Command { name: "reloadLogs", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "open the log files of programs anew",
+        meaning: "reopen the log files of programs",
         help: "By their names: for logrotate(8) and others that move them away, where --log-max-size 0 leaves that to them. \
                What was printed before is in the files that were moved. Of all programs, unless some are named.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
@@ -228,8 +228,8 @@ pub const COMMANDS: &[Command] = &[
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left, or what cannot be ended is named: the exit status is 1 then, and the \
-               next daemon goes on ending it. Log files stay. With --keep only the daemon ends: the programs run on, and \
+        help: "Returns when no process is left. A process that cannot be ended is named, the exit status is 1, and \
+               the next daemon keeps trying to end it. Log files stay. With --keep only the daemon ends: the programs run on, and \
                the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
                each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },

@@ -122,8 +122,8 @@ pub fn refusal(name: &str, node: &Node) -> Option<String> {
         User => {
             let is_own = text.parse() == Ok(own) || user::user_name(own).is_some_and(|n| n == text);
             let why = format!(
-                "programs cannot run as another user yet, and this one would run as {me}; start it from a daemon of \
-                 that user, or leave {name} out"
+                "programs cannot run as another user yet, and this one would run as {me}; start it from the \
+                 daemon of that user, or leave {name} out"
             );
             Some(why).filter(|_| !is_own)
         }
@@ -136,7 +136,7 @@ pub fn refusal(name: &str, node: &Node) -> Option<String> {
             Some(why).filter(|_| !is_own)
         }
         Other => Some(format!(
-            "limits of this kind are not supported yet, and the program would run without; leave {name} out"
+            "this limit is not supported yet, so the program would run without it; leave {name} out"
         )),
     }
 }

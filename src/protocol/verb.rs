@@ -24,7 +24,7 @@ pub const VERBS: &[Verb] = &[
     Verb { name: "signal", fields: "signal=SIGNAL target=WORD…", meaning: "send a signal to the first process of programs" },
     Verb { name: "flush", fields: "[target=WORD]…", meaning: "empty the log files of programs, of all unless some are named, and remove those that were set aside" },
     Verb { name: "rotate", fields: "[target=WORD]…", meaning: "set the log files of programs aside and begin others, of all unless some are named" },
-    Verb { name: "reopen", fields: "[target=WORD]…", meaning: "open the log files of programs anew by their names, after somebody has moved them away" },
+    Verb { name: "reopen", fields: "[target=WORD]…", meaning: "reopen the log files of programs by name, after they were moved away" },
     Verb { name: "list", fields: "[target=WORD]…", meaning: "a process line for each program" },
     Verb { name: "describe", fields: "[target=WORD]…", meaning: "a process line with every field for each program" },
     Verb { name: "events", fields: "", meaning: "from now on an event line whenever the state of a program changes, until the client closes" },

@@ -120,8 +120,8 @@ impl Supervisor {
             Ok(()) => self.home_watch.said = None,
             Err(e) => {
                 let sentence = format!(
-                    "{e}; the programs are kept running, and nobody can reach this supervisor: end it by SIGTERM, which \
-                     stops them, or by SIGKILL"
+                    "{e}; programs keep running, but no client can reach this supervisor: end it with SIGTERM, which \
+                     stops them, or with SIGKILL, which does not"
                 );
                 if self.home_watch.said.as_ref() != Some(&sentence) {
                     self.journal.note(&sentence);
@@ -142,7 +142,7 @@ impl Supervisor {
         let root = self.home.root();
         // The folder that it stood in is not ours to make: it may be a file system that is not mounted now.
         let made = records::make_folder(root);
-        made.doing(|| format!("{0} was removed; making {0}", root.display()))?;
+        made.doing(|| format!("making {0} again after it was removed", root.display()))?;
         self.move_in()
     }
 
@@ -152,19 +152,19 @@ impl Supervisor {
         self.home.make()?;
         let ids = records::ids(&self.home)?;
         if ids.iter().any(|id| !self.programs.contains_key(id)) {
-            let sentence = format!("{root} is another folder now, with records of other programs");
+            let sentence = format!("{root} is now another folder, with records of other programs");
             return Err(Error::new(sentence));
         }
         let lock = Lock::acquire(self.home.root()).doing(|| format!("locking {root}"))?;
         let Some(lock) = lock else {
-            let sentence = format!("{root} is another folder now, which another supervisor serves");
+            let sentence = format!("{root} is now another folder, which another supervisor serves");
             return Err(Error::new(sentence));
         };
         let former = std::mem::replace(&mut self.lock, lock);
         self.home_watch.former.push(former);
         self.home_watch.watcher = None;
         self.journal.note(format_args!(
-            "{root} was removed or replaced: it is made again, with the records of {} programs",
+            "{root} was removed or replaced; recreated it with the records of {} programs",
             self.programs.len()
         ));
         self.furnish_home()
@@ -184,7 +184,7 @@ impl Supervisor {
         if !listens {
             self.listener = setup::listen(&self.home)?;
             self.journal
-                .note(format_args!("{} is made again", path.display()));
+                .note(format_args!("recreated {}", path.display()));
             self.watch_home();
         }
         let pid_file = self.home.pid_file();
@@ -207,7 +207,7 @@ impl Supervisor {
         self.log.record_batch(&self.home);
         match failed {
             Some(e) => Err(Error::new(format!(
-                "the records are missing: {}",
+                "recreating missing records: {}",
                 Reason(&e)
             ))),
             None => Ok(()),
@@ -278,8 +278,8 @@ pub fn left_running(home: &Home) -> Option<String> {
     let more = if found.len() > NAMED { " …" } else { "" };
     (!found.is_empty()).then(|| {
         format!(
-            "{} is new, and processes of a daemon that served it before still run: {}{more}; this one does not know \
-             them",
+            "{} is new, but processes that an earlier daemon started there still run: {}{more}; this daemon does not \
+             manage them: end them by hand",
             home.root().display(),
             shown.join(", ")
         )

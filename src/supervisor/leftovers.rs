@@ -31,11 +31,11 @@ impl Supervisor {
             let survivors = self.survivors(id);
             self.note(
                 id,
-                format_args!("cannot be ended: {survivors}; trying again, less and less often"),
+                format_args!("cannot be ended: {survivors}; retrying at growing intervals"),
             );
         } else if after.state != State::Stopping && program.resisted {
             program.resisted = false;
-            self.note(id, "has ended at last");
+            self.note(id, "has now ended");
         }
         let over = after.pid == 0 && after.state != State::Stopping;
         if let Some(program) = self.programs.get_mut(&id).filter(|_| over) {
@@ -88,11 +88,12 @@ impl Supervisor {
             .filter(|m| !alone || Some(m.pid) == leader)
             .collect();
         if self.proc.is_none() {
-            return "its process group has members, and there is no /proc to name them".to_owned();
+            return "its process group still has members, and there is no /proc to name them"
+                .to_owned();
         }
         let text = self.named(&members);
         match text.is_empty() {
-            true => "its processes have ended just now".to_owned(),
+            true => "its processes have just ended".to_owned(),
             false => text,
         }
     }
@@ -147,7 +148,7 @@ impl Supervisor {
         self.reported
             .extend(all.iter().map(|m| (m.pid, m.stat.start)));
         let text = format!(
-            "may have left behind {}: nothing links it to a program, so it was not killed; look at it and end it",
+            "may have left behind {}: nothing links them to a program, so they were not killed; check them, and end them by hand",
             named.join(", ")
         );
         self.note(id, &text);
@@ -223,13 +224,13 @@ fn why_it_lives(proc: &ProcDir, member: &Member) -> String {
     let tried = signal::try_signal(member.pid);
     let denied = tried.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
     match (member.stat.state, uid) {
-        _ if !proc.is(member.pid, member.stat.start) => "has ended just now".to_owned(),
+        _ if !proc.is(member.pid, member.stat.start) => "has just ended".to_owned(),
         (_, Some(uid)) if denied => {
             let user = user::user_name(uid).unwrap_or_else(|| uid.to_string());
-            format!("may not be signalled: Operation not permitted, it runs as {user}")
+            format!("cannot be signalled: Operation not permitted; it runs as {user}")
         }
-        (b'D', _) => "waits in the kernel, uninterruptibly (state D)".to_owned(),
-        _ => "does not obey, or was forked just now".to_owned(),
+        (b'D', _) => "is in an uninterruptible wait in the kernel (state D)".to_owned(),
+        _ => "is still alive after SIGKILL, or was just forked".to_owned(),
     }
 }
 
@@ -250,12 +251,10 @@ fn foreground_hint(program: &Program) -> String {
         file.is_some_and(|file| file.starts_with(name))
     });
     let how = match known {
-        Some((name, option)) => format!("for {name} that is {option}"),
-        None => {
-            "nginx has `daemon off;` for that, redis `daemonize no`, others an option".to_owned()
-        }
+        Some((name, option)) => format!("for {name}, {option}"),
+        None => "for example `daemon off;` for nginx, `daemonize no` for redis".to_owned(),
     };
-    format!(", where it cannot be kept running; have it stay in the foreground: {how}")
+    format!(", where it cannot be supervised; configure it to stay in the foreground: {how}")
 }
 
 /// What keeps well-known servers in the foreground.

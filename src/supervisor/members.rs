@@ -313,7 +313,7 @@ fn members_of(group: &Cgroup, proc: &ProcDir) -> io::Result<Vec<Member>> {
     }
     match group.is_populated()? {
         true => Err(io::Error::other(
-            "its processes change faster than they can be looked at",
+            "its processes change faster than they can be scanned",
         )),
         false => Ok(Vec::new()),
     }

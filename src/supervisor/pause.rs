@@ -61,7 +61,7 @@ impl Supervisor {
     fn still_runs(&mut self, id: u32) -> Result<Option<String>, (Code, String)> {
         let not_running = |why: &str| Err((Code::NotRunning, why.to_owned()));
         let Some(program) = self.programs.get(&id) else {
-            return not_running("it was deleted meanwhile");
+            return not_running("it has been deleted");
         };
         match program.life.state {
             State::Paused => {}

@@ -39,7 +39,7 @@ impl Supervisor {
             Ok(Fork::Parent(child)) => self.removers.push((child, id)),
             Err(e) => {
                 let path = path.display();
-                self.note(id, format_args!("leaves {path}: making a process: {e}"));
+                self.note(id, format_args!("leaves {path}: creating a process: {e}"));
             }
         }
     }

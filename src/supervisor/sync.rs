@@ -133,7 +133,7 @@ impl Supervisor {
         let folder = self.home.run();
         let why = || {
             format!(
-                "the disk of {} refuses what was written; free space or repair it, it is tried again",
+                "syncing {} to disk failed; free space or repair the disk; rpmd tries again",
                 folder.display()
             )
         };
@@ -148,7 +148,7 @@ impl Supervisor {
         }
         if let Err(why) = self.write_anew() {
             self.journal
-                .note(format_args!("bringing the list to the disk: {why}"));
+                .note(format_args!("syncing the list to disk: {why}"));
             self.unsynced.failures = self.unsynced.failures.saturating_add(1);
             self.changed = true;
             self.sync_later();
@@ -167,9 +167,8 @@ impl Supervisor {
             }
             Ok(Fork::Parent(pid)) => self.unsynced.begin(pid),
             Err(e) => {
-                self.journal.note(format_args!(
-                    "bringing the list to the disk: {e}; trying again"
-                ));
+                self.journal
+                    .note(format_args!("syncing the list to disk: {e}; trying again"));
                 self.sync_later();
             }
         }
@@ -208,7 +207,7 @@ impl Supervisor {
         self.changed = true;
         if !succeeded {
             self.journal
-                .note("bringing the list to the disk has failed; it is written anew");
+                .note("syncing the list to disk failed; writing it again");
             self.sync_later();
         } else if !self.unsynced.is_empty() {
             self.sync_now();

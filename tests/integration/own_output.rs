@@ -365,8 +365,8 @@ fn a_daemon_in_the_background_has_no_output_to_print_to() {
         ("-e", "/dev/stderr", background),
         ("-l", "/proc/self/fd/2", background),
         ("-o", "access.log", background),
-        ("-o", "/dev/fd/5", "can print to 1 and 2"),
-        ("-o", "/dev/stdin", "can print to 1 and 2"),
+        ("-o", "/dev/fd/5", "programs can use only /dev/stdout"),
+        ("-o", "/dev/stdin", "programs can use only /dev/stdout"),
     ] {
         home.rpm(&["start", "sleep", "--name", "y", flag, path, "--", "1000"])
             .fails(&["writing output to ", path, why]);

@@ -59,7 +59,7 @@ impl Sink {
             let path = self.path.display();
             let after = after_ms / 1000;
             self.fails(format!(
-                "writing {path}: its reader has taken nothing for {after} s"
+                "writing {path}: its reader has read nothing for {after} s"
             ));
         }
     }
