@@ -1,4 +1,4 @@
-//! `rpm restart`: programs by their names, with settings that change; and what a process file says.
+//! `rpm restart`: restarts programs by name, with changed settings, or the programs of a process file.
 
 use super::arguments;
 use super::control::{news, updated_environment};

@@ -1,7 +1,7 @@
-//! Attributes that limit what a program may do, and that are no field here.
+//! Attributes that restrict a program and that this release does not support.
 //!
-//! A program that was to run as somebody else, or within limits, and does not, may do more than its file says: it is
-//! refused. Every other attribute that is not known is left out with a warning.
+//! Without its user or its limits, a program could do more than its file allows: it is refused. Every other unknown
+//! attribute is ignored with a warning.
 
 use super::json::{Node, Value};
 use crate::app::field;

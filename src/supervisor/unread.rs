@@ -1,5 +1,5 @@
-//! Records that could not be read, or what they say not be looked at. That proves nothing of their programs: they are
-//! neither started nor left out, but tried again, and whoever asks is told.
+//! Records, or processes that they name, that could not be looked up. That proves nothing about their programs: these
+//! are neither started nor dropped; the lookup is retried, and clients are told.
 
 use std::os::unix::ffi::OsStrExt;
 

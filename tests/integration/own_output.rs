@@ -448,7 +448,7 @@ fn a_reader_who_does_not_read_holds_up_nobody_else_and_his_own_not_for_ever() {
         begin.elapsed()
     );
     home.wait_for_journal(
-        "writing /dev/stdout: its reader has taken nothing for 30 s; output is being dropped",
+        "writing /dev/stdout: its reader has read nothing for 30 s; output is being dropped",
     );
     wait_until("it is counted", || home.program("flood").lost > 0);
     // He reads again: what is missing is said where it is.

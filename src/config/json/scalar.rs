@@ -1,4 +1,4 @@
-//! Keys, numbers and strings of JSON, and what JSON5 allows besides. <https://spec.json5.org/>
+//! Keys, numbers and strings of JSON, with the extensions of JSON5. <https://spec.json5.org/>
 
 use super::ESCAPED_BYTE;
 use super::read::{Read, Reader, Value};

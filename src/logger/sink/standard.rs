@@ -1,4 +1,4 @@
-//! A log file that somebody reads who may be slow: an output of the daemon's own, a FIFO, a terminal.
+//! A log file whose reader may be slow: an output of the daemon's own, a FIFO, a terminal.
 
 use super::Sink;
 use crate::app::standard::Standard;
