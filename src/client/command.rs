@@ -113,12 +113,12 @@ pub const COMMANDS: &[Command] = &[
         help: "The same as rpm restart all.",
         flags: &[], fields: false, launches: true, run: control::restart_all },
     Command { name: "pause", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "have programs hold still until they are resumed",
+        meaning: "suspend programs until they are resumed",
         help: "All their processes get SIGSTOP. They stay in memory, keep their ports and answer nobody. stop and restart \
                work on them as on others.",
         flags: &["only"], fields: false, launches: true, run: control::pause },
     Command { name: "resume", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "have paused programs go on",
+        meaning: "resume paused programs",
         help: "All their processes get SIGCONT.",
         flags: &["only"], fields: false, launches: true, run: control::resume },
     Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|/regex/|all>…", at_least: 2, at_most: ANY,
@@ -126,7 +126,7 @@ pub const COMMANDS: &[Command] = &[
         help: "By its name or number, to the first process of each; a program that it ends is treated by its restart policy.",
         flags: &[], fields: false, launches: true, run: control::send_signal },
     Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "show how programs fare",
+        meaning: "show program status",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
                processor time is that of a program's first process, as a share of the time that it has run.",
         flags: &["json", "sort"], fields: false, launches: true, run: list::run },
@@ -139,7 +139,7 @@ pub const COMMANDS: &[Command] = &[
         help: "The same as jlist, indented.",
         flags: &[], fields: false, launches: true, run: jlist::indented },
     Command { name: "describe", aliases: &["desc", "info", "show"], arguments: TARGETS, at_least: 1, at_most: ANY,
-        meaning: "show all that is known of programs",
+        meaning: "show details of programs",
         help: "Settings that have their default value are left out.",
         flags: &[], fields: false, launches: true, run: describe::run },
     Command { name: "pid", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
@@ -168,7 +168,7 @@ pub const COMMANDS: &[Command] = &[
                with the files FILE.1 and so on that were set aside; what they print from now on is at the beginning.",
         flags: &[], fields: false, launches: true, run: control::flush },
     Command { name: "logrotate", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "set the log files of programs aside, and begin others",
+        meaning: "rotate the log files of programs",
         help: "Each FILE becomes FILE.1, what was FILE.1 becomes FILE.2, and so on; --log-max-files of rpm start says how many \
                are kept. What was printed before the command is in them when it is done. Of all programs, unless some are \
                named. It happens by itself when a file would become larger than --log-max-size.",
@@ -179,7 +179,7 @@ pub const COMMANDS: &[Command] = &[
                What was printed before is in the files that were moved. Of all programs, unless some are named.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "show programs and their logs on the whole screen, kept up to date",
+        meaning: "show programs and their logs on a live full screen",
         help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
                sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
                locale is not UTF-8, and without colours where NO_COLOR is set.",
@@ -203,14 +203,14 @@ pub const COMMANDS: &[Command] = &[
         help: "Programs that run are left alone.",
         flags: &[], fields: false, launches: false, run: save::clear },
     Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
-        meaning: "serve a page that shows how programs fare, for browsers",
+        meaning: "serve a status page for browsers",
         help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
                for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
                events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
                is free. The token may be in RPM_WEB_TOKEN instead.",
         flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
     Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "print how programs fare, as Prometheus reads it",
+        meaning: "print program metrics for Prometheus",
         help: "The same text as /metrics of rpm web, for a textfile collector.",
         flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
@@ -218,11 +218,11 @@ pub const COMMANDS: &[Command] = &[
         help: "The daemon is launched where none runs.",
         flags: &[], fields: false, launches: true, run: daemon::ping },
     Command { name: "sync", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "wait until the list of programs is on the disk",
+        meaning: "wait until the list of programs is on disk",
         help: "Changes get there by themselves within seconds; after this command a crash of the machine costs none.",
         flags: &[], fields: false, launches: true, run: daemon::sync },
     Command { name: "update", aliases: &["updatePM2"], arguments: "", at_least: 0, at_most: 0,
-        meaning: "have the installed rpmd go on in the place of the running one",
+        meaning: "replace the running rpmd with the installed one",
         help: "Programs, clients and pids stay as they are. The new program is asked to prove itself first; if it cannot, \
                the old one goes on and this command fails.",
         flags: &[], fields: false, launches: false, run: daemon::update },
@@ -234,24 +234,24 @@ pub const COMMANDS: &[Command] = &[
                each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },
     Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
-        meaning: "write a process file to begin with",
+        meaning: "write a sample process file",
         help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
                stays.",
         flags: &[], fields: false, launches: false, run: generate::run },
     Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
-        meaning: "have init start the daemon at boot, and with it the programs",
+        meaning: "make init start the daemon and its programs at boot",
         help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
                here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
                Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
                service stands by and takes over when that daemon ends.",
         flags: SERVICE, fields: false, launches: false, run: startup::startup },
     Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
-        meaning: "take back what startup did",
+        meaning: "undo startup",
         help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
                up is started by the next daemon.",
         flags: SERVICE_GONE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
-        meaning: "print what makes a shell complete commands and flags",
+        meaning: "print a shell completion script",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",
         flags: &[], fields: false, launches: false, run: completion::run },
     Command { name: "help", aliases: &[], arguments: "[command]", at_least: 0, at_most: 1,

@@ -106,9 +106,9 @@ impl Flag {
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
-    switch!("help", Some('h'), help, "explain the command and do nothing"),
-    switch!("version", Some('v'), version, "print the version and do nothing"),
-    switch!("silent", Some('s'), silent, "print no table and no news, only errors"),
+    switch!("help", Some('h'), help, "show help for the command"),
+    switch!("version", Some('v'), version, "print the version"),
+    switch!("silent", Some('s'), silent, "print only errors"),
     switch!("no-color", None, no_color, "no colour, as with NO_COLOR in the environment"),
     switch!("mini-list", Some('m'), mini_list, "tables as short blocks of text"),
 ];
