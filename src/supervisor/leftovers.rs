@@ -93,7 +93,7 @@ impl Supervisor {
         }
         let text = self.named(&members);
         match text.is_empty() {
-            true => "its processes have just ended".to_owned(),
+            true => "its processes have just ended, or /proc hides them (hidepid)".to_owned(),
             false => text,
         }
     }
