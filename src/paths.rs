@@ -29,7 +29,7 @@ impl Home {
             let root = std::path::absolute(named);
             return root
                 .map(Home)
-                .doing(|| "finding RPM_HOME from the present folder");
+                .doing(|| "resolving RPM_HOME from the working directory");
         }
         let users = set("HOME").map(PathBuf::from);
         let users = users.or_else(|| user::home_dir(user::effective_uid()));
@@ -83,17 +83,20 @@ impl Home {
         Error::new(match flaw {
             Flaw::Belongs { path, uid } if path == self.0 && own != 0 => {
                 let whose = user::shown(uid);
-                let back =
-                    format!("if sudo made it, give it back by sudo chown -R {me} {home}, else ");
+                let back = format!(
+                    "if sudo created it, give it back with sudo chown -R {me} {home}, else "
+                );
                 let back = Some(back).filter(|_| uid == 0).unwrap_or_default();
                 format!("{home} belongs to {whose}, and you are {me}; {back}{elsewhere}")
             }
             Flaw::Belongs { path, uid } if path == self.0 => {
                 let whose = user::shown(uid);
-                format!("{home} belongs to {whose}, and {me} keeps nothing there; {elsewhere}")
+                format!(
+                    "{home} belongs to {whose}, and {me} does not use another user's home; {elsewhere}"
+                )
             }
             Flaw::Belongs { path, uid } => format!(
-                "{home} is no safe place: {} belongs to {}, who can put something else in its place; {elsewhere}",
+                "{home} is not safe: {} belongs to {}, who can replace it; {elsewhere}",
                 path.display(),
                 user::shown(uid)
             ),
@@ -101,17 +104,17 @@ impl Home {
                 let path = path.display();
                 let who = group.map_or("everybody".to_owned(), |gid| format!("group {gid}"));
                 format!(
-                    "{home} is no safe place: {who} may write to {path}; chmod go-w {path}, or {elsewhere}"
+                    "{home} is not safe: {who} may write to {path}; chmod go-w {path}, or {elsewhere}"
                 )
             }
             Flaw::Link(path) => format!(
-                "{home} is no safe place: {} is a link in a folder that others may write to; {elsewhere}",
+                "{home} is not safe: {} is a link in a folder that others may write to; {elsewhere}",
                 path.display()
             ),
             Flaw::Failed { doing, path, why } => {
                 let (path, why) = (path.display(), Reason(&why));
                 format!(
-                    "{doing} {path}: {why}; RPM_HOME must be a folder of your own, or a place where one can be made"
+                    "{doing} {path}: {why}; RPM_HOME must be a folder of your own, or a path where one can be created"
                 )
             }
         })

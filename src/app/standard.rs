@@ -1,5 +1,5 @@
-//! Paths that name a descriptor of the process that opens them: `/dev/stdout` and its like. As the file of an output they
-//! mean the daemon's own descriptor.
+//! Paths that name a descriptor of the process that opens them, such as `/dev/stdout`. As an output file they mean the
+//! daemon's own descriptor.
 
 use std::path::{Component, Path};
 

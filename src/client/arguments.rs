@@ -121,7 +121,9 @@ impl Invocation {
         }
         if let Some(word) = self.words.get(command.at_most) {
             let word = word.to_string_lossy();
-            return Err(Misuse(format!("{name}: '{word}' is too much; {pointer}")));
+            return Err(Misuse(format!(
+                "{name}: unexpected argument '{word}'; {pointer}"
+            )));
         }
         Ok(())
     }
@@ -379,7 +381,7 @@ mod tests {
                 "--lines: 'many' is not a whole number",
             ),
             (&["stop"], "stop needs <"),
-            (&["ping", "x"], "'x' is too much"),
+            (&["ping", "x"], "unexpected argument 'x'"),
         ] {
             let sentence = wrong(text);
             assert!(sentence.contains(part), "{text:?}: {sentence}");

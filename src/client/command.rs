@@ -62,19 +62,19 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 pub const COMMANDS: &[Command] = &[
     Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
-        help: "A script is run by the interpreter for its ending. A file without known ending is executed, or run by \
-               the interpreter in its first line where it is not executable. A directory is a Node package: main of \
+        help: "A script is run by the interpreter for its ending. A file with an unknown ending is executed, or run by \
+               the interpreter in its first line if it is not executable. A directory is a Node package: main of \
                its package.json, index.js, or npm start. A word without a slash that is no file here is looked up in \
                PATH. A word with a space in it that is no file is a command of bash, or of sh where there is no bash. \
                Without a word, it takes ecosystem.config.js or another process file of the working directory \
                (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a program that is managed already starts or \
                restarts that program. What follows -- goes to each program as its arguments. A program has \
                the present environment and folder. A process file tells of programs: NAME.json (one object, an \
-               array, or both under apps; JSON5 is fine), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               array, or both under apps; JSON5 is accepted), NAME.config.js, .cjs or .mjs, which node evaluates, a \
                Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
                paths relative to its folder. What is missing is started, what is there is restarted with the new \
                settings; a file with a mistake starts nothing. A path may begin with ~/. Python programs get \
-               PYTHONUNBUFFERED=1. Flags of pm2 about itself, as --no-vizion, --no-pmx, --trace and \
+               PYTHONUNBUFFERED=1. pm2's flags for its own features, such as --no-vizion, --no-pmx, --trace and \
                --source-map-support, are accepted and do nothing; -x is --exec-mode fork.",
         flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
         launches: true, run: start::run },
@@ -89,14 +89,14 @@ pub const COMMANDS: &[Command] = &[
         flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Done when nothing of them is left: a process that does not end is named, and the exit status is 1. They \
+        help: "Returns when no process is left. A process that does not end is named, and the exit status is 1. They \
                stay in the list. A process file stands for its programs.",
         flags: &["only"], fields: false, launches: true, run: control::stop },
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and start them again",
         help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one. They keep their settings and arguments too, but \
-               for those that are given here: what follows -- replaces the arguments. Name, namespace and number of \
+               with, unless --update-env gives them the present one. They keep their settings and arguments too, except \
+               those given here: what follows -- replaces the arguments. Name, namespace and number of \
                instances are not changed. With a process file, see start: what is missing is started, and what is \
                there gets its settings.",
         flags: &["update-env", "filter-env", "env", "only"], fields: true, launches: true, run: restart::run },
@@ -113,12 +113,12 @@ pub const COMMANDS: &[Command] = &[
         help: "The same as rpm restart all.",
         flags: &[], fields: false, launches: true, run: control::restart_all },
     Command { name: "pause", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "have programs hold still until they are resumed",
+        meaning: "suspend programs until they are resumed",
         help: "All their processes get SIGSTOP. They stay in memory, keep their ports and answer nobody. stop and restart \
                work on them as on others.",
         flags: &["only"], fields: false, launches: true, run: control::pause },
     Command { name: "resume", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "have paused programs go on",
+        meaning: "resume paused programs",
         help: "All their processes get SIGCONT.",
         flags: &["only"], fields: false, launches: true, run: control::resume },
     Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|/regex/|all>…", at_least: 2, at_most: ANY,
@@ -126,7 +126,7 @@ pub const COMMANDS: &[Command] = &[
         help: "By its name or number, to the first process of each; a program that it ends is treated by its restart policy.",
         flags: &[], fields: false, launches: true, run: control::send_signal },
     Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "show how programs fare",
+        meaning: "show program status",
         help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
                processor time is that of a program's first process, as a share of the time that it has run.",
         flags: &["json", "sort"], fields: false, launches: true, run: list::run },
@@ -139,7 +139,7 @@ pub const COMMANDS: &[Command] = &[
         help: "The same as jlist, indented.",
         flags: &[], fields: false, launches: true, run: jlist::indented },
     Command { name: "describe", aliases: &["desc", "info", "show"], arguments: TARGETS, at_least: 1, at_most: ANY,
-        meaning: "show all that is known of programs",
+        meaning: "show details of programs",
         help: "Settings that have their default value are left out.",
         flags: &[], fields: false, launches: true, run: describe::run },
     Command { name: "pid", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
@@ -168,18 +168,18 @@ pub const COMMANDS: &[Command] = &[
                with the files FILE.1 and so on that were set aside; what they print from now on is at the beginning.",
         flags: &[], fields: false, launches: true, run: control::flush },
     Command { name: "logrotate", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "set the log files of programs aside, and begin others",
+        meaning: "rotate the log files of programs",
         help: "Each FILE becomes FILE.1, what was FILE.1 becomes FILE.2, and so on; --log-max-files of rpm start says how many \
                are kept. What was printed before the command is in them when it is done. Of all programs, unless some are \
                named. It happens by itself when a file would become larger than --log-max-size.",
         flags: &[], fields: false, launches: true, run: control::rotate_logs },
     Command { name: "reloadLogs", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "open the log files of programs anew",
+        meaning: "reopen the log files of programs",
         help: "By their names: for logrotate(8) and others that move them away, where --log-max-size 0 leaves that to them. \
                What was printed before is in the files that were moved. Of all programs, unless some are named.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "show programs and their logs on the whole screen, kept up to date",
+        meaning: "show programs and their logs on a live full screen",
         help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
                sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
                locale is not UTF-8, and without colours where NO_COLOR is set.",
@@ -203,14 +203,14 @@ pub const COMMANDS: &[Command] = &[
         help: "Programs that run are left alone.",
         flags: &[], fields: false, launches: false, run: save::clear },
     Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
-        meaning: "serve a page that shows how programs fare, for browsers",
+        meaning: "serve a status page for browsers",
         help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
                for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
                events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
                is free. The token may be in RPM_WEB_TOKEN instead.",
         flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
     Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "print how programs fare, as Prometheus reads it",
+        meaning: "print program metrics for Prometheus",
         help: "The same text as /metrics of rpm web, for a textfile collector.",
         flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
@@ -218,40 +218,40 @@ pub const COMMANDS: &[Command] = &[
         help: "The daemon is launched where none runs.",
         flags: &[], fields: false, launches: true, run: daemon::ping },
     Command { name: "sync", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "wait until the list of programs is on the disk",
+        meaning: "wait until the list of programs is on disk",
         help: "Changes get there by themselves within seconds; after this command a crash of the machine costs none.",
         flags: &[], fields: false, launches: true, run: daemon::sync },
     Command { name: "update", aliases: &["updatePM2"], arguments: "", at_least: 0, at_most: 0,
-        meaning: "have the installed rpmd go on in the place of the running one",
+        meaning: "replace the running rpmd with the installed one",
         help: "Programs, clients and pids stay as they are. The new program is asked to prove itself first; if it cannot, \
                the old one goes on and this command fails.",
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Done when nothing of them is left, or what cannot be ended is named: the exit status is 1 then, and the \
-               next daemon goes on ending it. Log files stay. With --keep only the daemon ends: the programs run on, and \
+        help: "Returns when no process is left. A process that cannot be ended is named, the exit status is 1, and \
+               the next daemon keeps trying to end it. Log files stay. With --keep only the daemon ends: the programs run on, and \
                the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
                each; a program that ends before that takes with it what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },
     Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
-        meaning: "write a process file to begin with",
+        meaning: "write a sample process file",
         help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
                stays.",
         flags: &[], fields: false, launches: false, run: generate::run },
     Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
-        meaning: "have init start the daemon at boot, and with it the programs",
+        meaning: "make init start the daemon and its programs at boot",
         help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
                here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
                Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
                service stands by and takes over when that daemon ends.",
         flags: SERVICE, fields: false, launches: false, run: startup::startup },
     Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
-        meaning: "take back what startup did",
+        meaning: "undo startup",
         help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
                up is started by the next daemon.",
         flags: SERVICE_GONE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
-        meaning: "print what makes a shell complete commands and flags",
+        meaning: "print a shell completion script",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",
         flags: &[], fields: false, launches: false, run: completion::run },
     Command { name: "help", aliases: &[], arguments: "[command]", at_least: 0, at_most: 1,

@@ -64,7 +64,7 @@ pub fn reach(home: &Home) -> Result<Option<Reached>> {
             )));
         }
         distrust = Some(Error::new(format!(
-            "{sentence}: what carries your environment is not sent to it; run the command as {whose}, or use sudo -H"
+            "{sentence}: a command that carries your environment is not sent to it; run it as {whose}, or use sudo -H"
         )));
     }
     Ok(Some(Reached { stream, distrust }))
@@ -99,7 +99,7 @@ fn open(home: &Home) -> Result<Option<UnixStream>> {
         )),
         ErrorKind::NotADirectory => Err(hint(
             &Error::io(connecting(), &error),
-            "RPM_HOME must be a folder, or a place where one can be made",
+            "RPM_HOME must be a folder, or a path where one can be created",
         )),
         _ => Err(Error::io(connecting(), &error)),
     }
@@ -110,7 +110,7 @@ fn open(home: &Home) -> Result<Option<UnixStream>> {
 pub fn deaths(home: &Home) -> Option<String> {
     let deaths = Deaths::read(&fd::read_file(&home.deaths()).ok()?)?;
     Some(format!(
-        "{}; programs run on, and {} says more",
+        "{}; programs keep running; see {}",
         deaths.sentence(clock::wall_ms()),
         home.daemon_log().display()
     ))
@@ -161,7 +161,7 @@ fn launch(home: &Home) -> Result<()> {
     match status.success() {
         true => Ok(()),
         false => Err(Error::new(format!(
-            "the daemon in {} did not start ({status}); what it said stands above",
+            "the daemon in {} did not start ({status}); see its messages above",
             home.root().display()
         ))),
     }

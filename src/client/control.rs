@@ -75,7 +75,7 @@ pub fn rotate_logs(session: &mut Session) -> Result<u8> {
 
 /// `rpm reloadLogs`
 pub fn reload_logs(session: &mut Session) -> Result<u8> {
-    upkeep(session, Upkeep::Reopen, "opened anew the logs of")
+    upkeep(session, Upkeep::Reopen, "reopened the logs of")
 }
 
 fn upkeep(session: &mut Session, what: Upkeep, done: &str) -> Result<u8> {

@@ -139,7 +139,7 @@ impl Daemon {
         })?;
         if last.flag("unwritten").unwrap_or(true) {
             output::complain(
-                "output may not be in the log files yet: a disk hangs, or a reader does not read",
+                "some output may not be in the log files yet: a disk hangs or a reader does not read",
             );
         }
         Ok(last)
@@ -218,7 +218,7 @@ impl Daemon {
                 _ => {
                     let home = self.home.root().display();
                     return Err(Error::io(
-                        format!("hearing from the daemon in {home}"),
+                        format!("reading the answer of the daemon in {home}"),
                         &error,
                     ));
                 }

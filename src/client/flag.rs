@@ -106,9 +106,9 @@ impl Flag {
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
-    switch!("help", Some('h'), help, "explain the command and do nothing"),
-    switch!("version", Some('v'), version, "print the version and do nothing"),
-    switch!("silent", Some('s'), silent, "print no table and no news, only errors"),
+    switch!("help", Some('h'), help, "show help for the command"),
+    switch!("version", Some('v'), version, "print the version"),
+    switch!("silent", Some('s'), silent, "print only errors"),
     switch!("no-color", None, no_color, "no colour, as with NO_COLOR in the environment"),
     switch!("mini-list", Some('m'), mini_list, "tables as short blocks of text"),
 ];
@@ -142,7 +142,7 @@ pub const FLAGS: &[Flag] = &[
         meaning: "with a process file: put its env_NAME on top of its env" },
     Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
         meaning: "with a process file: these of its programs, not all" },
-    switch!("no-autostart", None, no_autostart, "add the programs to the list, and do not start them"),
+    switch!("no-autostart", None, no_autostart, "add the programs to the list without starting them"),
     Flag { name: "filter-env", short: None, placeholder: "PART", hidden: false,
         set: |options, part| {
             if part.is_empty() {
@@ -151,7 +151,7 @@ pub const FLAGS: &[Flag] = &[
             options.filter_env.push(part.to_owned());
             Ok(())
         },
-        meaning: "keep variables whose names contain PART out of the present environment; may come several times" },
+        meaning: "leave variables whose names contain PART out of the environment; may be repeated" },
     switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
     Flag { name: "sort", short: None, placeholder: "FIELD", hidden: false,
         set: |options, text| {

@@ -277,9 +277,9 @@ mod tests {
         let text = command(command::find("start").unwrap());
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(
-            "-k, --kill-timeout TIME how long it may take to end before SIGKILL; by default 1600ms"
+            "-k, --kill-timeout TIME the time to end before SIGKILL is sent; by default 1600ms"
         ));
-        assert!(text.contains("--no-autorestart turn off: start it again"));
+        assert!(text.contains("--no-autorestart turn off: restart it"));
         assert!(
             text.contains("--min-uptime TIME a run shorter than this is unstable; by default 1s")
         );

@@ -84,7 +84,9 @@ pub fn run(session: &mut Session) -> Result<u8> {
         ));
     }
     if let Some(why) = last.text("unread") {
-        output::complain(format!("{why} and are not in the list; rpmd tries again"));
+        output::complain(format!(
+            "{why}, so the list is incomplete; rpmd tries again"
+        ));
     }
     if let Some(sentence) = lost {
         output::complain(sentence);

@@ -130,7 +130,7 @@ pub fn daemon() -> String {
     page.item(
         "1",
         "",
-        "it could not start, or it has ended and a program could not be; the reason is on standard error.",
+        "it could not start, or it ended but could not end a program; the reason is on standard error.",
     );
     ports(&mut page);
     page.section("ENVIRONMENT");
@@ -149,14 +149,14 @@ fn security(page: &mut Page) {
          and root. A setting that asks for another user, another group or a limit that is not supported refuses the program.",
     );
     page.paragraph(
-        "RPM_HOME and each folder above it must belong to the user or to root, and nobody else may write to them, but for \
-         folders like /tmp. Otherwise rpmd refuses it before anything is made in it. A client refuses the daemon of another \
-         user; root may command it, but no environment of root's is sent to it.",
+        "RPM_HOME and each folder above it must belong to the user or to root, and nobody else may write to them, except \
+         sticky folders like /tmp. Otherwise rpmd refuses the home before anything is created in it. A client refuses the \
+         daemon of another user; root may command it, but does not send its environment to it.",
     );
     page.paragraph(
         "As root, log files, pid files and sockets in a folder of another user are opened, renamed and removed with the rights \
-         of that user, and what is made there belongs to that user. In a folder that several users can write to, the same \
-         holds for each file by its owner, and no link of root's is followed there.",
+         of that user, and new files belong to that user. In a folder that several users can write to, each file is \
+         opened with its owner's rights, and links that root owns are not followed.",
     );
     page.paragraph(
         "Environments of programs, secrets included, are in run/ID/spec and dump.json, mode 0600.",
@@ -221,19 +221,19 @@ fn signals(page: &mut Page) {
         "SIGTERM, SIGINT, SIGQUIT, SIGPWR, SIGRTMIN+3",
         "",
         "stop all programs, each with its kill signal and timeout, write their last output, exit 0. The next daemon of this \
-         home starts those that were wanted up. SIGQUIT is what images of nginx and php-fpm stop with, SIGPWR lxc-stop, \
-         SIGRTMIN+3 what a container with an init is stopped with.",
+         home starts those that were wanted up. Images of nginx and php-fpm are stopped with SIGQUIT, LXC \
+         containers with SIGPWR, containers that run an init with SIGRTMIN+3.",
     );
     page.item(
         "SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ, SIGTTOU, SIGWINCH",
         "",
-        "ignored. Log files are opened anew by rpm reloadLogs. An image that stops with SIGWINCH, as that of httpd, needs \
+        "ignored. rpm reloadLogs reopens log files. An image that stops with SIGWINCH, such as httpd's, needs \
          STOPSIGNAL SIGTERM.",
     );
     page.paragraph(
         "The log writer rpmd-log ignores all of these: it ends when the daemon tells it to. When a daemon dies by anything \
-         else, programs run on, and the log writer starts another daemon. One that dies again and again is started with a \
-         growing delay, at most 5 s, for ever; rpmd.log and the next command say so. With --foreground that is init's to do.",
+         else, programs run on, and the log writer starts another daemon. One that keeps dying is restarted with a \
+         growing delay, at most 5 s, for ever; rpmd.log and the next command say so. With --foreground, init restarts it.",
     );
 }
 
@@ -242,9 +242,9 @@ fn log_files(page: &mut Page) {
     page.first(
         "A process of its own, rpmd-log, writes what programs print; it outlives the daemon. Bytes are written as they \
          come, unless lines are changed (time, log_date_format, log_type) or several streams share a file: then whole \
-         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB. When nothing \
-         more of it has come for a second it appears as far as it is, and the rest behind it, or in a line of its own where \
-         another stream has printed meanwhile.",
+         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB. An unfinished \
+         line appears after a second of silence; its rest follows it, or stands in a line of its own where another stream \
+         has printed in the meantime.",
     );
     page.paragraph(
         "With time or log_date_format a line is DATE: TEXT. The tokens of the form are YYYY YY Q M MM MMM MMMM D DD Do \
@@ -253,20 +253,20 @@ fn log_files(page: &mut Page) {
          a line that is too long or appears before its end have \"partial\":true, all but the last.",
     );
     page.paragraph(
-        "/dev/stdout, /dev/stderr, /dev/fd/1, /dev/fd/2 and their names in /proc/self/fd, also by way of a link, are outputs \
-         of the daemon, where it runs by rpmd --foreground; one in the background refuses them. They get whole lines of all \
-         programs, though one of more than 4096 bytes may have a line of the daemon's own in it. They are neither rotated nor \
-         emptied nor opened by name. A reader who is slow is waited for: output stays in the program's pipe. One who has read \
-         nothing for 30 s while that pipe is full is not waited for any longer, and output is dropped and counted until it \
-         reads again. When the log writer is killed, up to 4096 bytes may be written twice there.",
+        "/dev/stdout, /dev/stderr, /dev/fd/1, /dev/fd/2 and their names in /proc/self/fd, also through a link, are outputs \
+         of the daemon when it runs as rpmd --foreground; a daemon in the background refuses them. They get whole lines of all \
+         programs, though a line of more than 4096 bytes may have a line of the daemon's log in it. They are neither rotated nor \
+         emptied nor opened by name. A slow reader is waited for: output stays in the program's pipe. When it has read \
+         nothing for 30 s and that pipe is full, output is dropped and counted until it reads again. When \
+         the log writer is killed, up to 4096 bytes may be written twice there.",
     );
     page.paragraph(
         "A file that would become larger than log_max_size is set aside as FILE.1, and what was FILE.1 as FILE.2; no line \
          is split by that unless it is longer than 64 KiB. Somebody else may do it too: rename the files, then rpm \
-         reloadLogs, or truncate them. A file that was removed is made anew with the next output.",
+         reloadLogs, or truncate them. A file that was removed is created again with the next output.",
     );
     page.paragraph(
-        "Nothing that happens to a file stops a program. What a full disk does not take is dropped and counted: list and \
+        "Log failures never stop a program. What a full disk does not take is dropped and counted: list and \
          describe say so, and the file itself, in a line of its own that begins with rpm:, once it can be written again.",
     );
 }
@@ -276,14 +276,14 @@ fn ports(page: &mut Page) {
     page.first(
         "A port that the daemon has opened, by listen or for the workers of a Node cluster, belongs to the program for as \
          long as it is wanted up. Connections wait while it is restarted, crashes, waits out its restart delay or closes \
-         its server on the way to a graceful end. stop and delete close the port, and so does a program that has failed \
+         its server during a graceful shutdown. stop and delete close the port, and so does a program that has failed \
          too often (errored). A worker that closes a server and runs on for a minute has given up its port.",
     );
     page.paragraph(
         "rpmd-log keeps every such socket for the next supervisor, so the death of either daemon, or an update, closes \
          nothing. Where both are killed at once, the next supervisor takes the sockets from the programs that live, as \
-         far as pidfd_getfd(2) is allowed: for root, or where kernel.yama.ptrace_scope is 0. What nobody holds any more \
-         is closed, with the connections that waited in it, and bound anew when the program is launched.",
+         far as pidfd_getfd(2) is allowed: for root, or where kernel.yama.ptrace_scope is 0. A socket that no process \
+         holds is closed, with the connections that waited in it, and bound again when the program is launched.",
     );
 }
 
@@ -318,7 +318,7 @@ fn files(page: &mut Page) {
         ("rpmd.log", "what the daemon has to say."),
         (
             "rpmd.deaths",
-            "how often the daemon has died, while it dies again and again.",
+            "how often the daemon has died recently, while it keeps dying.",
         ),
         (
             "log.sock, log.batch",

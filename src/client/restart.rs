@@ -1,4 +1,4 @@
-//! `rpm restart`: programs by their names, with settings that change; and what a process file says.
+//! `rpm restart`: restarts programs by name, with changed settings, or the programs of a process file.
 
 use super::arguments;
 use super::control::{news, updated_environment};
@@ -57,7 +57,7 @@ pub fn fixed(session: &Session) -> Option<String> {
     let field = given.iter().find(|field| FIXED.contains(field))?;
     let flag = kebab(field);
     Some(format!(
-        "a restart does not change --{flag}: delete the program and start it anew, or start a process file that has it"
+        "a restart does not change --{flag}: delete the program and start it again, or set it in a process file"
     ))
 }
 
@@ -122,7 +122,7 @@ fn changed(session: &Session, mut spec: Spec) -> Result<Spec> {
     }
     if spec.exec_mode == ExecMode::Cluster && !is_node(&spec) {
         return Err(Error::new(format!(
-            "{}: a cluster is for scripts that node runs; add --exec-mode fork",
+            "{}: cluster mode is for Node scripts; add --exec-mode fork",
             output::harmless(&spec.name)
         )));
     }

@@ -1,7 +1,7 @@
-//! Attributes that limit what a program may do, and that are no field here.
+//! Attributes that restrict a program and that this release does not support.
 //!
-//! A program that was to run as somebody else, or within limits, and does not, may do more than its file says: it is
-//! refused. Every other attribute that is not known is left out with a warning.
+//! Without its user or its limits, a program could do more than its file allows: it is refused. Every other unknown
+//! attribute is ignored with a warning.
 
 use super::json::{Node, Value};
 use crate::app::field;
@@ -122,8 +122,8 @@ pub fn refusal(name: &str, node: &Node) -> Option<String> {
         User => {
             let is_own = text.parse() == Ok(own) || user::user_name(own).is_some_and(|n| n == text);
             let why = format!(
-                "programs cannot run as another user yet, and this one would run as {me}; start it from a daemon of \
-                 that user, or leave {name} out"
+                "programs cannot run as another user yet, and this one would run as {me}; start it from the \
+                 daemon of that user, or leave {name} out"
             );
             Some(why).filter(|_| !is_own)
         }
@@ -136,7 +136,7 @@ pub fn refusal(name: &str, node: &Node) -> Option<String> {
             Some(why).filter(|_| !is_own)
         }
         Other => Some(format!(
-            "limits of this kind are not supported yet, and the program would run without; leave {name} out"
+            "this limit is not supported yet, so the program would run without it; leave {name} out"
         )),
     }
 }

@@ -88,7 +88,7 @@ fn finish(child: &mut Child, heard: Option<Vec<u8>>, doing: &str) -> Result<Vec<
         ))),
         Some(bytes) if status.success() => Ok(bytes),
         Some(_) => Err(Error::new(format!(
-            "{doing}: node failed ({status}); what it said stands above"
+            "{doing}: node failed ({status}); see its messages above"
         ))),
     }
 }

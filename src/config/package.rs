@@ -59,7 +59,7 @@ impl Package {
                 let folder = folder.display();
                 return Err(match main {
                     Some(main) => format!(
-                        "{shown}: main is {}, which is not there",
+                        "{shown}: main is {}, which does not exist",
                         String::from_utf8_lossy(main)
                     ),
                     None => format!(
@@ -146,7 +146,7 @@ mod tests {
         let gone = entry("h", Some(r#"{"main": "dist/x.js"}"#), &[]).unwrap_err();
         assert_eq!(
             gone,
-            "h/package.json: main is dist/x.js, which is not there"
+            "h/package.json: main is dist/x.js, which does not exist"
         );
         let broken = entry("i", Some("{"), &["index.js"]).unwrap_err();
         assert!(broken.starts_with("i/package.json:1:2: "), "{broken}");

@@ -186,12 +186,12 @@ impl Keeper {
             return;
         }
         let program = String::from_utf8_lossy(&self.program);
-        note(&format!("executing {program} to have a supervisor"));
+        note(&format!("executing {program} as the new supervisor"));
         self.begun = clock::monotonic_ms();
         match self.execute(home) {
             Ok(pid) => self.supervisor = Some(Watched::new(pid, true)),
             Err(e) => {
-                note(&format!("making a process: {}", Reason(&e)));
+                note(&format!("creating a process: {}", Reason(&e)));
                 self.died(home, note);
             }
         }

@@ -1,11 +1,11 @@
-//! The daemon's own standard output and standard error as the file of a program. They are handed over as descriptors:
-//! never opened by name, never set aside or emptied, and left as they are for those who have them too.
+//! The daemon's own standard output and standard error as the output file of a program. They are passed as descriptors:
+//! never opened by name, rotated or truncated, and their flags, which other processes share, do not change.
 //!
-//! What a full pipe or a stopped terminal does not take waits where it came from, in the program's own FIFO. One whole
-//! line, where it is longer than can be written at once, may wait here. So it is with a FIFO or a terminal that a program
-//! names. A reader that has taken nothing for as long as
-//! [`GIVES_UP`] while a program cannot print any more is not waited for any longer: until it reads again, output is dropped
-//! and counted as for a full disk. So nobody who does not read holds up a program for ever, and never another one.
+//! Output that a full pipe or a stopped terminal does not accept waits in the program's own FIFO. Only a line that is
+//! too long for one write waits here. A FIFO or a terminal that a program names is treated in the same way. When a
+//! reader has read nothing for [`GIVES_UP`] while a program's FIFO is full, output is dropped and counted, as for a
+//! full disk, until it reads again. So a reader that does not read never blocks its program for ever, and never another
+//! program.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -1,5 +1,5 @@
-//! A stream whose file has a reader who may be slow, such as the daemon's own output: its lines are taken out of the FIFO
-//! only as there is room for them there, a piece at a time.
+//! A stream whose file has a reader that may be slow, such as the daemon's own output: lines are read from the FIFO a
+//! piece at a time, only when the file has room for them.
 
 use super::batch::Batch;
 use super::channel::{Channel, MUCH};

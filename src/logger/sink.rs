@@ -358,7 +358,7 @@ impl Sink {
             if first {
                 let doing = format!("setting {} aside", self.path.display());
                 let why = file::explained(&doing, e);
-                self.notes.push(format!("{why}; it grows"));
+                self.notes.push(format!("{why}; it keeps growing"));
             }
         } else {
             self.rotate_again = 0;

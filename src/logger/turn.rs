@@ -1,4 +1,4 @@
-//! One log writer of a home at a time.
+//! Ensures one log writer per home at a time.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +13,8 @@ use crate::sys::pid::Pid;
 /// How often a log writer that waits for its turn looks whether it has come.
 const LOOK_AT_TURN: Duration = Duration::from_millis(20);
 
-/// Waits until no other log writer of this home is at work: two readers would tear the output apart. The lock is that of
-/// the folder of records. Ends this process when the supervisor that forked it has died meanwhile.
+/// Waits until no other log writer of this home is at work: two readers would tear the output apart. The lock is that
+/// of the folder of records. Ends this process when the supervisor that forked it has died meanwhile.
 pub fn wait_for_turn(home: &Home) -> Option<Lock> {
     let supervisor = Pid::parent();
     loop {

@@ -194,7 +194,7 @@ impl Writer<'_> {
             }
             if now >= over {
                 self.note(format_args!(
-                    "{left} bytes of output are not written: their reader does not take them"
+                    "{left} bytes of output were not written: the reader does not read"
                 ));
                 return;
             }
@@ -230,7 +230,7 @@ impl Writer<'_> {
         let bytes = self.held_up(id);
         if bytes > 0 {
             self.note(format_args!(
-                "{bytes} bytes that program {id} has printed are lost: their reader does not take them"
+                "{bytes} bytes of output of program {id} were lost: the reader does not read"
             ));
         }
     }

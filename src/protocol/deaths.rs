@@ -1,4 +1,4 @@
-//! What the log writer writes down of supervisors that die again and again, for the next command to say.
+//! The record of repeated supervisor deaths: written by the log writer, reported by the next command.
 
 use super::line::Line;
 use crate::units;

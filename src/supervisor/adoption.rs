@@ -49,7 +49,7 @@ impl Supervisor {
                 let _ = std::fs::remove_file(self.home.records(*id).pid());
             }
             if !ids.is_empty() {
-                self.journal.note("the machine has been started anew");
+                self.journal.note("the machine has rebooted");
             }
         }
         if let Some(doubt) = state.doubt {
@@ -346,5 +346,5 @@ fn find(last: Record) -> Option<Process> {
 /// That a process could not be looked at.
 fn unseen(pid: Pid, e: &io::Error) -> String {
     let doing = format!("looking at its process (pid {pid})");
-    format!("{}; it counts as running", Error::io(doing, e))
+    format!("{}; treating it as running", Error::io(doing, e))
 }

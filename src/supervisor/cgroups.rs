@@ -10,7 +10,7 @@ use super::server::Supervisor;
 use crate::paths::Home;
 use crate::sys::cgroup::{self, Cgroup};
 
-/// Where the cgroups of programs are; nowhere where none can be made.
+/// The folder of the programs' cgroups; none where cgroups cannot be created.
 #[derive(Debug, Default)]
 pub struct Cgroups(Option<PathBuf>);
 
@@ -66,7 +66,7 @@ impl Cgroups {
         usable.then_some(group)
     }
 
-    /// Removes the groups of programs that there are no more, as far as they are empty.
+    /// Removes the empty groups of programs that no longer exist.
     pub fn remove_others(&self, is_known: impl Fn(u32) -> bool) {
         let entries = self
             .0
@@ -83,7 +83,7 @@ impl Cgroups {
         }
     }
 
-    /// Removes the group of a program that has none to live there.
+    /// Removes the group of a program that has no members.
     pub fn remove(&self, id: u32) {
         if let Some(group) = self.of(id) {
             group.remove();

@@ -139,7 +139,7 @@ impl Supervisor {
             connection.refuse(&Failure::new(
                 Code::Busy,
                 format!(
-                    "this connection did nothing while all {MAX_CONNECTIONS} were taken, and made room for another one"
+                    "this connection was idle while all {MAX_CONNECTIONS} were in use, and was closed to make room"
                 ),
             ));
             connection.flush();

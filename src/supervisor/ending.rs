@@ -93,7 +93,7 @@ impl Supervisor {
         }
         if !self.log.done(token) {
             self.journal.note(
-                "not all output could be written in time: a disk hangs, or a reader does not read",
+                "not all output could be written in time: a disk hangs or a reader does not read",
             );
         }
         if self.ending != Some(Ending::Leave) {

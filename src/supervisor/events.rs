@@ -1,4 +1,4 @@
-//! What happens to programs, for those who follow it.
+//! Sends events of programs to the clients that follow them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
-//! The home as it stands at its path: the socket, and the whole of it, can be removed while the daemon runs. Whoever
-//! holds the lock makes again what is missing, from memory; a home that has become another folder is told of.
+//! Watches the home: the socket, or the whole folder, can be removed while the daemon runs. The supervisor, which holds
+//! the lock, recreates what is missing from memory, and reports a path that has become another folder.
 //!
-//! `inotify(7)` says when to look. Where no instance can be had, the look is taken from time to time.
+//! `inotify(7)` says when to look. Without an inotify instance the home is checked periodically.
 
 use std::fs;
 use std::io;
@@ -25,24 +25,24 @@ use crate::sys::pid::Pid;
 use crate::sys::spawn::Record;
 use crate::sys::{fifo, proc_search, procfs};
 
-/// How long after a change the home is looked at: whoever removes all of it has done so then. ms
+/// The delay between a change and the check: a recursive removal is over by then. ms
 const SETTLE: u64 = 200;
-/// How often it is looked at where no change is told, or where it is not as it should be. ms
+/// The interval of checks without inotify, or while the home is not as it should be. ms
 const LOOK_AGAIN: u64 = 10_000;
 
-/// What tells a file or folder from others that had its path before and after.
+/// Device and inode: they tell a file from others that had or will have its path.
 type Number = (u64, u64);
 
 /// What is known of the home at its path.
 #[derive(Debug, Default)]
 pub struct HomeWatch {
-    /// None: no instance can be had.
+    /// None where there is no inotify instance.
     watcher: Option<Watcher>,
     /// The socket that this supervisor listens at.
     socket: Option<Number>,
     /// Locks of the folders that were the home before: nobody else shall serve from there.
     former: Vec<Lock>,
-    /// What was said last of a home that is not as it should be.
+    /// The last sentence logged about a home that is not as it should be.
     said: Option<String>,
 }
 
@@ -120,8 +120,8 @@ impl Supervisor {
             Ok(()) => self.home_watch.said = None,
             Err(e) => {
                 let sentence = format!(
-                    "{e}; the programs are kept running, and nobody can reach this supervisor: end it by SIGTERM, which \
-                     stops them, or by SIGKILL"
+                    "{e}; programs keep running, but no client can reach this supervisor: end it with SIGTERM, which \
+                     stops them, or with SIGKILL, which does not"
                 );
                 if self.home_watch.said.as_ref() != Some(&sentence) {
                     self.journal.note(&sentence);
@@ -142,7 +142,7 @@ impl Supervisor {
         let root = self.home.root();
         // The folder that it stood in is not ours to make: it may be a file system that is not mounted now.
         let made = records::make_folder(root);
-        made.doing(|| format!("{0} was removed; making {0}", root.display()))?;
+        made.doing(|| format!("making {0} again after it was removed", root.display()))?;
         self.move_in()
     }
 
@@ -152,19 +152,19 @@ impl Supervisor {
         self.home.make()?;
         let ids = records::ids(&self.home)?;
         if ids.iter().any(|id| !self.programs.contains_key(id)) {
-            let sentence = format!("{root} is another folder now, with records of other programs");
+            let sentence = format!("{root} is now another folder, with records of other programs");
             return Err(Error::new(sentence));
         }
         let lock = Lock::acquire(self.home.root()).doing(|| format!("locking {root}"))?;
         let Some(lock) = lock else {
-            let sentence = format!("{root} is another folder now, which another supervisor serves");
+            let sentence = format!("{root} is now another folder, which another supervisor serves");
             return Err(Error::new(sentence));
         };
         let former = std::mem::replace(&mut self.lock, lock);
         self.home_watch.former.push(former);
         self.home_watch.watcher = None;
         self.journal.note(format_args!(
-            "{root} was removed or replaced: it is made again, with the records of {} programs",
+            "{root} was removed or replaced; recreated it with the records of {} programs",
             self.programs.len()
         ));
         self.furnish_home()
@@ -184,7 +184,7 @@ impl Supervisor {
         if !listens {
             self.listener = setup::listen(&self.home)?;
             self.journal
-                .note(format_args!("{} is made again", path.display()));
+                .note(format_args!("recreated {}", path.display()));
             self.watch_home();
         }
         let pid_file = self.home.pid_file();
@@ -207,7 +207,7 @@ impl Supervisor {
         self.log.record_batch(&self.home);
         match failed {
             Some(e) => Err(Error::new(format!(
-                "the records are missing: {}",
+                "recreating missing records: {}",
                 Reason(&e)
             ))),
             None => Ok(()),
@@ -215,8 +215,8 @@ impl Supervisor {
     }
 }
 
-/// Makes the records of a program again where they are missing; whether they were. Its process goes on with the pipes
-/// that it has, and the log writer with them: the new ones are for its next run.
+/// Recreates the records of a program if they are missing, and returns whether they were. Its process and the log
+/// writer keep the pipes that they have open: the new ones are for the next run.
 fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
     let records = home.records(program.id);
     if records.status().try_exists()? {
@@ -259,8 +259,8 @@ pub fn former_supervisor(root: &Path) -> io::Result<Option<Pid>> {
 /// How many processes are named.
 const NAMED: usize = 5;
 
-/// What is to be said where a home is new and programs of a supervisor that served it before still run: nothing is
-/// recorded of them any more, so that this one does not know them.
+/// The warning for a new home whose former supervisor has left programs running. Their records are gone, so this
+/// supervisor does not manage them.
 pub fn left_running(home: &Home) -> Option<String> {
     if !matches!(home.state().try_exists(), Ok(false)) {
         return None;
@@ -278,8 +278,8 @@ pub fn left_running(home: &Home) -> Option<String> {
     let more = if found.len() > NAMED { " …" } else { "" };
     (!found.is_empty()).then(|| {
         format!(
-            "{} is new, and processes of a daemon that served it before still run: {}{more}; this one does not know \
-             them",
+            "{} is new, but processes that an earlier daemon started there still run: {}{more}; this daemon does not \
+             manage them: end them by hand",
             home.root().display(),
             shown.join(", ")
         )

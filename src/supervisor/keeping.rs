@@ -1,6 +1,6 @@
-//! What outlives the supervisor beside the programs: the sockets that it holds for them and the channels of Node
-//! workers. The log writer keeps each of them for the next supervisor, from before a program is told of it until it is
-//! closed. Where both daemons were killed, they are taken from the programs themselves, as far as the kernel allows it.
+//! Keeps the sockets of programs and the channels of Node workers open across supervisors. The log writer holds each of
+//! them, from before a program receives it until it is closed. When both daemons were killed, they are copied from the
+//! programs themselves, as far as the kernel allows it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -313,8 +313,20 @@ impl Supervisor {
     }
 
     /// The sockets that Node workers had asked for, as the last supervisor has noted them: no spec names those.
-    fn noted_sockets(&self) -> Vec<(String, String)> {
-        let text = fd::read_file(&self.home.sockets()).unwrap_or_default();
+    fn noted_sockets(&mut self) -> Vec<(String, String)> {
+        let path = self.home.sockets();
+        let text = match fd::read_file(&path) {
+            Ok(text) => text,
+            Err(e) => {
+                if e.kind() != io::ErrorKind::NotFound {
+                    let (path, why) = (path.display(), Reason(&e));
+                    self.journal.note(format_args!(
+                        "reading {path}: {why}; ports of Node clusters may be lost"
+                    ));
+                }
+                return Vec::new();
+            }
+        };
         let lines = text.split_inclusive(|b| *b == b'\n').map(Line::decode);
         let lines = lines.filter_map(|line| {
             let line = line.ok()?;

@@ -1,4 +1,4 @@
-//! Launches that hang: a child between fork and exec opens what users have named, and a file system may never answer.
+//! The deadline of launches: a child between fork and exec opens paths of users, and a file system may never answer.
 
 use std::os::fd::AsFd;
 use std::time::Duration;

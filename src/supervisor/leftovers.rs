@@ -1,5 +1,5 @@
-//! What does not end, or cannot be recognized, and what those are told who wait for an end: by number, command and
-//! reason.
+//! Processes that survive SIGKILL or that nothing links to a program: logged, and reported to the clients that wait for
+//! an end, with pid, command and reason.
 
 use std::io;
 
@@ -15,13 +15,13 @@ use crate::sys::pid::Pid;
 use crate::sys::procfs::ProcDir;
 use crate::sys::{signal, user};
 
-/// So many processes are named in a sentence.
+/// The most processes named in one sentence.
 const NAMED: usize = 4;
-/// So much of a command line is shown, in characters.
+/// The most characters shown of a command line.
 const COMMAND: usize = 80;
 
 impl Supervisor {
-    /// Notes when something survives SIGKILL, and when it has ended after all: once each.
+    /// Logs once when a program survives SIGKILL, and once when it has ended.
     pub(super) fn note_resistance(&mut self, id: u32, before: &Life, after: &Life) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
@@ -31,11 +31,11 @@ impl Supervisor {
             let survivors = self.survivors(id);
             self.note(
                 id,
-                format_args!("cannot be ended: {survivors}; trying again, less and less often"),
+                format_args!("cannot be ended: {survivors}; retrying at growing intervals"),
             );
         } else if after.state != State::Stopping && program.resisted {
             program.resisted = false;
-            self.note(id, "has ended at last");
+            self.note(id, "has now ended");
         }
         let over = after.pid == 0 && after.state != State::Stopping;
         if let Some(program) = self.programs.get_mut(&id).filter(|_| over) {
@@ -45,8 +45,8 @@ impl Supervisor {
         }
     }
 
-    /// A leader that returns 0 at once, and leaves others that live, has put its program in the background. It is
-    /// treated as any end: the others are ended, and the restart policy applies.
+    /// Reports a leader that exits 0 at once while other members live: it has put itself in the background. As at any
+    /// other end, the rest is ended and the restart policy applies.
     pub(super) fn note_background(&mut self, id: u32, exit: Exit) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
@@ -70,7 +70,7 @@ impl Supervisor {
         }
     }
 
-    /// What of a program has not ended though it was killed: each process by number, command and reason.
+    /// The processes of a program that survived SIGKILL, as text: pid, command and reason of each.
     pub(super) fn survivors(&mut self, id: u32) -> String {
         // What was seen before was perhaps seen before the last signal.
         self.processes = None;
@@ -88,7 +88,8 @@ impl Supervisor {
             .filter(|m| !alone || Some(m.pid) == leader)
             .collect();
         if self.proc.is_none() {
-            return "its process group has members, and there is no /proc to name them".to_owned();
+            return "its process group still has members, and there is no /proc to name them"
+                .to_owned();
         }
         let text = self.named(&members);
         match text.is_empty() {
@@ -96,12 +97,12 @@ impl Supervisor {
                 let pid = leader.map_or(0, Pid::get);
                 format!("pid {pid} is not shown in /proc: it runs as another user")
             }
-            true => "its processes have ended just now".to_owned(),
+            true => "its processes have just ended, or /proc hides them (hidepid)".to_owned(),
             false => text,
         }
     }
 
-    /// Processes that do not do what they should: number, command and reason.
+    /// Processes as text: pid, command, and why each is alive.
     pub(super) fn named(&self, members: &[Member]) -> String {
         let named = members.iter().take(NAMED).filter_map(|member| {
             let proc = self.proc.as_ref()?;
@@ -118,7 +119,7 @@ impl Supervisor {
         text
     }
 
-    /// Processes that a program may have started, that nothing links to it, and that were not reported before.
+    /// Processes that the program may have started, but that nothing links to it; without those already reported.
     pub(super) fn unrecognizable(&mut self, id: u32) -> Vec<Member> {
         let program = self.programs.get(&id);
         let program = program.filter(|p| p.spec.treekill && !p.is_whole_in_group() && p.born > 0);
@@ -134,8 +135,7 @@ impl Supervisor {
         all
     }
 
-    /// Notes processes that a program whose end has come may have left, and that nothing links to it: they are not
-    /// killed, and not passed over in silence.
+    /// Logs the processes that an ended program may have left behind. Nothing links them to it, so they are not killed.
     pub(super) fn name_unrecognizable(&mut self, id: u32) {
         let all = self.unrecognizable(id);
         let Some(proc) = self.proc.as_ref() else {
@@ -151,7 +151,7 @@ impl Supervisor {
         self.reported
             .extend(all.iter().map(|m| (m.pid, m.stat.start)));
         let text = format!(
-            "may have left behind {}: nothing links it to a program, so it was not killed; look at it and end it",
+            "may have left behind {}: nothing links them to a program, so they were not killed; check them, and end them by hand",
             named.join(", ")
         );
         self.note(id, &text);
@@ -160,7 +160,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes out of a list those that cannot be ended, and says why.
+    /// Removes programs that cannot be ended from a list, and adds the reason to the failure.
     pub(super) fn give_up_on(&mut self, open: &mut Vec<u32>, failure: &mut Option<Failure>) {
         let resists =
             |s: &Supervisor, id: u32| s.programs.get(&id).is_some_and(|p| p.life.resists());
@@ -183,7 +183,7 @@ impl Supervisor {
         format!("{name} (id {id}) cannot be ended: {survivors}")
     }
 
-    /// Says what programs may have left behind that nothing links to them; once.
+    /// Adds what programs may have left behind to the failure, once.
     pub(super) fn take_left(&mut self, ids: &[u32], failure: &mut Option<Failure>) {
         for id in ids {
             let program = self.programs.get_mut(id);
@@ -221,23 +221,23 @@ impl Supervisor {
     }
 }
 
-/// Why a process lives that was killed.
+/// Why a process that was killed is still alive.
 fn why_it_lives(proc: &ProcDir, member: &Member) -> String {
     let uid = proc.uid(member.pid).ok();
     let tried = signal::try_signal(member.pid);
     let denied = tried.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
     match (member.stat.state, uid) {
-        _ if !proc.is(member.pid, member.stat.start) => "has ended just now".to_owned(),
+        _ if !proc.is(member.pid, member.stat.start) => "has just ended".to_owned(),
         (_, Some(uid)) if denied => {
             let user = user::user_name(uid).unwrap_or_else(|| uid.to_string());
-            format!("may not be signalled: Operation not permitted, it runs as {user}")
+            format!("cannot be signalled: Operation not permitted; it runs as {user}")
         }
-        (b'D', _) => "waits in the kernel, uninterruptibly (state D)".to_owned(),
-        _ => "does not obey, or was forked just now".to_owned(),
+        (b'D', _) => "is in an uninterruptible wait in the kernel (state D)".to_owned(),
+        _ => "is still alive after SIGKILL, or was just forked".to_owned(),
     }
 }
 
-/// A command line for a sentence: short, and without what would move a cursor.
+/// A command line for a sentence: short, without control characters.
 fn shown(command: &str) -> String {
     let mut text: String = command.chars().take(COMMAND).collect();
     if command.chars().nth(COMMAND).is_some() {
@@ -246,7 +246,7 @@ fn shown(command: &str) -> String {
     text.replace(char::is_control, "?")
 }
 
-/// How a program is kept in the foreground, as far as its name tells.
+/// How to keep a program in the foreground, guessed from its name.
 fn foreground_hint(program: &Program) -> String {
     let file = program.spec.script.rsplit(|b| *b == b'/').next();
     let known = BACKGROUND.iter().find(|(name, _)| {
@@ -254,12 +254,10 @@ fn foreground_hint(program: &Program) -> String {
         file.is_some_and(|file| file.starts_with(name))
     });
     let how = match known {
-        Some((name, option)) => format!("for {name} that is {option}"),
-        None => {
-            "nginx has `daemon off;` for that, redis `daemonize no`, others an option".to_owned()
-        }
+        Some((name, option)) => format!("for {name}, {option}"),
+        None => "for example `daemon off;` for nginx, `daemonize no` for redis".to_owned(),
     };
-    format!(", where it cannot be kept running; have it stay in the foreground: {how}")
+    format!(", where it cannot be supervised; configure it to stay in the foreground: {how}")
 }
 
 /// What keeps well-known servers in the foreground.

@@ -212,7 +212,7 @@ impl Supervisor {
             }
             Err(e) => {
                 self.drop_channel(given.channel.take());
-                self.not_launched(id, format!("making a process: {}", Reason(&e)));
+                self.not_launched(id, format!("creating a process: {}", Reason(&e)));
             }
         }
     }
@@ -249,7 +249,7 @@ impl Supervisor {
                     let why = format!("cannot join its cgroup: {}", Reason(&reason));
                     self.note(
                         id,
-                        format_args!("{why}; its processes are looked for in /proc"),
+                        format_args!("{why}; finding its processes through /proc instead"),
                     );
                 }
                 self.hear_report(id);

@@ -300,7 +300,7 @@ impl LogLink {
                 .iter()
                 .any(|order| matches!(order, Order::Upkeep { .. }))
             {
-                let why = "the log writer takes no orders: too many wait for it";
+                let why = "the log writer does not answer: too many requests wait for it";
                 self.failures.push((token, why.to_owned()));
             }
         }
@@ -380,7 +380,7 @@ impl LogLink {
                     }
                 }
                 Some(Report::Recovered) if self.incomplete => notes.push(
-                    "cannot receive all that the log writer has kept: too many open files; trying again"
+                    "cannot receive all descriptors that the log writer keeps: too many open files; trying again"
                         .to_owned(),
                 ),
                 Some(Report::Recovered) => {

@@ -1,4 +1,4 @@
-//! The log writer, as its supervisor starts it, tells it of programs and takes its reports.
+//! The supervisor's side of the log writer: starts it, sends it the programs, and reads its reports.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -15,7 +15,7 @@ pub(super) const LOGGER_AGAIN: u64 = 500;
 const RECALL: u64 = 500;
 
 impl Supervisor {
-    /// Connects to a log writer, forked where there is none, and tells it of every program.
+    /// Connects to the log writer, forks one if there is none, and sends it every program.
     pub(super) fn start_logger(&mut self) {
         self.log_started = self.now;
         let program = match self.way.foreground {

@@ -1,7 +1,7 @@
-//! The members of a program: its leader and everything that came from it. Finding them, and seeing when none is left.
+//! Finds the members of a program, which are its leader and all of its descendants, and detects when none is left.
 //!
-//! A program that has a cgroup has all of them there. Otherwise they are the processes of its group and session, those
-//! below it, and those that were left by their parent and carry its mark: `RPM_ID` and `RPM_HOME` in their environment,
+//! If the program has a cgroup, its members are the processes in it. Otherwise they are the processes of its group and
+//! session, their descendants, and orphans that carry its mark: `RPM_ID` and `RPM_HOME` in their environment,
 //! or one of its pipes as their output.
 
 use std::collections::BTreeSet;
@@ -27,9 +27,9 @@ const LOOK_AGAIN: u64 = 10;
 const LOOK_AGAIN_MAX: u64 = 1000;
 /// The longest of them where all that remains resists. ms
 const RESISTS_AGAIN_MAX: u64 = 60_000;
-/// How often a process without a mark is looked at before it counts as one that has none.
+/// The number of looks after which a process without a mark counts as unmarked.
 const DOUBTS: u32 = 3;
-/// How often a list is read whose processes change all the time.
+/// The most times a changing list of processes is read.
 const LOOKS: usize = 5;
 
 /// Whether the leader of a run may be among its members.
@@ -89,10 +89,10 @@ impl Supervisor {
         all.filter_map(|p| Pid::new(p.life.pid)).collect()
     }
 
-    /// Everything of the last run that lives.
+    /// All living members of the last run.
     ///
     /// # Errors
-    /// It could not be looked at: whoever asks must not take that for an end.
+    /// They could not be looked up: callers must not take that for an end.
     pub(super) fn members(&mut self, id: u32, leader: Leader) -> io::Result<Vec<Member>> {
         let Some(program) = self.programs.get(&id) else {
             return Ok(Vec::new());
@@ -137,7 +137,7 @@ impl Supervisor {
         Ok(found)
     }
 
-    /// What has to be known of a leader that has ended before its number can be taken.
+    /// Collects what must be known of an ended leader before its pid can be reused.
     pub(super) fn before_reaping(&mut self, id: u32, pid: Pid) {
         let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
         let group = self.cgroup(id);
@@ -154,7 +154,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether anything of the last run lives, its leader apart. What cannot be looked at may live.
+    /// Whether a member of the last run other than its leader lives. A failed lookup counts as alive.
     pub(super) fn remains(&mut self, id: u32) -> bool {
         let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
             return false;
@@ -198,8 +198,8 @@ impl Supervisor {
         hidden && signal::group_exists(group)
     }
 
-    /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of an
-    /// `execve(2)` a process shows no mark.
+    /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of
+    /// an `execve(2)` a process shows no mark.
     fn is_in_doubt(&mut self, id: u32) -> bool {
         let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
         let Some(born) = program.map(|p| p.born) else {
@@ -215,7 +215,7 @@ impl Supervisor {
         })
     }
 
-    /// Looks whether programs that their leader has left have come to their end.
+    /// Checks whether programs without a leader have ended.
     pub(super) fn look_at_remains(&mut self) {
         for id in self.leaderless() {
             if !self.remains(id) {
@@ -229,7 +229,7 @@ impl Supervisor {
         self.look_later_at_remains();
     }
 
-    /// Sets the time of the next look, later each time.
+    /// Schedules the next check, with a growing delay.
     fn look_later_at_remains(&mut self) {
         let leaderless = self.leaderless();
         let resists = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.resists());
@@ -243,13 +243,13 @@ impl Supervisor {
         self.timers.set(Timer::Remains, again);
     }
 
-    /// Has programs that were left by their leader looked at soon: one more is.
+    /// Schedules an early check of programs without a leader: there is a new one.
     pub(super) fn look_again_at_remains(&mut self) {
         self.look_again = LOOK_AGAIN;
         self.look_later_at_remains();
     }
 
-    /// A process has ended that was left to this one: perhaps the last of a program.
+    /// An orphan that was reparented to this process has ended: perhaps the last member of a program.
     pub(super) fn orphan_ended(&mut self) {
         let leaderless = self.leaderless();
         let resists = |id: &u32| self.programs.get(id).is_some_and(|p| p.life.resists());
@@ -314,13 +314,13 @@ fn members_of(group: &Cgroup, proc: &ProcDir) -> io::Result<Vec<Member>> {
     }
     match group.is_populated()? {
         true => Err(io::Error::other(
-            "its processes change faster than they can be looked at",
+            "its processes change faster than they can be scanned",
         )),
         false => Ok(Vec::new()),
     }
 }
 
-/// Whose a process is that its parent has left.
+/// The owner of an orphan.
 fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
     let environment = proc.environment(pid);
     let by_environment = environment.map_or(Owner::Unknown, |e| owner_by_environment(&e, home));

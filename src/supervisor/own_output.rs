@@ -46,16 +46,16 @@ impl Supervisor {
                 let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));
                 let why = match shared_output::named(&path)? {
                     Named::Standard(which) if !self.way.foreground => format!(
-                        "this daemon runs in the background and has no {}; name a file, or have the daemon run \
-                         by rpmd --foreground",
+                        "this daemon runs in the background and has no {}; name a file, or run the daemon \
+                         as rpmd --foreground",
                         which.word()
                     ),
                     Named::Standard(which) => {
                         let e = duplicate(which).err()?;
-                        format!("the {} of the daemon: {}", which.word(), Reason(&e))
+                        format!("duplicating the {} of the daemon: {}", which.word(), Reason(&e))
                     }
                     Named::Other => {
-                        "of the daemon's descriptors a program can print to 1 and 2, /dev/stdout and /dev/stderr"
+                        "of the daemon's descriptors, programs can use only /dev/stdout and /dev/stderr"
                             .to_owned()
                     }
                 };

@@ -1,4 +1,4 @@
-//! A pause is answered when nothing of the programs runs any more.
+//! `pause`: answered when all processes of the programs have stopped.
 
 use super::answer::{Pending, Turn, answer, ok_count};
 use super::members::Leader;
@@ -11,9 +11,9 @@ use crate::protocol::reply::{Code, Failure};
 use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
 
-/// How long processes may take to stop. ms
+/// The time that processes have to stop. ms
 const PAUSE_TIME: u64 = 2000;
-/// How often they are looked at meanwhile. ms
+/// The interval between checks in that time. ms
 const PAUSE_AGAIN: u64 = 2;
 
 impl Supervisor {
@@ -61,7 +61,7 @@ impl Supervisor {
     fn still_runs(&mut self, id: u32) -> Result<Option<String>, (Code, String)> {
         let not_running = |why: &str| Err((Code::NotRunning, why.to_owned()));
         let Some(program) = self.programs.get(&id) else {
-            return not_running("it was deleted meanwhile");
+            return not_running("it has been deleted");
         };
         match program.life.state {
             State::Paused => {}

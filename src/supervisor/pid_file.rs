@@ -1,5 +1,5 @@
-//! Removing pid files. One that a user has named may be anywhere, on a file system that hangs, and be something else by
-//! now: a forked child looks at it, and removes nothing but a file that holds the pid of the program.
+//! Removes pid files. The path of a user may be on a file system that hangs, or may be another file by now: a forked
+//! child checks it, and removes only a file that holds the pid of the program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ impl Supervisor {
             Ok(Fork::Parent(child)) => self.removers.push((child, id)),
             Err(e) => {
                 let path = path.display();
-                self.note(id, format_args!("leaves {path}: making a process: {e}"));
+                self.note(id, format_args!("leaves {path}: creating a process: {e}"));
             }
         }
     }

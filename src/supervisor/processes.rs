@@ -1,12 +1,12 @@
-//! All processes of one moment, and which of them belong to a program. What is here is pure: the scan and the marks
-//! come from outside.
+//! A snapshot of all processes, and which of them belong to a program. Pure: the caller supplies the scan and the
+//! marks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sys::pid::Pid;
 use crate::sys::procfs::Stat;
 
-/// Whose a process is by its mark. Only processes that have lost their parent are asked for theirs.
+/// The owner of a process by its mark. Only orphans are checked for a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// This program's.
@@ -141,7 +141,7 @@ impl Processes {
     }
 }
 
-/// What the mark in an environment says: programs are told the number of their program and the home of their daemon.
+/// The owner that an environment names: `RPM_ID` is the program, `RPM_HOME` the home of its daemon.
 pub fn owner_by_environment(environment: &[u8], home: &[u8]) -> Owner {
     let value = |name: &[u8]| {
         let mut all = environment.split(|b| *b == 0);

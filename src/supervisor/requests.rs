@@ -317,7 +317,7 @@ impl Supervisor {
 fn unsound(spec: &Spec) -> Option<String> {
     let cluster = spec.exec_mode == ExecMode::Cluster;
     if cluster && !is_node(spec) {
-        return Some("a cluster is for scripts that node runs; leave exec_mode out".to_owned());
+        return Some("cluster mode is for Node scripts; leave exec_mode out".to_owned());
     }
     if cluster && !spec.listen.0.is_empty() {
         let why = "the workers of a cluster ask for their sockets themselves; with listen, exec_mode is fork";

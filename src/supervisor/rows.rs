@@ -1,5 +1,5 @@
-//! Answers of many rows: each is written as the client takes what was written before, so that no answer is too long
-//! for a client that reads, and none costs memory for one that does not.
+//! Answers of many rows. Each row is written when the client has read the rows before it, so an answer has no length
+//! limit for a client that reads, and costs no memory for one that does not.
 
 use super::answer::{Pending, ok_count};
 use super::handover::pending::{push_ids, read_ids};

@@ -1,4 +1,4 @@
-//! The programs that the words of a request mean.
+//! Resolves the targets of a request to programs.
 
 use super::server::Supervisor;
 use crate::app::selector::{self, Subject};
@@ -18,7 +18,7 @@ fn nothing_matches(target: &str) -> Failure {
 }
 
 impl Supervisor {
-    /// The ids that targets mean, in order. A target that means nothing fails them all.
+    /// The ids of the targets, in order. One target without a match fails the request.
     pub(super) fn select(&self, targets: &[String]) -> Result<Vec<u32>, Failure> {
         let subjects = self.programs.values().map(|program| Subject {
             id: program.id,

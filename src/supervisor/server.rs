@@ -260,7 +260,7 @@ impl Supervisor {
         if self.wait_failed.may_be_said(self.now) {
             let ms = BLIND_TURN.as_millis();
             self.journal.note(format_args!(
-                "waiting for events: {}; looking for them every {ms} ms",
+                "polling for events: {}; checking for them every {ms} ms",
                 Reason(e)
             ));
         }
@@ -282,7 +282,7 @@ impl Supervisor {
         self.log.flush();
         if self.log.was_given_up() {
             self.journal
-                .note("the log writer takes nothing: connecting to it anew");
+                .note("the log writer does not read; reconnecting to it");
             let again = Some(self.now + LOGGER_AGAIN);
             self.timers.set(Timer::Logger, again);
         }

@@ -1,4 +1,4 @@
-//! Whose requests are looked at, and how many in one turn of the loop.
+//! Decides which clients' requests are read, and how many per turn of the loop.
 
 use super::connection::Connection;
 use super::requests::Answer;

@@ -157,9 +157,9 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
     // Releases before this took any home. Its programs run on, and so does this supervisor.
     if let Err(flaw) = supervisor.home.look() {
-        supervisor
-            .journal
-            .note(format_args!("the next supervisor will not serve: {flaw}"));
+        supervisor.journal.note(format_args!(
+            "the next supervisor will refuse this home: {flaw}"
+        ));
     }
     supervisor.cgroups = Cgroups::find(&supervisor.home, state.recorded_cgroups(), false);
     supervisor.take_over(state, &handover.programs)?;
@@ -269,8 +269,8 @@ fn wait_for_former(home: &Home) -> Result<bool> {
         }
         if clock::monotonic_ms().saturating_sub(begin) > LAUNCH_TIME {
             return Err(Error::new(format!(
-                "{} was removed while a supervisor (pid {former}) served it, which cannot make it again; its programs \
-                 run on: end it by kill {former}, which stops them, or by kill -9 {former}",
+                "{} was removed while a supervisor (pid {former}) served it, and that supervisor cannot recreate it; its \
+                 programs still run: end it with kill {former}, which stops them, or with kill -9 {former}",
                 home.root().display()
             )));
         }

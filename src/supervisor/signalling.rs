@@ -1,5 +1,5 @@
-//! Signals to programs. A process is signalled only as the one that was found: by a descriptor of it, as a child that is
-//! not reaped, or by its start time.
+//! Signals programs. A reused pid is never signalled: a process is identified by a pidfd, as an unreaped child, or by
+//! its start time.
 
 use std::io;
 
@@ -13,15 +13,15 @@ use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, Signal};
 
 impl Supervisor {
-    /// Sends its kill signal to all of a program.
+    /// Sends the kill signal to all members of a program.
     pub(super) fn terminate(&mut self, id: u32) {
         let signal = self.programs.get(&id).map(|p| p.spec.kill_signal.0);
         let signal = signal.and_then(Signal::new).unwrap_or(Signal::TERM);
         self.signal_all(id, signal);
     }
 
-    /// Sends a signal to all of a program. Those that ignore it are sent SIGTERM: a shell has its background commands
-    /// ignore SIGINT. `sh(1)`
+    /// Sends a signal to all members of a program. Those that ignore it are sent SIGTERM: a shell has its background
+    /// commands ignore SIGINT. `sh(1)`
     pub(super) fn signal_all(&mut self, id: u32, signal: Signal) {
         let Some(program) = self.programs.get(&id) else {
             return;

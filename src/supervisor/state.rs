@@ -76,9 +76,9 @@ impl State {
         let init = differs(recorded, procfs::init_start());
         let another = matches!(machine, Ok(true)) || matches!(init, Ok(true));
         let doubt = machine.err().or(init.err()).map(|e| {
-            let doing = "finding out whether the machine was started anew";
+            let doing = "checking whether the machine has rebooted";
             format!(
-                "{}; looking for the processes of before",
+                "{}; looking for programs that still run",
                 Error::io(doing, &e)
             )
         });

@@ -139,7 +139,7 @@ impl Supervisor {
         let folder = self.home.run();
         let why = || {
             format!(
-                "the disk of {} refuses what was written; free space or repair it, it is tried again",
+                "syncing {} to disk failed; free space or repair the disk; rpmd tries again",
                 folder.display()
             )
         };
@@ -154,7 +154,7 @@ impl Supervisor {
         }
         if let Err(why) = self.write_anew() {
             self.journal
-                .note(format_args!("bringing the list to the disk: {why}"));
+                .note(format_args!("syncing the list to disk: {why}"));
             self.unsynced.failures = self.unsynced.failures.saturating_add(1);
             self.unsynced.unmade = None;
             self.changed = true;
@@ -175,7 +175,7 @@ impl Supervisor {
             Ok(Fork::Parent(pid)) => self.unsynced.begin(pid),
             Err(e) => {
                 let why = format!(
-                    "making a process that brings the list to the disk: {}; it is tried again",
+                    "syncing the list to disk: forking a process for it: {}; trying again",
                     Reason(&e)
                 );
                 if self.unsynced.unmade.is_none() {
@@ -222,7 +222,7 @@ impl Supervisor {
         self.changed = true;
         if !succeeded {
             self.journal
-                .note("bringing the list to the disk has failed; it is written anew");
+                .note("syncing the list to disk failed; writing it again");
             self.sync_later();
         } else if !self.unsynced.is_empty() {
             self.sync_now();

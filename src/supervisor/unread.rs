@@ -1,5 +1,5 @@
-//! Records that could not be read, or what they say not be looked at. That proves nothing of their programs: they are
-//! neither started nor left out, but tried again, and whoever asks is told.
+//! Records, or processes that they name, that could not be looked up. That proves nothing about their programs: these
+//! are neither started nor dropped; the lookup is retried, and clients are told.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -49,7 +49,7 @@ impl Supervisor {
     pub(super) fn read_later(&mut self, id: u32, boot: Boot, why: String) {
         if !self.unread.before.contains(&id) {
             self.journal.note(format_args!(
-                "program {id} cannot be taken over yet: {why}; trying again"
+                "program {id} cannot be adopted yet: {why}; trying again"
             ));
         }
         let wait = self.unread.wait.max(READ_AGAIN.0);
@@ -70,7 +70,7 @@ impl Supervisor {
         for unread in all {
             self.take_over_records(unread.id, unread.boot, None);
             if self.programs.contains_key(&unread.id) {
-                self.note(unread.id, "is taken over now");
+                self.note(unread.id, "is now adopted");
                 self.order_logs(unread.id);
             }
         }
@@ -106,7 +106,7 @@ impl Supervisor {
             Some(why) => Err(Failure::new(
                 Code::Busy,
                 format!(
-                    "start: {why}; that may be a program called {name}: try again in a moment, or add -f"
+                    "start: {why}, and {name} may be among them; try again in a moment, or add -f"
                 ),
             )),
         }
@@ -117,7 +117,8 @@ impl Supervisor {
         let last = match self.unread.reason() {
             None => Line::new("ok"),
             Some(why) => {
-                let message = format!("the daemon has ended, but {why}: that may run on");
+                let message =
+                    format!("the daemon has ended, but {why}; look for processes that still run");
                 Failure::new(Code::Internal, message).to_line()
             }
         };

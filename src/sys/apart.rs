@@ -1,5 +1,5 @@
-//! What a forked process does with nothing of what it was forked with but what it is given. It holds copies of all
-//! descriptors of its parent: of clients, of programs, the lock. They are closed, though values in its memory own them.
+//! Runs a function in a forked child with none of the parent's descriptors. A child inherits copies of all of them
+//! (clients, programs, the lock); they are closed although values in its memory own them.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
@@ -9,7 +9,7 @@ use super::pid::Pid;
 use super::shared::SharedMemory;
 use super::{fd, signal};
 
-/// What may be given: it owns no descriptor.
+/// Types that may be passed on: they own no descriptor.
 pub trait Given: sealed::Sealed {}
 
 mod sealed {
@@ -36,8 +36,8 @@ pub fn go_on_apart<T: Given>(
     let keep: Vec<i32> = listener.iter().map(AsRawFd::as_raw_fd).collect();
     let abort = AbortOnUnwind;
     signal::forget_pipe();
-    // SAFETY: nobody uses or drops anything that owns another descriptor: what calls this is never returned to, not even
-    // by a panic, and the body has only what it is given.
+    // SAFETY: nobody uses or drops anything that owns another descriptor: what calls this is never returned to, not
+    // even by a panic, and the body has only what it is given.
     unsafe { fd::close_all_except(&keep) };
     let _abort = abort;
     body(listener, given)

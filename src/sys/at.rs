@@ -1,4 +1,4 @@
-//! Files by their name in an open folder: `openat(2)` and its relatives.
+//! Files by name in an open folder: `openat(2)` and related calls.
 //!
 //! Nothing here allocates, so that a child between fork and exec may use it.
 

@@ -1,7 +1,7 @@
-//! Control groups, version 2: where the daemon may make some, and the one of a program. `cgroups(7)`, the kernel's
+//! Control groups, version 2: where the daemon may create them, and the group of a program. `cgroups(7)`, the kernel's
 //! `admin-guide/cgroup-v2`, and for systemd its `CGROUP_DELEGATION`.
 //!
-//! No controller is enabled in them. They only say which processes belong together, whatever these do.
+//! No controller is enabled in them. They only record which processes belong together.
 
 use std::ffi::CString;
 use std::fs;

@@ -1,6 +1,6 @@
-//! Opening what stands at a path. There may be something else than what is expected: a FIFO or a device would hold up
-//! whoever opens it, or be changed by that. So everything is opened without waiting and looked at before it is used,
-//! `open(2)` O_NONBLOCK and `fstat(2)`. The daemons open files in no other way.
+//! Opens files without blocking. A path may lead to a FIFO or a device, which would block the open or be changed by it.
+//! So everything is opened with O_NONBLOCK and checked with `fstat(2)` before it is used. The daemons open files in no
+//! other way. `open(2)`
 
 use std::fs::File;
 use std::io::{self, Read};

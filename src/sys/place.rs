@@ -1,7 +1,7 @@
-//! A path that a user named, as this process may act on it.
+//! A user-supplied path, resolved with the rights that apply to it.
 //!
-//! What lies in a folder is its owner's to exchange, at any moment. So root walks a path folder by folder, each held by
-//! a descriptor, and looks whose it is:
+//! The owner of a folder can replace its contents at any moment. So root walks a path folder by folder, holds each by a
+//! descriptor, and checks its owner:
 //!
 //! - A folder of root's that nobody else can write to is trusted, and so is a link of root's in it.
 //! - From the first folder of another user on, everything is done with the rights of that user, see
@@ -10,7 +10,7 @@
 //!   link of root's there is not followed, and a file of root's with several names not opened: anybody may have put it
 //!   there.
 //!
-//! Without being root all this is left to the kernel. Nothing in [`Place::find`], [`Place::open`] and
+//! For any other user, the kernel's own checks suffice. Nothing in [`Place::find`], [`Place::open`] and
 //! [`Place::remove`] allocates, so that a child between fork and exec may use them.
 
 use std::ffi::{CStr, CString};
@@ -137,7 +137,8 @@ impl Place {
         Ok(CString::new(name)?)
     }
 
-    /// Opens the file. With O_CREAT it is made where it is missing, mode 0600; never is a FIFO or a terminal waited for.
+    /// Opens the file. With O_CREAT it is made where it is missing, mode 0600; never is a FIFO or a terminal waited
+    /// for.
     pub fn open(&self, flags: libc::c_int) -> io::Result<Opened> {
         let flags = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
         let follow = self.folder.is_none() || self.magic;

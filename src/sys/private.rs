@@ -1,8 +1,8 @@
-//! Whether a folder is this user's alone: looked at, and made, without anybody else having a hand in it.
+//! Checks that a folder is private to this user, or creates one, in a way that no other user can interfere with.
 //!
-//! Each folder on the way must belong to this user or to root, and nobody else may write to it. In a folder like `/tmp`,
-//! where each may remove only what is his own (the sticky bit), the next one must belong to this user or to root, and
-//! may be no link: whose that is says nothing there about who put it there.
+//! Each folder on the way must belong to this user or to root, and nobody else may write to it. In a folder like
+//! `/tmp`, where users can remove only their own files (the sticky bit), the next one must belong to this user or to
+//! root, and must not be a link: the owner of a link there does not say who put it there.
 
 use std::ffi::CString;
 use std::fs::{File, Permissions};

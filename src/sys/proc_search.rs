@@ -1,4 +1,4 @@
-//! Processes that are searched for in all of `/proc`. `proc(5)`
+//! Searches all of `/proc` for processes. `proc(5)`
 
 use std::ffi::CStr;
 use std::io;

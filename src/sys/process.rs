@@ -1,8 +1,7 @@
-//! A process that is not our child, held so that no other process that takes its number is meant.
+//! A process that is not our child, identified so that a reused pid is never mistaken for it.
 //!
-//! By a pidfd where the kernel gives one. Where it does not (before Linux 5.3, refused by seccomp, no descriptors, no
-//! memory) by pid and start time: such a process is looked at on a timer, and is never taken for dead because no
-//! descriptor could be had.
+//! It is held by a pidfd if the kernel gives one. Otherwise (before Linux 5.3, seccomp, no descriptors, no memory) it
+//! is identified by pid and start time, and checked on a timer. A missing pidfd is never taken for a death.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -33,8 +32,8 @@ enum Held {
 }
 
 impl ProcessHandle {
-    /// The process with this number that started then, and what its `stat` says; also a zombie is there. At the limit of
-    /// descriptors it is held by its start time.
+    /// The process with this number that started then, and what its `stat` says; also a zombie is there. At the limit
+    /// of descriptors it is held by its start time.
     pub fn find(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
         let held = match PidFd::open(pid) {
             Ok(fd) if room::leaves_room(fd.fd(), Holder::Watch) => Held::Descriptor(fd),

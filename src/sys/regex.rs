@@ -16,7 +16,7 @@ impl Regex {
         if let Some(why) = costs_too_much(pattern) {
             return Err(why.to_owned());
         }
-        let pattern = CString::new(pattern).map_err(|_| "it holds a NUL byte".to_owned())?;
+        let pattern = CString::new(pattern).map_err(|_| "it contains a NUL byte".to_owned())?;
         // SAFETY: a regex_t is plain data that regcomp fills in, at an address where it stays; the pattern ends in NUL
         // and lives during the call. Where it fails nothing is to be freed, and regerror writes no more than fits.
         unsafe {
@@ -77,7 +77,7 @@ fn costs_too_much(pattern: &str) -> Option<&'static str> {
         numbers.max().unwrap_or(1).max(1)
     });
     if most.fold(1, usize::saturating_mul) > MOST_COPIES {
-        return Some("its intervals {m,n} ask for more than 10000 copies together");
+        return Some("its intervals {m,n} repeat more than 10000 times in total");
     }
     let escaped = pattern
         .split("\\\\")
@@ -85,7 +85,7 @@ fn costs_too_much(pattern: &str) -> Option<&'static str> {
     let refers = |part: &str| part.starts_with(|c: char| ('1'..='9').contains(&c));
     // POSIX has no such thing in extended expressions, and the time that it takes grows without bounds.
     if escaped.into_iter().any(refers) {
-        return Some("it refers back, by a backslash and a digit, which is not supported");
+        return Some("it has a back-reference (a backslash and a digit), which is not supported");
     }
     None
 }

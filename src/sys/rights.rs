@@ -63,7 +63,7 @@ fn is_mapped(map: &str) -> bool {
     map.is_empty() || rows.any(|row| row.contains(&u64::from(UNMAPPED)))
 }
 
-/// Whether this process may touch what belongs to others.
+/// Whether this process has root's rights.
 pub fn is_root() -> bool {
     user::effective_uid() == 0
 }
@@ -74,7 +74,7 @@ pub fn is_roots(uid: u32) -> bool {
     uid == 0 || (uid == UNMAPPED && !prepared().mapped)
 }
 
-/// Whose rights something is done with.
+/// The user whose rights apply to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// Those of this process.
@@ -95,7 +95,7 @@ pub struct Acting {
 }
 
 impl Rights {
-    /// Takes these rights on. Where that cannot be done wholly, it fails.
+    /// Assumes these rights until the result is dropped. Fails unless all of them could be assumed.
     pub fn take(self) -> io::Result<Acting> {
         let Rights::Of(uid) = self else {
             return Ok(Acting {

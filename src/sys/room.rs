@@ -1,5 +1,5 @@
-//! Room for descriptors that is kept free. What is held for long may not take the last numbers: so that a signal, a
-//! record, a look at `/proc`, the end of everything and a client that asks for it find some at the limit.
+//! A reserve of descriptors. Long-lived descriptors may not use the last numbers, so that signals, records, `/proc`,
+//! the shutdown, and the client that asks for it still find some at the limit.
 //!
 //! A new descriptor has the lowest number that is free (`open(2)`): so many at least are in use as its number says.
 

@@ -1,11 +1,11 @@
-//! Writing to a descriptor that others have too, such as the standard output that this process was started with: without
-//! ever waiting, and without changing it for the others.
+//! Writes to a descriptor that other processes share, such as this process's standard output, without blocking and
+//! without changing its flags for the others.
 //!
-//! O_NONBLOCK belongs to the open file description, which the terminal's shell or a container's runtime shares. So a pipe
-//! or a terminal is opened once more by its descriptor, see `proc_pid_fd(5)`, which gives a description of our own. Where
-//! that is not possible (`/proc` is missing, the file belongs to somebody else, privileges were dropped) a terminal may
-//! still be opened as `/dev/tty`, and a pipe is written to with RWF_NOWAIT. Else it is asked first whether there is room,
-//! and no more is written than fits then. To a socket is sent with MSG_DONTWAIT.
+//! O_NONBLOCK belongs to the open file description, which the terminal's shell or a container's runtime shares. So a
+//! pipe or a terminal is opened once more by its descriptor, see `proc_pid_fd(5)`, which gives a description of our
+//! own. Where that is not possible (`/proc` is missing, the file belongs to somebody else, privileges were dropped) a
+//! terminal may still be opened as `/dev/tty`, and a pipe is written to with RWF_NOWAIT. Otherwise the free room is
+//! checked first, and no more than that is written. Sockets are written to with MSG_DONTWAIT.
 
 use std::fs::File;
 use std::io;
@@ -214,7 +214,8 @@ pub fn named(path: &Path) -> Option<Named> {
     links(path).find_map(|path| standard::named(&path, Pid::own()))
 }
 
-/// Whether a path leads by way of `/proc`, as `/proc/1/fd/1` does: to a file that somebody has open, whatever its name is.
+/// Whether a path leads by way of `/proc`, as `/proc/1/fd/1` does: to a file that somebody has open, whatever its name
+/// is.
 pub fn is_of_proc(path: &Path) -> bool {
     links(path).any(|path| path.starts_with("/proc"))
 }

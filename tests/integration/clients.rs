@@ -77,7 +77,7 @@ fn those_who_say_nothing_make_room() {
     }
     home.rpm(&["restart", "good"]).ok();
     busy.wait_for("the restart", |p| p.state == State::Online);
-    silent[0].answer().refused("busy", "made room");
+    silent[0].answer().refused("busy", "to make room");
     assert_eq!(silent[0].line(), None);
 }
 
@@ -112,7 +112,7 @@ fn a_place_is_kept_for_the_owner() {
     wire.ask("events").refused("busy", "256 clients");
     // Whoever has the place and does nothing makes room for the next.
     home.rpm(&["list"]).ok();
-    wire.answer().refused("busy", "made room");
+    wire.answer().refused("busy", "to make room");
     let mut wire = home.wire();
     wire.send("restart target=good\n");
     wire.answer().ok();

@@ -434,5 +434,5 @@ fn a_path_is_made_with_the_mask_of_its_program_and_no_file_of_somebody_else_is_t
     ];
     home.rpm(&words).fails(&["exec_mode is fork"]);
     home.rpm(&["start", "sleep", "--exec-mode", "cluster", "--", "1000"])
-        .fails(&["scripts that node runs"]);
+        .fails(&["for Node scripts"]);
 }

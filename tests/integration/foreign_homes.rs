@@ -262,13 +262,16 @@ fn a_program_that_was_to_be_somebody_else_is_not_started() {
         ),
         (
             r#", "no_new_privs": true"#,
-            "no_new_privs: limits of this kind",
+            "no_new_privs: this limit is not supported yet",
         ),
         (
             r#", "limit_nofile": 10"#,
-            "limit_nofile: limits of this kind",
+            "limit_nofile: this limit is not supported yet",
         ),
-        (r#", "chroot": "/srv""#, "chroot: limits of this kind"),
+        (
+            r#", "chroot": "/srv""#,
+            "chroot: this limit is not supported yet",
+        ),
     ] {
         let file = write("app.json", more);
         home.rpm(&["start", &file]).fails(&["app.json:1:", part]);

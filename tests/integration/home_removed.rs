@@ -34,7 +34,7 @@ fn a_socket_that_was_removed_is_made_again() {
     serves_again(&home);
     assert_eq!(home.program("talks").pid, pid);
     assert_eq!(home.supervisor(), supervisor);
-    home.wait_for_journal("rpmd.sock is made again");
+    home.wait_for_journal("recreated ");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_home_that_cannot_be_made_again_is_told_of_and_no_second_supervisor_serves_i
     fs::remove_dir_all(&home.root).unwrap();
     // A file in its place: not even the log can be written there.
     fs::write(&home.root, "").unwrap();
-    daemon.wait_for_line("nobody can reach this supervisor");
+    daemon.wait_for_line("no client can reach this supervisor");
     assert!(proc::lives(pid) && proc::lives(supervisor));
     fs::remove_file(&home.root).unwrap();
     // Stopped, it cannot make its home again: whoever would be the next one is told which it is.

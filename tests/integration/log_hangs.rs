@@ -64,7 +64,7 @@ fn stop_and_its_like_say_after_two_seconds_that_output_waits() {
         home.wait_for_log(&format!("{name}-out.log"), "run\n");
     }
     let hangs = Hangs::of(&home);
-    let waits = "rpm: output may not be in the log files yet";
+    let waits = "rpm: some output may not be in the log files yet";
     let refused = "rpm: the log writer does not answer";
     for (code, words, sentence) in [
         (0, ["stop", "x"], waits),

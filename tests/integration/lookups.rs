@@ -169,14 +169,14 @@ fn a_record_that_cannot_be_read_is_told_of_and_nothing_is_started_in_its_place()
         .fails(&["no program", "could not be read"]);
     home.rpm(&["start", "sleep", "--name", "a", "--", "1000"])
         .fails(&["could not be read", "-f"]);
-    home.wait_for_journal("program 0 cannot be taken over yet");
+    home.wait_for_journal("program 0 cannot be adopted yet");
     // Said once, however often it is tried.
     home.rpm(&["list"]).ok();
-    assert_eq!(home.journal().matches("cannot be taken over").count(), 1);
+    assert_eq!(home.journal().matches("cannot be adopted").count(), 1);
     assert_eq!(sleepers(&home), before);
     // The end is not reported as complete.
     home.rpm(&["kill"])
-        .fails(&["could not be read", "may run on"]);
+        .fails(&["could not be read", "look for processes that still run"]);
     traced.wait();
     home.rpm(&["list"]).ok();
     assert_eq!(home.program("a").pid, before[0]);
@@ -254,8 +254,8 @@ fn a_wait_that_fails_all_the_time_costs_little_and_is_said_once() {
     events.wait_for("online again", |p| {
         p.state == State::Online && p.pid != first.pid
     });
-    home.wait_for_journal("waiting for events");
-    assert!(home.journal().matches("waiting for events").count() <= 1);
+    home.wait_for_journal("polling for events");
+    assert!(home.journal().matches("polling for events").count() <= 1);
     let trace = std::fs::read_to_string(home.base.join("trace")).unwrap();
     let turns = trace.matches("ppoll(").count();
     assert!(turns < 1000, "{turns} turns");

@@ -366,8 +366,8 @@ fn a_daemon_in_the_background_has_no_output_to_print_to() {
         ("-e", "/dev/stderr", background),
         ("-l", "/proc/self/fd/2", background),
         ("-o", "access.log", background),
-        ("-o", "/dev/fd/5", "can print to 1 and 2"),
-        ("-o", "/dev/stdin", "can print to 1 and 2"),
+        ("-o", "/dev/fd/5", "programs can use only /dev/stdout"),
+        ("-o", "/dev/stdin", "programs can use only /dev/stdout"),
     ] {
         home.rpm(&["start", "sleep", "--name", "y", flag, path, "--", "1000"])
             .fails(&["writing output to ", path, why]);
@@ -449,7 +449,7 @@ fn a_reader_who_does_not_read_holds_up_nobody_else_and_his_own_not_for_ever() {
         begin.elapsed()
     );
     home.wait_for_journal(
-        "writing /dev/stdout: its reader has taken nothing for 30 s; output is being dropped",
+        "writing /dev/stdout: its reader has read nothing for 30 s; output is being dropped",
     );
     wait_until("it is counted", || home.program("flood").lost > 0);
     // He reads again: what is missing is said where it is.

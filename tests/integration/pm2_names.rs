@@ -136,7 +136,7 @@ fn a_restart_takes_settings_and_arguments() {
             .misused("a restart does not change --");
     }
     home.rpm(&["restart", "app", "--exec-mode", "cluster"])
-        .fails(&["a cluster is for scripts that node runs"]);
+        .fails(&["cluster mode is for Node scripts"]);
     assert_eq!(home.program("app").state, State::Online);
 }
 

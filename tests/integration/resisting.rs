@@ -48,7 +48,7 @@ fn a_program_that_may_not_be_signalled_is_named_and_tried_again_ever_less_often(
     let parts = [
         "s (id 0) cannot be ended",
         &named,
-        "Operation not permitted, it runs as root",
+        "Operation not permitted; it runs as root",
     ];
     for command in ["stop", "restart", "delete"] {
         answer(&home, &[command, "s"]).fails(&parts);
@@ -63,7 +63,7 @@ fn a_program_that_may_not_be_signalled_is_named_and_tried_again_ever_less_often(
     assert_eq!(lines(&home, "cannot be ended"), 1, "{}", home.journal());
     proc::kill(pid, Signal::KILL);
     home.wait_for_state("s", State::Stopped);
-    home.wait_for_journal("has ended at last");
+    home.wait_for_journal("has now ended");
     home.rpm(&["delete", "s"]).ok();
 }
 

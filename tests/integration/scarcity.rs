@@ -29,7 +29,7 @@ fn without_processes_left_start_fails_with_a_sentence_and_the_daemon_recovers() 
     let mut wire = home.wire();
     let refused = wire.ask("start script=/bin/sleep args=1000 cwd=/ instances=10");
     let message = refused.last.text("message").unwrap_or_default().to_owned();
-    for part in ["making a process", "Resource temporarily unavailable"] {
+    for part in ["creating a process", "Resource temporarily unavailable"] {
         assert!(message.contains(part), "{message}");
     }
     drop(wire);

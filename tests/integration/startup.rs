@@ -190,7 +190,7 @@ fn another_file_of_ours_is_replaced_and_anything_else_is_left_alone() {
         )
         .unwrap();
         let anew = machine.below_root("startup", platform).ok();
-        assert!(anew.stdout.contains("is written anew"), "{}", anew.shown());
+        assert!(anew.stdout.contains("is rewritten"), "{}", anew.shown());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
 
         let bare: String = text

@@ -43,8 +43,7 @@ fn an_ok_after_a_failure_is_given_when_the_records_have_been_written_anew() {
     wire.ask("restart target=a env.X=1").ok();
     let before = inodes();
     for _ in 0..2 {
-        wire.ask("sync")
-            .refused("internal", "refuses what was written");
+        wire.ask("sync").refused("internal", "to disk failed");
     }
     end(strace);
     // The first fsync(2) of what stood there would succeed now: the kernel has told of the failure.

@@ -68,7 +68,7 @@ fn a_daemon_that_cannot_start_comes_back_by_itself_once_it_is_repaired() {
     wait_until("a command between two tries", || {
         let said = home
             .rpm(&["list"])
-            .fails(&["rpmd died ", "rpmd.log says more"]);
+            .fails(&["rpmd died ", "programs keep running; see"]);
         said.stderr.contains("; next try in ")
     });
     // Nothing happens to the program, or to what it prints.

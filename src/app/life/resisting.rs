@@ -1,4 +1,4 @@
-//! What does not end though it is killed.
+//! Programs that survive SIGKILL.
 
 use super::tests::{policy, situation};
 use super::*;

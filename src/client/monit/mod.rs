@@ -62,7 +62,7 @@ fn style(session: &Session) -> Result<Style> {
     let is_terminal = |fd: std::os::fd::BorrowedFd| terminal::is_terminal(fd);
     if !is_terminal(std::io::stdin().as_fd()) || !is_terminal(std::io::stdout().as_fd()) {
         return Err(Error::new(
-            "monit needs a terminal as its standard input and output; rpm list prints how programs fare",
+            "monit needs a terminal as its standard input and output; rpm list prints program status",
         ));
     }
     let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
@@ -70,7 +70,7 @@ fn style(session: &Session) -> Result<Style> {
     if terminal.is_empty() || terminal == "dumb" {
         return Err(Error::new(
             "monit needs a terminal whose cursor can be moved, and TERM names none that can; \
-             rpm list prints how programs fare",
+             rpm list prints program status",
         ));
     }
     // The first of these that is set names the characters. locale(7)

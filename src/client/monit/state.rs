@@ -86,7 +86,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("i n c m", "sort by id, name, cpu, memory"),
     ("l", "logs on the whole screen, and back"),
     ("left right", "the logs' lines further left, further right"),
-    ("^L", "draw the screen anew"),
+    ("^L", "redraw the screen"),
     ("^Z", "suspend; fg comes back"),
     ("q  ^C", "leave"),
 ];

@@ -261,7 +261,7 @@ fn news(site: &Site, found: Found, served: bool) -> String {
     let done = match found {
         Found::Nothing => "is written",
         Found::Same => "is as it should be",
-        Found::Other => "is written anew; the service is as it was until it is restarted",
+        Found::Other => "is rewritten; the service keeps its old settings until it is restarted",
     };
     let when = match site.runs() {
         true => "runs now and at each boot",

@@ -123,7 +123,7 @@ impl Site {
             let trusted = place.transpose();
             if !trusted.is_ok_and(|place| place.is_none_or(|place| place.is_trusted())) {
                 return Err(Error::new(format!(
-                    "{} is no safe place: another user can put something else in the place of its folders",
+                    "{} is not safe: another user can replace one of its folders",
                     path.display()
                 )));
             }
@@ -288,7 +288,7 @@ impl Site {
         match command.status() {
             Ok(status) if status.success() => Ok(()),
             Ok(_) => Err(Error::new(format!(
-                "{shown} failed; what it said stands above"
+                "{shown} failed; see its messages above"
             ))),
             Err(e) => Err(Error::io(format_args!("running {shown}"), &e)),
         }

@@ -1,4 +1,4 @@
-//! Keys, numbers and strings of JSON, and what JSON5 allows besides. <https://spec.json5.org/>
+//! Keys, numbers and strings of JSON, with the extensions of JSON5. <https://spec.json5.org/>
 
 use super::ESCAPED_BYTE;
 use super::read::{Read, Reader, Value};
@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
             None => Err(self.expected("a key or '}'")),
             Some(b'0'..=b'9') => self.fault(
                 self.at - key.len(),
-                "a key that begins with a digit stands in quotes",
+                "a key that begins with a digit needs quotes",
             ),
             Some(_) => Ok(key),
         }
@@ -44,12 +44,12 @@ impl<'a> Reader<'a> {
         }
         let whole = self.digits();
         if whole.len() > 1 && whole.starts_with('0') {
-            return self.fault(begin, "a number has digits, and no 0 before them");
+            return self.fault(begin, "a number needs digits, and no leading 0");
         }
         let point = self.take(b'.');
         let fraction = if point { self.digits() } else { "" };
         if whole.is_empty() && fraction.is_empty() {
-            return self.fault(begin, "a number has digits, and no 0 before them");
+            return self.fault(begin, "a number needs digits, and no leading 0");
         }
         let mut text = [sign, if whole.is_empty() { "0" } else { whole }].concat();
         if !fraction.is_empty() {
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         if self.take(b'e') || self.take(b'E') {
             let _ = self.take(b'+') || self.take(b'-');
             if self.digits().is_empty() {
-                return self.fault(begin, "a number has digits in its exponent");
+                return self.fault(begin, "a number needs digits in its exponent");
             }
             text.push_str(self.since(exponent));
         }
@@ -75,9 +75,7 @@ impl<'a> Reader<'a> {
         self.at += digits.len();
         match u64::from_str_radix(digits, 16) {
             Ok(number) => self.ended(begin, format!("{sign}{number}")),
-            Err(_) if digits.is_empty() => {
-                self.fault(begin, "0x is followed by hexadecimal digits")
-            }
+            Err(_) if digits.is_empty() => self.fault(begin, "0x needs hexadecimal digits"),
             Err(_) => self.fault(begin, "the hexadecimal number has more than 16 digits"),
         }
     }
@@ -86,10 +84,7 @@ impl<'a> Reader<'a> {
     fn ended(&self, begin: usize, text: String) -> Read<Value> {
         match self.word() {
             "" => Ok(Value::Number(text)),
-            _ => self.fault(
-                begin,
-                "a number ends where a word begins; text stands in quotes",
-            ),
+            _ => self.fault(begin, "letters follow a number; text needs quotes"),
         }
     }
 
@@ -123,12 +118,13 @@ impl<'a> Reader<'a> {
                 Some(b'\n' | b'\r') => {
                     return self.fault(
                         begin,
-                        "the string is not closed in its line; \\n is a line break",
+                        "the string is not closed on its line; write a line break as \\n",
                     );
                 }
                 Some(b) if b < b' ' => {
-                    let why =
-                        format!("the control byte 0x{b:02x} in a string is written \\u{b:04x}");
+                    let why = format!(
+                        "the control byte 0x{b:02x} in a string must be written \\u{b:04x}"
+                    );
                     return self.fault(self.at, why);
                 }
                 Some(b) => {
@@ -143,7 +139,7 @@ impl<'a> Reader<'a> {
         let begin = self.at;
         self.at += 1;
         let Some(c) = self.rest().chars().next() else {
-            return self.fault(begin, "no such escape; a backslash is written \\\\");
+            return self.fault(begin, "unknown escape; a backslash is written \\\\");
         };
         self.at += c.len_utf8();
         let plain = match c {
@@ -161,7 +157,7 @@ impl<'a> Reader<'a> {
             '0' if !self.peek().is_some_and(|b| b.is_ascii_digit()) => '\0',
             // JavaScript drops the backslash; a path or a pattern was meant.
             _ if c.is_ascii_alphanumeric() => {
-                return self.fault(begin, "no such escape; a backslash is written \\\\");
+                return self.fault(begin, "unknown escape; a backslash is written \\\\");
             }
             // The string goes on in the next line.
             '\r' => {
@@ -195,7 +191,7 @@ impl<'a> Reader<'a> {
         }
         match u8::try_from(code.wrapping_sub(ESCAPED_BYTE)) {
             Ok(byte @ 0x80..) => bytes.push(byte),
-            _ => return self.fault(begin, "half of a surrogate pair is no character"),
+            _ => return self.fault(begin, "half of a surrogate pair is not a character"),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where the memory of a batch is found: its number, sealed with one that no other segment bears.
+//! The record that finds the shared memory of a batch: its segment id, and a seal that no other segment has.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What of a stream could not be written.
+//! Output of a stream that could not be written.
 
 use super::Channel;
 use crate::logger::sinks::Sinks;

@@ -1,9 +1,10 @@
-//! Lines in a log file: whose it is that it ends with, where that has no end yet, and those that are no output.
+//! Line ends in a log file: which stream its unfinished last line belongs to, and lines that are not output.
 
 use super::{Sink, Tail};
 
 impl Sink {
-    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun here.
+    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun
+    /// here.
     pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
         if self.tail == Tail::Unknown && !self.is_shared() {
             self.tail = Tail::Of(channel);

@@ -1,4 +1,4 @@
-//! A log file that somebody reads who may be slow: an output of the daemon's own, a FIFO, a terminal.
+//! A log file whose reader may be slow: an output of the daemon's own, a FIFO, a terminal.
 
 use super::Sink;
 use crate::app::standard::Standard;
@@ -59,7 +59,7 @@ impl Sink {
             let path = self.path.display();
             let after = after_ms / 1000;
             self.fails(format!(
-                "writing {path}: its reader has taken nothing for {after} s"
+                "writing {path}: its reader has read nothing for {after} s"
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! What clients wait for, as lines.
+//! Pending requests of clients, encoded as lines for the next release.
 
 use std::rc::Rc;
 
