@@ -67,12 +67,12 @@ fn without_a_process_to_write_it_sync_says_so_and_the_log_once() {
     let strace = trace(&home, "inject=clone,?fork:error=EAGAIN");
     wire.ask("stop target=a").ok();
     for _ in 0..3 {
-        wire.ask("sync").refused("internal", "making a process");
+        wire.ask("sync").refused("internal", "forking a process");
     }
     end(strace);
     wire.ask("sync").ok();
     let log = fs::read_to_string(home.root.join("rpmd.log")).unwrap();
-    let lines = log.matches("brings the list to the disk").count();
+    let lines = log.matches("forking a process for it").count();
     assert_eq!(lines, 1, "{log}");
 }
 
