@@ -24,12 +24,14 @@ use Limit::{Group, Other, User};
 const LIMITS: &[(&str, Limit)] = &[
     ("uid", User),
     ("user", User),
+    ("user_id", User),
     ("run_as", User),
     ("run_as_user", User),
     ("runas", User),
     ("setuid", User),
     ("gid", Group),
     ("group", Group),
+    ("group_id", Group),
     ("run_as_group", Group),
     ("setgid", Group),
     ("ambient_capabilities", Other),
@@ -205,6 +207,8 @@ mod tests {
             "chroot",
             "memory_max",
             "cgroup_parent",
+            "user_id",
+            "group-id",
         ] {
             assert!(refused(name, "1").is_some(), "{name}");
             assert_eq!(refused(name, "false"), None);
