@@ -135,6 +135,7 @@ impl Supervisor {
             }
         }
         self.take_left(&ids, &mut failure);
+        self.name_reported(&mut failure);
         if let Some(failure) = failure {
             self.journal
                 .note(format_args!("ending, though {}", failure.message));

@@ -160,6 +160,28 @@ impl Supervisor {
         }
     }
 
+    /// Adds the processes that were reported before, that still live, and that the failure does not name yet.
+    pub(super) fn name_reported(&mut self, failure: &mut Option<Failure>) {
+        let Some(proc) = self.proc.as_ref() else {
+            return;
+        };
+        self.reported.retain(|(pid, start)| proc.is(*pid, *start));
+        let message = failure.as_ref().map_or("", |f| f.message.as_str());
+        let named: Vec<String> = self
+            .reported
+            .iter()
+            .map(|(pid, _)| format!("pid {pid} ({})", shown(&proc.command(*pid))))
+            .filter(|name| !message.contains(name.as_str()))
+            .collect();
+        if !named.is_empty() {
+            let text = format!(
+                "programs that were stopped before may have left behind {}: check them, and end them by hand",
+                named.join(", ")
+            );
+            add_failure(failure, Failure::new(Code::Internal, text));
+        }
+    }
+
     /// Removes programs that cannot be ended from a list, and adds the reason to the failure.
     pub(super) fn give_up_on(&mut self, open: &mut Vec<u32>, failure: &mut Option<Failure>) {
         let resists =

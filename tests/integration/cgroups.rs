@@ -207,6 +207,9 @@ fn what_left_the_group_and_has_no_mark_is_named() {
     // Nothing but its cgroup linked it to the program.
     home.rpm(&["stop", "x"])
         .fails(&[&format!("pid {hidden} (sleep")]);
+    // Nor does the end of the daemon say that nothing is left.
+    home.rpm(&["kill"])
+        .fails(&[&format!("pid {hidden} (sleep")]);
     proc::kill(hidden, Signal::KILL);
     wait_until("its group is empty", || !other.is_populated().unwrap());
     other.remove();
