@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use super::output;
+use super::{output, own_output};
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::buffer::{LineBuffer, TooLong};
@@ -172,7 +172,7 @@ impl Daemon {
         if let Some(why) = self.distrust.as_ref().filter(|_| request.has_environment()) {
             return Err(Error::new(why.to_string()));
         }
-        let bytes = request.to_line().to_bytes();
+        let bytes = own_output::resolved(request).to_line().to_bytes();
         let length = bytes.len();
         if length > MAX_LINE {
             return Err(Error::new(format!(

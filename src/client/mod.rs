@@ -23,6 +23,7 @@ mod man;
 mod monit;
 mod outlet;
 mod output;
+mod own_output;
 mod pattern;
 mod record;
 mod restart;

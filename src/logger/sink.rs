@@ -15,10 +15,10 @@ use super::file::{self, Meaning};
 use super::missing::Missing;
 use super::outlet::Outlet;
 use super::rotation;
-use crate::app::standard::Standard;
+use crate::app::standard::{Named, Standard};
 use crate::error::{Reason, Result};
 use crate::sys::place::{self, Opened};
-use crate::sys::shared_output::is_of_proc;
+use crate::sys::shared_output::{self, is_of_proc};
 use crate::sys::{bytes, clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
@@ -137,6 +137,12 @@ impl Sink {
                     which.word()
                 )));
             }
+        }
+        if shared_output::named(&self.path) == Some(Named::Other) {
+            // It would be a descriptor of this process.
+            return Err(io::Error::other(
+                "programs can use only /dev/stdout and /dev/stderr of the daemon's descriptors",
+            ));
         }
         let (opened, meaning) = file::open(&self.path)?;
         // Where a link leads is there now, or is another file than before.

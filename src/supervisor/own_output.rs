@@ -8,9 +8,10 @@ use std::path::Path;
 
 use super::server::Supervisor;
 use crate::app::spec::Spec;
-use crate::app::standard::{Named, Standard};
+use crate::app::standard::{self, Named, Standard};
 use crate::error::Reason;
 use crate::protocol::link::Order;
+use crate::sys::pid::Pid;
 use crate::sys::shared_output;
 
 /// Another descriptor of an output of this process.
@@ -37,14 +38,15 @@ impl Supervisor {
         }
     }
 
-    /// Why a program cannot print where it is told to.
+    /// Why a program cannot print to its files, as far as their names show: no link is followed, since the file system of
+    /// a path that a user named may hang. The client follows them, see `client::own_output`.
     pub(super) fn has_no_output(&self, spec: &Spec) -> Option<String> {
         let files = [&spec.out_file, &spec.error_file, &spec.log_file];
         let given = files.into_iter().filter(|file| !file.is_empty());
         given
             .filter_map(|file| {
                 let path = Path::new(OsStr::from_bytes(&spec.cwd)).join(OsStr::from_bytes(file));
-                let why = match shared_output::named(&path)? {
+                let why = match standard::named(&path, Pid::own())? {
                     Named::Standard(which) if !self.way.foreground => format!(
                         "this daemon runs in the background and has no {}; name a file, or run the daemon \
                          as rpmd --foreground",

@@ -210,8 +210,15 @@ fn flags(fd: BorrowedFd) -> io::Result<libc::c_int> {
 }
 
 /// The descriptor that a path names, also by way of links: `access.log -> /dev/stdout` is what images of servers have.
+/// Reads the links, and so may wait for a file system: not for the supervisor.
 pub fn named(path: &Path) -> Option<Named> {
     links(path).find_map(|path| standard::named(&path, Pid::own()))
+}
+
+/// The path by which links name a descriptor; none where the path is no link to one. Reads the links, as [`named`].
+pub fn linked(path: &Path) -> Option<PathBuf> {
+    let names_one = |path: &PathBuf| standard::named(path, Pid::own()).is_some();
+    links(path).find(names_one).filter(|found| found != path)
 }
 
 /// Whether a path leads by way of `/proc`, as `/proc/1/fd/1` does: to a file that somebody has open, whatever its name

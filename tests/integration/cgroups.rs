@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rpm::sys::cgroup::{self, Cgroup};
 use rpm::sys::signal::Signal;
@@ -12,18 +13,18 @@ use crate::harness::{Home, proc, skip, wait_until};
 
 /// The folder that this process may make groups in; none, and the test is passed over, where it may not.
 fn own_folder() -> Option<PathBuf> {
-    let own = cgroup::own_folder();
-    let try_out = |own: &PathBuf| {
+    // Once for all tests: they are threads of one process, and would make the same group.
+    static USABLE: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let own = cgroup::own_folder()?;
         let group = Cgroup::at(own.join(format!("rpm-try-{}", std::process::id())));
         let made = group.make();
         group.remove();
-        made.is_ok()
-    };
-    let usable = own.filter(try_out);
-    if usable.is_none() {
+        made.is_ok().then_some(own)
+    });
+    if USABLE.is_none() {
         skip("no cgroup can be made here");
     }
-    usable
+    USABLE.clone()
 }
 
 /// Where the groups of a home's programs are.

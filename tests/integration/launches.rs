@@ -9,6 +9,7 @@ use rpm::sys::{fifo, lock::Lock};
 
 use crate::harness::killer::cannot_trace;
 use crate::harness::run::Running;
+use crate::harness::wire::Wire;
 use crate::harness::{Home, proc, skip, wait_until};
 
 /// Puts a FIFO that nobody reads in the place of a file.
@@ -148,4 +149,71 @@ fn a_launch_that_hangs_fails_after_its_time() {
     );
     assert_eq!(home.list().len(), 1);
     hang.end();
+}
+
+/// The file system of a path that a user named may hang. The children of the daemon are not traced: they may wait.
+#[test]
+fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    let named = home.base.join("of-the-user");
+    fs::create_dir(&named).unwrap();
+    let file = |name: &str| named.join(name).to_str().unwrap().to_owned();
+    fs::write(file("x.sh"), "echo hello\nexec sleep 1000\n").unwrap();
+    std::os::unix::fs::symlink(file("target.log"), file("link.log")).unwrap();
+    let trace = home.base.join("trace");
+    let serve = || {
+        let mut words = vec!["strace", "-A", "-o", trace.to_str().unwrap()];
+        let daemon = home.daemon();
+        words.extend(["-e", "trace=%file", &daemon, "--foreground"]);
+        let rpmd = Running::start(home.command(&words));
+        wait_until("a daemon", || {
+            let wire = Wire::try_connect(&home.root);
+            wire.is_ok_and(|mut wire| {
+                wire.try_send("ping\n").is_ok() && wire.line().is_some_and(|l| l.tag == "ok")
+            })
+        });
+        rpmd
+    };
+    let first = serve();
+    let (out, err, both, pid) = (file("o.log"), file("e.log"), file("link.log"), file("pid"));
+    let flags = ["-o", &out, "-e", &err, "-l", &both, "-p", &pid];
+    let (folder, script) = (named.to_str().unwrap(), file("x.sh"));
+    let start = ["start", &script, "-n", "x", "--cwd", folder];
+    home.rpm(&[&start[..], &flags].concat()).ok();
+    home.rpm(&["restart", "x"]).ok();
+    home.rpm(&[
+        "restart",
+        "x",
+        "-o",
+        &file("other.log"),
+        "-p",
+        &file("pid2"),
+    ])
+    .ok();
+    proc::kill(home.program("x").pid, Signal::KILL);
+    home.wait_for_state("x", State::Online);
+    for request in ["flush", "rotate", "reopen", "describe target=x", "sync"] {
+        home.wire().ask(request).ok();
+    }
+    home.rpm(&["stop", "x"]).ok();
+    home.rpm(&["start", "x"]).ok();
+    // The next one adopts it.
+    let running = home.program("x").pid;
+    let supervisor = home.supervisor();
+    proc::kill(supervisor, Signal::KILL);
+    // Until then it has the lock, and the next one is refused.
+    wait_until("the end of the daemon", || !proc::lives(supervisor));
+    drop(first);
+    let second = serve();
+    assert_eq!(home.program("x").pid, running);
+    home.rpm(&["delete", "x"]).ok();
+    home.rpm(&["kill"]).ok();
+    drop(second);
+    let calls = fs::read_to_string(&trace).unwrap();
+    assert!(calls.contains("rpmd.state"), "nothing was traced: {calls}");
+    let looks: Vec<&str> = calls.lines().filter(|l| l.contains(folder)).collect();
+    assert!(looks.is_empty(), "{looks:#?}");
 }
