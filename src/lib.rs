@@ -1,15 +1,15 @@
 //! `rpmd` keeps programs running; `rpm` tells it what to do, and starts it when it is not there.
 //!
-//! The rooms of the house. Dependencies point down only, and `tests/integration/layering.rs` enforces it:
+//! The source folders. Dependencies point down only, and `tests/integration/layering.rs` enforces it:
 //!
 //! ```text
 //! bin         → supervisor | client
-//! supervisor  → logger, protocol, app, sys       rpmd: the loop that keeps programs running
-//! logger      → protocol, app, sys               rpmd-log: drains every program's output into its files
-//! client      → config, protocol, app, sys       rpm: commands, help, tables
-//! config      → protocol, app, sys               JSON, process files, the saved list
-//! protocol    → app                              the line protocol that joins them
-//! app         → nothing but units and error      pure: fields, the life of a process, selectors
+//! supervisor  → logger, protocol, model, sys     rpmd: the loop that keeps programs running
+//! logger      → protocol, model, sys             rpmd-log: drains every program's output into its files
+//! client      → config, protocol, model, sys     rpm: commands, help, tables
+//! config      → protocol, model, sys             JSON, process files, the saved list
+//! protocol    → model                            the line protocol that joins them
+//! model       → nothing but units and error      pure: fields, the life of a process, selectors
 //! sys         → nothing but error                the only `unsafe`: the kernel behind small safe types
 //! ```
 #![cfg_attr(
@@ -22,15 +22,15 @@
     )
 )]
 
-pub mod app;
 pub mod client;
 pub mod config;
 pub mod error;
 pub mod logger;
-#[cfg(test)]
-pub mod noise;
+pub mod model;
 pub mod paths;
 pub mod protocol;
 pub mod supervisor;
 pub mod sys;
+#[cfg(test)]
+pub mod test_rng;
 pub mod units;

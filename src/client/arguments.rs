@@ -8,11 +8,11 @@ use lexopt::{Arg, Parser};
 
 use super::command::{self, COMMANDS, Command};
 use super::flag::{self, Options, Taken};
-use crate::app;
-use crate::app::field::Field;
-use crate::app::spec::{Spec, is_no_file};
 use crate::config::limit;
 use crate::config::place::absolute;
+use crate::model;
+use crate::model::field::Field;
+use crate::model::spec::{Spec, is_no_file};
 use crate::units;
 
 /// A command line that makes sense.
@@ -205,7 +205,7 @@ impl Invocation {
             ("instances", _) => {
                 let processors = std::thread::available_parallelism().map_or(1, usize::from);
                 let processors = u32::try_from(processors).unwrap_or(u32::MAX);
-                self.spec.instances = app::command::instances(flag::text(value)?, processors);
+                self.spec.instances = model::command::instances(flag::text(value)?, processors);
                 Ok(())
             }
             (_, "WORD" | "SOCKET") => {
@@ -247,8 +247,8 @@ fn interpreter(value: &OsStr) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::spec::TIME_FORMAT;
-    use crate::app::value::{LogType, Size};
+    use crate::model::spec::TIME_FORMAT;
+    use crate::model::value::{LogType, Size};
     use std::os::unix::ffi::OsStringExt;
 
     fn line(text: &[&str]) -> Result<Invocation, Misuse> {

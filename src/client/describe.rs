@@ -7,12 +7,12 @@ use super::output::{self, Look, Tint, harmless};
 use super::record::Record;
 use super::session::{DONE, Session};
 use super::usage::Meter;
-use crate::app::command;
-use crate::app::field::FIELDS;
-use crate::app::life::Exit;
-use crate::app::spec::Spec;
-use crate::app::value::Bytes;
 use crate::error::{Error, Result};
+use crate::model::command;
+use crate::model::field::FIELDS;
+use crate::model::life::Exit;
+use crate::model::spec::Spec;
+use crate::model::value::Bytes;
 use crate::sys::{clock, terminal};
 use crate::units;
 

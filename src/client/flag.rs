@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::sort::Order;
 use super::web::Serve;
-use crate::app::field::{self, FIELDS, Field};
+use crate::model::field::{self, FIELDS, Field};
 
 /// What the command line said besides words and fields.
 #[derive(Debug, Default)]

@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::session::{DONE, Session};
-use crate::app::field::FIELDS;
-use crate::app::spec::Spec;
 use crate::config::json::Json;
 use crate::config::settings;
 use crate::error::{Context, Error, Result};
+use crate::model::field::FIELDS;
+use crate::model::spec::Spec;
 
 /// `rpm generate`
 pub fn run(session: &mut Session) -> Result<u8> {

@@ -1,9 +1,9 @@
 //! Starting instances that belong together.
 
 use super::exchange::{Daemon, Trouble};
-use crate::app::life::Want;
-use crate::app::spec::Spec;
 use crate::config::restore::Group;
+use crate::model::life::Want;
+use crate::model::spec::Spec;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 

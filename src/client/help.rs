@@ -7,8 +7,8 @@ use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
 use super::man;
 use super::output;
 use super::session::{DONE, Session};
-use crate::app::field::Field;
 use crate::error::{Error, Result};
+use crate::model::field::Field;
 use crate::units;
 
 /// How wide help is.

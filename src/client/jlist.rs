@@ -5,10 +5,10 @@ use super::output;
 use super::record::Record;
 use super::session::{DONE, Session};
 use super::usage::Meter;
-use crate::app::life::Exit;
 use crate::config::json::Json;
 use crate::config::settings;
 use crate::error::Result;
+use crate::model::life::Exit;
 use crate::units;
 
 /// `rpm jlist`

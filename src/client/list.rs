@@ -14,8 +14,8 @@ use super::output::{self, Look, Tint, harmless};
 use super::session::{DONE, NOT_ONLINE, Session};
 use super::table::{Column, Narrow, Table};
 use super::usage::Meter;
-use crate::app::life::State;
 use crate::error::Result;
+use crate::model::life::State;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 use crate::sys::user;
@@ -257,7 +257,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::{STATES, Want};
+    use crate::model::life::{STATES, Want};
 
     fn process(id: u32, name: &str, state: State) -> Process {
         Process {
@@ -272,7 +272,7 @@ mod tests {
             restarts: id,
             unstable: 0,
             exit: None,
-            mode: crate::app::spec::ExecMode::Fork,
+            mode: crate::model::spec::ExecMode::Fork,
             instance: 0,
             uid: 0,
             cpu: 0,

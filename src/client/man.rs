@@ -4,7 +4,7 @@ use super::command::{COMMANDS, Command};
 use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
 use super::help::{capital, default_of};
 use super::roff::Page;
-use crate::app::field::{FIELDS, Field};
+use crate::model::field::{FIELDS, Field};
 use crate::protocol::line::MAX_LINE;
 use crate::protocol::reply::CODES;
 use crate::protocol::verb::VERBS;

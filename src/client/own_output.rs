@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use crate::app::spec::Spec;
+use crate::model::spec::Spec;
 use crate::protocol::request::Request;
 use crate::sys::shared_output;
 
@@ -59,7 +59,7 @@ fn without_links(spec: &Spec) -> Option<Spec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::Want;
+    use crate::model::life::Want;
     use std::os::unix::fs::symlink;
 
     #[test]

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::app::field::FIELDS;
-use crate::app::spec::{Environment, Spec};
-use crate::app::value::Bytes;
 use crate::config::settings::Told;
 use crate::error::Result;
+use crate::model::field::FIELDS;
+use crate::model::spec::{Environment, Spec};
+use crate::model::value::Bytes;
 use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::process::Process;

@@ -10,10 +10,10 @@ use super::output;
 use super::pattern;
 use super::record::Record;
 use super::session::{DONE, MISUSED, Session, target};
-use crate::app::command::{base_name, is_node};
-use crate::app::field::FIELDS;
-use crate::app::spec::{ExecMode, Spec};
 use crate::error::{Error, Result};
+use crate::model::command::{base_name, is_node};
+use crate::model::field::FIELDS;
+use crate::model::spec::{ExecMode, Spec};
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 

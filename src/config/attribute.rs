@@ -88,7 +88,7 @@ pub fn asks(name: &str, node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::field;
+    use crate::model::field;
 
     #[test]
     fn what_is_a_field_is_no_longer_here() {

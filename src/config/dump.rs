@@ -11,10 +11,10 @@ use std::rc::Rc;
 
 use super::json::{Member, Node, Source, Value, parse};
 use super::{limit, pm2, settings, text};
-use crate::app::field::FIELDS;
-use crate::app::life::Want;
-use crate::app::spec::{Environment, Spec, name_of};
 use crate::error::{Context, Error, Result};
+use crate::model::field::FIELDS;
+use crate::model::life::Want;
+use crate::model::spec::{Environment, Spec, name_of};
 use crate::paths::Home;
 use crate::protocol::line::printable;
 use crate::protocol::process::read_want;

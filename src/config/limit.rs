@@ -4,7 +4,7 @@
 //! attribute is ignored with a warning.
 
 use super::json::{Node, Value};
-use crate::app::field;
+use crate::model::field;
 use crate::sys::user;
 
 /// What an attribute limits.

@@ -8,10 +8,10 @@ use super::attribute::{self, Fate};
 use super::dump::{Fault, Saved, assignment};
 use super::json::{Member, Node, Value};
 use super::{limit, settings};
-use crate::app::field::{self, Field};
-use crate::app::life::Want;
-use crate::app::spec::{BESIDE, Environment, Spec};
-use crate::app::value::Bytes;
+use crate::model::field::{self, Field};
+use crate::model::life::Want;
+use crate::model::spec::{BESIDE, Environment, Spec};
+use crate::model::value::Bytes;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -193,8 +193,8 @@ fn is_variable(member: &Member, apart: bool, program: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::value::LogType;
     use crate::config::dump::{self, Dump};
+    use crate::model::value::LogType;
 
     fn fixture(name: &str) -> Dump {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::dump::Saved;
-use crate::app::life::Want;
-use crate::app::spec::Spec;
+use crate::model::life::Want;
+use crate::model::spec::Spec;
 use crate::protocol::process::Process;
 
 /// Instances of one program.
@@ -76,7 +76,7 @@ pub fn groups(saved: Vec<Saved>) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::State;
+    use crate::model::life::State;
 
     fn saved(name: &str, instances: u32, instance: u32, want: Want) -> Saved {
         Saved {
@@ -92,7 +92,7 @@ mod tests {
 
     fn present(name: &str, namespace: &str, instance: u32) -> Process {
         Process {
-            mode: crate::app::spec::ExecMode::Fork,
+            mode: crate::model::spec::ExecMode::Fork,
             id: 0,
             name: name.into(),
             namespace: namespace.into(),

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use super::package::{Entry, Package};
 use super::place::{absolute, at_home};
 use super::shebang::Shebang;
-use crate::app::command::{
+use crate::error::Reason;
+use crate::model::command::{
     Command, UNBUFFERED, base_name, interpreters_for, is_node_name, is_python_name,
 };
-use crate::app::spec::{ExecMode, Spec};
-use crate::error::Reason;
+use crate::model::spec::{ExecMode, Spec};
 
 /// The program that a word means. Files are looked for in `folders`, of which the first counts for one that is missing;
 /// `spec` has the settings that were given.

@@ -2,10 +2,10 @@
 
 use super::json::{Json, Node, Value};
 use super::words;
-use crate::app::command::interpreter_shown;
-use crate::app::field::{FIELDS, Field};
-use crate::app::spec::{Environment, Spec, name_of};
-use crate::app::value::Bytes;
+use crate::model::command::interpreter_shown;
+use crate::model::field::{FIELDS, Field};
+use crate::model::spec::{Environment, Spec, name_of};
+use crate::model::value::Bytes;
 
 /// Writes the value of a field.
 pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
@@ -152,8 +152,8 @@ pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::field;
     use crate::config::json::{Source, parse};
+    use crate::model::field;
 
     fn given(name: &str, json: &str) -> Result<Spec, String> {
         let source = Source {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::app::command::base_name;
+use crate::model::command::base_name;
 
 /// The kernel reads so much of the first line (`BINPRM_BUF_SIZE`), in bytes.
 const LONGEST: usize = 256;

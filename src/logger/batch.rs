@@ -22,7 +22,7 @@ mod record;
 
 use record::{recall, record};
 
-use super::waiting::Lines;
+use super::line_scan::Lines;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::shared::{self, SharedMemory, load, store};

@@ -12,14 +12,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::batch::{self, Batch, Progress, Taken};
+use super::dropped::Dropped;
+use super::line_scan::Lines;
 use super::lines::{Piece, Style};
-use super::missing::Missing;
 use super::piecewise::Begun;
 use super::sink::Sink;
 use super::sinks::Sinks;
-use super::waiting::Lines;
 use crate::protocol::output::Loss;
-use crate::sys::bell::Bell;
+use crate::sys::pipe_notify::Bell;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{clock, fifo};
 
@@ -365,7 +365,7 @@ impl Channel {
             }
             // What it had lost before it began with this file stands there already.
             if let Some(sink) = sinks.get(*number).filter(|_| here.is_some()) {
-                sink.missing = Missing::default();
+                sink.missing = Dropped::default();
             }
             let Some(sink) = ready(&self.style, &whole, *number, sinks) else {
                 let mut length = 0;

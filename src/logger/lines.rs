@@ -1,8 +1,8 @@
 //! What a log file gets of what a program prints: the bytes as they are, or line by line with date and time, or as JSON.
 //! The same bytes of the same moment always become the same text: so a batch that was begun can be finished.
 
-use crate::app::stamp::{self, Form};
-use crate::app::value::LogType;
+use crate::model::stamp::{self, Form};
+use crate::model::value::LogType;
 use crate::protocol::output::Output;
 use crate::sys::{bytes, clock};
 

@@ -6,10 +6,10 @@
 
 mod batch;
 mod channel;
+mod dropped;
 mod file;
-mod keeper;
+mod line_scan;
 mod lines;
-mod missing;
 mod orders;
 mod outlet;
 mod piecewise;
@@ -19,8 +19,8 @@ mod rotation;
 mod sink;
 mod sinks;
 mod turn;
-mod waiting;
 mod waits;
+mod watchdog;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,20 +31,20 @@ use std::time::Duration;
 pub use batch::Batch;
 use batch::{Progress, Taken};
 use channel::{Channel, MUCH, Name};
-use keeper::Keeper;
 use orders::{Kept, Late};
 use programs::Programs;
 use sinks::Sinks;
 use sinks::standard_of;
 use waits::Draining;
+use watchdog::Keeper;
 
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
-use crate::protocol::link::{LINK_VERSION, Report};
+use crate::protocol::log_protocol::{LINK_VERSION, Report};
 use crate::protocol::output::Output;
-use crate::sys::bell::Bell;
 use crate::sys::lookup::{self, Lookup};
 use crate::sys::passing::Outbox;
+use crate::sys::pipe_notify::Bell;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{apart, clock, daemonize, fd, socket, user};

@@ -12,10 +12,10 @@ use super::lines::Style;
 use super::programs::Program;
 use super::sink::Sink;
 use super::{Writer, file, standard_of};
-use crate::app::value::Bytes;
 use crate::error::Result;
+use crate::model::value::Bytes;
 use crate::protocol::line::Line;
-use crate::protocol::link::{Order, Report, Upkeep};
+use crate::protocol::log_protocol::{Order, Report, Upkeep};
 use crate::protocol::output::{Loss, Output};
 use crate::sys::{clock, passing};
 

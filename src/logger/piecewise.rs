@@ -4,7 +4,7 @@
 use super::batch::Batch;
 use super::channel::{Channel, MUCH};
 use super::sinks::Sinks;
-use crate::sys::bell::Bell;
+use crate::sys::pipe_notify::Bell;
 use crate::sys::shared_output::AT_ONCE;
 use crate::sys::{clock, fifo};
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::sinks::Sinks;
 use super::{Name, Writer};
-use crate::protocol::link::Report;
+use crate::protocol::log_protocol::Report;
 use crate::protocol::output::Loss;
 use crate::sys::clock;
 use crate::sys::pid::Pid;

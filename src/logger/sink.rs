@@ -11,12 +11,12 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchow
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
+use super::dropped::Dropped;
 use super::file::{self, Meaning};
-use super::missing::Missing;
 use super::outlet::Outlet;
 use super::rotation;
-use crate::app::standard::{Named, Standard};
 use crate::error::{Reason, Result};
+use crate::model::standard::{Named, Standard};
 use crate::sys::place::{self, Opened};
 use crate::sys::shared_output::{self, is_of_proc};
 use crate::sys::{bytes, clock, terminal};
@@ -60,7 +60,7 @@ pub struct Sink {
     /// More will.
     pub merged: bool,
     /// What was dropped and is not said in the file yet.
-    pub missing: Missing,
+    pub missing: Dropped,
     /// What waited here and was dropped, and is not counted for a stream yet.
     pub uncounted: u64,
     /// When to try again to open it; to set it aside. monotonic ms
@@ -91,7 +91,7 @@ impl Sink {
             max_files: 0,
             users: 0,
             merged: false,
-            missing: Missing::default(),
+            missing: Dropped::default(),
             uncounted: 0,
             open_again: 0,
             rotate_again: 0,
@@ -426,7 +426,7 @@ impl Sink {
         let (path, bytes) = (self.path.display(), self.missing.loss().bytes);
         self.notes
             .push(format!("writing {path} again; {bytes} bytes were dropped"));
-        self.missing = Missing::default();
+        self.missing = Dropped::default();
     }
 
     /// Says once why output is dropped.

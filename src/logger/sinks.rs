@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::outlet::{Outlet, Room};
 use super::sink::Sink;
-use crate::app::standard::{Named, Standard};
+use crate::model::standard::{Named, Standard};
 use crate::protocol::output::Output;
 use crate::sys::shared_output::named;
 use crate::sys::{fd, rights};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::outlet::GIVES_UP;
 use super::{FIFO_AGAIN, Name, Token, Writer};
 use crate::error::Reason;
-use crate::protocol::link::Report;
+use crate::protocol::log_protocol::Report;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{clock, fifo};
 

@@ -9,7 +9,7 @@
 //! The reader takes lower-case hex too, several spaces where one would do, and a CR before the LF, because
 //! people type these lines by hand.
 
-use crate::app::value::read_bool;
+use crate::model::value::read_bool;
 
 /// The longest line in bytes, its LF included.
 pub const MAX_LINE: usize = 1 << 20;
@@ -220,7 +220,7 @@ pub fn printable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::noise;
+    use crate::test_rng::test_rng;
 
     #[test]
     fn a_line_comes_back_as_it_went() {
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_million_random_and_truncated_lines_never_panic() {
-        let mut next = noise();
+        let mut next = test_rng();
         let whole = Line::new("start")
             .with("name", "a b%c")
             .with("env.X", "ü\n")

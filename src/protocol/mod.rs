@@ -6,7 +6,7 @@
 pub mod buffer;
 pub mod deaths;
 pub mod line;
-pub mod link;
+pub mod log_protocol;
 pub mod node;
 pub mod output;
 pub mod process;

@@ -236,7 +236,7 @@ fn quote(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::noise;
+    use crate::test_rng::test_rng;
 
     const QUERY: &str = r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":3457,"addressType":4,"backlog":0,"seq":1}"#;
 
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn random_text_never_panics() {
-        let mut next = noise();
+        let mut next = test_rng();
         for round in 0..200_000 {
             let mut bytes = QUERY.as_bytes().to_vec();
             bytes.truncate(next() as usize % (bytes.len() + 1));

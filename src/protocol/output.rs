@@ -1,8 +1,8 @@
 //! Where output goes, and what of it is lost.
 
 use super::line::Line;
-use crate::app::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
-use crate::app::value::{Bytes, LogType};
+use crate::model::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
+use crate::model::value::{Bytes, LogType};
 
 /// Where the output of a program goes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

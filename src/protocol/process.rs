@@ -1,8 +1,8 @@
 //! The `process` line: how a program fares. The same fields, under the tag `event`, tell followers of a change.
 
 use super::line::{Line, LineWriter};
-use crate::app::life::{Exit, State, Want};
-use crate::app::spec::ExecMode;
+use crate::model::life::{Exit, State, Want};
+use crate::model::spec::ExecMode;
 
 /// How one program fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::STATES;
+    use crate::model::life::STATES;
 
     fn process() -> Process {
         Process {

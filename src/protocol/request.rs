@@ -1,14 +1,14 @@
 //! Requests.
 
 use super::line::{Line, Malformed};
-use super::link::Upkeep;
+use super::log_protocol::Upkeep;
 use super::process::{read_want, want_word};
 use super::reply::{Code, Failure};
 use super::verb::VERBS;
-use crate::app::field::{self, FIELDS};
-use crate::app::life::Want;
-use crate::app::spec::Spec;
-use crate::app::value::{Bytes, SignalNumber, Value};
+use crate::model::field::{self, FIELDS};
+use crate::model::life::Want;
+use crate::model::spec::Spec;
+use crate::model::value::{Bytes, SignalNumber, Value};
 use crate::units;
 
 /// One request.

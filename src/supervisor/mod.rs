@@ -1,59 +1,26 @@
 //! `rpmd`, the supervisor: control socket, a life for each program, the reaping of the dead.
 
-mod adoption;
-mod answer;
-mod cgroups;
-mod channel;
-mod clients;
-mod cluster;
-mod connection;
-mod ending;
-mod events;
-mod exec_failure;
-mod files;
-mod handover;
-mod home_watch;
-mod init;
-mod journal;
-mod keeping;
-mod launches;
-mod leftovers;
-mod lifecycle;
-mod limits;
-mod log_link;
-mod log_writer;
-mod members;
-mod own_output;
-mod pause;
-mod pid_file;
-mod processes;
+mod control;
+mod daemon;
+mod event_loop;
+mod log;
+mod node;
 mod program;
-mod records;
-mod requests;
-mod rows;
-mod select;
-mod server;
-mod serving;
-mod setup;
-mod signalling;
 mod sockets;
-mod state;
-mod sync;
+mod store;
 mod timers;
-mod unread;
-mod update;
-mod upkeep;
 
 use std::process::ExitCode;
 
-use limits::Limits;
+use daemon::{startup, upgrade};
+use program::limits::Limits;
 
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::{DAEMON_OPTIONS, RELEASE};
 
 enum Task {
-    Serve(setup::Mode, Option<Limits>),
+    Serve(startup::Mode, Option<Limits>),
     Check,
     Say(String),
 }
@@ -73,10 +40,10 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Serve(mode, limits) => {
-            Home::from_environment().and_then(|home| setup::run(home, mode, limits))
+            Home::from_environment().and_then(|home| startup::run(home, mode, limits))
         }
         Task::Check => Home::from_environment()
-            .and_then(|home| update::self_check(&home))
+            .and_then(|home| upgrade::self_check(&home))
             .map(|line| println!("{line}")),
     };
     match done {
@@ -91,20 +58,20 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Task> {
     use lexopt::Arg::{Long, Short};
     let mut parser = lexopt::Parser::from_env();
-    let mut mode = setup::Mode::Daemon;
+    let mut mode = startup::Mode::Daemon;
     let mut limits = None;
     while let Some(arg) = parser.next().map_err(|e| Error::new(e.to_string()))? {
         match arg {
-            Long("foreground") if mode == setup::Mode::Standby => {}
-            Long("foreground") => mode = setup::Mode::Foreground,
-            Long("standby") => mode = setup::Mode::Standby,
-            Long("launched") => mode = setup::Mode::Launched,
-            Long("resume") => mode = setup::Mode::Resumed,
+            Long("foreground") if mode == startup::Mode::Standby => {}
+            Long("foreground") => mode = startup::Mode::Foreground,
+            Long("standby") => mode = startup::Mode::Standby,
+            Long("launched") => mode = startup::Mode::Launched,
+            Long("resume") => mode = startup::Mode::Resumed,
             Long("updated") => {
                 let fd = parser.value().ok().and_then(|fd| fd.to_str()?.parse().ok());
                 let fd =
                     fd.ok_or_else(|| Error::new("--updated needs the number of a descriptor"))?;
-                mode = setup::Mode::Updated(fd);
+                mode = startup::Mode::Updated(fd);
             }
             Long("limits") => {
                 let text = parser.value().ok();

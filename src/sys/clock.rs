@@ -5,7 +5,7 @@ use std::io;
 use super::check;
 use super::lookup::Lookup;
 use super::pid::Pid;
-use crate::app::stamp::{Moment, Reading};
+use crate::model::stamp::{Moment, Reading};
 
 fn read(clock: libc::clockid_t) -> io::Result<libc::timespec> {
     let mut time = libc::timespec {
@@ -114,7 +114,7 @@ pub fn boot_id() -> Lookup<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::stamp::Civil;
+    use crate::model::stamp::Civil;
 
     #[test]
     fn clocks_go_forward_and_processes_use_time() {

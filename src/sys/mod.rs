@@ -5,7 +5,6 @@
 
 pub mod apart;
 pub mod at;
-pub mod bell;
 pub mod bytes;
 pub mod cgroup;
 pub mod clock;
@@ -23,6 +22,7 @@ pub mod open;
 pub mod passing;
 pub mod pid;
 pub mod pidfd;
+pub mod pipe_notify;
 pub mod place;
 pub mod poll;
 pub mod priority;

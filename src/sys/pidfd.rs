@@ -8,7 +8,7 @@ use super::pid::Pid;
 use super::poll::{Interest, PollSet};
 use super::signal::Signal;
 use super::wait;
-use crate::app::life::Exit;
+use crate::model::life::Exit;
 
 /// A process that may be anybody's. Readable in `poll(2)` once it has ended.
 #[derive(Debug)]

@@ -48,6 +48,9 @@ mod tests {
             let gone_before = nice() == (own - BY).max(-20) || nice() == own;
             exit_now(i32::from(!(before == own && allowed && gone_before)));
         };
-        assert_eq!(wait::wait_for(child), Some(crate::app::life::Exit::Code(0)));
+        assert_eq!(
+            wait::wait_for(child),
+            Some(crate::model::life::Exit::Code(0))
+        );
     }
 }

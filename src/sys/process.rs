@@ -13,7 +13,7 @@ use super::procfs::{self, Stat};
 use super::room::{self, Holder};
 use super::signal::{self, Signal};
 use super::time_namespace;
-use crate::app::life::Exit;
+use crate::model::life::Exit;
 
 /// A process that may be anybody's.
 #[derive(Debug)]

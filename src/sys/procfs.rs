@@ -13,7 +13,7 @@ use super::room::{self, Holder};
 use super::signal::Signal;
 use super::time_namespace::boot_offset;
 use super::{check, clock, fd, wait};
-use crate::app::life::Exit;
+use crate::model::life::Exit;
 
 /// `/proc`, kept open so that each look-up begins there.
 #[derive(Debug)]

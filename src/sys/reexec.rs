@@ -121,7 +121,7 @@ pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::life::Exit;
+    use crate::model::life::Exit;
     use crate::sys::poll::{Interest, PollSet};
     use crate::sys::wait;
 

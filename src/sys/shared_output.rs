@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::pid::Pid;
 use super::poll::{Interest, PollSet};
 use super::{check, check_size, fd, terminal};
-use crate::app::standard::{self, Named};
+use crate::model::standard::{self, Named};
 
 /// So much is written to a pipe in one piece, and never torn by another writer. `pipe(7)` PIPE_BUF
 pub const AT_ONCE: usize = 4096;
@@ -239,7 +239,7 @@ fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::standard::Standard;
+    use crate::model::standard::Standard;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixStream;
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::check;
 use super::pid::Pid;
-use crate::app::life::Exit;
+use crate::model::life::Exit;
 
 /// A child that has ended and was not reaped yet, which this leaves as it is: its number cannot be taken
 /// meanwhile. `waitid(2)` with WNOWAIT

@@ -1,10 +1,10 @@
 //! The supervisor is killed: its programs do not notice.
 
-use rpm::app::life::{Exit, State};
+use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::wait_for_end;
-use crate::harness::{Home, assert_same_bytes, has, is_root, noise, proc, skip, wait_until};
+use crate::harness::{Home, assert_same_bytes, has, is_root, proc, random_bytes, skip, wait_until};
 
 /// Kills the supervisor and waits for its end.
 fn kill_supervisor(home: &Home) {
@@ -48,7 +48,7 @@ fn programs_live_on_and_are_in_the_list_of_the_next_daemon() {
 #[test]
 fn what_is_printed_while_there_is_no_daemon_is_in_the_log() {
     let home = Home::new();
-    let bytes = noise(50_000, 3);
+    let bytes = random_bytes(50_000, 3);
     std::fs::write(home.base.join("data"), &bytes).unwrap();
     let text = "echo ready\nwhile ! [ -e go ]; do sleep 0.01; done\ncat data\ntouch printed\nexec sleep 1000\n";
     let program = home.start("x", text, &[]);

@@ -138,7 +138,7 @@ fn a_daemon_that_a_program_launches_is_not_part_of_the_program() {
     let program = home.start("deploy", &text, &[]);
     home.wait_for_log("deploy-out.log", "done\n");
     let deep = inner
-        .wait_for_state("deep", rpm::app::life::State::Online)
+        .wait_for_state("deep", rpm::model::life::State::Online)
         .pid;
     assert!(cgroup_of(program.pid).contains("rpmd."));
     for pid in [inner.supervisor(), inner.log_writer().unwrap()] {

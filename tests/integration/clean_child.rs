@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::wait_for_end;

@@ -1,7 +1,7 @@
 //! Clients that hang up, say nothing, do not read or ask too much: what they have asked for is done, and others are
 //! served meanwhile.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, proc, wait_until};
 

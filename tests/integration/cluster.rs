@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::spawn;

@@ -1,6 +1,6 @@
 //! `stop`, `restart` and `delete`.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, proc, wait_until};
 
@@ -245,7 +245,7 @@ fn a_signal_reaches_the_program() {
         .fails(&["not a signal"]);
     home.rpm(&["sendSignal", "USR2", "x"]).ok();
     let ended = home.wait_for_state("x", State::Stopped);
-    assert_eq!(ended.exit, Some(rpm::app::life::Exit::Code(7)));
+    assert_eq!(ended.exit, Some(rpm::model::life::Exit::Code(7)));
     home.rpm(&["sendSignal", "HUP", "x"])
         .fails(&["not running"]);
 }

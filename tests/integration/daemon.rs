@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::{Running, spawn};

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::fifo;
 use rpm::sys::signal::Signal;
 

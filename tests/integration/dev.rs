@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::{Running, spawn};

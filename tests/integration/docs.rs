@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use rpm::app::field::FIELDS;
+use rpm::model::field::FIELDS;
 
 use crate::harness::{Home, project, skip};
 

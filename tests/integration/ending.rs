@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rpm::app::life::{Exit, State};
+use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::{Home, app, proc, wait_until};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::logs::older;
 use crate::harness::{Home, is_root, skip, wait_until};

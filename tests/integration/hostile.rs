@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
-use crate::harness::{Home, noise, proc};
+use crate::harness::{Home, proc, random_bytes};
 
 fn scene() -> Home {
     let home = Home::new();
@@ -71,7 +71,7 @@ fn a_value_with_a_field_too_many_or_too_few_is_refused() {
 fn garbage_is_answered_with_errors() {
     let home = scene();
     let mut wire = home.wire();
-    let mut garbage: Vec<u8> = noise(60_000, 7);
+    let mut garbage: Vec<u8> = random_bytes(60_000, 7);
     // No bare line breaks, so that the number of answers is known.
     for byte in &mut garbage {
         if byte.is_ascii_whitespace() {

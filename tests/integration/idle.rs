@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::Running;

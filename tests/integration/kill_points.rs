@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rpm::app::life::{State, Want};
+use rpm::model::life::{State, Want};
 use rpm::protocol::process::Process;
 use rpm::sys::pid::Pid;
 use rpm::sys::signal::{self, Signal};

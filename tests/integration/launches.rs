@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 use rpm::sys::{fifo, lock::Lock};
 

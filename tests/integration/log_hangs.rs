@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Instant;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::finish;

@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::signal::Signal;
 
 use crate::harness::logs::{kill_log_writer, without_stamps};
-use crate::harness::{Home, assert_same_bytes, has, noise, proc, skip, wait_until};
+use crate::harness::{Home, assert_same_bytes, has, proc, random_bytes, skip, wait_until};
 
 /// A form whose stamp is short, and never changes.
 const X: [&str; 2] = ["--log-date-format", "[at]"];
@@ -172,7 +172,7 @@ fn a_line_in_pieces_gets_one_stamp_though_the_log_writer_dies_in_between() {
 fn long_lines_get_one_stamp_and_keep_every_byte() {
     for length in [4095, 65_535, 65_536, 200_000, 1 << 20, 3 << 20] {
         let home = Home::new();
-        let line = noise(length, 3)
+        let line = random_bytes(length, 3)
             .iter()
             .map(|b| b'a' + b % 26)
             .collect::<Vec<u8>>();
@@ -216,7 +216,7 @@ fn a_long_line_of_json_says_that_it_goes_on() {
 
 #[test]
 fn bytes_without_any_pattern_are_kept() {
-    let bytes = [noise(700_000, 8), b"\n".to_vec()].concat();
+    let bytes = [random_bytes(700_000, 8), b"\n".to_vec()].concat();
     for flags in [&[][..], &X] {
         let home = Home::new();
         fs::write(home.base.join("data"), &bytes).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::logs::{Form, count_older, files, older};
 use crate::harness::{Home, assert_same_bytes, is_root, proc, wait_until};

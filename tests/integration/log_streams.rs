@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, has, is_root, proc, skip, wait_until};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
-use rpm::app::life::State;
-use rpm::app::stamp::{Form, iso};
+use rpm::model::life::State;
+use rpm::model::stamp::{Form, iso};
 use rpm::sys::clock;
 use rpm::sys::signal::Signal;
 

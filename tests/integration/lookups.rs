@@ -3,7 +3,7 @@
 //!
 //! Some of the failures in an ordinary run, every one with `RPM_TEST_EVERY=1`.
 
-use rpm::app::life::{Exit, State};
+use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::killer::{cannot_trace, every};

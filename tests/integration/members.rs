@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::cgroup::own_folder;
 use rpm::sys::signal::Signal;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpm::sys::signal::Signal;
 
 use crate::harness::wait::{ended_within, wait_for_end};
-use crate::harness::{Home, assert_same_bytes, noise, proc, skip, steady_text, wait_until};
+use crate::harness::{Home, assert_same_bytes, proc, random_bytes, skip, steady_text, wait_until};
 
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq)]
@@ -88,7 +88,7 @@ fn survives(stream: &Stream, victim: Victim, times: usize) {
 #[track_caller]
 fn torrent_survives(victim: Victim, times: usize) {
     let home = Home::new();
-    let bytes = noise(10_000_000, 5);
+    let bytes = random_bytes(10_000_000, 5);
     fs::write(home.base.join("data"), &bytes).unwrap();
     let script = "count=0\nuntil [ -e enough ]; do cat data; count=$((count + 1)); sleep 0.01; done\n\
                   echo $count > count; touch printed\nexec sleep 1000\n";

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
-use crate::harness::{Home, assert_same_bytes, noise, wait_until};
+use crate::harness::{Home, assert_same_bytes, random_bytes, wait_until};
 
 /// Prints `out.bin` and `err.bin` when it is asked to end.
 const LAST_WORDS: &str = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; cat out.bin; cat err.bin >&2; printf end; exit 0' INT\n\
@@ -13,7 +13,7 @@ const LAST_WORDS: &str = "trap '{ kill -9 $!; wait $!; } 2> /dev/null; cat out.b
 
 fn last_words(words: &[&str]) {
     let home = Home::new();
-    let (out, err) = (noise(3_000_000, 1), noise(2_000_000, 2));
+    let (out, err) = (random_bytes(3_000_000, 1), random_bytes(2_000_000, 2));
     fs::write(home.base.join("out.bin"), &out).unwrap();
     fs::write(home.base.join("err.bin"), &err).unwrap();
     home.start("x", LAST_WORDS, &["--kill-timeout", "20s"]);

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::sys::fd;
 use rpm::sys::signal::Signal;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, has, skip};
 

@@ -1,6 +1,6 @@
 //! Flags of pm2 that scripts have.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, has, proc, skip};
 

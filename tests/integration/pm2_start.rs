@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::run::write_executable;
 use crate::harness::{Home, has, proc, skip, wait_until};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rpm::app::life::{Exit, State, Want};
+use rpm::model::life::{Exit, State, Want};
 use rpm::sys::signal::Signal;
 
 use crate::harness::{Home, proc};

@@ -1,6 +1,6 @@
 //! The protocol as anybody can speak it.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::protocol::line::Line;
 
 use crate::harness::{Home, has, skip};

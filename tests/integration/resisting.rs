@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use rpm::app::life::{Exit, State};
+use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::{Output, Running, write_executable};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use rpm::app::life::{State, Want};
+use rpm::model::life::{State, Want};
 use rpm::protocol::process::Process;
 
 use crate::harness::{Home, has, is_root, proc, project, skip};

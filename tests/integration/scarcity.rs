@@ -1,6 +1,6 @@
 //! No more processes, no more descriptors: a sentence, and life goes on.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
 

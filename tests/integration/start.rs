@@ -1,6 +1,6 @@
 //! `rpm start`: what runs, and under which name.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, app, has, proc, skip};
 

@@ -1,6 +1,6 @@
 //! Closing the terminal.
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 
 use crate::harness::{Home, proc, skip};
 

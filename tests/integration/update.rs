@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rpm::app::life::{Exit, State};
+use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
 use crate::harness::run::Running;

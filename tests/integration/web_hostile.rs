@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 
 use crate::harness::http::{Site, answer, read_to_end};
-use crate::harness::{Home, noise, proc};
+use crate::harness::{Home, proc, random_bytes};
 
 /// What everybody else still finds, and what it costs.
 #[track_caller]
@@ -120,7 +120,7 @@ fn noise_is_refused() {
     let home = Home::new();
     let site = home.web(&[]);
     for seed in 0..200 {
-        let mut bytes = noise(10_000, seed);
+        let mut bytes = random_bytes(10_000, seed);
         if seed % 2 == 0 {
             bytes.splice(0..0, *b"GET / HTTP/1.1\r\nHost: localhost\r\n");
         }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::paths::older;
 use rpm::protocol::process::Process;
 

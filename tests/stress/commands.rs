@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rpm::app::life::{State, Want};
+use rpm::model::life::{State, Want};
 use rpm::protocol::process::Process;
 
 use crate::random::Random;

@@ -17,11 +17,11 @@ use crate::client::control;
 use crate::client::describe::exit_text;
 use crate::client::exchange::Daemon;
 use crate::client::logs::{Now, Printer, Streams, View};
-use crate::client::outlet::{Flow, Outlet};
 use crate::client::output::{self, Look, Tint, harmless};
 use crate::client::record::Record;
 use crate::client::session::Session;
 use crate::client::shell::quoted;
+use crate::client::stdout_writer::{Flow, StdoutWriter};
 use crate::config::place;
 use crate::error::{Context, Error, Result};
 use crate::sys::clock;
@@ -100,7 +100,7 @@ impl Desk<'_> {
         session: &Session,
         name: &str,
         program: &'a mut Program,
-        outlet: &'a mut Outlet,
+        outlet: &'a mut StdoutWriter,
     ) -> Result<Desk<'a>> {
         let (signals, flow) = (outlet.signals, outlet.flow);
         Ok(Desk {

@@ -19,15 +19,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::exchange::{Daemon, Trouble};
-use super::outlet::{Flow, Outlet};
 use super::output::{self, harmless};
 use super::session::{DONE, FAILED, MISUSED, Session};
 use super::start;
-use crate::app::command::{self, Command};
-use crate::app::life::Want;
-use crate::app::spec::Spec;
+use super::stdout_writer::{Flow, StdoutWriter};
 use crate::config::{place, process_file, script};
 use crate::error::{Context, Error, Result};
+use crate::model::command::{self, Command};
+use crate::model::life::Want;
+use crate::model::spec::Spec;
 use crate::protocol::process::Process;
 use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
@@ -58,7 +58,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     signal::ignore(Signal::PIPE);
     let signals = SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?;
     let flow = Cell::new(Flow::Open);
-    let mut outlet = Outlet {
+    let mut outlet = StdoutWriter {
         flow: &flow,
         signals: &signals,
     };

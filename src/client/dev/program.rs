@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
-use crate::app::life::State;
 use crate::client::connect;
 use crate::client::exchange::{self, Daemon};
 use crate::client::link::{Heard, Link};
 use crate::error::Result;
+use crate::model::life::State;
 use crate::paths::Home;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;

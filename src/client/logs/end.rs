@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 
-use crate::client::outlet::{Flow, Outlet};
+use crate::client::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Error, Result};
 use crate::sys::signal::{SelfPipe, Signal};
 
@@ -55,7 +55,7 @@ impl End<'_> {
 /// Standard output, where what is written at once has an end.
 pub struct Stdout<'a> {
     /// Writes.
-    pub outlet: Outlet<'a>,
+    pub outlet: StdoutWriter<'a>,
     /// Whether it is over.
     pub end: &'a End<'a>,
 }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::stream::Kind;
-use crate::app::spec::Spec;
-use crate::app::stamp::{Civil, Form, Moment, Reading};
-use crate::app::value::LogType;
 use crate::client::output::harmless;
 use crate::config::json::{self, Node, Source};
+use crate::model::spec::Spec;
+use crate::model::stamp::{Civil, Form, Moment, Reading};
+use crate::model::value::LogType;
 use crate::sys::clock;
 
 /// How the lines of a file tell when they were written.
@@ -17,7 +17,7 @@ pub enum Stamp {
     None,
     /// They begin with it; then this comes, then what was printed.
     Before(Form, &'static [u8]),
-    /// They are objects. Without a form it is that of [`crate::app::stamp::iso`].
+    /// They are objects. Without a form it is that of [`crate::model::stamp::iso`].
     Json(Option<Form>),
 }
 
@@ -262,7 +262,7 @@ fn iso_time(stamp: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::stamp::iso;
+    use crate::model::stamp::iso;
 
     const NOW: u64 = 1_795_610_096_789;
 

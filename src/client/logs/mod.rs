@@ -33,13 +33,13 @@ mod watched;
 use std::cell::Cell;
 
 use super::connect;
-use super::outlet::{Flow, Outlet};
 use super::output;
 use super::pattern;
 use super::record::Record;
 use super::session::{DONE, FAILED, MISUSED, Session};
-use crate::app::stamp::Form;
+use super::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Context, Error, Result};
+use crate::model::stamp::Form;
 use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
@@ -97,7 +97,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         flow: &flow,
         signal: Cell::new(None),
     };
-    let outlet = Outlet {
+    let outlet = StdoutWriter {
         flow: &flow,
         signals: &signals,
     };

@@ -8,10 +8,10 @@ use super::line::Stamp;
 use super::stream::{Kind, Origin, Stream};
 use super::track::Track;
 use super::view::View;
-use crate::app::value::LogType;
 use crate::client::output::{self, harmless};
 use crate::client::record::{Record, keeps_output};
 use crate::error::{Context, Result};
+use crate::model::value::LogType;
 use crate::paths::Home;
 use crate::sys::inotify::Watcher;
 

@@ -1,6 +1,6 @@
 //! Moments as people write them: `2026-11-25`, `2026-11-25 12:00`, `12:00`, `10m`.
 
-use crate::app::stamp::{Form, Reading};
+use crate::model::stamp::{Form, Reading};
 use crate::sys::clock;
 use crate::units;
 

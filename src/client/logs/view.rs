@@ -2,9 +2,9 @@
 
 use super::line::Parts;
 use super::stream::{Kind, Origin};
-use crate::app::stamp::{Form, iso};
 use crate::client::output::Look;
 use crate::config::json::Json;
+use crate::model::stamp::{Form, iso};
 use crate::sys::clock;
 use crate::sys::regex::Regex;
 

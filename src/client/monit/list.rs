@@ -200,7 +200,7 @@ impl List {
 
     /// How many programs are in which condition.
     pub fn counts(&self) -> Counts {
-        use crate::app::life::State;
+        use crate::model::life::State;
         let mut counts = Counts::default();
         for program in &self.programs {
             match program.process.state {
@@ -262,9 +262,9 @@ fn measured(known: Option<Program>, process: Process, now_ms: u64, passed_ms: u6
 /// A program for tests.
 #[cfg(test)]
 pub fn sample_process(id: u32, name: &str) -> Process {
-    use crate::app::life::{State, Want};
+    use crate::model::life::{State, Want};
     Process {
-        mode: crate::app::spec::ExecMode::Fork,
+        mode: crate::model::spec::ExecMode::Fork,
         id,
         name: name.into(),
         namespace: "default".into(),

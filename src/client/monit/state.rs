@@ -2,7 +2,7 @@
 
 use super::keys::Key;
 use super::list::{List, Order};
-use crate::app::life::State as Condition;
+use crate::model::life::State as Condition;
 
 /// What takes the room of list and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::app::life::{Exit, STATES, State};
+use crate::model::life::{Exit, STATES, State};
 use crate::protocol::RELEASE;
 use crate::protocol::process::Process;
 use crate::units::harmless;

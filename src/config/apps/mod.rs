@@ -18,11 +18,11 @@ use super::dump::{Fault, assignment};
 use super::json::{Member, Node, Value};
 use super::place::{absolute, at_home};
 use super::{limit, script, settings};
-use crate::app::command;
-use crate::app::field::{self, FIELDS};
-use crate::app::life::Want;
-use crate::app::spec::{BESIDE, Environment, Spec, name_of};
 use crate::error::Reason;
+use crate::model::command;
+use crate::model::field::{self, FIELDS};
+use crate::model::life::Want;
+use crate::model::spec::{BESIDE, Environment, Spec, name_of};
 use crate::units;
 
 /// What the command line says about the programs of a file.

@@ -1,9 +1,9 @@
 mod values;
 
 use super::*;
-use crate::app::spec::TIME_FORMAT;
-use crate::app::value::{LogType, Size};
 use crate::config::process_file::{Kind, ProcessFile, read};
+use crate::model::spec::TIME_FORMAT;
+use crate::model::value::{LogType, Size};
 use std::path::PathBuf;
 
 /// A folder with a file `app.sh`, a folder `sub` and a process file, for one test.

@@ -1,10 +1,10 @@
 //! Values of attributes.
 
-use crate::app::command;
-use crate::app::field::{self, FIELDS, Field};
-use crate::app::value::read_bool;
 use crate::config::attribute::{self, OF_FILES};
 use crate::config::json::{Json, Member, Node, Value};
+use crate::model::command;
+use crate::model::field::{self, FIELDS, Field};
+use crate::model::value::read_bool;
 use crate::units;
 
 fn expected(what: &str, node: &Node) -> String {

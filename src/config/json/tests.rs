@@ -1,5 +1,5 @@
 use super::*;
-use crate::noise::noise;
+use crate::test_rng::test_rng;
 
 fn read(text: impl AsRef<[u8]>) -> Result<Node, String> {
     let source = Source {
@@ -204,7 +204,7 @@ fn what_is_wrong_is_said_with_its_place() {
 
 #[test]
 fn strings_of_any_bytes_come_back_from_exact_text() {
-    let mut next = noise();
+    let mut next = test_rng();
     for _ in 0..20_000 {
         let length = next() as usize % 12;
         let alphabet = b"a\"\\/\n\0\x7f\x80\xc3\xa9\xed\xb3\xbf\xf0\x9f\x98\x80\xff ud";
@@ -226,7 +226,7 @@ fn damaged_text_never_panics_and_truncated_text_is_refused() {
     for end in 0..whole.len() {
         assert!(read(&whole[..end]).is_err(), "{end}");
     }
-    let mut next = noise();
+    let mut next = test_rng();
     let alphabet = b"{}[]\"',:/*\\ux0dDc8e+-.1tnI \n\r\xff\xc3\xa9";
     for _ in 0..200_000 {
         let mut bytes = whole.to_vec();

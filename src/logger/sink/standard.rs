@@ -1,9 +1,9 @@
 //! A log file whose reader may be slow: an output of the daemon's own, a FIFO, a terminal.
 
 use super::Sink;
-use crate::app::standard::Standard;
 use crate::error::Reason;
 use crate::logger::outlet::{Outlet, Room};
+use crate::model::standard::Standard;
 
 impl Sink {
     /// An output of the daemon's own, where it has that one.

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rpm::app::life::State;
+use rpm::model::life::State;
 use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
 use rpm::sys::spawn::Record;

@@ -48,7 +48,7 @@ pub fn app(name: &str) -> String {
 }
 
 /// Bytes without any pattern, the same for the same seed.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub fn random_bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -1,8 +1,8 @@
 use super::*;
-use crate::app::spec::Spec;
-use crate::app::stamp::Form;
 use crate::client::logs::history;
 use crate::client::logs::view::Shape;
+use crate::model::spec::Spec;
+use crate::model::stamp::Form;
 use crate::sys::regex::Regex;
 
 const NOW: Now = Now {

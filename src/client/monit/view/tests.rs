@@ -2,8 +2,8 @@ use super::super::line::bare;
 use super::super::list::sample_process;
 use super::super::state::{Deed, Errand};
 use super::*;
-use crate::app::life::{STATES, State as Condition};
 use crate::client::output::Look;
+use crate::model::life::{STATES, State as Condition};
 use crate::protocol::process::Process;
 
 fn style(utf8: bool, colour: bool) -> Style {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::noise::noise;
+use crate::test_rng::test_rng;
 
 fn read(head: &str) -> Result<Request, u16> {
     match head_length(head.as_bytes()) {
@@ -146,7 +146,7 @@ fn a_head_has_limits() {
 
 #[test]
 fn random_and_damaged_heads_never_panic_and_what_is_read_is_clean() {
-    let mut next = noise();
+    let mut next = test_rng();
     let whole = b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n";
     let alphabet = b"GET /:?#%a1.\r\n\r\n \t\0\xffHTTP/1.1Host: ";
     let mut taken = 0;

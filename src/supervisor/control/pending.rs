@@ -1,0 +1,399 @@
+//! Answers that are given when they have become true. While one is pending, no other client waits for it.
+
+use crate::model::life::{Event, State, Want};
+use crate::model::spec::Spec;
+use crate::protocol::line::Line;
+use crate::protocol::log_protocol::Upkeep;
+use crate::protocol::reply::{Code, Failure};
+use crate::supervisor::control::rows;
+pub use crate::supervisor::control::rows::Rows;
+use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::timers::Timer;
+use std::rc::Rc;
+
+/// What a client waits for.
+#[derive(Debug)]
+pub enum Pending {
+    /// A start, until every instance executes, or none is left because one could not.
+    Start(Start),
+    /// A restart, until every program runs anew.
+    Restart(Turn),
+    /// A stop, until nothing of any program is left; then perhaps they are forgotten.
+    Stop(Turn, Then),
+    /// A pause, until nothing of any program runs.
+    Pause(Turn),
+    /// Something that is done to log files, until it is.
+    Upkeep(Turn, Upkeep),
+    /// A listing that goes out as the client reads it.
+    Rows(Rows),
+    /// The list on the disk.
+    Sync,
+    /// Another release in the place of this one.
+    Update,
+    /// The end of the daemons.
+    Kill,
+}
+
+/// What follows a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The programs stay in the list.
+    Keep,
+    /// They leave it.
+    Forget,
+}
+
+/// A start under way.
+#[derive(Debug)]
+pub struct Start {
+    /// What is started.
+    pub spec: Rc<Spec>,
+    /// Whether it shall run.
+    pub want: Want,
+    /// That as it is recorded.
+    pub spec_text: Vec<u8>,
+    /// The instances that were made.
+    pub ids: Vec<u32>,
+    /// Why it is being undone.
+    pub failure: Option<Failure>,
+}
+
+/// Some programs on their way to where they were asked to be.
+#[derive(Debug)]
+pub struct Turn {
+    /// All of them.
+    pub ids: Vec<u32>,
+    /// Those that are not there yet.
+    pub open: Vec<u32>,
+    /// The log writer's token, once it was asked to write all that they have printed, or to see to their files.
+    pub drain: Option<u64>,
+    /// Until when that is waited for: the disk may hang. ms
+    pub patience: u64,
+    /// The first that failed.
+    pub failure: Option<Failure>,
+}
+
+/// How long an answer waits for the log writer, whose disk may hang. ms
+const PATIENCE: u64 = 2000;
+
+impl Turn {
+    /// A turn that has just begun.
+    pub fn of(ids: Vec<u32>) -> Turn {
+        Turn {
+            open: ids.clone(),
+            ids,
+            drain: None,
+            patience: 0,
+            failure: None,
+        }
+    }
+}
+
+/// Adds to why something failed.
+pub fn add_failure(failure: &mut Option<Failure>, more: Failure) {
+    match failure {
+        Some(failure) => failure.message = format!("{}; {}", failure.message, more.message),
+        none => *none = Some(more),
+    }
+}
+
+/// How many instances one start makes in one turn of the loop.
+const INSTANCES_A_TURN: usize = 8;
+
+/// The last line of an answer about `count` programs.
+pub fn ok_count(count: usize) -> Line {
+    Line::new("ok").with("count", count.to_string())
+}
+
+impl Supervisor {
+    /// Looks at every pending answer and gives those that have become true. Returns whether there is more to do at
+    /// once.
+    pub(crate) fn settle_answers(&mut self) -> bool {
+        self.take_failures();
+        let mut more = false;
+        let tokens = self.waiting();
+        let mut share = rows::A_TURN;
+        for token in tokens {
+            let connection = self.connections.get_mut(&token);
+            let Some(pending) = connection.and_then(|c| c.pending.take()) else {
+                continue;
+            };
+            let (left, busy) = match pending {
+                Pending::Start(start) => self.settle_start(token, start),
+                Pending::Restart(turn) => (self.settle_restart(token, turn), false),
+                Pending::Stop(turn, then) => (self.settle_stop(token, turn, then), false),
+                Pending::Pause(turn) => (self.settle_pause(token, turn), false),
+                Pending::Upkeep(turn, what) => (self.settle_upkeep(token, turn, what), false),
+                Pending::Rows(rows) => (self.settle_rows(token, rows, &mut share), false),
+                Pending::Sync => (self.settle_sync(token), false),
+                Pending::Update => (self.settle_update(token), false),
+                Pending::Kill => (self.settle_kill(token), false),
+            };
+            more |= busy;
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.pending = left;
+            }
+        }
+        // What is not done yet has to be looked at again, though nothing else happens.
+        self.changed |= more;
+        more
+    }
+
+    fn settle_start(&mut self, token: u64, mut start: Start) -> (Option<Pending>, bool) {
+        let wanted = usize::try_from(start.spec.instances).unwrap_or(1).max(1);
+        let mut made = 0;
+        while start.failure.is_none() && start.ids.len() < wanted && made < INSTANCES_A_TURN {
+            made += 1;
+            let instance = u32::try_from(start.ids.len()).unwrap_or(0);
+            match self.add(&start.spec, &start.spec_text, instance, start.want) {
+                Ok(id) => start.ids.push(id),
+                Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
+            }
+        }
+        if let Some(failure) = self
+            .in_background(&start.ids)
+            .filter(|_| start.failure.is_none())
+        {
+            self.reply(token, |c| c.refuse(&failure));
+            return (None, false);
+        }
+        if start.failure.is_none() {
+            let failed = start
+                .ids
+                .iter()
+                .find_map(|id| self.programs.get(id)?.failure.clone());
+            start.failure = failed.map(|why| Failure::new(Code::ExecFailed, why));
+        }
+        if let Some(failure) = start.failure.take() {
+            for id in &start.ids {
+                self.feed(*id, Event::Stop);
+            }
+            if start.ids.iter().all(|id| self.is_settled(*id)) {
+                let (resting, resisting): (Vec<u32>, Vec<u32>) =
+                    start.ids.iter().partition(|id| self.rests(**id));
+                for id in &resting {
+                    if let Err(e) = self.forget(*id) {
+                        self.note(*id, e);
+                    }
+                }
+                if resisting.is_empty() {
+                    self.take_ids_back(&start.ids);
+                }
+                self.reply(token, |c| c.refuse(&failure));
+                return (None, false);
+            }
+            start.failure = Some(failure);
+            return (Some(Pending::Start(start)), false);
+        }
+        let runs = |id: &u32| {
+            self.programs.get(id).is_none_or(|p| {
+                // One that has run and ended already is the restart policy's business.
+                p.life.state != State::Launching || p.life.exit.is_some()
+            })
+        };
+        if start.ids.len() == wanted && start.ids.iter().all(runs) {
+            return (Some(answer(start.ids, None)), true);
+        }
+        let more = start.ids.len() < wanted;
+        (Some(Pending::Start(start)), more)
+    }
+
+    /// Nobody has seen the numbers of programs that never ran: they are free, where no later one is taken.
+    fn take_ids_back(&mut self, ids: &[u32]) {
+        let (first, last) = (ids.iter().min(), ids.iter().max());
+        if let (Some(first), Some(last)) = (first, last) {
+            if last.saturating_add(1) == self.next_id {
+                self.next_id = *first;
+            }
+        }
+    }
+
+    fn settle_restart(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {
+        let mut failure = turn.failure.take();
+        self.give_up_on(&mut turn.open, &mut failure);
+        self.take_left(&turn.ids, &mut failure);
+        turn.open.retain(|id| {
+            let Some(program) = self.programs.get(id) else {
+                return false;
+            };
+            if let Some(why) = &program.failure {
+                let sentence = format!("{}: {why}", program.spec.name);
+                failure.get_or_insert(Failure::new(Code::ExecFailed, sentence));
+                return false;
+            }
+            matches!(program.life.state, State::Launching | State::Stopping)
+        });
+        turn.failure = failure;
+        if !self.written(&mut turn, false) {
+            return Some(Pending::Restart(turn));
+        }
+        if let Some(failure) = &turn.failure {
+            self.reply(token, |c| c.refuse(failure));
+            return None;
+        }
+        let last = self.last_line(&turn);
+        Some(answer(turn.ids, Some(last)))
+    }
+
+    fn settle_stop(&mut self, token: u64, mut turn: Turn, then: Then) -> Option<Pending> {
+        if then == Then::Forget {
+            // Somebody else may have started one meanwhile: it was to be deleted all the same.
+            for id in &turn.open {
+                if self
+                    .programs
+                    .get(id)
+                    .is_some_and(|p| p.life.want == Want::Up)
+                {
+                    self.feed(*id, Event::Stop);
+                }
+            }
+        }
+        self.give_up_on(&mut turn.open, &mut turn.failure);
+        let mut overtaken = None;
+        turn.open.retain(|id| {
+            let Some(program) = self.programs.get(id) else {
+                return false;
+            };
+            if program.life.want == Want::Up {
+                overtaken.get_or_insert(program.spec.name.clone());
+            }
+            program.life.want == Want::Down && !program.life.at_rest()
+        });
+        if let Some(name) = overtaken {
+            let message = format!("{name} is wanted up again: another client has started it");
+            turn.failure
+                .get_or_insert(Failure::new(Code::Busy, message));
+        }
+        if !self.written(&mut turn, true) {
+            return Some(Pending::Stop(turn, then));
+        }
+        let mut rows = Rows::new(turn.ids.clone(), false);
+        let mut failure = turn.failure.take();
+        if then == Then::Forget && self.is_heard(token) {
+            let programs = turn.ids.iter().filter_map(|id| self.programs.get(id));
+            rows.forgotten = programs.map(|program| program.process()).collect();
+        }
+        self.take_left(&turn.ids, &mut failure);
+        for id in &turn.ids {
+            let name = self.programs.get(id).map(|p| p.spec.name.clone());
+            let done = match then {
+                // What could not be ended stays in the list, where it is ended later.
+                Then::Forget if !self.rests(*id) => Ok(()),
+                Then::Forget => self.forget(*id),
+                Then::Keep => self.is_recorded(*id),
+            };
+            if let (Err(why), Some(name)) = (done, name) {
+                let message =
+                    format!("{name} is stopped, but the next daemon will not know: {why}");
+                failure.get_or_insert(Failure::new(Code::Internal, message));
+            }
+        }
+        rows.last = Some(match failure {
+            Some(failure) => failure.to_line(),
+            None => self.last_line(&turn),
+        });
+        Some(Pending::Rows(rows))
+    }
+
+    /// Whether what is wanted of a program is on record; tries it once more.
+    fn is_recorded(&mut self, id: u32) -> std::result::Result<(), String> {
+        let unrecorded = |s: &Supervisor| s.programs.get(&id).and_then(|p| p.unrecorded.clone());
+        if unrecorded(self).is_some() {
+            self.record(id);
+        }
+        match unrecorded(self) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    /// The last line about a turn.
+    fn last_line(&self, turn: &Turn) -> Line {
+        let mut last = ok_count(turn.ids.len());
+        if turn.drain.is_some_and(|drain| !self.log.done(drain)) {
+            last.push("unwritten", "true");
+        }
+        last
+    }
+
+    /// Once all programs of a turn are where they should be: whether all that they have printed is in their files.
+    /// `ended`: they print no more.
+    fn written(&mut self, turn: &mut Turn, ended: bool) -> bool {
+        if !turn.open.is_empty() {
+            return false;
+        }
+        let token = match turn.drain {
+            Some(token) => token,
+            None => {
+                let token = self.log.drain(turn.ids.clone(), ended);
+                turn.drain = Some(token);
+                turn.patience = self.patience();
+                token
+            }
+        };
+        self.log.done(token) && self.pid_files_are_gone(&turn.ids) || self.now >= turn.patience
+    }
+
+    /// Until when the log writer is waited for.
+    pub(crate) fn patience(&mut self) -> u64 {
+        let until = self.now.saturating_add(PATIENCE);
+        // An earlier one comes first, and sets the timer again.
+        if !self.timers.is_set(Timer::Patience) {
+            self.timers.set(Timer::Patience, Some(until));
+        }
+        until
+    }
+
+    /// Some answers are given without the log writer; others may still wait for it.
+    pub(crate) fn patience_is_over(&mut self) {
+        self.changed = true;
+        let waiting = self.connections.values().filter_map(|c| match &c.pending {
+            Some(Pending::Restart(turn) | Pending::Stop(turn, _) | Pending::Upkeep(turn, _)) => {
+                Some(turn.patience)
+            }
+            _ => None,
+        });
+        let next = waiting.filter(|until| *until > self.now).min();
+        self.timers.set(Timer::Patience, next);
+    }
+
+    fn settle_sync(&mut self, token: u64) -> Option<Pending> {
+        if !self.is_synced() && self.sync_failure().is_none() {
+            return Some(Pending::Sync);
+        }
+        let ids: Vec<u32> = self.programs.keys().copied().collect();
+        let unrecorded = ids.into_iter().find_map(|id| self.is_recorded(id).err());
+        match unrecorded.or_else(|| self.sync_failure()) {
+            Some(why) => self.reply(token, |c| c.refuse(&Failure::new(Code::Internal, why))),
+            None => self.reply(token, |c| c.say(&Line::new("ok"))),
+        }
+        None
+    }
+
+    fn settle_update(&mut self, token: u64) -> Option<Pending> {
+        if self.update.is_some() {
+            return Some(Pending::Update);
+        }
+        // This is the other release.
+        let about = self.about();
+        self.reply(token, |c| c.say(&about));
+        None
+    }
+
+    pub(crate) fn reply(
+        &mut self,
+        token: u64,
+        say: impl FnOnce(&mut crate::supervisor::control::connection::Connection),
+    ) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            say(connection);
+        }
+    }
+}
+
+/// The rows of programs and the last line, which go out as the client takes them.
+pub(crate) fn answer(ids: Vec<u32>, last: Option<Line>) -> Pending {
+    let mut rows = Rows::new(ids, false);
+    rows.last = last;
+    Pending::Rows(rows)
+}

@@ -1,0 +1,4 @@
+//! Listening sockets and channels that outlive the supervisor.
+
+pub mod held;
+pub mod keeping;
