@@ -311,13 +311,13 @@ impl Supervisor {
             set.push(answer.as_fd(), Interest::READ, Token::Check);
         }
         for program in self.programs.values() {
-            if let Some(report) = &program.report {
+            if let Some(report) = program.report() {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
             }
-            if let Some(held) = program.adopted.as_ref().and_then(ProcessHandle::fd) {
+            if let Some(held) = program.handle().and_then(ProcessHandle::fd) {
                 set.push(held, Interest::READ, Token::Adopted(program.id));
             }
-            if let Some(channel) = program.channel.as_ref().filter(|_| self.log.recovered()) {
+            if let Some(channel) = program.channel().filter(|_| self.log.recovered()) {
                 set.push(channel.fd(), channel.interest(), Token::Channel(program.id));
             }
         }

@@ -73,7 +73,7 @@ impl Supervisor {
                 self.programs.keys().all(|id| self.is_settled(*id))
             }
             // A child that has not executed yet may still have something to say.
-            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
+            Some(Ending::Leave) => self.programs.values().all(|p| p.report().is_none()),
             Some(Ending::Farewell) | None => false,
         };
         if !come {

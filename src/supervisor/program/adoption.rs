@@ -9,6 +9,7 @@ use crate::model::life::{self, Event, Exit, Life, Want};
 use crate::protocol::line::Line;
 use crate::supervisor::daemon::handover;
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::program::run::{Placement, Run};
 use crate::supervisor::store::records::{self, Found, Unusable};
 use crate::supervisor::store::state::{Boot, State};
 use crate::supervisor::timers::Timer;
@@ -118,12 +119,12 @@ impl Supervisor {
             return self.take_over_one(Found { program, ..found }, Boot::Same);
         }
         self.timers.set(Timer::Program(id), program.life.deadline);
-        if program.report.is_some() {
+        if program.report().is_some() {
             self.watch_launch(id);
         }
         match Pid::new(program.life.pid) {
             // Alive or dead, it is ours to reap.
-            Some(pid) if program.adopted.is_none() => {
+            Some(pid) if program.handle().is_none() => {
                 self.by_pid.insert(pid, id);
             }
             None if program.life.state == life::State::Launching => self.launches.push_back(id),
@@ -153,9 +154,9 @@ impl Supervisor {
             },
             false => found,
         };
-        program.run = last.map_or(0, |last| last.run).max(program.ended);
+        program.runs = last.map_or(0, |last| last.run).max(program.ended);
         // A supervisor that was killed in a storm may not have come to write down the last restarts.
-        let unwritten = program.run.saturating_sub(program.ended.saturating_add(1));
+        let unwritten = program.runs.saturating_sub(program.ended.saturating_add(1));
         program.life.restarts = program.life.restarts.saturating_add(unwritten);
         let was = program.life.state;
         let want = program.life.want;
@@ -165,13 +166,24 @@ impl Supervisor {
         let process = process.filter(|p| unheard.is_some() || !matches!(p, Process::Zombie(_)));
         if let Some(last) = last.filter(|_| process.is_some() || unheard.is_some()) {
             let age = procfs::age_ms(last.start);
-            program.since = clock::wall_ms().saturating_sub(age);
             let life = std::mem::take(&mut program.life);
             program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
-            program.group = Some(last.pid);
+            program.last_pid = Some(last.pid);
             let group = self.cgroups.of(id).filter(|_| last.joined);
-            (program.born, program.joined) = (last.start, group.is_some_and(|g| g.exists()));
-            program.foreign = !matches!(process, Some(Process::Child));
+            let joined = group.is_some_and(|group| group.exists());
+            program.run = Some(Run {
+                number: last.run,
+                group: Some(last.pid),
+                since: clock::wall_ms().saturating_sub(age),
+                start_ticks: last.start,
+                placement: if joined {
+                    Placement::Cgroup
+                } else {
+                    Placement::NoCgroup
+                },
+                adopted: !matches!(process, Some(Process::Child)),
+                ..Run::default()
+            });
             program.new_fifos = program.prints_elsewhere(last.pid);
         }
         let policy = program.policy();
@@ -214,7 +226,9 @@ impl Supervisor {
         };
         match process {
             Process::Other(held, stopped) => {
-                program.adopted = Some(held);
+                if let Some(run) = &mut program.run {
+                    run.handle = Some(held);
+                }
                 if stopped {
                     program.life.state = life::State::Paused;
                 }
@@ -226,8 +240,10 @@ impl Supervisor {
             }
             Process::Unseen(held, e) => {
                 let why = unseen(held.pid(), &e);
-                program.adopted = Some(held);
-                program.unseen = Some(why.clone());
+                if let Some(run) = &mut program.run {
+                    run.handle = Some(held);
+                    run.unseen = Some(why.clone());
+                }
                 self.note(id, why);
             }
             Process::Zombie(_) => {}
@@ -238,29 +254,30 @@ impl Supervisor {
     pub(crate) fn look_at_unheld(&mut self) {
         self.looked = self.now;
         for id in self.unheld() {
-            let Some(program) = self.programs.get_mut(&id) else {
+            let program = self.programs.get_mut(&id);
+            let Some(run) = program.and_then(|p| p.run.as_mut()) else {
                 continue;
             };
-            let Some(held) = program.adopted.as_mut() else {
+            let Some(held) = run.handle.as_mut() else {
                 continue;
             };
             let pid = held.pid();
             match held.look_again() {
                 // Found late, after another release of the supervisor was executed.
                 Lookup::There(stat) if stat.parent == Pid::own() => {
-                    program.adopted = None;
-                    program.foreign = false;
-                    program.unseen = None;
+                    run.handle = None;
+                    run.adopted = false;
+                    run.unseen = None;
                     self.by_pid.insert(pid, id);
                 }
-                Lookup::There(_) => program.unseen = None,
+                Lookup::There(_) => run.unseen = None,
                 Lookup::Gone => {
-                    program.unseen = None;
+                    run.unseen = None;
                     self.adopted_ended(id);
                 }
-                Lookup::Failed(e) if program.unseen.is_none() => {
+                Lookup::Failed(e) if run.unseen.is_none() => {
                     let why = unseen(pid, &e);
-                    program.unseen = Some(why.clone());
+                    run.unseen = Some(why.clone());
                     self.note(id, why);
                 }
                 Lookup::Failed(_) => {}
@@ -270,14 +287,14 @@ impl Supervisor {
 
     fn unheld(&self) -> Vec<u32> {
         let all = self.programs.values();
-        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        let unheld = all.filter(|p| p.handle().is_some_and(|held| held.fd().is_none()));
         unheld.map(|p| p.id).collect()
     }
 
     /// When processes without a descriptor are looked at next; never where there are none.
     pub(crate) fn set_look(&mut self) {
         let all = self.programs.values();
-        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        let unheld = all.filter(|p| p.handle().is_some_and(|held| held.fd().is_none()));
         let soon = unheld.map(|p| match p.life.state {
             life::State::Stopping => LOOK_SOON,
             _ => LOOK_AGAIN,
@@ -292,8 +309,9 @@ impl Supervisor {
         if matches!(now, Lookup::There(stat) if !time_namespace::same_start(stat.start, last.start))
         {
             // The number is another's by now: a group that bears it is too.
-            if let Some(program) = self.programs.get_mut(&id) {
-                program.group = None;
+            let program = self.programs.get_mut(&id);
+            if let Some(run) = program.and_then(|p| p.run.as_mut()) {
+                run.group = None;
             }
         }
         self.ended(id, Exit::Unknown);

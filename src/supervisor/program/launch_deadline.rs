@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::program::LaunchFailure;
 use crate::supervisor::program::exec_failure::sentence;
 use crate::supervisor::timers::Timer;
 use crate::sys::fd;
@@ -28,11 +29,15 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let late = program.report.take().is_some();
-        if program.life.pid == 0 || !late && program.late != Some(program.run) {
+        let Some(run) = program.run.as_mut().filter(|_| program.life.pid != 0) else {
+            return;
+        };
+        let first = run.report.take().is_some();
+        run.late |= first;
+        if !run.late {
             return;
         }
-        if late {
+        if first {
             let name = fd::read_file(format!("/proc/{}/comm", program.life.pid).as_ref());
             let name = name.unwrap_or_default();
             let stage = Stage::of_name(name.trim_ascii_end()).unwrap_or(Stage::Session);
@@ -41,8 +46,7 @@ impl Supervisor {
                 LAUNCH_TIME / 1000
             ));
             let why = sentence(program, &self.home, stage, 0, &reason);
-            program.late = Some(program.run);
-            program.failure = Some(why.clone());
+            program.failure = Some(LaunchFailure::NotExecuted(why.clone()));
             self.changed = true;
             self.note(id, format_args!("cannot run: {why}"));
         }
@@ -54,12 +58,12 @@ impl Supervisor {
     /// The signal that ends a child before it executes its program: it has blocked all others, and has nothing to see
     /// to before its end. `None`: it executes the program.
     pub(crate) fn signal_before_it_runs(&self, id: u32) -> Option<Signal> {
-        let program = self.programs.get(&id)?;
-        if program.late == Some(program.run) {
+        let run = self.programs.get(&id)?.run.as_ref()?;
+        if run.late {
             return Some(Signal::KILL);
         }
         let mut set = PollSet::default();
-        set.push(program.report.as_ref()?.as_fd(), Interest::READ, ());
+        set.push(run.report.as_ref()?.as_fd(), Interest::READ, ());
         // It has something to say when it executes, or has failed.
         let looked = set.wait(Some(Duration::ZERO));
         let waits = looked.is_ok() && set.ready().next().is_none();

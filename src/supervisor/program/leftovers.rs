@@ -8,9 +8,9 @@ use crate::model::life::{Exit, Life, State, Want};
 use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::pending::add_failure;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
 use crate::supervisor::program::members::Leader;
 use crate::supervisor::program::processes::Member;
+use crate::supervisor::program::{LaunchFailure, Program};
 use crate::sys::pid::Pid;
 use crate::sys::procfs::ProcDir;
 use crate::sys::{signal, user};
@@ -23,25 +23,20 @@ const COMMAND: usize = 80;
 impl Supervisor {
     /// Logs once when a program survives SIGKILL, and once when it has ended.
     pub(crate) fn note_resistance(&mut self, id: u32, before: &Life, after: &Life) {
-        let Some(program) = self.programs.get_mut(&id) else {
+        let program = self.programs.get_mut(&id);
+        let Some(run) = program.and_then(|p| p.run.as_mut()) else {
             return;
         };
-        if after.resists() && !before.resists() && !program.resisted {
-            program.resisted = true;
+        if after.resists() && !before.resists() && !run.resisted {
+            run.resisted = true;
             let survivors = self.survivors(id);
             self.note(
                 id,
                 format_args!("cannot be ended: {survivors}; retrying at growing intervals"),
             );
-        } else if after.state != State::Stopping && program.resisted {
-            program.resisted = false;
+        } else if after.state != State::Stopping && run.resisted {
+            run.resisted = false;
             self.note(id, "has now ended");
-        }
-        let over = after.pid == 0 && after.state != State::Stopping;
-        if let Some(program) = self.programs.get_mut(&id).filter(|_| over) {
-            // Nothing is left of the run: neither is a descriptor.
-            program.led = None;
-            program.strays.clear();
         }
     }
 
@@ -64,8 +59,7 @@ impl Supervisor {
             );
             self.note(id, &why);
             if let Some(program) = self.programs.get_mut(&id) {
-                program.background = true;
-                program.failure = Some(format!("it {why}"));
+                program.failure = Some(LaunchFailure::InBackground(format!("it {why}")));
             }
         }
     }
@@ -122,8 +116,11 @@ impl Supervisor {
     /// Processes that the program may have started, but that nothing links to it; without those already reported.
     pub(crate) fn unrecognizable(&mut self, id: u32) -> Vec<Member> {
         let program = self.programs.get(&id);
-        let program = program.filter(|p| p.spec.treekill && !p.is_whole_in_group() && p.born > 0);
-        let Some(born) = program.map(|p| p.born) else {
+        let run = program
+            .filter(|p| p.spec.treekill)
+            .and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup() && run.start_ticks > 0);
+        let Some(born) = run.map(|run| run.start_ticks) else {
             return Vec::new();
         };
         let (Ok(processes), Some(proc)) = (self.processes(), self.proc.as_ref()) else {
@@ -221,9 +218,11 @@ impl Supervisor {
 
     /// Why a start has failed though the program was executed: it put itself in the background.
     pub(crate) fn in_background(&self, ids: &[u32]) -> Option<Failure> {
-        let programs = ids.iter().filter_map(|id| self.programs.get(id));
-        let program = programs.into_iter().find(|p| p.background)?;
-        let why = program.failure.as_ref()?;
+        let mut programs = ids.iter().filter_map(|id| self.programs.get(id));
+        let (program, why) = programs.find_map(|program| match &program.failure {
+            Some(LaunchFailure::InBackground(why)) => Some((program, why)),
+            _ => None,
+        })?;
         let message = format!(
             "{} (id {}) is in the list, but {why}",
             program.spec.name, program.id

@@ -9,9 +9,10 @@ use crate::protocol::log_protocol::Order;
 use crate::protocol::output::Output;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
 use crate::supervisor::program::exec_failure::sentence;
 use crate::supervisor::program::files::Stream;
+use crate::supervisor::program::run::{Placement, Run};
+use crate::supervisor::program::{LaunchFailure, Program};
 use crate::supervisor::sockets::held::is_served;
 use crate::supervisor::store::records;
 use crate::supervisor::timers::Timer;
@@ -87,6 +88,10 @@ impl Supervisor {
             let text = format_args!("failed {count} times in a row: giving up{closed}");
             self.note(id, text);
         }
+        let over = after.pid == 0 && after.state != State::Stopping;
+        if let Some(program) = self.programs.get_mut(&id).filter(|_| over) {
+            program.run = None;
+        }
     }
 
     /// Records what can wait until the processes that are due have been made.
@@ -133,7 +138,7 @@ impl Supervisor {
 
     /// Whether the launches under way leave no room for another: the end of each is an event.
     fn launches_crowd(&self) -> bool {
-        let reports = self.programs.values().filter_map(|p| p.report.as_ref());
+        let reports = self.programs.values().filter_map(Program::report);
         let highest = reports.max_by_key(|report| report.as_raw_fd());
         highest.is_some_and(|report| !room::leaves_room(report.as_fd(), Holder::Program))
     }
@@ -146,26 +151,19 @@ impl Supervisor {
             return;
         }
         program.failure = None;
-        program.background = false;
-        program.doubts = 0;
-        program.foreign = false;
-        program.strays.clear();
-        program.group = None;
-        program.led = None;
         if std::mem::take(&mut program.new_fifos) {
             // All that was printed to those of before, then those that are there now.
             program.logged = false;
             program.fifos = records::open_fifos(&self.home.records(id)).ok();
             self.log.drain(vec![id], true);
         }
-        (program.born, program.joined, program.moved) = (0, false, false);
-        if program.run > 0 && !program.logged {
+        if program.runs > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
             self.log.order(&Order::Close { id });
             self.log.flush();
         }
-        program.run = program.run.saturating_add(1);
+        program.runs = program.runs.saturating_add(1);
         let mut given = match self.give(id) {
             Ok(given) => given,
             Err(e) => return self.not_launched(id, e.to_string()),
@@ -190,15 +188,22 @@ impl Supervisor {
         };
         match spawned {
             Ok(spawned) => {
-                program.report = Some(spawned.report);
-                program.group = Some(spawned.pid);
-                // Until it reports that it is not.
-                program.joined = cgroup.is_some();
-                program.since = clock::wall_ms();
+                program.last_pid = Some(spawned.pid);
+                program.run = Some(Run {
+                    number: program.runs,
+                    group: Some(spawned.pid),
+                    since: clock::wall_ms(),
+                    report: Some(spawned.report),
+                    // Until it reports that it has not joined.
+                    placement: if cgroup.is_some() {
+                        Placement::Cgroup
+                    } else {
+                        Placement::NoCgroup
+                    },
+                    channel: given.channel.take(),
+                    ..Run::default()
+                });
                 self.by_pid.insert(spawned.pid, id);
-                if let Some(program) = self.programs.get_mut(&id) {
-                    program.channel = given.channel.take();
-                }
                 self.watch_launch(id);
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
@@ -206,7 +211,7 @@ impl Supervisor {
             Err(e) if lookup::lacks_room(&e) && self.is_launching() => {
                 self.drop_channel(given.channel.take());
                 if let Some(program) = self.programs.get_mut(&id) {
-                    program.run = program.run.saturating_sub(1);
+                    program.runs = program.runs.saturating_sub(1);
                 }
                 self.launches.push_front(id);
             }
@@ -219,7 +224,7 @@ impl Supervisor {
 
     /// Whether a child is on its way to its program.
     fn is_launching(&self) -> bool {
-        self.programs.values().any(|p| p.report.is_some())
+        self.programs.values().any(|p| p.report().is_some())
     }
 
     fn not_launched(&mut self, id: u32, why: String) {
@@ -233,7 +238,10 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let Some(report) = &program.report else {
+        let Some(run) = program.run.as_mut() else {
+            return;
+        };
+        let Some(report) = &run.report else {
             return;
         };
         let report = spawn::read_report(report.as_fd());
@@ -243,7 +251,7 @@ impl Supervisor {
         match report {
             Report::Pending => {}
             Report::NotJoined(reason) => {
-                program.joined = false;
+                run.placement = Placement::NoCgroup;
                 let first = !std::mem::replace(&mut self.cgroup_refused, true);
                 if first {
                     let why = format!("cannot join its cgroup: {}", Reason(&reason));
@@ -255,7 +263,7 @@ impl Supervisor {
                 self.hear_report(id);
             }
             Report::Executed => {
-                program.report = None;
+                run.report = None;
                 // The same is heard of one that was ended on its way to the program: that has printed nothing.
                 let fifos = program.fifos.as_ref();
                 let printed = fifos.is_some_and(|(out, err)| {
@@ -271,7 +279,7 @@ impl Supervisor {
                 program: which,
                 reason,
             } => {
-                program.report = None;
+                run.report = None;
                 let why = sentence(program, &self.home, stage, which, &reason);
                 self.note(id, format_args!("cannot run: {why}"));
                 program_failed(self.programs.get_mut(&id), why);
@@ -322,9 +330,12 @@ impl Supervisor {
             return;
         };
         // That something is said to be ready is not enough to declare it dead.
-        if let Some(held) = program.adopted.take_if(|held| held.has_ended()) {
+        let Some(run) = &mut program.run else {
+            return;
+        };
+        if let Some(held) = run.handle.take_if(|held| held.has_ended()) {
             let exit = held.exit();
-            program.led = Some(held);
+            run.group_pidfd = Some(held);
             self.ended(id, exit);
         }
     }
@@ -332,8 +343,10 @@ impl Supervisor {
     pub(crate) fn ended(&mut self, id: u32, exit: Exit) {
         let remain = self.remains(id);
         if let Some(program) = self.programs.get_mut(&id) {
-            program.gauge = None;
-            program.ended = program.run;
+            program.ended = program.runs;
+            if let Some(run) = &mut program.run {
+                run.memory = None;
+            }
         }
         if remain {
             self.note_background(id, exit);
@@ -404,7 +417,7 @@ impl Supervisor {
 
 fn program_failed(program: Option<&mut Program>, why: String) {
     if let Some(program) = program {
-        program.failure = Some(why);
+        program.failure = Some(LaunchFailure::NotExecuted(why));
     }
 }
 

@@ -11,8 +11,10 @@ use std::rc::Rc;
 
 use crate::model::life::{Event, State};
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
-use crate::supervisor::program::processes::{Member, Owner, Processes, Run, owner_by_environment};
+use crate::supervisor::program::processes::{
+    Member, Owner, Processes, Search, owner_by_environment,
+};
+use crate::supervisor::program::run::Run;
 use crate::supervisor::timers::Timer;
 use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::pid::Pid;
@@ -53,9 +55,10 @@ impl Supervisor {
         let session = Pid::own_session();
         // Whoever takes the orphans of programs that a former supervisor has started.
         let mut reapers: BTreeSet<i32> = BTreeSet::from([own]);
-        for program in self.programs.values().filter(|p| p.foreign) {
+        let runs = self.programs.values().filter_map(|p| p.run.as_ref());
+        for run in runs.filter(|run| run.adopted) {
             reapers.insert(1);
-            let leader = program.group.filter(|_| program.adopted.is_some());
+            let leader = run.group.filter(|_| run.handle.is_some());
             let stat = leader.and_then(|pid| scan.iter().find(|(other, _)| *other == pid));
             reapers.extend(stat.map(|(_, stat)| stat.parent));
         }
@@ -101,10 +104,13 @@ impl Supervisor {
         let mut found = Vec::new();
         if let (Some(group), Some(proc)) = (self.cgroup(id), self.proc.as_ref()) {
             found = members_of(&group, proc)?;
-            if let Some(program) = self.programs.get_mut(&id) {
+            let program = self.programs.get_mut(&id);
+            if let Some(run) = program.and_then(|p| p.run.as_mut()) {
                 // One that was moved elsewhere has what it started since elsewhere too.
-                program.moved |= leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid));
-                if !program.moved {
+                if leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid)) {
+                    run.has_left_cgroup();
+                }
+                if run.is_whole_in_cgroup() {
                     return Ok(found);
                 }
             }
@@ -113,27 +119,29 @@ impl Supervisor {
         let own = Pid::own();
         let leaders = self.leaders();
         let others = |pid: Pid| pid.get() == own || leaders.contains(&pid);
-        let Some(program) = self.programs.get_mut(&id) else {
+        let program = self.programs.get_mut(&id);
+        let Some(run) = program.and_then(|p| p.run.as_mut()) else {
             return Ok(found);
         };
-        if let (0, Some(leader)) = (program.born, leader) {
-            program.born = processes.get(leader).map_or(0, |stat| stat.start);
+        if let (0, Some(leader)) = (run.start_ticks, leader) {
+            run.start_ticks = processes.get(leader).map_or(0, |stat| stat.start);
         }
         // The number of an adopted one may be another's by now.
-        let is_own = |stat: &Stat| program.born == 0 || same_start(stat.start, program.born);
+        let born = run.start_ticks;
+        let is_own = |stat: &Stat| born == 0 || same_start(stat.start, born);
         let leader = leader.filter(|pid| processes.get(*pid).is_some_and(is_own));
-        let run = Run {
+        let search = Search {
             id,
             leader,
-            born: program.born,
-            group: own_group(program, &processes, leader.is_some()),
-            known: &program.strays,
+            start_ticks: born,
+            group: own_group(run, &processes, leader.is_some()),
+            known: &run.escaped,
         };
-        found.extend(processes.members(&run, others));
+        found.extend(processes.members(&search, others));
         found.sort_by_key(|member| member.pid);
         found.dedup_by_key(|member| member.pid);
-        let strays = found.iter().filter(|m| Some(m.pid) != leader);
-        program.strays = strays.map(|m| (m.pid, m.stat.start)).collect();
+        let escaped = found.iter().filter(|m| Some(m.pid) != leader);
+        run.escaped = escaped.map(|m| (m.pid, m.stat.start)).collect();
         Ok(found)
     }
 
@@ -142,31 +150,36 @@ impl Supervisor {
         let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
         let group = self.cgroup(id);
         let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
-        if let Some(program) = self.programs.get_mut(&id) {
+        let program = self.programs.get_mut(&id);
+        if let Some(run) = program.and_then(|p| p.run.as_mut()) {
             // Where there is a cgroup, that tells what is left; a descriptor for each of many deaths may be too many.
-            program.led = match program.joined {
-                true => None,
-                false => ProcessHandle::of_child(pid),
+            run.group_pidfd = if run.joined() {
+                None
+            } else {
+                ProcessHandle::of_child(pid)
             };
-            program.born = stat.map_or(program.born, |stat| stat.start);
+            run.start_ticks = stat.map_or(run.start_ticks, |stat| stat.start);
             let places = group.zip(place);
-            program.moved |= places.is_some_and(|(group, place)| !group.has(&place));
+            if places.is_some_and(|(group, place)| !group.has(&place)) {
+                run.has_left_cgroup();
+            }
         }
     }
 
     /// Whether a member of the last run other than its leader lives. A failed lookup counts as alive.
     pub(crate) fn remains(&mut self, id: u32) -> bool {
-        let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
+        let program = self.programs.get(&id).filter(|p| p.spec.treekill);
+        let Some(run) = program.and_then(|p| p.run.as_ref()) else {
             return false;
         };
+        let (group, had_some) = (run.group, !run.escaped.is_empty());
         if self.proc.is_none() {
             // There were no descriptors left when this process began, or there is none.
             self.proc = ProcDir::open().ok();
         }
         if self.proc.is_none() {
-            return program.group.is_some_and(signal::group_exists);
+            return group.is_some_and(signal::group_exists);
         }
-        let had_some = !program.strays.is_empty();
         for last in [!had_some, true] {
             match self.members(id, Leader::Ended) {
                 Ok(members) if members.is_empty() && last => {
@@ -177,8 +190,9 @@ impl Supervisor {
                 Ok(_) => return true,
                 Err(_) => {
                     // There may be no descriptors left: this one helps to look, and is not worth an end unseen.
-                    if let Some(program) = self.programs.get_mut(&id) {
-                        program.led = None;
+                    let program = self.programs.get_mut(&id);
+                    if let Some(run) = program.and_then(|p| p.run.as_mut()) {
+                        run.group_pidfd = None;
                     }
                     return true;
                 }
@@ -189,8 +203,9 @@ impl Supervisor {
 
     /// Whether the group has a member that `/proc` does not show.
     fn is_hidden(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
-        let Some(group) = program.and_then(|p| p.group) else {
+        let run = self.programs.get(&id).and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup());
+        let Some(group) = run.and_then(|run| run.group) else {
             return false;
         };
         let processes = self.processes();
@@ -201,17 +216,18 @@ impl Supervisor {
     /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of
     /// an `execve(2)` a process shows no mark.
     fn is_in_doubt(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
-        let Some(born) = program.map(|p| p.born) else {
+        let run = self.programs.get(&id).and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup());
+        let Some(born) = run.map(|run| run.start_ticks) else {
             return false;
         };
         let unknown = !self.unrecognizable(id).is_empty();
         let processes = self.processes();
         let undecided = processes.is_ok_and(|all| all.is_undecided(born));
         let program = self.programs.get_mut(&id).filter(|_| unknown || undecided);
-        program.is_some_and(|program| {
-            program.doubts += 1;
-            program.doubts <= DOUBTS
+        program.and_then(|p| p.run.as_mut()).is_some_and(|run| {
+            run.doubts += 1;
+            run.doubts <= DOUBTS
         })
     }
 
@@ -345,15 +361,15 @@ fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
 
 /// The group of the last run, unless its number is another's by now: nobody is given the number of a group that has
 /// members, so whoever bears it when its leader leads no more came after the last of them.
-fn own_group(program: &Program, processes: &Processes, leads: bool) -> Option<Pid> {
-    let is_empty = program.led.as_ref().map(ProcessHandle::group_exists);
+fn own_group(run: &Run, processes: &Processes, leads: bool) -> Option<Pid> {
+    let is_empty = run.group_pidfd.as_ref().map(ProcessHandle::group_exists);
     if !leads && matches!(is_empty, Some(Ok(false))) {
         // What is left of its session is found by its marks.
         return None;
     }
     let bears = |group| {
         let stat = processes.get(group);
-        stat.is_some_and(|stat| stat.lives() && !same_start(stat.start, program.born))
+        stat.is_some_and(|stat| stat.lives() && !same_start(stat.start, run.start_ticks))
     };
-    program.group.filter(|group| leads || !bears(*group))
+    run.group.filter(|group| leads || !bears(*group))
 }

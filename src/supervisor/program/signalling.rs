@@ -79,7 +79,7 @@ impl Supervisor {
         let program = self.programs.get(&id);
         let program = program.filter(|program| program.life.pid != 0);
         let program = program.ok_or(io::ErrorKind::NotFound)?;
-        match (&program.adopted, Pid::new(program.life.pid)) {
+        match (program.handle(), Pid::new(program.life.pid)) {
             (Some(held), _) => held.signal(signal),
             (None, Some(pid)) => signal::kill(pid, signal),
             (None, None) => Err(io::ErrorKind::NotFound.into()),
@@ -89,7 +89,7 @@ impl Supervisor {
 
 fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
     // A signal that finds nobody is no failure: the death will be heard of.
-    let _ = match (&program.adopted, leader) {
+    let _ = match (program.handle(), leader) {
         (Some(held), _) => held.signal(signal),
         (None, Some(pid)) => signal::kill(pid, signal),
         (None, None) => Ok(()),
@@ -101,7 +101,7 @@ fn signal_group(program: &Program, leader: Option<Pid>, signal: Signal) -> bool 
     let Some(leader) = leader else {
         return false;
     };
-    let done = match &program.adopted {
+    let done = match program.handle() {
         Some(held) if held.has_ended() => return false,
         Some(held) => match held.signal_group(signal) {
             // A kernel before 6.9.
