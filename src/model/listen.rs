@@ -68,6 +68,7 @@ fn internet(text: &str) -> Option<SocketAddr> {
 
 impl Value for Places {
     const PLACEHOLDER: &'static str = "SOCKET";
+    const IS_LIST: bool = true;
     fn read(&mut self, text: &[u8]) -> Result<(), String> {
         let words = text.split(u8::is_ascii_whitespace);
         for word in words.filter(|word| !word.is_empty()) {
