@@ -138,9 +138,10 @@ pub fn signal_name(number: i32) -> String {
 /// file or a metric passes through here.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     // The common case is one look at each byte.
-    match text.bytes().all(|b| matches!(b, b' '..=b'~')) || !text.contains(is_harmful) {
-        true => text.into(),
-        false => text.replace(is_harmful, "?").into(),
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) || !text.contains(is_harmful) {
+        text.into()
+    } else {
+        text.replace(is_harmful, "?").into()
     }
 }
 

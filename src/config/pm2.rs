@@ -79,9 +79,10 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
     spec.error_file = output(node, &["pm_err_log_path", "fileError"], merged);
     if text("pm_log_path").is_some() {
         let path = output(node, &["pm_log_path"], merged);
-        spec.log_file = match path.is_empty() {
-            true => BESIDE.to_vec(),
-            false => path,
+        spec.log_file = if path.is_empty() {
+            BESIDE.to_vec()
+        } else {
+            path
         };
     }
     spec.env = Rc::new(environment(node, base)?);

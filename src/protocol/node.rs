@@ -110,9 +110,10 @@ pub fn server_answer(query: &Query, errno: i32) -> Vec<u8> {
         inner.push('\n');
         return inner.into_bytes();
     }
-    let kind = match query.kind.starts_with("udp") {
-        true => "dgram.Native",
-        false => "net.Native",
+    let kind = if query.kind.starts_with("udp") {
+        "dgram.Native"
+    } else {
+        "net.Native"
     };
     format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"{kind}\",\"msg\":{inner}}}\n").into_bytes()
 }

@@ -36,9 +36,10 @@ pub fn folder_of(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
         let mut fields = fields.split(' ').skip(3);
         let (root, mount) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let below = Path::new(own).strip_prefix(root).ok()?;
-        Some(match below.as_os_str().is_empty() {
-            true => PathBuf::from(mount),
-            false => Path::new(&mount).join(below),
+        Some(if below.as_os_str().is_empty() {
+            PathBuf::from(mount)
+        } else {
+            Path::new(&mount).join(below)
         })
     })
 }

@@ -143,9 +143,10 @@ impl PidFd {
         };
         // SAFETY: the struct has the 64 bytes that the request number names.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), GET_INFO, &raw mut info) };
-        match result == 0 && info.mask & INFO_EXIT != 0 {
-            true => wait::exit_of(info.exit_code),
-            false => Exit::Unknown,
+        if result == 0 && info.mask & INFO_EXIT != 0 {
+            wait::exit_of(info.exit_code)
+        } else {
+            Exit::Unknown
         }
     }
 }
