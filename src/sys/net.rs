@@ -82,15 +82,9 @@ pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
     let place = || Place::find(&std::path::absolute(path)?);
     let rights = in_files.then(place).transpose()?;
     let acting = rights.map_or(Rights::Own, |place| place.rights()).take()?;
-    // SAFETY: a structure of plain data; the path fits with its NUL.
-    unsafe {
-        let mut raw: libc::sockaddr_un = std::mem::zeroed();
-        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
-            *to = *from as libc::c_char;
-        }
-        bind_raw(&socket, (&raw const raw).cast(), size_of_val(&raw))?;
-    }
+    let raw = super::socket::address_of(path);
+    // SAFETY: the address lives during the call and has the given length.
+    unsafe { bind_raw(&socket, (&raw const raw).cast(), size_of_val(&raw))? };
     drop(acting);
     listen(&socket)?;
     Ok(socket)
