@@ -1,6 +1,7 @@
 //! Sizes, times and signal names, as people write and read them; text that is safe to show.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Parses a size: bytes, or a number with `K`, `M`, `G` or `T` (1024-based, an optional `B` behind it).
 pub fn parse_bytes(text: &str) -> Option<u64> {
@@ -150,6 +151,28 @@ pub fn is_harmful(c: char) -> bool {
     // LINE and PARAGRAPH SEPARATOR end a line for some readers; the others are those of Unicode's UAX 9.
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Appends text as it stands between the quotes of a JSON string. RFC 8259, section 7
+///
+/// Characters that could change a terminal are escaped too.
+pub fn push_json(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_harmful(c) => push_json_unit(c.into(), out),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Appends a UTF-16 code unit as a JSON escape, `\uXXXX`.
+pub fn push_json_unit(unit: u32, out: &mut String) {
+    let _ = write!(out, "\\u{unit:04x}");
 }
 
 /// How much of a hostile value is shown in a sentence, in bytes.
