@@ -3,9 +3,9 @@
 //! other way. `open(2)`
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place::Place;
 
@@ -62,6 +62,40 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
         .create_new(true)
         .mode(mode)
         .open(path)
+}
+
+/// Writes a new file beside a path, under the name `PATH.new` and with mode 0600, and returns it with that name. A file
+/// that an earlier attempt left there is removed. Not synced to the disk.
+///
+/// # Errors
+///
+/// It cannot be made or written. Then there is no `PATH.new`.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<(File, PathBuf)> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let _ = std::fs::remove_file(&new);
+    let mut file = create_new(&new, 0o600)?;
+    if let Err(e) = file.write_all(bytes) {
+        let _ = std::fs::remove_file(&new);
+        return Err(e);
+    }
+    Ok((file, new))
+}
+
+/// Replaces a file by a new one with mode 0600 in one step: a reader finds the old text or the new one, never a part.
+/// Not synced to the disk.
+///
+/// # Errors
+///
+/// As [`write_new`], or `rename(2)` fails. Then the old file stays.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (_, new) = write_new(path, bytes)?;
+    let renamed = std::fs::rename(&new, path);
+    if renamed.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    renamed
 }
 
 /// Opens whatever takes output: a file, which is made with these permissions where there is none, a FIFO, a device. The
@@ -190,6 +224,23 @@ mod tests {
                 .contains("9 bytes")
         );
         assert!(folder(&at("file")).is_err() && folder(&base).is_ok());
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_stays() {
+        let base = std::env::temp_dir().join(format!("rpm-replace-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir_all(base.join("folder/inner")).unwrap();
+        let file = base.join("a.b");
+        std::fs::write(base.join("a.b.new"), "left behind").unwrap();
+        for text in ["first", "second"] {
+            replace(&file, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
+        assert!(replace(&base.join("folder"), b"x").is_err());
+        assert!(replace(&base.join("none/x"), b"x").is_err());
+        assert_eq!(std::fs::read_dir(&base).unwrap().count(), 2, "no .new");
         std::fs::remove_dir_all(&base).unwrap();
     }
 }
