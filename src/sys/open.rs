@@ -1,6 +1,7 @@
-//! Opens files without blocking. A path may lead to a FIFO or a device, which would block the open or be changed by it.
-//! So everything is opened with O_NONBLOCK and checked with `fstat(2)` before it is used. The daemons open files in no
-//! other way. `open(2)`
+//! Opens files without blocking. `open(2)`
+//!
+//! A path may lead to a FIFO or a device, whose open can block or have an effect. So every file is opened with
+//! O_NONBLOCK and checked with `fstat(2)` before use. The daemons open files only in this way.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,13 +15,13 @@ use super::place::Place;
 pub enum Access {
     /// Reading.
     Read,
-    /// Writing over what is there.
+    /// Overwriting.
     Write,
-    /// Writing behind what is there.
+    /// Appending.
     Append,
 }
 
-/// Without waiting, and never as a controlling terminal; closed when another program is executed.
+/// Do not block; do not acquire a controlling terminal; close on exec.
 const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 
 fn options(access: Access) -> std::fs::OpenOptions {
@@ -38,25 +39,25 @@ fn options(access: Access) -> std::fs::OpenOptions {
 ///
 /// # Errors
 ///
-/// It cannot be opened, or something else is in its place: [`io::ErrorKind::InvalidInput`] and a sentence.
+/// It cannot be opened, or is not a regular file: [`io::ErrorKind::InvalidInput`] with a sentence.
 pub fn regular(path: &Path, access: Access) -> io::Result<File> {
-    checked(options(access).open(path))
+    check_regular(options(access).open(path))
 }
 
-/// Opens a regular file, which is made with these permissions where there is none.
+/// Opens a regular file, and creates it with these permissions if it does not exist.
 ///
 /// # Errors
 ///
 /// As [`regular`].
 pub fn or_create(path: &Path, access: Access, mode: u32) -> io::Result<File> {
-    checked(options(access).create(true).mode(mode).open(path))
+    check_regular(options(access).create(true).mode(mode).open(path))
 }
 
-/// Makes a file for writing; a link in its place is not followed.
+/// Creates a file for writing. A symbolic link is not followed.
 ///
 /// # Errors
 ///
-/// It cannot be made, or there is something already.
+/// It cannot be created, or the name exists.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     options(Access::Write)
         .create_new(true)
@@ -98,44 +99,44 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     renamed
 }
 
-/// Opens whatever takes output: a file, which is made with these permissions where there is none, a FIFO, a device. The
-/// caller looks at what it is.
+/// Opens an output of any kind for appending: a FIFO, a device or a file, which is created with these permissions if it
+/// does not exist. The caller checks the kind.
 ///
 /// # Errors
 ///
-/// It cannot be opened at once: a FIFO has no reader, a folder is in its place.
+/// It cannot be opened, or would block: a FIFO without a reader.
 pub fn output(path: &Path, mode: u32) -> io::Result<File> {
     options(Access::Append).create(true).mode(mode).open(path)
 }
 
-/// Opens a folder, to lock it or to bring it to the disk.
+/// Opens a directory, to lock it or to sync it to the disk.
 ///
 /// # Errors
 ///
-/// It cannot be opened, or is no folder.
+/// It cannot be opened, or is not a directory.
 pub fn folder(path: &Path) -> io::Result<File> {
     options(Access::Read)
         .custom_flags(FLAGS | libc::O_DIRECTORY)
         .open(path)
 }
 
-/// All that is in a regular file.
+/// The contents of a regular file of at most `most` bytes.
 ///
 /// # Errors
 ///
-/// As [`regular`]; or it is longer than `most` bytes.
+/// As [`regular`]; or `InvalidData` if it is longer than `most` bytes.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_all(regular(path, Access::Read)?, most)
 }
 
-/// All that is in a regular file that a user named.
+/// The contents of a regular file at a path that a user named.
 ///
 /// # Errors
 ///
 /// As [`read`].
 pub fn read_place(place: &Place, most: u64) -> io::Result<Vec<u8>> {
     let opened = place.open(libc::O_RDONLY).map(|opened| opened.file);
-    read_all(checked(opened)?, most)
+    read_all(check_regular(opened)?, most)
 }
 
 fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
@@ -150,24 +151,26 @@ fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether something was read or opened and is not what it should be, rather than that it could not be: damage, which
-/// another look will find again.
+/// Whether an error of this module means that the file is wrong (another kind, too long), not that a system call failed.
+/// Trying again is useless.
 pub fn is_unfit(e: &io::Error) -> bool {
     e.raw_os_error().is_none()
 }
 
-fn checked(opened: io::Result<File>) -> io::Result<File> {
+fn check_regular(opened: io::Result<File>) -> io::Result<File> {
     let file = match opened {
         Ok(file) => file,
-        // A FIFO without a reader, or a socket.
-        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => return Err(unfit("a FIFO or a socket")),
+        // ENXIO: a FIFO without a reader, or a socket.
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => {
+            return Err(not_regular("a FIFO or a socket"));
+        }
         Err(e) => return Err(e),
     };
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         return Ok(file);
     }
-    Err(unfit(if kind.is_dir() {
+    Err(not_regular(if kind.is_dir() {
         "a folder"
     } else if kind.is_fifo() {
         "a FIFO"
@@ -178,8 +181,8 @@ fn checked(opened: io::Result<File>) -> io::Result<File> {
     }))
 }
 
-fn unfit(kind: &str) -> io::Error {
-    let sentence = format!("it is {kind} and not a regular file; move it away");
+fn not_regular(kind: &str) -> io::Error {
+    let sentence = format!("it is {kind}, not a regular file; move it away");
     io::Error::new(io::ErrorKind::InvalidInput, sentence)
 }
 
@@ -190,7 +193,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn nothing_but_a_file_is_taken_for_one_and_nothing_is_waited_for() {
+    fn only_regular_files_are_opened_and_nothing_blocks() {
         let base = std::env::temp_dir().join(format!("rpm-open-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&base);
         std::fs::create_dir(&base).unwrap();
@@ -207,12 +210,12 @@ mod tests {
             assert!(create_new(&at(name), 0o600).is_err(), "{name}");
             assert!(read(&at(name), 10).is_err(), "{name}");
         }
-        // A reader does not make a file of it.
+        // Also not while the FIFO has a reader.
         let _reader = fifo::open(&at("fifo")).unwrap();
         let why = regular(&at("fifo"), Access::Write).unwrap_err();
         assert_eq!(
             why.to_string(),
-            "it is a FIFO and not a regular file; move it away"
+            "it is a FIFO, not a regular file; move it away"
         );
         assert!(output(&at("fifo"), 0o600).is_ok());
         std::fs::write(at("file"), "0123456789").unwrap();
