@@ -88,9 +88,10 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 }
 
 fn no_nul(bytes: &[u8]) -> Result<&[u8], String> {
-    match bytes.contains(&0) {
-        true => Err("the value holds a NUL byte".to_owned()),
-        false => Ok(bytes),
+    if bytes.contains(&0) {
+        Err("the value holds a NUL byte".to_owned())
+    } else {
+        Ok(bytes)
     }
 }
 

@@ -288,12 +288,13 @@ fn targets(line: &Line) -> Result<Vec<String>, Failure> {
 
 fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
     let targets = targets(line)?;
-    match targets.is_empty() {
-        true => Err(bad(format!(
+    if targets.is_empty() {
+        Err(bad(format!(
             "{}: which program? target=all means every one",
             line.tag
-        ))),
-        false => Ok(targets),
+        )))
+    } else {
+        Ok(targets)
     }
 }
 
