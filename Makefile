@@ -10,6 +10,8 @@ BOOT ?=
 # Words for the endurance program: STRESS='--seconds 600 --seed 7', or --update-time
 STRESS ?=
 CARGO_TARGET_DIR ?= target
+# The release before this one: the commit whose daemon and home are taken over. A new release moves it.
+BEFORE = 0a8ff5f98eb2ea95bccfb2a74dc8ddc134670e32
 
 BIN = $(CARGO_TARGET_DIR)/release
 # The most that each program may have, in bytes: the daemon is to be small; the client has a screen and a web page in it.
@@ -71,6 +73,20 @@ stress:
 	RPM_TEST_EVERY=1 cargo test --locked --test integration lookups
 	RPM_TEST_EVERY=1 cargo test --locked --test integration members::
 	cargo bench --locked --bench stress -- $(STRESS)
+
+# Skipped without that commit even under RPM_TEST_ALL=1: a shallow clone or an archive is complete without its history.
+## take over the running daemon and the home of the release before
+migration:
+	@git cat-file -e '$(BEFORE)^{commit}' 2>/dev/null || { \
+		echo 'skipped: this clone does not have commit $(BEFORE)'; exit; }; \
+	set -e; mkdir -p '$(CARGO_TARGET_DIR)/before'; before=$$(cd '$(CARGO_TARGET_DIR)/before' && pwd); \
+	if [ ! -d "$$before/$(BEFORE)" ]; then \
+		rm -rf "$$before/new"; mkdir "$$before/new"; \
+		git archive '$(BEFORE)' | tar -x -C "$$before/new"; \
+		mv "$$before/new" "$$before/$(BEFORE)"; \
+	fi; \
+	(cd "$$before/$(BEFORE)" && CARGO_TARGET_DIR="$$before/build" cargo build --locked); \
+	RPM_TEST_BEFORE="$$before/build/debug" cargo test --locked --test integration migration::
 
 ## print the bytes of each program, and fail above the limit
 size: all
@@ -136,4 +152,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test boot demo bench stress size install uninstall clean help
+.PHONY: all check test boot demo bench stress migration size install uninstall clean help
