@@ -42,7 +42,7 @@ all:
 check: all
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	@$(NEED); need mandoc; set -e; for page in rpm rpmd; do \
+	@$(NEED); need mandoc; set -e; for page in rpm rpmd rpm-protocol; do \
 		echo "mandoc -T lint: $$page"; \
 		'$(BIN)/rpm' help --man $$page | mandoc -T lint -W warning; \
 	done
@@ -131,6 +131,7 @@ install: $(BIN)/rpm $(BIN)/rpmd
 		install -d "$${file%/*}"; \
 		install -m 644 "$$stage/text" "$$file"; }; \
 	put '$(TO)/share/man/man1/$(CLIENT).1' help --man rpm; \
+	put '$(TO)/share/man/man7/rpm-protocol.7' help --man rpm-protocol; \
 	put '$(TO)/share/man/man8/rpmd.8' help --man rpmd; \
 	put '$(TO)/share/bash-completion/completions/$(CLIENT)' completion bash; \
 	put '$(TO)/share/zsh/site-functions/_$(CLIENT)' completion zsh; \
@@ -141,7 +142,7 @@ uninstall:
 	@$(OURS); client='$(TO)/bin/$(CLIENT)'; \
 	[ -e "$$client" ] || { echo "Nothing to remove: there is no $$client."; exit 0; }; \
 	ours "$$client" || { echo "Not removed: $$client is not ours." >&2; exit 1; }; \
-	set -x; rm -f '$(TO)/bin/rpmd' '$(TO)/share/man/man8/rpmd.8' $(CLIENT_FILES)
+	set -x; rm -f '$(TO)/bin/rpmd' '$(TO)/share/man/man7/rpm-protocol.7' '$(TO)/share/man/man8/rpmd.8' $(CLIENT_FILES)
 
 ## remove everything that was built
 clean:

@@ -179,7 +179,7 @@ pub const FLAGS: &[Flag] = &[
         meaning: "write below this folder, and say which commands are left to run" },
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
-        meaning: "print the manual page rpm or rpmd, as roff" },
+        meaning: "print the manual page rpm, rpmd or rpm-protocol, as roff" },
     Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
         set: |options, text| { options.bind = Some(text.to_owned()); Ok(()) },
         meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
