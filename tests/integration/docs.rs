@@ -180,7 +180,8 @@ fn the_readme_says_what_of_pm2_is_there_and_what_is_missing() {
     let (_, table) = section.split_once("|---|---|---|\n").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();
     let all: Vec<(String, Vec<String>)> = commands();
-    let names = |(name, aliases): &(String, Vec<String>)| [&[name.clone()], &aliases[..]].concat();
+    let names =
+        |(name, aliases): &(String, Vec<String>)| [std::slice::from_ref(name), aliases].concat();
     let commands: BTreeSet<String> = all.iter().flat_map(names).collect();
     let home = Home::new();
     // --help keeps the command from doing anything; a value may be wrong.
