@@ -53,13 +53,13 @@ check: all
 test:
 	cargo test --locked
 
-## boot a machine with each init and see what becomes of programs; BOOT='runit s6' chooses
+## boot a container with each init, kill daemons, reboot, power off; BOOT='runit s6' chooses
 boot: all
 	@$(NEED); need debootstrap; need systemd-nspawn; need nsenter; \
 	[ "$$(id -u)" = 0 ] || { echo 'skipped: only root can boot machines'; [ "$${RPM_TEST_ALL:-}" != 1 ]; exit; }; \
 	sh tests/boot/boot.sh $(BOOT)
 
-## watch a private daemon keep two small programs alive, ten seconds
+## kill a daemon and a program, and watch them recover; ten seconds
 demo: all
 	@RPM_BIN_DIR='$(BIN)' sh tests/demo/demo.sh
 
@@ -67,7 +67,7 @@ demo: all
 bench: all
 	RPM_BIN_DIR="$${RPM_BIN_DIR:-$(BIN)}" cargo bench --locked --bench bench -- $(BENCH)
 
-## kill the daemons at every system call, have calls fail, and more that takes minutes; STRESS='--seconds 600 --seed 7'
+## kill the daemons at every system call, make calls fail, run random chaos; STRESS='--seconds 600 --seed 7'
 stress:
 	RPM_TEST_EVERY=1 cargo test --locked --test integration kill_points
 	RPM_TEST_EVERY=1 cargo test --locked --test integration lookups
