@@ -48,7 +48,7 @@ pub fn overview() -> String {
     let mut out = String::from("Usage: rpm [flags] <command> [arguments]\n\n");
     paragraph(
         &mut out,
-        "Keeps programs running. The daemon, rpmd, is launched by the first command.",
+        "Keep programs running. The daemon, rpmd, is started on first use.",
         0,
     );
     out.push_str("\nCommands:\n");

@@ -31,18 +31,12 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
         "--launched",
         "used by rpm: it is no error that another daemon serves already",
     ),
-    (
-        "--resume",
-        "used by rpmd-log: replace a daemon that died",
-    ),
+    ("--resume", "used by rpmd-log: replace a daemon that died"),
     (
         "--limits=TEXT",
         "used by rpmd-log: the resource limits of programs",
     ),
-    (
-        "--updated=FD",
-        "used by rpmd: continue after an update",
-    ),
+    ("--updated=FD", "used by rpmd: continue after an update"),
     (
         "--self-check",
         "used by rpmd: check that this release can read the records of its home",
