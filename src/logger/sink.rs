@@ -5,7 +5,7 @@ mod line_ends;
 mod standard;
 
 use std::fs::{File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use crate::error::{Reason, Result};
 use crate::model::standard::{Named, Standard};
 use crate::sys::place::{self, Opened};
 use crate::sys::shared_output::{self, is_of_proc};
-use crate::sys::{bytes, clock, terminal};
+use crate::sys::raw_bytes::RawBytes;
+use crate::sys::{clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
 const TRY_AGAIN: u64 = 1000;
@@ -242,20 +243,20 @@ impl Sink {
     pub fn put(
         &mut self,
         channel: (u32, usize),
-        bytes: &[u8],
+        bytes: RawBytes,
         progress: &mut Progress,
         batch: &Batch,
     ) -> u64 {
         let mut rest = bytes;
         while !rest.is_empty() {
             let cut = self.cut(rest);
-            let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
+            let (now, next) = rest.split_at(cut.at);
             let done = self.append(now);
             let taken = match done {
                 Ok(taken) => taken,
-                Err((taken, _)) => self.take_back(now.get(..taken).unwrap_or_default()),
+                Err((taken, _)) => self.take_back(now.split_at(taken).0),
             };
-            if let Some(last) = now.get(..taken).and_then(<[u8]>::last) {
+            if let Some(last) = now.split_at(taken).0.last() {
                 self.tail = match last {
                     b'\n' => Tail::None,
                     _ => Tail::Of(channel),
@@ -272,7 +273,7 @@ impl Sink {
                     cut.rotate
                 }
                 Err((_, errno)) => {
-                    rest = rest.get(taken..).unwrap_or_default();
+                    rest = rest.split_at(taken).1;
                     // The file is as large as this process may have one.
                     errno == libc::EFBIG && self.may_rotate() && self.size > 0
                 }
@@ -294,8 +295,8 @@ impl Sink {
     }
 
     /// Takes the line back that was written in part, unless it has begun before; how much of what was written stays.
-    fn take_back(&mut self, written: &[u8]) -> usize {
-        let lines = bytes::find_last(b'\n', written).map_or(0, |at| at + 1);
+    fn take_back(&mut self, written: RawBytes) -> usize {
+        let lines = written.find_last(b'\n').map_or(0, |at| at + 1);
         let before = self.size.saturating_sub(written.len() as u64);
         let begun = lines == 0 && (self.tail != Tail::None || before == 0);
         let size = before + lines as u64;
@@ -315,7 +316,7 @@ impl Sink {
             && clock::monotonic_ms() >= self.rotate_again
     }
 
-    fn cut(&self, bytes: &[u8]) -> rotation::Cut {
+    fn cut(&self, bytes: RawBytes) -> rotation::Cut {
         let max = match self.due {
             true => self.size,
             false => self.max_size,
@@ -330,23 +331,22 @@ impl Sink {
     }
 
     /// Writes to the end of the file. What is wrong comes with how much was written before.
-    fn append(&mut self, bytes: &[u8]) -> std::result::Result<usize, (usize, i32)> {
+    fn append(&mut self, bytes: RawBytes) -> std::result::Result<usize, (usize, i32)> {
         if let Some(outlet) = &mut self.outlet {
-            let done = outlet.put(bytes).map(|()| bytes.len());
+            let done = outlet.put(&bytes.to_vec()).map(|()| bytes.len());
             return done.map_err(|(done, e)| (done, e.raw_os_error().unwrap_or(libc::EIO)));
         }
-        let Some(file) = &mut self.file else {
+        let Some(file) = &self.file else {
             return Err((0, libc::EBADF));
         };
         let mut done = 0;
-        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            match file.write(rest) {
+        while done < bytes.len() {
+            match bytes.split_at(done).1.write_to(file.as_fd()) {
                 Ok(0) => return Err((done, libc::EIO)),
                 Ok(n) => {
                     done += n;
                     self.size += n as u64;
                 }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err((done, e.raw_os_error().unwrap_or(libc::EIO))),
             }
         }

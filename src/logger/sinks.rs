@@ -18,8 +18,6 @@ pub struct Sinks {
     /// Each at the place of its number; none where that is free.
     all: Vec<Option<Sink>>,
     uses: u64,
-    /// What is being written is copied here. Kept, as new memory for each batch costs more than the copy.
-    pub(super) buffer: Vec<u8>,
     /// Given up while a file is opened: root needs descriptors to look whose the folders are.
     spare: Vec<OwnedFd>,
     /// The daemon's standard output and standard error, as far as it has handed them over.

@@ -31,6 +31,7 @@ pub mod proc_search;
 pub mod process;
 pub mod procfs;
 pub mod reexec;
+pub mod raw_bytes;
 pub mod regex;
 pub mod rights;
 pub mod room;
