@@ -18,8 +18,8 @@ use super::rotation;
 use crate::error::{Reason, Result};
 use crate::model::standard::{Named, Standard};
 use crate::sys::place::{self, Opened};
-use crate::sys::shared_output::{self, is_of_proc};
 use crate::sys::raw_bytes::RawBytes;
+use crate::sys::shared_output::{self, is_of_proc};
 use crate::sys::{clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
@@ -139,16 +139,50 @@ impl Sink {
                 )));
             }
         }
+        self.check_name()?;
+        let (opened, meaning) = file::open(&self.path)?;
+        // Where a link leads is there now, or is another file than before.
+        self.meaning = meaning;
+        self.begin(opened.file)
+    }
+
+    /// Checks whether it can be opened. A missing file is not created before there is something to write, and a regular
+    /// file is closed until then.
+    pub fn check(&mut self) -> io::Result<()> {
+        if self.standard.is_some() || self.path.exists() {
+            self.open()?;
+            self.close_quiet(u64::MAX);
+        } else {
+            self.check_name()?;
+            self.meaning = file::check(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Opens it again by its name where it is open, else checks whether it can be opened.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        if self.is_open() {
+            self.open()
+        } else {
+            self.check()
+        }
+    }
+
+    /// Closes a file that was not used since `used` and ends with a whole line.
+    pub fn close_quiet(&mut self, used: u64) {
+        if self.used <= used && self.tail == Tail::None && !self.due {
+            self.close();
+        }
+    }
+
+    fn check_name(&self) -> io::Result<()> {
         if shared_output::named(&self.path) == Some(Named::Other) {
             // It would be a descriptor of this process.
             return Err(io::Error::other(
                 "programs can use only /dev/stdout and /dev/stderr of the daemon's descriptors",
             ));
         }
-        let (opened, meaning) = file::open(&self.path)?;
-        // Where a link leads is there now, or is another file than before.
-        self.meaning = meaning;
-        self.begin(opened.file)
+        Ok(())
     }
 
     fn begin(&mut self, file: File) -> io::Result<()> {
@@ -399,8 +433,8 @@ impl Sink {
             return Ok(());
         }
         let doing = format!("setting {} aside", self.path.display());
-        // What is no file cannot be set aside.
-        if self.file.is_none() && self.path.exists() && !self.path.is_file() {
+        // A missing file is empty. What is no file cannot be set aside.
+        if self.file.is_none() && !self.path.is_file() {
             return Ok(());
         }
         if self.file.is_none() {

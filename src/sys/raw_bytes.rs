@@ -133,10 +133,16 @@ mod tests {
         let found = (bytes.find(b'\n'), bytes.find_last(b'\n'), bytes.find(b'x'));
         assert_eq!(found, (Some(1), Some(4), None));
         let (line, rest) = bytes.split_at(2);
-        assert_eq!((line.to_vec(), rest.to_vec()), (b"a\n".into(), b"bc\nd".into()));
+        assert_eq!(
+            (line.to_vec(), rest.to_vec()),
+            (b"a\n".into(), b"bc\nd".into())
+        );
         let (all, none) = bytes.split_at(99);
         assert_eq!((all.len(), none.len(), none.is_empty()), (6, 0, true));
-        assert_eq!((none.last(), none.find(b'a'), none.find_last(b'a')), (None, None, None));
+        assert_eq!(
+            (none.last(), none.find(b'a'), none.find_last(b'a')),
+            (None, None, None)
+        );
         let mut copy = b"> ".to_vec();
         rest.append_to(&mut copy);
         none.append_to(&mut copy);

@@ -179,7 +179,10 @@ mod tests {
     #[test]
     fn without_a_number_it_is_memory_all_the_same() {
         let mut memory = SharedMemory::nameless(16).unwrap();
-        assert_eq!((memory.id(), memory.bytes(16).to_vec()), (None, vec![0; 16]));
+        assert_eq!(
+            (memory.id(), memory.bytes(16).to_vec()),
+            (None, vec![0; 16])
+        );
         memory.put(b"0123456789abcdefg");
         memory.touch(3..99);
         for length in [0, 1, 7, 8, 9, 16, 99] {
@@ -206,7 +209,10 @@ mod tests {
         while load(memory.word(3)) == 0 {
             std::thread::yield_now();
         }
-        assert_eq!(SharedMemory::find(id, 16).unwrap().bytes(16).to_vec(), [7; 16]);
+        assert_eq!(
+            SharedMemory::find(id, 16).unwrap().bytes(16).to_vec(),
+            [7; 16]
+        );
         assert!(SharedMemory::find(id, 17).is_err());
         remove(id);
         assert!(SharedMemory::find(id, 16).is_err());
