@@ -26,6 +26,13 @@ impl Base<'_> {
     }
 }
 
+/// Checks whether files may be created in a folder. `faccessat(2)`
+pub fn check_write(base: Base, folder: &CStr) -> io::Result<()> {
+    let mode = libc::W_OK | libc::X_OK;
+    // SAFETY: the path ends in NUL and lives during the call.
+    check(unsafe { libc::faccessat(base.raw(), folder.as_ptr(), mode, libc::AT_EACCESS) }).map(drop)
+}
+
 /// The status of a file. `stat(2)`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]

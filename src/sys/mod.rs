@@ -30,6 +30,7 @@ pub mod private;
 pub mod proc_search;
 pub mod process;
 pub mod procfs;
+pub mod raw_bytes;
 pub mod reexec;
 pub mod regex;
 pub mod rights;

@@ -24,6 +24,7 @@ use std::path::Path;
 use super::at::{self, Base, Stat};
 use super::rights::{self, Acting, Rights};
 
+mod create;
 #[cfg(test)]
 mod tests;
 mod text;
