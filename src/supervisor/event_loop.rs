@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Reason;
-use crate::model::life::Event;
+use crate::model::life::{Event, RunId};
 use crate::paths::Home;
 use crate::supervisor::control::connection::Connection;
 use crate::supervisor::daemon::home_watch::HomeWatch;
@@ -110,7 +110,7 @@ pub struct Supervisor {
     /// Children that remove the pid file of a program.
     pub(crate) removers: Vec<(Pid, u32)>,
     /// Programs whose process is to be made.
-    pub(crate) launches: VecDeque<u32>,
+    pub(crate) launches: VecDeque<(u32, RunId)>,
     pub(crate) connections: BTreeMap<u64, Connection>,
     pub(crate) next_connection: u64,
     /// How many turns of answers there were, so that each begins with another client.
@@ -353,8 +353,7 @@ impl Supervisor {
         }
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
-                Timer::Program(id) => self.feed(id, Event::Deadline),
-                Timer::Launch(id) => self.launch_is_late(id),
+                Timer::Program(id, deadline) => self.feed(id, Event::Deadline(deadline)),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Look => self.look_at_unheld(),
                 Timer::Unread => self.read_again(),

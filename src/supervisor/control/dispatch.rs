@@ -263,8 +263,6 @@ impl Supervisor {
             self.note_state();
         }
         self.cgroups.remove(id);
-        self.timers
-            .set(crate::supervisor::timers::Timer::Program(id), None);
         self.log
             .order(&crate::protocol::log_protocol::Order::Close { id });
         self.unsynced(id, true);

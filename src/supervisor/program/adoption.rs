@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
-use crate::model::life::{self, Event, Exit, Life, Want};
+use crate::model::life::{self, Event, Exit, RunId, Want};
 use crate::protocol::line::Line;
 use crate::supervisor::daemon::handover;
 use crate::supervisor::event_loop::Supervisor;
@@ -118,19 +118,11 @@ impl Supervisor {
         if handover::restore(&mut program, line).is_none() {
             return self.take_over_one(Found { program, ..found }, Boot::Same);
         }
-        self.timers.set(Timer::Program(id), program.life.deadline);
-        if program.report().is_some() {
-            self.watch_launch(id);
-        }
-        match Pid::new(program.life.pid) {
-            // Alive or dead, it is ours to reap.
-            Some(pid) if program.handle().is_none() => {
-                self.by_pid.insert(pid, id);
-            }
-            None if program.life.state == life::State::Launching => self.launches.push_back(id),
-            _ => {}
-        }
+        // Alive or dead, it is ours to reap.
+        let child = Pid::new(program.life.pid).filter(|_| program.handle().is_none());
+        self.by_pid.extend(child.map(|pid| (pid, id)));
         self.programs.insert(id, program);
+        self.feed(id, Event::HandedOver);
     }
 
     fn take_over_one(&mut self, found: Found, boot: Boot) {
@@ -154,11 +146,11 @@ impl Supervisor {
             },
             false => found,
         };
-        program.runs = last.map_or(0, |last| last.run).max(program.ended);
+        program.life.run = RunId(last.map_or(0, |last| last.run).max(program.ended));
         // A supervisor that was killed in a storm may not have come to write down the last restarts.
-        let unwritten = program.runs.saturating_sub(program.ended.saturating_add(1));
+        let run = program.life.run.0;
+        let unwritten = run.saturating_sub(program.ended.saturating_add(1));
         program.life.restarts = program.life.restarts.saturating_add(unwritten);
-        let was = program.life.state;
         let want = program.life.want;
         let unheard = last.filter(|last| last.run > program.ended);
         let process = last.and_then(find);
@@ -167,12 +159,19 @@ impl Supervisor {
         if let Some(last) = last.filter(|_| process.is_some() || unheard.is_some()) {
             let age = procfs::age_ms(last.start);
             let life = std::mem::take(&mut program.life);
-            program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
+            let is_paused = matches!(process, Some(Process::Other(_, true)));
+            let state = if is_paused {
+                life::State::Paused
+            } else {
+                life::State::Online
+            };
+            let since = self.now.saturating_sub(age);
+            program.life = life.adopted(RunId(last.run), last.pid.get(), since, state);
             program.last_pid = Some(last.pid);
             let group = self.cgroups.of(id).filter(|_| last.joined);
             let joined = group.is_some_and(|group| group.exists());
             program.run = Some(Run {
-                number: last.run,
+                id: RunId(last.run),
                 group: Some(last.pid),
                 since: clock::wall_ms().saturating_sub(age),
                 start_ticks: last.start,
@@ -186,8 +185,6 @@ impl Supervisor {
             });
             program.new_fifos = program.prints_elsewhere(last.pid);
         }
-        let policy = program.policy();
-        let delay = policy.delay(program.life.unstable);
         self.programs.insert(id, program);
         match (process, unheard) {
             (Some(Process::Zombie(exit)), _) => self.ended(id, exit),
@@ -198,10 +195,13 @@ impl Supervisor {
                 }
             }
             (None, Some(last)) => self.ended_unseen(id, last),
-            // Where it was ended last, there may not have been time for it.
-            (None, None) if want == Want::Down => self.remove_pid_file(id),
-            (None, None) if boot == Boot::Another => self.start_anew(id),
-            (None, None) => self.go_on(id, was, delay),
+            (None, None) => self.feed(
+                id,
+                match boot {
+                    Boot::Same => Event::Recalled,
+                    Boot::Another => Event::Rebooted,
+                },
+            ),
         }
     }
 
@@ -225,12 +225,9 @@ impl Supervisor {
             return;
         };
         match process {
-            Process::Other(held, stopped) => {
+            Process::Other(held, _) => {
                 if let Some(run) = &mut program.run {
                     run.handle = Some(held);
-                }
-                if stopped {
-                    program.life.state = life::State::Paused;
                 }
             }
             Process::Child => {
@@ -315,32 +312,6 @@ impl Supervisor {
             }
         }
         self.ended(id, Exit::Unknown);
-    }
-
-    /// Starts a program that was wanted up when the machine went down, whatever had become of it.
-    fn start_anew(&mut self, id: u32) {
-        if let Some(program) = self.programs.get_mut(&id) {
-            program.life.state = life::State::Stopped;
-        }
-        self.feed(id, Event::Start);
-    }
-
-    /// Goes on with a program that was between two runs.
-    fn go_on(&mut self, id: u32, was: life::State, delay: u64) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        match was {
-            life::State::Waiting => {
-                let at = self.now.saturating_add(delay);
-                program.life.deadline = Some(at);
-                self.timers.set(Timer::Program(id), Some(at));
-            }
-            life::State::Launching => self.launches.push_back(id),
-            // Wanted up and stopped: the first release did not record that it was about to be launched.
-            life::State::Stopped => self.feed(id, Event::Start),
-            _ => self.remove_pid_file(id),
-        }
     }
 }
 

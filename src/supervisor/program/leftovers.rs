@@ -4,7 +4,6 @@
 use std::io;
 
 use crate::error::Reason;
-use crate::model::life::{Exit, Life, State, Want};
 use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::pending::add_failure;
 use crate::supervisor::event_loop::Supervisor;
@@ -21,47 +20,23 @@ const NAMED: usize = 4;
 const COMMAND: usize = 80;
 
 impl Supervisor {
-    /// Logs once when a program survives SIGKILL, and once when it has ended.
-    pub(crate) fn note_resistance(&mut self, id: u32, before: &Life, after: &Life) {
-        let program = self.programs.get_mut(&id);
-        let Some(run) = program.and_then(|p| p.run.as_mut()) else {
-            return;
-        };
-        if after.resists() && !before.resists() && !run.resisted {
-            run.resisted = true;
-            let survivors = self.survivors(id);
-            self.note(
-                id,
-                format_args!("cannot be ended: {survivors}; retrying at growing intervals"),
-            );
-        } else if after.state != State::Stopping && run.resisted {
-            run.resisted = false;
-            self.note(id, "has now ended");
-        }
+    /// Logs that a program survives SIGKILL.
+    pub(crate) fn note_resistance(&mut self, id: u32) {
+        let survivors = self.survivors(id);
+        let text = format_args!("cannot be ended: {survivors}; retrying at growing intervals");
+        self.note(id, text);
     }
 
-    /// Reports a leader that exits 0 at once while other members live: it has put itself in the background. As at any
-    /// other end, the rest is ended and the restart policy applies.
-    pub(crate) fn note_background(&mut self, id: u32, exit: Exit) {
+    /// Reports a program that has put itself in the background. As at any other end, the rest is ended and the restart
+    /// policy applies.
+    pub(crate) fn has_gone_to_background(&mut self, id: u32) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let life = &program.life;
-        let short = match life.state {
-            State::Launching => true,
-            State::Online => self.now.saturating_sub(life.since) < program.policy().min_uptime,
-            _ => false,
-        };
-        if exit == Exit::Code(0) && short && life.want == Want::Up {
-            let why = format!(
-                "has put itself in the background{}",
-                foreground_hint(program)
-            );
-            self.note(id, &why);
-            if let Some(program) = self.programs.get_mut(&id) {
-                program.failure = Some(LaunchFailure::InBackground(format!("it {why}")));
-            }
-        }
+        let hint = foreground_hint(program);
+        let why = format!("has put itself in the background{hint}");
+        program.failure = Some(LaunchFailure::InBackground(format!("it {why}")));
+        self.note(id, &why);
     }
 
     /// The processes of a program that survived SIGKILL, as text: pid, command and reason of each.

@@ -236,7 +236,8 @@ impl Supervisor {
         for id in self.leaderless() {
             if !self.remains(id) {
                 self.name_unrecognizable(id);
-                self.feed(id, Event::Gone);
+                let run = self.programs.get(&id).map(|p| p.life.run);
+                self.feed(id, Event::Gone(run.unwrap_or_default()));
             } else if self.is_being_killed(id) {
                 // Those that were forked meanwhile.
                 self.signal_all(id, Signal::KILL);
