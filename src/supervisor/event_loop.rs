@@ -20,6 +20,7 @@ use crate::supervisor::daemon::home_watch::HomeWatch;
 use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::daemon::upgrade::Update;
+use crate::supervisor::driver::Driver;
 use crate::supervisor::log::client::LogLink;
 use crate::supervisor::log::daemon_log::{Journal, OnceAMinute};
 use crate::supervisor::log::writer::LOGGER_AGAIN;
@@ -31,20 +32,19 @@ use crate::supervisor::sockets::held::Sockets;
 use crate::supervisor::store::sync::Unsynced;
 use crate::supervisor::store::unread::UnreadRecords;
 use crate::supervisor::timers::{Timer, Timers};
+use crate::sys::fd;
 use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{clock, fd, wait};
 
 /// How long a turn is in which the kernel cannot be asked what is ready.
 const BLIND_TURN: Duration = Duration::from_millis(100);
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Signals,
     Home,
     Listener,
@@ -120,7 +120,7 @@ pub struct Supervisor {
     pub(crate) log: LogLink,
     pub(crate) log_started: u64,
     pub(crate) timers: Timers,
-    pub(crate) proc: Option<ProcDir>,
+    pub(crate) driver: Box<dyn Driver>,
     /// Where the cgroups of programs are.
     pub(crate) cgroups: Cgroups,
     /// A program could not join its cgroup, and that was noted.
@@ -151,7 +151,12 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of no programs.
-    pub fn new(home: Home, way: Way, holdings: Holdings) -> io::Result<Supervisor> {
+    pub fn new(
+        home: Home,
+        way: Way,
+        holdings: Holdings,
+        driver: Box<dyn Driver>,
+    ) -> io::Result<Supervisor> {
         let Holdings {
             lock,
             journal,
@@ -187,7 +192,6 @@ impl Supervisor {
             log: LogLink::default(),
             log_started: 0,
             timers: Timers::default(),
-            proc: ProcDir::open().ok(),
             cgroups: Cgroups::default(),
             cgroup_refused: false,
             processes: None,
@@ -197,7 +201,8 @@ impl Supervisor {
             null: fd::open_null()?,
             spare: fd::open_null().ok(),
             limits,
-            now: clock::monotonic_ms(),
+            now: driver.now(),
+            driver,
             changed: true,
             ending: None,
             init: Init::default(),
@@ -223,12 +228,10 @@ impl Supervisor {
                 true => Some(Duration::ZERO),
                 false => self.timers.next().map(|at| {
                     // Rounded up by the millisecond that `now` may be old: too early would be a turn for nothing.
-                    Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
+                    Duration::from_millis(at.saturating_sub(self.driver.now()))
                 }),
             };
             let waited = self.signals.listening(|| set.wait(sleep));
-            self.now = clock::monotonic_ms();
-            self.processes = None;
             ready.clear();
             let interrupted = match waited {
                 Ok(interrupted) => {
@@ -236,22 +239,34 @@ impl Supervisor {
                     interrupted
                 }
                 Err(e) => {
+                    self.now = self.driver.now();
                     self.note_failed_wait(&e);
                     self.signals.listening(|| std::thread::sleep(BLIND_TURN));
-                    self.now = clock::monotonic_ms();
                     ready.extend(set.presumed_ready());
                     true
                 }
             };
+            self.begin_turn();
             if interrupted || ready.iter().any(|(token, _)| *token == Token::Signals) {
                 self.take_signals();
             }
-            // Looked for in every turn: a signal can be lost, and a death must not be.
-            if wait::next_dead().is_some() {
-                self.reap();
-            }
-            self.take_turn(&ready);
+            self.wake(&ready);
         }
+    }
+
+    /// Reads the clock, once in a turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.now = self.driver.now();
+        self.processes = None;
+    }
+
+    /// What is done after the poll, once signals were taken.
+    pub(crate) fn wake(&mut self, ready: &[(Token, Ready)]) {
+        // Looked for in every turn: a signal can be lost, and a death must not be.
+        if self.driver.next_dead().is_some() {
+            self.reap();
+        }
+        self.take_turn(ready);
     }
 
     /// The kernel cannot be asked what is ready: everything is tried, a few times a second, and that is said once a
@@ -267,7 +282,7 @@ impl Supervisor {
     }
 
     /// What is done before the poll. Returns whether there is more of it.
-    fn settle(&mut self) -> bool {
+    pub(crate) fn settle(&mut self) -> bool {
         let mut busy = self.serve_all();
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();

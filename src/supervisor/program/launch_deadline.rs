@@ -1,14 +1,13 @@
 //! The deadline of launches: a child between fork and exec opens paths of users, and a file system may never answer.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use crate::model::life::START_TIMEOUT;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::LaunchFailure;
 use crate::supervisor::program::exec_failure::sentence;
 use crate::sys::fd;
-use crate::sys::poll::{Interest, PollSet};
+use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::spawn::Stage;
 
@@ -35,13 +34,10 @@ impl Supervisor {
 
     /// The signal that ends a child before it executes its program: it has blocked all others, and has nothing to see
     /// to before its end. `None`: it executes the program.
-    pub(crate) fn signal_before_it_runs(&self, id: u32) -> Option<Signal> {
-        let run = self.programs.get(&id)?.run.as_ref()?;
-        let mut set = PollSet::default();
-        set.push(run.report.as_ref()?.as_fd(), Interest::READ, ());
-        // It has something to say when it executes, or has failed.
-        let looked = set.wait(Some(Duration::ZERO));
-        let waits = looked.is_ok() && set.ready().next().is_none();
+    pub(crate) fn signal_before_it_runs(&mut self, id: u32) -> Option<Signal> {
+        let program = self.programs.get(&id)?;
+        let (child, report) = (Pid::new(program.life.pid), program.report()?);
+        let waits = self.driver.is_silent(child, report.as_fd());
         waits.then_some(Signal::KILL)
     }
 }

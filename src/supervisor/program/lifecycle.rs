@@ -19,8 +19,8 @@ use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::room::{self, Holder};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{self, Inherited, Report};
-use crate::sys::{clock, fifo, lookup, wait};
+use crate::sys::spawn::{Inherited, Report};
+use crate::sys::{fifo, lookup};
 use crate::units;
 use std::os::unix::ffi::OsStringExt;
 
@@ -185,7 +185,7 @@ impl Supervisor {
             lock: self.lock.fd(),
         };
         let spawned = match &plan {
-            Ok(plan) => spawn::spawn(plan, inherited),
+            Ok(plan) => self.driver.spawn(plan, inherited),
             Err(nul) => Err(std::io::Error::other(nul.to_string())),
         };
         match spawned {
@@ -194,7 +194,7 @@ impl Supervisor {
                 program.run = Some(Run {
                     id: run,
                     group: Some(spawned.pid),
-                    since: clock::wall_ms(),
+                    since: self.driver.wall(),
                     report: Some(spawned.report),
                     // Until it reports that it has not joined.
                     placement: if cgroup.is_some() {
@@ -243,7 +243,8 @@ impl Supervisor {
             return;
         };
         let number = run.id;
-        match spawn::read_report(report.as_fd()) {
+        let child = Pid::new(program.life.pid);
+        match self.driver.read_report(child, report.as_fd()) {
             Report::Pending => {}
             Report::NotJoined(reason) => {
                 run.placement = Placement::NoCgroup;
@@ -288,16 +289,16 @@ impl Supervisor {
     pub(crate) fn reap(&mut self) {
         let mut dead: Vec<(u32, Exit)> = Vec::new();
         let mut orphans = false;
-        while let Some(pid) = wait::next_dead() {
+        while let Some(pid) = self.driver.next_dead() {
             if let Some(id) = self.by_pid.get(&pid).copied() {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
                 self.before_reaping(id, pid);
-                dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
+                dead.push((id, self.driver.reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                let exit = wait::reap(pid);
+                let exit = self.driver.reap(pid);
                 self.other_ended(pid, exit);
                 orphans = true;
             }
@@ -329,8 +330,8 @@ impl Supervisor {
         let Some(run) = &mut program.run else {
             return;
         };
-        if let Some(held) = run.handle.take_if(|held| held.has_ended()) {
-            let exit = held.exit();
+        if let Some(held) = run.handle.take_if(|held| self.driver.has_ended(held)) {
+            let exit = self.driver.exit(&held);
             run.group_pidfd = Some(held);
             self.ended(id, exit);
         }
