@@ -1,13 +1,13 @@
 //! Finding bytes at the speed of the machine's own string functions. `memchr(3)`
 
-/// Where the byte stands first.
+/// The position of the first such byte.
 pub fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     // SAFETY: the range is that of a slice, and only read.
     let found = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(byte), bytes.len()) };
     offset(found, bytes)
 }
 
-/// Where the byte stands last.
+/// The position of the last such byte.
 pub fn find_last(byte: u8, bytes: &[u8]) -> Option<usize> {
     // SAFETY: the range is that of a slice, and only read.
     let found = unsafe { libc::memrchr(bytes.as_ptr().cast(), i32::from(byte), bytes.len()) };
