@@ -166,7 +166,11 @@ impl Supervisor {
         }
         if let Some(failure) = start.failure.take() {
             for id in &start.ids {
-                self.feed(*id, Event::Stop);
+                // Once: a program that resists would be tried again each time, and never be settled.
+                let program = self.programs.get(id);
+                if program.is_some_and(|p| p.life.want == Want::Up) {
+                    self.feed(*id, Event::Stop);
+                }
             }
             if start.ids.iter().all(|id| self.is_settled(*id)) {
                 let (resting, resisting): (Vec<u32>, Vec<u32>) =

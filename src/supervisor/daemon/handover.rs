@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use pending::{pending_lines, read_pending};
 
-use crate::model::life::{Life, State};
+use crate::model::life::{Life, RunId, State};
 use crate::model::spec::Spec;
 use crate::protocol::line::Line;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
@@ -120,7 +120,7 @@ fn program_line(program: &Program) -> Line {
         ("unstable", life.unstable),
         ("refused", life.refused),
         ("kills", life.kills),
-        ("run", program.runs),
+        ("run", life.run.0),
         ("ended", program.ended),
     ] {
         line.push_number(key, number);
@@ -128,8 +128,8 @@ fn program_line(program: &Program) -> Line {
     line.push_number("pid", life.pid);
     line.push_number("last-pid", program.last_pid.map_or(0, Pid::get));
     push_run(&mut line, program.run.as_ref().unwrap_or(&Run::default()));
-    if let Some(deadline) = life.deadline {
-        line.push("deadline", deadline.to_string());
+    if let Some((_, at)) = life.deadline {
+        line.push("deadline", at.to_string());
     }
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
@@ -169,21 +169,25 @@ fn push_run(line: &mut Line, run: &Run) {
 
 /// Puts a program where it was, by its line. `None`: a field is missing, and the records have to do.
 pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
-    program.life = Life {
-        want: read_want(line.get("want")?)?,
-        state: State::from_word(line.text("state")?)?,
-        pid: line.number("pid")?,
-        since: line.number("life-since")?,
-        deadline: line.number("deadline"),
-        restarts: line.number("restarts")?,
-        unstable: line.number("unstable")?,
-        exit: read_exit(line),
-        restarting: line.flag("restarting").ok()?,
-        refused: line.number("refused")?,
-        kills: line.number("kills").unwrap_or(0),
-    };
-    program.runs = line.number("run")?;
+    let counted = (line.number("restarts")?, line.number("unstable")?);
+    let want = read_want(line.get("want")?)?;
+    let state = State::from_word(line.text("state")?)?;
+    program.life = Life::recalled(want, state, counted, read_exit(line));
+    program.life.run = RunId(line.number("run")?);
+    program.life.pid = line.number("pid")?;
+    program.life.since = line.number("life-since")?;
+    program.life.restarting = line.flag("restarting").ok()?;
+    program.life.refused = line.number("refused")?;
+    program.life.kills = line.number("kills").unwrap_or(0);
+    if let Some(at) = line.number("deadline") {
+        program.life.set_deadline(at);
+    }
     program.ended = line.number("ended")?;
+    if program.life.state == State::Launching && program.life.pid == 0 {
+        // A release before numbered a run when its process was made.
+        let run = program.life.run.max(RunId(program.ended).next());
+        program.life.run = run;
+    }
     let failure = line.text("failure").map(str::to_owned);
     program.failure = failure.map(LaunchFailure::NotExecuted);
     program.logged = line.flag("logged").ok()?;
@@ -203,7 +207,7 @@ fn read_run(program: &Program, line: &Line) -> Option<Run> {
     let group = line.number("group").and_then(Pid::new);
     let held = |pid, fd| ProcessHandle::from_fd(pid, PidFd::inherited(fd));
     Some(Run {
-        number: program.runs,
+        id: program.life.run,
         group,
         since: line.number("since")?,
         start_ticks: line.number("born").unwrap_or(0),
@@ -299,7 +303,7 @@ impl Handover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::life::{Exit, Want};
+    use crate::model::life::{Deadline, Exit, Want};
     use crate::protocol::log_protocol::Upkeep;
     use crate::protocol::reply::{Code, Failure};
     use crate::supervisor::control::pending::{Rows, Then, Turn};
@@ -343,27 +347,22 @@ mod tests {
     #[test]
     fn a_program_comes_back_to_the_last_counter() {
         let mut program = Program::new(3, 1, Rc::new(Spec::default()), 5);
-        program.life = Life {
-            want: Want::Down,
-            state: State::Stopping,
-            pid: 4711,
-            since: 17,
-            deadline: Some(99),
-            restarts: 3,
-            unstable: 2,
-            exit: Some(Exit::Signal(9)),
-            restarting: true,
-            refused: 1,
-            kills: 2,
-        };
+        let exit = Some(Exit::Signal(9));
+        program.life = Life::recalled(Want::Down, State::Stopping, (3, 2), exit);
+        program.life.run = RunId(8);
+        program.life.pid = 4711;
+        program.life.since = 17;
+        program.life.restarting = true;
+        (program.life.refused, program.life.kills) = (1, 2);
+        program.life.deadline = Some((Deadline::KillAgain(RunId(8)), 99));
         program.failure = Some(LaunchFailure::NotExecuted(
             "entering /x: no such folder".into(),
         ));
         program.left = Some("may have left behind pid 3".into());
-        (program.runs, program.ended, program.logged) = (8, 7, true);
+        (program.ended, program.logged) = (7, true);
         program.last_pid = Pid::new(4711);
         program.run = Some(Run {
-            number: 8,
+            id: RunId(8),
             group: Pid::new(4711),
             since: 9,
             start_ticks: 77,

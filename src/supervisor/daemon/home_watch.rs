@@ -238,7 +238,7 @@ fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
         let record = Record {
             pid,
             start: stat.start,
-            run: program.runs,
+            run: program.life.run.0,
             joined: program.run.as_ref().is_some_and(Run::joined),
         };
         state::replace(&records.pid(), record.text().as_bytes())?;

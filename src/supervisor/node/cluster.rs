@@ -42,7 +42,7 @@ impl Supervisor {
             return Ok(given);
         };
         let spec = Rc::clone(&program.spec);
-        let run = program.runs;
+        let run = program.life.run.0;
         // Those of an earlier spec.
         self.release_sockets(&spec.name);
         for place in &spec.listen.0 {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::model::command::{Command, DEFAULT_PATH};
-use crate::model::life::{Life, Policy, Want};
+use crate::model::life::{Life, Policy};
 use crate::model::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
@@ -75,12 +75,8 @@ pub struct Program {
     pub created: u64,
     /// The present run, from the spawn of its leader until nothing of it is left.
     pub run: Option<Run>,
-    /// How many runs it has had, the present one included.
-    pub runs: u32,
     /// The last run whose end has been dealt with.
     pub ended: u32,
-    /// What was wanted of it when the daemon began to end: so it is recorded.
-    pub wanted: Option<Want>,
     /// Why what is wanted of it is not on record.
     pub unrecorded: Option<String>,
     /// Why the last launch failed.
@@ -111,9 +107,7 @@ impl Program {
             life: Life::default(),
             created,
             run: None,
-            runs: 0,
             ended: 0,
-            wanted: None,
             unrecorded: None,
             failure: None,
             left: None,
@@ -273,7 +267,7 @@ impl Program {
                 false => records.err(),
             })?,
             record: c_path(&records.pid())?,
-            run: self.runs,
+            run: self.life.run.0,
             logs: self
                 .named_logs()
                 .iter()

@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::model::life::RunId;
 use crate::supervisor::node::channel::Channel;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
@@ -23,8 +24,8 @@ pub enum Placement {
 /// One execution.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// Its number: the first run of a program is 1.
-    pub number: u32,
+    /// Its number.
+    pub id: RunId,
     /// The process group, which has the number of the leader. `None`: that number is another's by now.
     pub group: Option<Pid>,
     /// When it began, ms since the epoch.
@@ -33,8 +34,6 @@ pub struct Run {
     pub start_ticks: u64,
     /// The pipe by which the child between fork and exec reports.
     pub report: Option<OwnedFd>,
-    /// Its child did not execute the program in time.
-    pub late: bool,
     /// Where its members are.
     pub placement: Placement,
     /// Members other than the leader, as they were last found outside of a cgroup; with their start times.
@@ -49,8 +48,6 @@ pub struct Run {
     pub channel: Option<Channel>,
     /// Why the leader could not be looked at: it counts as running, and is looked at again.
     pub unseen: Option<String>,
-    /// A member has survived SIGKILL, and that was logged.
-    pub resisted: bool,
     /// How often it could not be told whether a member is left.
     pub doubts: u32,
     /// The open record of the leader's memory.

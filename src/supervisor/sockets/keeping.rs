@@ -202,7 +202,7 @@ impl Supervisor {
                 continue;
             };
             if let Some(channel) = run.channel.as_mut().filter(|c| c.slot.is_none()) {
-                let name = channel_name(program.id, run.number);
+                let name = channel_name(program.id, run.id.0);
                 channel.slot = self.log.keep(name, Rc::clone(channel.end()));
             }
         }
@@ -218,7 +218,7 @@ impl Supervisor {
             return false;
         };
         // A former release did not name the run.
-        if number.is_some_and(|number| number.parse() != Ok(run.number)) {
+        if number.is_some_and(|number| number.parse() != Ok(run.id.0)) {
             return false;
         }
         let channel = run.channel.get_or_insert_with(|| Channel::new(fd));
