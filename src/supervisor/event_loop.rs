@@ -28,7 +28,7 @@ use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::program::processes::Processes;
 use crate::supervisor::sockets::held::Sockets;
-use crate::supervisor::store::sync::Unsynced;
+use crate::supervisor::store::client::StoreClient;
 use crate::supervisor::store::unread::UnreadRecords;
 use crate::supervisor::timers::{Timer, Timers};
 use crate::sys::lock::Lock;
@@ -49,6 +49,7 @@ enum Token {
     Home,
     Listener,
     Logger,
+    Store,
     Check,
     Report(u32),
     Adopted(u32),
@@ -77,6 +78,8 @@ pub struct Holdings {
     pub signals: SelfPipe,
     /// What programs get back.
     pub limits: Limits,
+    /// The list of programs.
+    pub store: StoreClient,
 }
 
 /// Everything that the supervisor knows.
@@ -101,7 +104,12 @@ pub struct Supervisor {
     pub(crate) accept_failed: OnceAMinute,
     pub(crate) logger_failed: OnceAMinute,
     pub(crate) home_watch: HomeWatch,
-    pub(crate) unsynced: Unsynced,
+    /// The list on its way to the disk.
+    pub(crate) store: StoreClient,
+    /// That it cannot be written was logged.
+    pub(crate) store_noted: bool,
+    /// Until when clients wait for the disk. ms
+    pub(crate) sync_until: Option<u64>,
     /// What is held for programs.
     pub(crate) sockets: Sockets,
     pub(crate) update: Option<Update>,
@@ -158,6 +166,7 @@ impl Supervisor {
             listener,
             signals,
             limits,
+            store,
         } = holdings;
         Ok(Supervisor {
             home,
@@ -174,7 +183,9 @@ impl Supervisor {
             accept_failed: OnceAMinute::default(),
             logger_failed: OnceAMinute::default(),
             home_watch: HomeWatch::default(),
-            unsynced: Unsynced::default(),
+            store,
+            store_noted: false,
+            sync_until: None,
             sockets: Sockets::default(),
             update: None,
             unrecorded: Vec::new(),
@@ -275,6 +286,7 @@ impl Supervisor {
         self.settle_end();
         busy |= self.launch_some();
         self.record_changes();
+        self.settle_store();
         self.journal.flush(&mut self.log);
         busy |= self.catch_up();
         self.connections
@@ -306,6 +318,9 @@ impl Supervisor {
         }
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
+        }
+        if let Some(stream) = self.store.stream() {
+            set.push(stream.as_fd(), self.store.interest(), Token::Store);
         }
         if let Some(answer) = self.check_fd() {
             set.push(answer.as_fd(), Interest::READ, Token::Check);
@@ -360,7 +375,7 @@ impl Supervisor {
                 Timer::Unread => self.read_again(),
                 Timer::Home => self.look_at_home(),
                 Timer::Logger => self.start_logger(),
-                Timer::Sync => self.sync_now(),
+                Timer::Sync => self.renew_store(),
                 Timer::Sockets => self.close_unused_sockets(),
                 Timer::Recall => self.log.recall(),
                 Timer::Check => self.check_is_late(),
@@ -372,6 +387,7 @@ impl Supervisor {
             match token {
                 Token::Report(id) => self.hear_report(*id),
                 Token::Logger => self.hear_logger(),
+                Token::Store => self.hear_store(),
                 Token::Check => self.hear_check(),
                 Token::Channel(id) => self.hear_channel(*id),
                 Token::Client(client) => self.hear_client(*client, *ready),

@@ -20,7 +20,7 @@ use crate::supervisor::control::pending::Pending;
 use crate::supervisor::daemon::handover;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::node::channel::Channel;
-use crate::supervisor::store::{records, state};
+use crate::supervisor::store::{recovery, state};
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::signal::{self, Signal};
@@ -51,14 +51,13 @@ pub struct Update {
 
 /// What `rpmd --self-check` prints: whether this release can take over the home.
 pub fn self_check(home: &Home) -> Result<String> {
-    state::State::read(home)?;
-    let ids = records::ids(home)?;
-    let readable = ids.iter().filter(|id| records::read(home, **id).is_ok());
+    let state = state::State::read(home)?;
+    let programs = recovery::ids(home, state.version)?.len();
     let line = Line::new("ok")
         .with("release", RELEASE)
         .with("state", state::VERSION.to_string())
         .with("handover", handover::VERSION.to_string())
-        .with("programs", readable.count().to_string());
+        .with("programs", programs.to_string());
     let text = String::from_utf8_lossy(&line.to_bytes()).into_owned();
     Ok(text.trim_end().to_owned())
 }
@@ -149,6 +148,7 @@ impl Supervisor {
         self.journal
             .note(format_args!("executing {}", program.display()));
         self.record_changes();
+        self.settle_store();
         self.tell_the_rest();
         self.journal.flush(&mut self.log);
         self.log.flush();

@@ -28,7 +28,12 @@ pub struct Given {
 impl Supervisor {
     /// Whether a program can be launched before it is known what the log writer keeps for it.
     pub(crate) fn may_launch(&self, id: u32) -> bool {
-        let spec = self.programs.get(&id).map(|program| &program.spec);
+        let program = self.programs.get(&id);
+        if program.is_some_and(|program| program.fifos.is_none()) {
+            // They are being made.
+            return false;
+        }
+        let spec = program.map(|program| &program.spec);
         self.log.recovered()
             || spec.is_none_or(|spec| spec.exec_mode == ExecMode::Fork && spec.listen.0.is_empty())
     }

@@ -28,6 +28,15 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
+        if program.life.pid == 0 && program.fifos.is_none() {
+            let why = format!(
+                "making its pipes in {}: it took more than {} s; the file system may hang",
+                self.home.run().display(),
+                LAUNCH_TIME / 1000
+            );
+            self.pipes_failed(id, why);
+            return;
+        }
         let late = program.report.take().is_some();
         if program.life.pid == 0 || !late && program.late != Some(program.run) {
             return;

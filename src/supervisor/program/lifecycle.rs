@@ -13,7 +13,6 @@ use crate::supervisor::program::Program;
 use crate::supervisor::program::exec_failure::sentence;
 use crate::supervisor::program::files::Stream;
 use crate::supervisor::sockets::held::is_served;
-use crate::supervisor::store::records;
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::room::{self, Holder};
@@ -47,15 +46,17 @@ impl Supervisor {
             }
         } else {
             if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
-                // What is wanted is on disk before anything is done about it.
+                // What is wanted is recorded before anything is done about it.
                 self.record(id);
-                self.unsynced(id, false);
             } else if counted(&before) != counted(&after) || matches!(event, Event::Exited(..)) {
                 self.unrecorded.push(id);
             }
         }
         match action {
-            Some(Action::Spawn) => self.launches.push_back(id),
+            Some(Action::Spawn) => {
+                self.need_pipes(id);
+                self.launches.push_back(id);
+            }
             Some(Action::Terminate) => match self.signal_before_it_runs(id) {
                 Some(signal) => self.signal_all(id, signal),
                 None => self.terminate(id),
@@ -96,19 +97,22 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn record(&mut self, id: u32) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        program.unrecorded = match records::rewrite_status(&self.home, program) {
-            Ok(()) => None,
-            Err(e) => {
-                let path = self.home.records(id).status();
-                Some(format!("writing {}: {}", path.display(), Reason(&e)))
-            }
-        };
-        if let Some(why) = program.unrecorded.clone() {
-            self.note(id, format_args!("cannot be recorded: {why}"));
+    /// Has the pipes of a program made that has none.
+    pub(crate) fn need_pipes(&mut self, id: u32) {
+        if self.programs.get(&id).is_some_and(|p| p.fifos.is_none()) {
+            self.store.make_pipes(id);
+            self.watch_launch(id);
+        }
+    }
+
+    /// The pipes of a program could not be made.
+    pub(crate) fn pipes_failed(&mut self, id: u32, why: String) {
+        self.timers.set(Timer::Launch(id), None);
+        self.launches.retain(|launch| *launch != id);
+        let launching = |p: &Program| p.life.state == State::Launching && p.life.pid == 0;
+        match self.programs.get(&id).is_some_and(launching) {
+            true => self.not_launched(id, why),
+            false => program_failed(self.programs.get_mut(&id), why),
         }
     }
 
@@ -155,8 +159,13 @@ impl Supervisor {
         if std::mem::take(&mut program.new_fifos) {
             // All that was printed to those of before, then those that are there now.
             program.logged = false;
-            program.fifos = records::open_fifos(&self.home.records(id)).ok();
+            program.fifos = None;
             self.log.drain(vec![id], true);
+        }
+        if program.fifos.is_none() {
+            self.need_pipes(id);
+            self.launches.push_front(id);
+            return;
         }
         (program.born, program.joined, program.moved) = (0, false, false);
         if program.run > 0 && !program.logged {
@@ -181,6 +190,7 @@ impl Supervisor {
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
+            list: self.store.memory(),
             given: &given.fds,
             lock: self.lock.fd(),
         };
@@ -200,6 +210,7 @@ impl Supervisor {
                     program.channel = given.channel.take();
                 }
                 self.watch_launch(id);
+                self.write_pid_file(id, spawned.pid);
                 self.feed(id, Event::Spawned(spawned.pid.get()));
             }
             // Those that are being made give their descriptors back in a moment.
@@ -238,6 +249,7 @@ impl Supervisor {
         };
         let report = spawn::read_report(report.as_fd());
         if !matches!(report, Report::Pending) {
+            self.store.has_grown();
             self.timers.set(Timer::Launch(id), None);
         }
         match report {
@@ -293,8 +305,8 @@ impl Supervisor {
                 dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                let exit = wait::reap(pid);
-                self.other_ended(pid, exit);
+                wait::reap(pid);
+                self.other_ended(pid);
                 orphans = true;
             }
         }
@@ -308,8 +320,8 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
-        self.sync_child_ended(pid, exit);
+    fn other_ended(&mut self, pid: Pid) {
+        self.store_ended(pid);
         self.pid_file_removed(pid);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;

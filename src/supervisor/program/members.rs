@@ -338,7 +338,7 @@ fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
     let output = [1, 2].into_iter().find_map(|number| {
         let path = proc.descriptor(pid, number)?;
         let rest = path.to_str()?.strip_prefix(fifos)?;
-        rest.split('/').next()?.parse().ok()
+        rest.split(['/', '.']).next()?.parse().ok()
     });
     output.map_or(by_environment, Owner::Program)
 }
