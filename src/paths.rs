@@ -221,6 +221,11 @@ impl Home {
         self.run().join("list")
     }
 
+    /// The folder that the writer of the list locks. The log writer locks [`Home::run`].
+    pub fn list_lock(&self) -> PathBuf {
+        self.pids()
+    }
+
     /// The next [`Home::list`] until it is on the disk.
     pub fn list_new(&self) -> PathBuf {
         self.run().join("list.new")

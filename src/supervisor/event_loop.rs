@@ -106,8 +106,8 @@ pub struct Supervisor {
     pub(crate) home_watch: HomeWatch,
     /// The list on its way to the disk.
     pub(crate) store: StoreClient,
-    /// That it cannot be written was logged.
-    pub(crate) store_noted: bool,
+    /// Why it cannot be written, as it was logged last.
+    pub(crate) store_noted: Option<String>,
     /// Until when clients wait for the disk. ms
     pub(crate) sync_until: Option<u64>,
     /// What is held for programs.
@@ -184,7 +184,7 @@ impl Supervisor {
             logger_failed: OnceAMinute::default(),
             home_watch: HomeWatch::default(),
             store,
-            store_noted: false,
+            store_noted: None,
             sync_until: None,
             sockets: Sockets::default(),
             update: None,

@@ -71,10 +71,12 @@ fn fifos_in_the_place_of_the_homes_files_hold_nobody_up() {
     fs::remove_file(home.root.join("rpmd.log")).unwrap();
     home.rpm(&["resurrect"])
         .fails(&["dump.json", "it is a FIFO"]);
-    put_fifo(&home.root.join("run/0/pid"));
-    home.rpm(&["restart", "a"]).fails(&["recording its pid"]);
-    put_fifo(&home.root.join("run/0/status"));
-    home.rpm(&["stop", "a"]).fails(&["it is a FIFO"]);
+    home.rpm(&["sync"]).ok();
+    put_fifo(&home.root.join("run/list"));
+    home.rpm(&["sync"]).fails(&["the file was removed"]);
+    home.rpm(&["sync"]).ok();
+    put_fifo(&home.root.join("pids/a-0.pid"));
+    home.rpm(&["restart", "a"]).ok();
     home.rpm(&["kill"]);
 }
 

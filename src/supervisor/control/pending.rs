@@ -205,7 +205,10 @@ impl Supervisor {
                 return (Some(Pending::Start(start)), false);
             }
             let unsaved = ok_count(start.ids.len()).with("unsaved", "true");
-            return (Some(answer(start.ids, Some(unsaved).filter(|_| !recorded))), true);
+            return (
+                Some(answer(start.ids, Some(unsaved).filter(|_| !recorded))),
+                true,
+            );
         }
         let more = start.ids.len() < wanted;
         (Some(Pending::Start(start)), more)
@@ -280,7 +283,13 @@ impl Supervisor {
         }
         if then == Then::Forget && turn.open.is_empty() && turn.drain.is_none() {
             // Recorded first: what cannot be recorded stays in the list.
-            for id in turn.ids.iter().filter(|id| self.rests(**id)).copied().collect::<Vec<_>>() {
+            for id in turn
+                .ids
+                .iter()
+                .filter(|id| self.rests(**id))
+                .copied()
+                .collect::<Vec<_>>()
+            {
                 self.record_gone(id);
             }
         }

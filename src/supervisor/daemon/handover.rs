@@ -286,6 +286,7 @@ mod tests {
             ids: vec![1, 2],
             open: vec![2],
             drain: None,
+            mark: None,
             patience: 0,
             failure: Some(Failure::new(Code::Timeout, "too late, by far")),
         }

@@ -149,8 +149,12 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         .doing(|| "reading what was handed over")?;
     let handover = Handover::read(&text).ok_or_else(missing)?;
     let state = State::read(&home)?;
-    let list = handover.list.map(|(generation, fd)| Ok((generation, MemoryLog::inherited(fd)?)));
-    let list = list.transpose().doing(|| "taking over the list in memory")?;
+    let list = handover
+        .list
+        .map(|(generation, fd)| Ok((generation, MemoryLog::inherited(fd)?)));
+    let list = list
+        .transpose()
+        .doing(|| "taking over the list in memory")?;
     let found = recovery::recover(&home, state.boot, state.version, list)?;
     let way = Way {
         foreground: handover.foreground,
@@ -267,7 +271,9 @@ fn assemble(
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
     supervisor.init = init;
     supervisor.next_id = next_id;
-    notes.into_iter().for_each(|note| supervisor.journal.note(note));
+    notes
+        .into_iter()
+        .for_each(|note| supervisor.journal.note(note));
     supervisor.watch_home();
     Ok((supervisor, programs))
 }

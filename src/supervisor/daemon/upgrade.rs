@@ -256,14 +256,14 @@ mod tests {
     #[test]
     fn only_a_release_that_knows_as_much_is_proved() {
         assert_eq!(
-            proof(b"warning: x\nok release=9 state=1 handover=2\n"),
+            proof(b"warning: x\nok release=9 state=2 handover=2\n"),
             Ok(())
         );
-        assert_eq!(proof(b"ok release=9 state=2 handover=7"), Ok(()));
+        assert_eq!(proof(b"ok release=9 state=3 handover=7"), Ok(()));
         for (said, why) in [
             (&b""[..], "--self-check"),
             (b"No such file or directory", "No such file"),
-            (b"ok release=9 state=0 handover=2", "records"),
+            (b"ok release=9 state=1 handover=2", "records"),
             (b"ok release=9", "records"),
             (b"error message=x\n", "message=x"),
             (b"\x1b[2J\xff", "?"),

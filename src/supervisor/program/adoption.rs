@@ -147,7 +147,10 @@ impl Supervisor {
         let launching = program.life.state == life::State::Launching;
         let last = match unknown && launching || doubtful {
             true => match self.find_unrecorded(id, program.ended.saturating_add(1)) {
-                Lookup::There(last) => Some(last),
+                Lookup::There(last) => {
+                    self.record_process(id, &last);
+                    Some(last)
+                }
                 Lookup::Gone => found,
                 Lookup::Failed(e) => {
                     let doing = "looking for its process in /proc";

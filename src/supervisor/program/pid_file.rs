@@ -16,7 +16,11 @@ const LONGEST: u64 = 24;
 impl Supervisor {
     /// Writes the pid file in the home. One that a user has named is the program's own process to write.
     pub(crate) fn write_pid_file(&mut self, id: u32, pid: Pid) {
-        if let Some(program) = self.programs.get(&id).filter(|p| p.spec.pid_file.is_empty()) {
+        if let Some(program) = self
+            .programs
+            .get(&id)
+            .filter(|p| p.spec.pid_file.is_empty())
+        {
             let path = program.pid_file(&self.home);
             self.store.write(&path, format!("{pid}\n").as_bytes());
         }
@@ -38,11 +42,13 @@ impl Supervisor {
         }
         let pid = self.programs.get(&id).and_then(|program| program.group);
         match daemonize::fork() {
-            Ok(Fork::Child) => apart::go_on_apart(None::<UnixListener>, (path, pid), |_, (path, pid)| {
-                daemonize::set_process_name(c"rpmd-unlink");
-                remove(&path, pid);
-                daemonize::exit_now(0)
-            }),
+            Ok(Fork::Child) => {
+                apart::go_on_apart(None::<UnixListener>, (path, pid), |_, (path, pid)| {
+                    daemonize::set_process_name(c"rpmd-unlink");
+                    remove(&path, pid);
+                    daemonize::exit_now(0)
+                })
+            }
             Ok(Fork::Parent(child)) => self.removers.push((child, id)),
             Err(e) => {
                 let path = path.display();

@@ -16,6 +16,7 @@ use crate::sys::memory_log::MemoryLog;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::pid::Pid;
 use crate::sys::poll::Interest;
+use crate::sys::signal::{self, Signal};
 
 /// How long until the next attempt after one that failed, doubled each time up to the most. ms
 const AGAIN: u64 = 1000;
@@ -24,8 +25,10 @@ const AGAIN_MAX: u64 = 60_000;
 /// What a writer has reported.
 #[derive(Debug)]
 pub enum Report {
-    /// More of the list has been written, or is on the disk.
+    /// More of the list has been written.
     Progress,
+    /// More of it is on the disk.
+    Synced,
     /// The list cannot be written now.
     Failed,
     /// A request has been carried out, or could not be.
@@ -71,9 +74,8 @@ pub struct StoreClient {
     /// Programs whose pipes were asked for.
     making: BTreeSet<u32>,
     written: u64,
-    synced: u64,
-    /// Up to where clients have asked for the disk.
-    sync_to: u64,
+    /// How often clients have asked for the disk, and the last of these times that was answered.
+    syncs: (u64, u64),
     /// Why the list cannot be written.
     failure: Option<String>,
     /// How many attempts in a row have failed.
@@ -99,8 +101,7 @@ impl StoreClient {
             answered: 0,
             making: BTreeSet::new(),
             written: 0,
-            synced: 0,
-            sync_to: 0,
+            syncs: (0, 0),
             failure: None,
             failures: 0,
         }
@@ -154,7 +155,7 @@ impl StoreClient {
 
     /// Whether all that clients have asked for is on the disk.
     pub fn is_synced(&self) -> bool {
-        self.failure.is_none() && self.synced >= self.sync_to
+        self.failure.is_none() && self.syncs.0 == self.syncs.1
     }
 
     /// Why the list cannot be written.
@@ -169,9 +170,12 @@ impl StoreClient {
 
     /// Asks for everything to be brought to the disk.
     pub fn sync(&mut self) {
-        self.end = self.memory.end().unwrap_or(self.end);
-        self.sync_to = self.end;
-        self.send(&Line::new("sync"));
+        self.syncs.0 += 1;
+        self.send_sync();
+    }
+
+    fn send_sync(&mut self) {
+        self.send(&Line::new("sync").with("token", self.syncs.0.to_string()));
     }
 
     /// Asks for the pipes of a program, once.
@@ -224,14 +228,14 @@ impl StoreClient {
         let (child, link) = writer::start(home, self.generation, &self.memory)?;
         (self.child, self.link) = (Some(child), Some(link));
         self.failure = None;
-        (self.written, self.synced) = (0, 0);
+        self.written = 0;
         for line in self.asked.clone() {
             self.send(&line);
         }
         self.grown = true;
         self.announced = 0;
-        if self.sync_to > 0 {
-            self.send(&Line::new("sync"));
+        if self.syncs.0 > self.syncs.1 {
+            self.send_sync();
         }
         Ok(())
     }
@@ -241,7 +245,12 @@ impl StoreClient {
     /// # Errors
     ///
     /// There is no memory.
-    pub fn renew(&mut self, home_number: (u64, u64), next_id: u32, programs: Vec<Vec<u8>>) -> io::Result<()> {
+    pub fn renew(
+        &mut self,
+        home_number: (u64, u64),
+        next_id: u32,
+        programs: Vec<Vec<u8>>,
+    ) -> io::Result<()> {
         let generation = self.generation + 1;
         let bytes = recovery::whole_list(generation, next_id, programs.into_iter());
         let mut memory = recovery::new_memory(home_number, generation, 0)?;
@@ -250,8 +259,6 @@ impl StoreClient {
         self.generation = generation;
         self.end = bytes.len() as u64;
         self.live = self.end;
-        // What was to be on the disk is in the new list.
-        self.sync_to = if self.sync_to > 0 { self.end } else { 0 };
         self.close();
         Ok(())
     }
@@ -264,10 +271,14 @@ impl StoreClient {
         }
     }
 
-    /// Lets go of the writer, which finishes its work.
-    pub fn close(&mut self) {
+    /// Ends the writer, if there is one. The next one does what it has not done: it waits until the disk lets this one
+    /// go.
+    fn close(&mut self) {
         self.link = None;
-        self.child = None;
+        if let Some(child) = self.child.take() {
+            // Our child, and not reaped: the number is its own.
+            let _ = signal::kill(child, Signal::KILL);
+        }
         self.input = LineBuffer::default();
         self.output = Outbox::default();
         self.fds.clear();
@@ -342,26 +353,26 @@ impl StoreClient {
             let upto = line.number("upto").unwrap_or(0);
             let why = line.text("why").map(str::to_owned);
             match line.tag.as_str() {
-                "written" => self.written = upto,
+                "written" => {
+                    self.written = upto;
+                    reports.push(Report::Progress);
+                }
                 "synced" => {
-                    self.synced = upto;
                     self.failures = 0;
+                    self.syncs.1 = line.number("token").unwrap_or(self.syncs.1);
+                    reports.push(Report::Synced);
                 }
                 "failed" => {
                     self.failure = why;
                     reports.push(Report::Failed);
-                    continue;
                 }
                 "done" => {
-                    let Some(request) = self.asked.pop_front() else {
-                        continue;
-                    };
-                    reports.push(self.done(request, why));
-                    continue;
+                    if let Some(request) = self.asked.pop_front() {
+                        reports.push(self.done(request, why));
+                    }
                 }
-                _ => continue,
+                _ => {}
             }
-            reports.push(Report::Progress);
         }
     }
 
@@ -373,7 +384,10 @@ impl StoreClient {
             self.making.remove(&id);
         }
         if request.tag == "fifos" && why.is_none() {
-            let both = (self.fds.pop_front().flatten(), self.fds.pop_front().flatten());
+            let both = (
+                self.fds.pop_front().flatten(),
+                self.fds.pop_front().flatten(),
+            );
             match both {
                 (Some(out), Some(err)) => pipes = Some((out, err)),
                 // They could not be received.
@@ -391,5 +405,4 @@ impl StoreClient {
     pub fn is_writer(&mut self, child: Pid) -> bool {
         self.child.take_if(|pid| *pid == child).is_some()
     }
-
 }

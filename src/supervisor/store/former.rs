@@ -57,7 +57,11 @@ pub enum Former {
 /// They could not be read: no descriptors, no memory, an input error. They may be whole.
 pub fn read(home: &Home, id: u32) -> Result<Former> {
     let folder = home.former_records(id);
-    let (spec, status, pid) = (folder.join("spec"), folder.join("status"), folder.join("pid"));
+    let (spec, status, pid) = (
+        folder.join("spec"),
+        folder.join("status"),
+        folder.join("pid"),
+    );
     let pid = content(&pid)?;
     let Some(status_text) = content(&status)? else {
         // A process records itself only where the status stands already.
@@ -78,7 +82,12 @@ pub fn read(home: &Home, id: u32) -> Result<Former> {
 fn content(path: &Path) -> Result<Option<Vec<u8>>> {
     match fd::read_file(path) {
         Ok(text) => Ok(Some(text)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             Ok(None)
         }
         Err(e) if open::is_unfit(&e) => Ok(Some(Vec::new())),
@@ -143,7 +152,15 @@ pub fn free_name(home: &Home, name: &str) -> PathBuf {
 /// Removes the records of a program, file by file: to list a folder takes a descriptor, and there may be none left.
 pub fn remove(home: &Home, id: u32) {
     let folder = home.former_records(id);
-    for file in ["status", "status.new", "spec", "spec.new", "pid", "out", "err"] {
+    for file in [
+        "status",
+        "status.new",
+        "spec",
+        "spec.new",
+        "pid",
+        "out",
+        "err",
+    ] {
         let _ = fs::remove_file(folder.join(file));
     }
     let _ = fs::remove_dir(folder);
@@ -174,15 +191,25 @@ mod tests {
         assert_eq!((found.program.ended, found.program.instance), (7, 1));
         assert_eq!(found.program.spec.env.get(b"A"), Some(&b"1 2"[..]));
         let last = found.last.unwrap();
-        assert_eq!((last.pid.get(), last.start, last.run, last.joined), (17, 99, 8, true));
+        assert_eq!(
+            (last.pid.get(), last.start, last.run, last.joined),
+            (17, 99, 8, true)
+        );
         for wrong in ["", "status want=up", "nonsense\n", "spec name=\x01\n"] {
             text("spec", wrong);
-            assert!(matches!(read(&home, 3).unwrap(), Former::Damaged(_)), "{wrong}");
+            assert!(
+                matches!(read(&home, 3).unwrap(), Former::Damaged(_)),
+                "{wrong}"
+            );
         }
         fs::remove_file(folder.join("status")).unwrap();
         assert!(matches!(read(&home, 3).unwrap(), Former::Damaged(_)));
         assert_eq!(ids(&home).unwrap(), [3]);
-        assert!(set_aside(&home, 3, ".damaged").unwrap().ends_with("3.damaged"));
+        assert!(
+            set_aside(&home, 3, ".damaged")
+                .unwrap()
+                .ends_with("3.damaged")
+        );
         assert_eq!(ids(&home).unwrap(), []);
         fs::remove_dir_all(root).unwrap();
     }

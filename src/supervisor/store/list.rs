@@ -267,7 +267,11 @@ mod tests {
     #[test]
     fn a_damaged_line_costs_what_it_is_about() {
         let good = scene();
-        let starts = [line("spec", 0, 10), line("status", 0, 20), line("pid", 0, 30)];
+        let starts = [
+            line("spec", 0, 10),
+            line("status", 0, 20),
+            line("pid", 0, 30),
+        ];
         for (kind, text) in starts.iter().enumerate() {
             let at = good.windows(text.len()).position(|w| w == text).unwrap();
             let mut bytes = good.clone();

@@ -3,9 +3,9 @@
 pub mod client;
 pub mod former;
 pub mod list;
+pub mod recording;
 pub mod records;
 pub mod recovery;
-pub mod recording;
 pub mod state;
 pub mod unread;
 pub mod writer;

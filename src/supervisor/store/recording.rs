@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Reason, Result};
 use crate::protocol::line::Line;
+use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::Program;
 use crate::supervisor::store::client::Report;
-use crate::supervisor::store::records;
 use crate::supervisor::store::list;
+use crate::supervisor::store::records;
 use crate::supervisor::store::state::State;
 use crate::supervisor::timers::Timer;
 use crate::sys::lookup::Lookup;
@@ -46,6 +47,12 @@ impl Supervisor {
         }
     }
 
+    /// Records the process of a program that was found without a record of it.
+    pub(crate) fn record_process(&mut self, id: u32, record: &Record) {
+        let line = records::pid_line(id, record);
+        self.append(&line);
+    }
+
     /// Records that a program is in the list though it was recorded that it is not.
     pub(crate) fn record_again(&mut self, id: u32) {
         let lines = self.programs.get(&id).map(lines_of);
@@ -71,7 +78,7 @@ impl Supervisor {
 
     /// Has it recorded which boot and version the list is of.
     pub(crate) fn record_state(&mut self) {
-        let text = State::text(self.next_id, self.cgroups.folder());
+        let text = State::text(self.cgroups.folder());
         self.store.replace(&self.home.state(), &text);
     }
 
@@ -96,9 +103,9 @@ impl Supervisor {
     /// The list cannot be written now. It is tried again, each time with a new list: what the kernel has dropped after a
     /// failure stays lost, though a later `fsync(2)` succeeds.
     fn store_failed(&mut self, why: String) {
-        if self.store.failure().is_none_or(|before| before != why) && !self.store_noted {
+        if self.store_noted.as_ref() != Some(&why) {
             self.journal.note(&why);
-            self.store_noted = true;
+            self.store_noted = Some(why.clone());
         }
         let wait = self.store.has_failed(why);
         self.timers.set(Timer::Sync, Some(self.now + wait));
@@ -108,7 +115,10 @@ impl Supervisor {
     /// Goes on with a new list and another writer.
     pub(crate) fn renew_store(&mut self) {
         let done = self.lines_of_all().and_then(|lines| {
-            let number = self.lock.number().map_err(|e| Error::io("looking at the home", &e))?;
+            let number = self
+                .lock
+                .number()
+                .map_err(|e| Error::io("looking at the home", &e))?;
             let renewed = self.store.renew(number, self.next_id, lines);
             renewed.map_err(|e| Error::io("recording in memory", &e))
         });
@@ -145,13 +155,17 @@ impl Supervisor {
     pub(crate) fn hear_store(&mut self) {
         self.changed = true;
         let Ok(reports) = self.store.receive() else {
+            if self.ending == Some(Ending::Farewell) {
+                return;
+            }
             // It was killed. What it has written may be torn.
             let why = "the process that writes the list has ended".to_owned();
             return self.store_failed(why);
         };
         for report in reports {
             match report {
-                Report::Progress => self.store_noted &= self.store.failure().is_some(),
+                Report::Progress => {}
+                Report::Synced => self.store_noted = None,
                 Report::Failed => {
                     let why = self.store.failure().unwrap_or_default().to_owned();
                     self.store_failed(why);
@@ -192,10 +206,12 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let checked = pipes.ok_or_else(|| why.unwrap_or_default()).and_then(|pipes| {
-            records::check_room(&pipes).map_err(|e| e.to_string())?;
-            Ok(pipes)
-        });
+        let checked = pipes
+            .ok_or_else(|| why.unwrap_or_default())
+            .and_then(|pipes| {
+                records::check_room(&pipes).map_err(|e| e.to_string())?;
+                Ok(pipes)
+            });
         match checked {
             Ok(pipes) => program.fifos = Some(pipes),
             Err(why) => {
@@ -236,7 +252,9 @@ impl Supervisor {
 
     /// Whether what is wanted of a program is on record. `Err`: why it is not.
     pub(crate) fn is_recorded(&self) -> std::result::Result<(), String> {
-        self.store.failure().map_or(Ok(()), |why| Err(why.to_owned()))
+        self.store
+            .failure()
+            .map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// A child has ended that is no program.

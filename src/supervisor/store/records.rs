@@ -28,7 +28,10 @@ pub fn spec_text(spec: &Spec) -> Vec<u8> {
 pub fn spec_line(id: u32, text: &[u8]) -> Vec<u8> {
     let rest = text.strip_prefix(b"spec").unwrap_or(text);
     let mut line = Vec::new();
-    list::seal(&mut line, &[format!("spec id={id}").as_bytes(), rest].concat());
+    list::seal(
+        &mut line,
+        &[format!("spec id={id}").as_bytes(), rest].concat(),
+    );
     line
 }
 
@@ -198,7 +201,12 @@ mod tests {
         };
         let mut bytes = list::header(1);
         bytes.extend(spec_line(3, &spec_text(&program.spec)));
-        for state in [State::Stopped, State::Errored, State::Waiting, State::Online] {
+        for state in [
+            State::Stopped,
+            State::Errored,
+            State::Waiting,
+            State::Online,
+        ] {
             program.life.state = state;
             bytes.extend(status_line(&program));
             bytes.extend(pid_line(3, &record));
@@ -230,6 +238,9 @@ mod tests {
         let mut bytes = spec_line(0, &spec_text(&program.spec));
         bytes.extend(status_line(&program));
         let back = found(0, &List::read(&bytes).programs[&0]).unwrap().program;
-        assert_eq!((back.life.want, back.life.state), (Want::Up, State::Launching));
+        assert_eq!(
+            (back.life.want, back.life.state),
+            (Want::Up, State::Launching)
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The list as a supervisor finds it: on the disk, and in the memory of a writer that has not brought it there yet.
 //!
-//! A writer outlives its supervisor until the list is on the disk. It holds the lock of `run` and the memory file, which
+//! A writer outlives its supervisor until the list is on the disk. It holds a lock and the memory file, which
 //! is found through `/proc`. So nothing is lost when a supervisor is killed while the disk does not answer.
 
 use std::collections::BTreeSet;
@@ -69,9 +69,16 @@ pub fn new_memory(home_number: (u64, u64), generation: u64, start: u64) -> io::R
 }
 
 /// The bytes of a whole list of these programs.
-pub fn whole_list(generation: u64, next_id: u32, programs: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+pub fn whole_list(
+    generation: u64,
+    next_id: u32,
+    programs: impl Iterator<Item = Vec<u8>>,
+) -> Vec<u8> {
     let mut bytes = list::header(generation);
-    list::push(&mut bytes, &Line::new("next").with("id", next_id.to_string()));
+    list::push(
+        &mut bytes,
+        &Line::new("next").with("id", next_id.to_string()),
+    );
     programs.for_each(|lines| bytes.extend(lines));
     list::push(&mut bytes, &Line::new("whole"));
     bytes
@@ -135,7 +142,8 @@ pub fn recover(
         live: live as u64,
         memory: match memory.take().filter(|_| found.can_go_on) {
             Some((_, memory)) => memory,
-            None => new_memory(home_number(home)?, newest, length).doing(|| "making memory for the list")?,
+            None => new_memory(home_number(home)?, newest, length)
+                .doing(|| "making memory for the list")?,
         },
         programs: Vec::new(),
         next_id: list.next_id,
@@ -145,10 +153,11 @@ pub fn recover(
         recovered.generation = newest + 1;
         let programs = list.programs.values().map(Entry::bytes);
         let bytes = whole_list(recovered.generation, list.next_id, programs);
-        let made = new_memory(home_number(home)?, recovered.generation, 0).and_then(|mut memory| {
-            memory.append(&bytes)?;
-            Ok(memory)
-        });
+        let made =
+            new_memory(home_number(home)?, recovered.generation, 0).and_then(|mut memory| {
+                memory.append(&bytes)?;
+                Ok(memory)
+            });
         recovered.memory = made.doing(|| "making memory for the list")?;
         recovered.live = bytes.len() as u64;
     }
@@ -158,10 +167,10 @@ pub fn recover(
 
 /// The memory of a writer that still has work. It is not needed any more: what it would do, the next one does.
 fn find_memory(home: &Home) -> Result<Option<(u64, MemoryLog)>> {
-    let run = home.run();
+    let folder = home.list_lock();
     let name = memory_name(home)?;
     for _ in 0..LOOKS {
-        let locked = Lock::acquire(&run).doing(|| format!("locking {}", run.display()))?;
+        let locked = Lock::acquire(&folder).doing(|| format!("locking {}", folder.display()))?;
         if locked.is_some() {
             return Ok(None);
         }
@@ -191,7 +200,11 @@ fn on_disk(home: &Home, notes: &mut Vec<String>) -> Result<Found> {
             let aside = former::free_name(home, &format!("list{DAMAGED}"));
             let moved = fs::rename(&path, &aside);
             moved.doing(|| format!("setting {} aside", path.display()))?;
-            notes.push(format!("{}: {e}; set aside: {}", path.display(), aside.display()));
+            notes.push(format!(
+                "{}: {e}; set aside: {}",
+                path.display(),
+                aside.display()
+            ));
             Vec::new()
         }
         Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),

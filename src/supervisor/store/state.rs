@@ -34,7 +34,7 @@ pub struct State {
     pub boot: Boot,
     /// Their version; 0 where there is none.
     pub version: u32,
-    /// The lowest number that no program has had, where no program is left to tell.
+    /// The lowest number that no program has had, where the release before this one wrote it.
     pub next_id: u32,
     /// What could not be found out, and what was taken for true.
     pub doubt: Option<String>,
@@ -105,8 +105,8 @@ impl State {
         self.cgroups.as_deref().filter(|_| self.boot == Boot::Same)
     }
 
-    /// The text that says that the records are of this boot and version, and the next number.
-    pub fn text(next_id: u32, cgroups: Option<&Path>) -> Vec<u8> {
+    /// The text that says that the records are of this boot and version.
+    pub fn text(cgroups: Option<&Path>) -> Vec<u8> {
         let mut line = Line::new("state").with("version", VERSION.to_string());
         // What cannot be found out is left out: it is compared with nothing then.
         if let Lookup::There(boot) = clock::boot_id() {
@@ -115,7 +115,6 @@ impl State {
         if let Lookup::There(init) = procfs::init_start() {
             line.push("init", init.to_string());
         }
-        line.push("next-id", next_id.to_string());
         if let Some(path) = cgroups {
             line.push("cgroups", path.as_os_str().as_bytes());
         }
@@ -168,10 +167,10 @@ mod tests {
         fs::create_dir_all(home.run()).unwrap();
         let boot = || State::read(&home).unwrap().boot;
         assert_eq!(boot(), Boot::Same);
-        let text = State::text(7, Some(Path::new("/c g/rpmd.1-2")));
+        let text = State::text(Some(Path::new("/c g/rpmd.1-2")));
         replace(&home.state(), &text).unwrap();
         let own = State::read(&home).unwrap();
-        assert_eq!((own.boot, own.next_id), (Boot::Same, 7));
+        assert_eq!((own.boot, own.version), (Boot::Same, VERSION));
         assert_eq!(own.cgroups.as_deref(), Some(Path::new("/c g/rpmd.1-2")));
         let text = fs::read_to_string(home.state()).unwrap();
         fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();

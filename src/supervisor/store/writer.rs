@@ -1,12 +1,12 @@
 //! The process `rpmd-store`: it brings the list from memory to the disk, and makes and removes files of the home, in
 //! the order in which it is asked. It may wait for the disk; the supervisor does not.
 //!
-//! It is forked for one generation of the list and holds the lock of `run`: a second one waits for its end. When its
+//! It is forked for one generation of the list and holds a lock: a second one waits for its end. When its
 //! supervisor has gone it finishes its work and ends.
 //!
 //! ```text
-//! request   copy | sync | fifos id=… | write path=… text=… | replace path=… text=… | unlink path=… | former id=…
-//! report    written upto=… | synced upto=… | failed why=…
+//! request   copy | sync token=… | fifos id=… | write path=… text=… | replace path=… text=… | unlink path=… | former id=…
+//! report    written upto=… | synced [token=…] | failed why=…
 //!           done [why=…]         of each request but copy and sync; two lines "fifo" with a descriptor before it
 //! ```
 
@@ -58,9 +58,13 @@ pub fn start(home: &Home, generation: u64, memory: &MemoryLog) -> io::Result<(Pi
         Fork::Parent(pid) => Ok((pid, ours)),
         Fork::Child => {
             let given = (home.root().to_owned(), generation);
-            apart::go_on_apart((copy, theirs), given, |(memory, socket), (root, generation)| {
-                serve(Home::new(root), generation, memory, socket)
-            })
+            apart::go_on_apart(
+                (copy, theirs),
+                given,
+                |(memory, socket), (root, generation)| {
+                    serve(Home::new(root), generation, memory, socket)
+                },
+            )
         }
     }
 }
@@ -105,7 +109,7 @@ struct Writer {
     socket: UnixStream,
     input: LineBuffer,
     output: Outbox,
-    /// The folder `run`, locked.
+    /// The folder that only one writer locks.
     lock: Option<File>,
     /// The list, or the next one.
     file: Option<File>,
@@ -127,7 +131,11 @@ impl Writer {
         self.failure = None;
         let begun = self.open();
         if let Err(e) = begun {
-            self.fail(format!("writing {}: {}", self.home.list().display(), Reason(&e)));
+            self.fail(format!(
+                "writing {}: {}",
+                self.home.list().display(),
+                Reason(&e)
+            ));
         }
         self.copy();
         self.send();
@@ -135,9 +143,9 @@ impl Writer {
 
     fn open(&mut self) -> io::Result<()> {
         if self.lock.is_none() {
-            let run = open::folder(&self.home.run())?;
-            lock::wait_for(&run)?;
-            self.lock = Some(run);
+            let folder = open::folder(&self.home.list_lock())?;
+            lock::wait_for(&folder)?;
+            self.lock = Some(folder);
         }
         let (start, _) = self.memory.read()?;
         let path = self.home.list();
@@ -145,7 +153,8 @@ impl Writer {
             let mut head = vec![0; 256];
             let length = file.read(&mut head)?;
             head.truncate(length);
-            if list::generation_of(&head) == Some(self.generation) && file.metadata()?.len() >= start
+            if list::generation_of(&head) == Some(self.generation)
+                && file.metadata()?.len() >= start
             {
                 self.file = Some(open::regular(&path, Access::Write)?);
                 (self.is_new, self.written, self.synced) = (false, start, start);
@@ -171,8 +180,11 @@ impl Writer {
         let mut set = PollSet::default();
         set.push(self.socket.as_fd(), Interest::READ, ());
         let waited = set.wait(timeout);
-        if self.collecting.is_some_and(|since| clock::monotonic_ms() >= since + COLLECT) {
-            self.sync();
+        if self
+            .collecting
+            .is_some_and(|since| clock::monotonic_ms() >= since + COLLECT)
+        {
+            self.sync(None);
             self.send();
         }
         if waited.is_ok() && set.ready().next().is_none() {
@@ -202,7 +214,7 @@ impl Writer {
         let id = request.number("id").unwrap_or(u32::MAX);
         let done = match request.tag.as_str() {
             "copy" => return,
-            "sync" => return self.sync(),
+            "sync" => return self.sync(request.text("token")),
             "fifos" => self.make_pipes(id),
             "write" => write(&path(), text()),
             "replace" => state::replace(&path(), text()),
@@ -273,14 +285,18 @@ impl Writer {
                 let line = Line::new("written").with("upto", self.written.to_string());
                 self.report(&line, None);
             }
-            Err(e) => self.fail(format!("writing {}: {}", self.home.list().display(), Reason(&e))),
+            Err(e) => self.fail(format!(
+                "writing {}: {}",
+                self.home.list().display(),
+                Reason(&e)
+            )),
         }
     }
 
-    /// Brings the list to the disk.
-    fn sync(&mut self) {
+    /// Brings the list to the disk. `token`: somebody has asked for it.
+    fn sync(&mut self, token: Option<&str>) {
         if self.failure.is_none() {
-            if let Err(e) = self.bring_to_disk() {
+            if let Err(e) = self.bring_to_disk(token) {
                 self.fail(format!(
                     "syncing {} to disk failed: {}; free space or repair the disk; rpmd tries again",
                     self.home.list().display(),
@@ -290,7 +306,7 @@ impl Writer {
         }
     }
 
-    fn bring_to_disk(&mut self) -> io::Result<()> {
+    fn bring_to_disk(&mut self, token: Option<&str>) -> io::Result<()> {
         self.collecting = None;
         let Some(file) = &self.file else {
             return Err(io::ErrorKind::NotFound.into());
@@ -309,7 +325,10 @@ impl Writer {
         }
         self.synced = self.written;
         self.memory.give_back(self.synced);
-        let line = Line::new("synced").with("upto", self.synced.to_string());
+        let mut line = Line::new("synced");
+        if let Some(token) = token {
+            line.push("token", token);
+        }
         self.report(&line, None);
         Ok(())
     }
@@ -317,7 +336,7 @@ impl Writer {
     /// Brings everything to the disk.
     fn finish(&mut self) -> Result<(), String> {
         self.copy();
-        self.sync();
+        self.sync(None);
         self.failure.clone().map_or(Ok(()), Err)
     }
 }
