@@ -42,8 +42,6 @@ const FAULTS: &[Fault] = &[
     ("read", "HOME/run/list", "EIO", AT_FIRST),
     ("read", "HOME/run/list", "ENOMEM", AT_FIRST),
     ("statx", "HOME/run/list", "EIO", AT_FIRST),
-    ("pwrite64", "HOME/run/list", "EIO", AT_FIRST),
-    ("openat", "HOME/run/list.new", "EIO", AT_FIRST),
     ("flock", "HOME/pids", "ENOLCK", AT_FIRST),
     ("memfd_create", "", "EMFILE", AT_FIRST),
     ("openat", "HOME/run/0.out", "EMFILE", AT_FIRST),

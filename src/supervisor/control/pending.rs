@@ -197,7 +197,10 @@ impl Supervisor {
         if start.ids.len() == wanted && start.ids.iter().all(runs) {
             let (mark, until) = match start.mark {
                 Some(mark) => mark,
-                None => (self.store.mark(), self.patience()),
+                None => {
+                    self.retry_store();
+                    (self.store.mark(), self.patience())
+                }
             };
             start.mark = Some((mark, until));
             let recorded = self.store.has_reached(mark);
@@ -350,6 +353,7 @@ impl Supervisor {
             None => {
                 let token = self.log.drain(turn.ids.clone(), ended);
                 turn.drain = Some(token);
+                self.retry_store();
                 turn.mark = Some(self.store.mark());
                 turn.patience = self.patience();
                 token
@@ -392,6 +396,8 @@ impl Supervisor {
             return Some(Pending::Sync);
         }
         let failure = self.sync_failure().filter(|_| !self.is_synced());
+        self.sync_until = None;
+        self.patience_is_over();
         match failure {
             Some(why) => self.reply(token, |c| c.refuse(&Failure::new(Code::Internal, why))),
             None => self.reply(token, |c| c.say(&Line::new("ok"))),

@@ -1,5 +1,6 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -66,7 +67,9 @@ impl Supervisor {
                 self.store.remove_former(id);
             }
         }
-        for (id, path) in contents.pipes {
+        let with_pid_file: BTreeSet<u32> = contents.pid_files.iter().map(|(id, _)| *id).collect();
+        // A supervisor that was killed may not have come to remove them, nor to write them.
+        for (id, path) in contents.pipes.into_iter().chain(contents.pid_files) {
             if !programs.iter().any(|(of, _)| *of == id) {
                 self.store.unlink(&path);
             }
@@ -75,6 +78,17 @@ impl Supervisor {
             self.next_id = self.next_id.max(id.saturating_add(1));
             let line = handed.iter().find(|(of, _)| *of == id);
             self.take_over_entry(id, entry, boot, line.map(|(_, line)| line));
+        }
+        let running = self
+            .programs
+            .values()
+            .filter_map(|p| Some((p.id, Pid::new(p.life.pid)?)));
+        let running: Vec<(u32, Pid)> = running.collect();
+        for (id, pid) in running
+            .into_iter()
+            .filter(|(id, _)| !with_pid_file.contains(id))
+        {
+            self.write_pid_file(id, pid);
         }
         self.cgroups
             .remove_others(|id| self.programs.contains_key(&id));

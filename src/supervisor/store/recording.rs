@@ -112,6 +112,13 @@ impl Supervisor {
         self.changed = true;
     }
 
+    /// Tries again at once where the list could not be written: somebody waits for it.
+    pub(crate) fn retry_store(&mut self) {
+        if self.store.failure().is_some() {
+            self.renew_store();
+        }
+    }
+
     /// Goes on with a new list and another writer.
     pub(crate) fn renew_store(&mut self) {
         let done = self.lines_of_all().and_then(|lines| {
@@ -241,9 +248,7 @@ impl Supervisor {
 
     /// Asks for the list to be brought to the disk now.
     pub(crate) fn sync_now(&mut self) {
-        if self.store.failure().is_some() {
-            self.renew_store();
-        }
+        self.retry_store();
         self.store.sync();
         let until = self.now.saturating_add(SYNC_TIME);
         self.sync_until = Some(until);

@@ -292,18 +292,20 @@ fn keep(home: &Home, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// What stands in `run`.
+/// What stands in `run` and `pids`.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// What was set aside and is still there.
     pub damaged: Vec<PathBuf>,
     /// FIFOs, by the program that they are of.
     pub pipes: Vec<(u32, PathBuf)>,
+    /// Pid files, by the program that they are of.
+    pub pid_files: Vec<(u32, PathBuf)>,
     /// Folders of the release before this one.
     pub former: Vec<u32>,
 }
 
-/// Looks through `run`.
+/// Looks through `run` and `pids`.
 pub fn contents(home: &Home) -> Result<Contents> {
     let run = home.run();
     let reading = || format!("reading {}", run.display());
@@ -320,6 +322,14 @@ pub fn contents(home: &Home) -> Result<Contents> {
         }
     }
     contents.damaged.sort_unstable();
+    for entry in fs::read_dir(home.pids()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| {
+            let (_, id) = name.strip_suffix(".pid")?.rsplit_once('-')?;
+            id.parse().ok()
+        });
+        contents.pid_files.extend(id.map(|id| (id, entry.path())));
+    }
     Ok(contents)
 }
 

@@ -1,5 +1,6 @@
 //! The list of programs on the disk, to be damaged and changed by tests.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -25,6 +26,18 @@ impl Home {
     pub fn list_path(&self) -> PathBuf {
         let [list, new] = ["run/list", "run/list.new"].map(|name| self.root.join(name));
         if list.exists() { list } else { new }
+    }
+
+    /// The numbers of all programs that have pipes. Nothing else stands beside them but the list.
+    pub fn with_pipes(&self) -> BTreeSet<String> {
+        let entries = self.entries("run").into_iter();
+        let others = entries.filter(|name| !name.starts_with("list"));
+        others
+            .map(|name| {
+                let id = name.strip_suffix(".out").or(name.strip_suffix(".err"));
+                id.unwrap_or(&name).to_owned()
+            })
+            .collect()
     }
 
     /// The process that brings the list to the disk.
