@@ -28,7 +28,8 @@ impl Frozen {
         file.set_len(16 << 20).unwrap();
         fs::create_dir_all(&home.root).unwrap();
         let [image, mount] = [&image, &home.root].map(|path| path.to_str().unwrap().to_owned());
-        home.run(home.command(&["mkfs.ext4", "-q", "-F", &image])).ok();
+        home.run(home.command(&["mkfs.ext4", "-q", "-F", &image]))
+            .ok();
         let mounted = home.run(home.command(&["mount", "-o", "loop", &image, &mount]));
         if mounted.code != 0 {
             skip("no loop device can be mounted here");
@@ -48,12 +49,14 @@ impl Frozen {
 
     fn freeze(&self) {
         let home = self.home();
-        home.run(home.command(&["fsfreeze", "-f", &self.mount])).ok();
+        home.run(home.command(&["fsfreeze", "-f", &self.mount]))
+            .ok();
     }
 
     fn thaw(&self) {
         let home = self.home();
-        home.run(home.command(&["fsfreeze", "-u", &self.mount])).ok();
+        home.run(home.command(&["fsfreeze", "-u", &self.mount]))
+            .ok();
     }
 }
 

@@ -219,3 +219,75 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let looks: Vec<&str> = calls.lines().filter(|l| l.contains(folder)).collect();
     assert!(looks.is_empty(), "{looks:#?}");
 }
+
+/// The disk of the home may hang, too. What a supervisor does before it serves is not meant.
+#[test]
+fn while_it_serves_the_daemon_itself_touches_no_file_of_the_home() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("x");
+    let supervisor = home.supervisor();
+    let trace = home.base.join("trace");
+    // Without the bytes that are read and written: paths are in them.
+    let words = [
+        "strace",
+        "-y",
+        "-s",
+        "0",
+        "-o",
+        trace.to_str().unwrap(),
+        "-p",
+    ];
+    let pid = supervisor.to_string();
+    let mut strace = Running::start(home.command(&[&words[..], &[&pid]].concat()));
+    strace.wait_for_line("attached");
+    home.start_sleep("y");
+    for _ in 0..2 {
+        home.rpm(&["restart", "all"]).ok();
+        let before = home.program("x").pid;
+        proc::kill(before, Signal::KILL);
+        home.wait_for("x", "another process", |p| {
+            p.state == State::Online && p.pid != before
+        });
+        home.wire().ask("restart target=x env.A=1").ok();
+        for request in [
+            "flush",
+            "rotate",
+            "reopen",
+            "describe target=x",
+            "sync",
+            "ping",
+        ] {
+            home.wire().ask(request).ok();
+        }
+        home.rpm(&["save"]).ok();
+        home.rpm(&["stop", "x"]).ok();
+        home.rpm(&["start", "x"]).ok();
+        home.rpm(&["update"]).ok();
+    }
+    home.rpm(&["delete", "y"]).ok();
+    home.rpm(&["list"]).ok();
+    proc::kill(strace.pid(), Signal::TERM);
+    strace.wait();
+    let calls = fs::read_to_string(&trace).unwrap();
+    assert!(calls.contains("clone") || calls.contains("fork"), "{calls}");
+    let root = home.root.to_str().unwrap();
+    // Pipes are in no file system, but for their names; they arrive by the socket of the process that made them.
+    let of_pipes = ["recvmsg(", "close(", "ioctl(", "tee(", "fstat(", "fcntl("];
+    let mut starting = false;
+    let touching = calls.lines().filter(|call| {
+        starting |= call.starts_with("execve(");
+        starting &= !call.starts_with("ppoll(");
+        let is_pipe = of_pipes.iter().any(|begin| call.starts_with(begin));
+        // Its lock is handed over to the next release.
+        let is_lock = call.starts_with("fcntl(") && call.contains("F_SETFD");
+        // Where a log writer has ended, here as it was of another release, the next one is made by this path.
+        let is_logger = call.contains("/log.sock\"");
+        let allowed = is_pipe && call.contains("/run/") || is_lock || is_logger;
+        !starting && call.contains(root) && !allowed
+    });
+    let touching: Vec<&str> = touching.collect();
+    assert!(touching.is_empty(), "{touching:#?}");
+}

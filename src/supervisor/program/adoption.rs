@@ -57,6 +57,7 @@ impl Supervisor {
             self.journal.note(doubt);
         }
         self.next_id = self.next_id.max(state.next_id);
+        self.read_noted_sockets();
         self.start_store();
         // Behind the list: from then on that counts, and not the records of the release before.
         self.record_state();

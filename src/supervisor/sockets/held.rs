@@ -47,6 +47,8 @@ pub struct Held {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Sockets {
+    /// What the home has of them: lines.
+    pub noted: Vec<u8>,
     held: Vec<Held>,
     closing: Vec<Closing>,
 }

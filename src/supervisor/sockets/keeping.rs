@@ -17,7 +17,6 @@ use crate::supervisor::log::client::Kept;
 use crate::supervisor::node::channel::Channel;
 use crate::supervisor::program::Program;
 use crate::supervisor::sockets::held::{self, Closing, Held, is_served};
-use crate::supervisor::store::state;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::ProcessHandle;
@@ -313,27 +312,29 @@ impl Supervisor {
     }
 
     /// The sockets that Node workers had asked for, as the last supervisor has noted them: no spec names those.
-    fn noted_sockets(&mut self) -> Vec<(String, String)> {
-        let path = self.home.sockets();
-        let text = match fd::read_file(&path) {
-            Ok(text) => text,
-            Err(e) => {
-                if e.kind() != io::ErrorKind::NotFound {
-                    let (path, why) = (path.display(), Reason(&e));
-                    self.journal.note(format_args!(
-                        "reading {path}: {why}; ports of Node clusters may be lost"
-                    ));
-                }
-                return Vec::new();
-            }
-        };
-        let lines = text.split_inclusive(|b| *b == b'\n').map(Line::decode);
-        let lines = lines.filter_map(|line| {
+    fn noted_sockets(&self) -> Vec<(String, String)> {
+        let text = self.sockets.noted.split_inclusive(|b| *b == b'\n');
+        let lines = text.map(Line::decode).filter_map(|line| {
             let line = line.ok()?;
             let get = |key| line.text(key).map(str::to_owned);
             Some((get("group")?, get("key")?))
         });
         lines.collect()
+    }
+
+    /// Reads what the last supervisor has noted of sockets; before this one serves.
+    pub(crate) fn read_noted_sockets(&mut self) {
+        let path = self.home.sockets();
+        match fd::read_file(&path) {
+            Ok(text) => self.sockets.noted = text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => {
+                let (path, why) = (path.display(), Reason(&e));
+                self.journal.note(format_args!(
+                    "reading {path}: {why}; ports of Node clusters may be lost"
+                ));
+            }
+        }
     }
 
     /// Notes the sockets that Node workers have asked for.
@@ -345,16 +346,9 @@ impl Supervisor {
                 .with("key", &held.key);
             line.encode(&mut text);
         }
-        let path = self.home.sockets();
-        let done = match fd::read_file(&path) {
-            Ok(found) if found == text => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && text.is_empty() => Ok(()),
-            _ => state::replace(&path, &text),
-        };
-        if let Err(e) = done {
-            let why = Reason(&e);
-            self.journal
-                .note(format_args!("writing {}: {why}", path.display()));
+        if self.sockets.noted != text {
+            self.store.replace(&self.home.sockets(), &text);
+            self.sockets.noted = text;
         }
     }
 
