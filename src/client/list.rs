@@ -81,7 +81,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         let record = fd::read_file(&folder).or_else(|_| fd::read_file(&folder.join("pid")));
         let record = String::from_utf8_lossy(&record.unwrap_or_default()).into_owned();
         let pids = record.split_ascii_whitespace();
-        let pid = pids.filter_map(|word| word.strip_prefix("pid=")).last();
+        let pid = pids.rev().find_map(|word| word.strip_prefix("pid="));
         let pid = pid.map_or_else(String::new, |pid| format!(" (its last pid was {pid})"));
         output::complain(format!(
             "the records in {} are damaged, and their program is not in the list{pid}; end its process, then remove \

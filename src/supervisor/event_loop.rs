@@ -54,6 +54,7 @@ enum Token {
     Report(u32),
     Adopted(u32),
     Channel(u32),
+    Binding(Pid),
     Client(u64),
 }
 
@@ -325,6 +326,10 @@ impl Supervisor {
         if let Some(answer) = self.check_fd() {
             set.push(answer.as_fd(), Interest::READ, Token::Check);
         }
+        for binding in &self.sockets.paths.bindings {
+            let report = binding.report.as_fd();
+            set.push(report, Interest::READ, Token::Binding(binding.child));
+        }
         for program in self.programs.values() {
             if let Some(report) = &program.report {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
@@ -390,6 +395,7 @@ impl Supervisor {
                 Token::Store => self.hear_store(),
                 Token::Check => self.hear_check(),
                 Token::Channel(id) => self.hear_channel(*id),
+                Token::Binding(child) => self.hear_binding(*child),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
                 Token::Home => self.hear_of_home(),

@@ -23,6 +23,7 @@ mod sealed {
     impl Sealed for (PathBuf, u64) {}
     impl Sealed for (PathBuf, SharedMemory) {}
     impl Sealed for (PathBuf, Option<Pid>) {}
+    impl Sealed for (PathBuf, u32, Option<Pid>) {}
 
     pub trait Kept {
         /// All descriptors that it owns.
@@ -31,6 +32,11 @@ mod sealed {
     impl Kept for Option<UnixListener> {
         fn numbers(&self) -> Vec<i32> {
             self.iter().map(AsRawFd::as_raw_fd).collect()
+        }
+    }
+    impl Kept for UnixStream {
+        fn numbers(&self) -> Vec<i32> {
+            vec![self.as_raw_fd()]
         }
     }
     impl Kept for (MemoryLog, UnixStream) {
@@ -43,7 +49,9 @@ mod sealed {
 impl Given for (PathBuf, u64) {}
 impl Given for (PathBuf, SharedMemory) {}
 impl Given for (PathBuf, Option<Pid>) {}
+impl Given for (PathBuf, u32, Option<Pid>) {}
 impl Kept for Option<UnixListener> {}
+impl Kept for UnixStream {}
 impl Kept for (MemoryLog, UnixStream) {}
 
 /// Closes all descriptors from 3 up but those kept, and goes on with `body` alone, which has nothing of what owned

@@ -169,7 +169,7 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let serve = || {
         let mut words = vec!["strace", "-A", "-o", trace.to_str().unwrap()];
         let daemon = home.daemon();
-        words.extend(["-e", "trace=%file", &daemon, "--foreground"]);
+        words.extend(["-e", "trace=%file,bind,connect", &daemon, "--foreground"]);
         let rpmd = Running::start(home.command(&words));
         wait_until("a daemon", || {
             let wire = Wire::try_connect(&home.root);
@@ -185,6 +185,12 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let (folder, script) = (named.to_str().unwrap(), file("x.sh"));
     let start = ["start", &script, "-n", "x", "--cwd", folder];
     home.rpm(&[&start[..], &flags].concat()).ok();
+    let place = format!("unix:{}", file("socket"));
+    let listen = ["start", "sleep", "-n", "l", "--listen", &place, "--", "1000"];
+    home.rpm(&listen).ok();
+    assert!(named.join("socket").exists());
+    home.rpm(&["delete", "l"]).ok();
+    assert!(!named.join("socket").exists());
     home.rpm(&["restart", "x"]).ok();
     home.rpm(&[
         "restart",

@@ -255,9 +255,6 @@ impl Supervisor {
         let Some(program) = self.programs.remove(&id) else {
             return;
         };
-        let pipes = self.home.records(id);
-        self.store.unlink(&pipes.out());
-        self.store.unlink(&pipes.err());
         self.cgroups.remove(id);
         self.timers
             .set(crate::supervisor::timers::Timer::Program(id), None);

@@ -37,6 +37,17 @@ impl Supervisor {
             self.pipes_failed(id, why);
             return;
         }
+        let waits = program.life.pid == 0;
+        if waits && self.give_up_binding(id) {
+            let why = format!(
+                "listening at a path: it took more than {} s; the file system may hang",
+                LAUNCH_TIME / 1000
+            );
+            return self.pipes_failed(id, why);
+        }
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
         let late = program.report.take().is_some();
         if program.life.pid == 0 || !late && program.late != Some(program.run) {
             return;

@@ -167,6 +167,14 @@ impl Supervisor {
             self.launches.push_front(id);
             return;
         }
+        if self.bind_paths(id) {
+            self.watch_launch(id);
+            self.launches.push_front(id);
+            return;
+        }
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
         (program.born, program.joined, program.moved) = (0, false, false);
         if program.run > 0 && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
@@ -323,6 +331,7 @@ impl Supervisor {
     fn other_ended(&mut self, pid: Pid) {
         self.store_ended(pid);
         self.pid_file_removed(pid);
+        self.socket_path_removed(pid);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }

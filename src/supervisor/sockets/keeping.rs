@@ -20,7 +20,7 @@ use crate::supervisor::sockets::held::{self, Closing, Held, is_served};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::ProcessHandle;
-use crate::sys::{fd, net, passing, place, procfs, reexec, user};
+use crate::sys::{fd, net, passing, procfs, reexec};
 
 /// So many descriptors of a process are looked at for a socket, the lowest: it was given one at its start.
 const MOST_DESCRIPTORS: usize = 4096;
@@ -47,17 +47,12 @@ impl Supervisor {
         &mut self,
         group: &str,
         key: &str,
-        umask: u32,
         bind: impl FnOnce() -> io::Result<OwnedFd>,
     ) -> io::Result<Rc<OwnedFd>> {
         if let Some(held) = self.sockets.find(group, key) {
             return Ok(Rc::clone(&held.socket));
         }
-        // A path is made with the mask of its program.
-        let own = user::set_umask(umask);
-        let bound = bind();
-        user::set_umask(own);
-        let socket = match bound {
+        let socket = match bind() {
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
                 self.find_in_programs(group, key).ok_or(e)?
             }
@@ -71,12 +66,19 @@ impl Supervisor {
     }
 
     /// Holds a socket, and has the log writer keep it. Nothing else adds one.
-    fn hold_socket(&mut self, mut held: Held) {
+    pub(crate) fn hold_socket(&mut self, mut held: Held) {
         if held.slot.is_none() {
             let name = socket_name(&held.group, &held.key);
             held.slot = self.log.keep(name, Rc::clone(&held.socket));
         }
         self.sockets.add(held);
+    }
+
+    /// Whether a program of this name that is wanted up needs a socket.
+    pub(crate) fn is_needed(&self, group: &str, key: &str) -> bool {
+        let programs = self.programs.values();
+        let mut served = programs.filter(|p| p.spec.name == group && is_served(&p.life));
+        served.any(|p| needs(p, key))
     }
 
     /// Has the log writer keep the channel of a run.
@@ -136,12 +138,12 @@ impl Supervisor {
                 }
                 true => {}
             }
-            let path = held.path.as_ref().filter(|path| {
+            let path = held.path.filter(|path| {
                 let mut others = self.sockets.iter();
-                held::is_socket(path) && !others.any(|other| other.path.as_ref() == Some(path))
+                !others.any(|other| other.path.as_ref() == Some(path))
             });
             if let Some(path) = path {
-                let _ = place::remove(path);
+                self.remove_socket_path(&held.group, path);
             }
         }
         self.note_sockets();
@@ -244,9 +246,7 @@ impl Supervisor {
         }
         let mut held = Held::new(group, key, fd);
         held.slot = slot;
-        let programs = self.programs.values();
-        let mut served = programs.filter(|p| p.spec.name == group && is_served(&p.life));
-        if !served.any(|p| needs(p, key)) {
+        if !self.is_needed(group, key) {
             gone.push(held);
             return true;
         }
@@ -338,7 +338,7 @@ impl Supervisor {
     }
 
     /// Notes the sockets that Node workers have asked for.
-    fn note_sockets(&mut self) {
+    pub(crate) fn note_sockets(&mut self) {
         let mut text = Vec::new();
         for held in self.sockets.iter().filter(|held| held.is_asked_for()) {
             let line = Line::new("socket")

@@ -185,6 +185,11 @@ impl StoreClient {
         }
     }
 
+    /// Removes the pipes of a program, if it was written that it is deleted.
+    pub fn remove_pipes(&mut self, id: u32) {
+        self.ask(Line::new("gone").with("id", id.to_string()));
+    }
+
     /// Removes a file.
     pub fn unlink(&mut self, path: &Path) {
         self.ask(Line::new("unlink").with("path", path.as_os_str().as_bytes()));

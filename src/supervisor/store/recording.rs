@@ -53,19 +53,24 @@ impl Supervisor {
         self.append(&line);
     }
 
-    /// Records that a program is in the list though it was recorded that it is not.
+    /// Records that a program is in the list though it was recorded that it is not. Its next run has new pipes.
     pub(crate) fn record_again(&mut self, id: u32) {
-        let lines = self.programs.get(&id).map(lines_of);
+        let program = self.programs.get_mut(&id);
+        let lines = program.map(|program| {
+            program.new_fifos = true;
+            lines_of(program)
+        });
         if let Some(Lookup::There(lines)) = lines {
             self.append(&lines);
         }
     }
 
-    /// Records that a program is deleted.
+    /// Records that a program is deleted, and has its pipes removed then.
     pub(crate) fn record_gone(&mut self, id: u32) {
         let mut lines = Vec::new();
         list::push(&mut lines, &Line::new("gone").with("id", id.to_string()));
         self.append(&lines);
+        self.store.remove_pipes(id);
     }
 
     /// Records the lowest number that no program has had.
@@ -195,6 +200,8 @@ impl Supervisor {
         let path = request.text("path").unwrap_or_default();
         match (request.tag.as_str(), request.number("id")) {
             ("fifos", Some(id)) => self.take_pipes(id, pipes, why),
+            // Why a program could not be deleted is said to the client.
+            ("gone", _) => {}
             ("unlink", _) => {
                 if let Some(why) = why {
                     self.journal.note(format_args!("removing {path}: {why}"));

@@ -5,7 +5,8 @@
 //! supervisor has gone it finishes its work and ends.
 //!
 //! ```text
-//! request   copy | sync token=… | fifos id=… | write path=… text=… | replace path=… text=… | unlink path=… | former id=…
+//! request   copy | sync token=… | fifos id=… | write path=… text=… | replace path=… text=… | unlink path=… |
+//!           gone id=… | former id=…
 //! report    written upto=… | synced [token=…] | failed why=…
 //!           done [why=…]         of each request but copy and sync; two lines "fifo" with a descriptor before it
 //! ```
@@ -218,10 +219,8 @@ impl Writer {
             "fifos" => self.make_pipes(id),
             "write" => write(&path(), text()),
             "replace" => state::replace(&path(), text()),
-            "unlink" => match fs::remove_file(path()) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-                done => done,
-            },
+            "unlink" => unlink(&path()),
+            "gone" => self.remove_pipes(id),
             "former" => {
                 former::remove(&self.home, id);
                 Ok(())
@@ -246,6 +245,15 @@ impl Writer {
             self.report(&Line::new("fifo"), Some(Rc::new(pipe)));
         }
         Ok(())
+    }
+
+    /// Removes the pipes of a program that is not on record any more.
+    fn remove_pipes(&mut self, id: u32) -> io::Result<()> {
+        if let Some(why) = &self.failure {
+            return Err(io::Error::other(why.clone()));
+        }
+        let pipes = self.home.records(id);
+        unlink(&pipes.out()).and(unlink(&pipes.err()))
     }
 
     fn report(&mut self, line: &Line, fd: Option<Rc<std::os::fd::OwnedFd>>) {
@@ -338,6 +346,14 @@ impl Writer {
         self.copy();
         self.sync(None);
         self.failure.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Removes a file, if there is one.
+fn unlink(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
