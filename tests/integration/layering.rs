@@ -21,7 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "supervisor",
         &[
-            "logger", "protocol", "model", "sys", "error", "paths", "units",
+            "logger", "protocol", "model", "sys", "error", "paths", "units", "test_rng",
         ],
     ),
     (

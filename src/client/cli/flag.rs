@@ -50,35 +50,35 @@ flags! {
 /// The flags that every command takes.
 GLOBAL [
     help: bool = { name: "help", short: Some('h'), placeholder: "", hidden: false,
-        meaning: "show help for the command" };
+        meaning: "show help" };
     version: bool = { name: "version", short: Some('v'), placeholder: "", hidden: false,
         meaning: "print the version" };
     silent: bool = { name: "silent", short: Some('s'), placeholder: "", hidden: false,
         meaning: "print only errors" };
     no_color: bool = { name: "no-color", short: None, placeholder: "", hidden: false,
-        meaning: "no colour, as with NO_COLOR in the environment" };
+        meaning: "print no color, as with NO_COLOR in the environment" };
     mini_list: bool = { name: "mini-list", short: Some('m'), placeholder: "", hidden: false,
-        meaning: "tables as short blocks of text" };
+        meaning: "print tables as short blocks of text" };
 ]
 
 /// The flags of some commands.
 FLAGS [
     force: bool = { name: "force", short: Some('f'), placeholder: "", hidden: false,
-        meaning: "start it even if it is managed already; save even an empty list" };
+        meaning: "start a program even if it is managed already; save even an empty list" };
     update_env: bool = { name: "update-env", short: Some('a'), placeholder: "", hidden: false,
-        meaning: "give the programs the present environment" };
+        meaning: "give programs the current environment" };
     json: bool = { name: "json", short: None, placeholder: "", hidden: false,
         meaning: "print JSON: the list as jlist does, each log line as an object" };
     lines: Option<usize> = { name: "lines", short: None, placeholder: "N", hidden: false,
-        meaning: "how many of the last lines of each file to print; by default 15" };
+        meaning: "the number of last lines to print of each file; by default 15" };
     nostream: bool = { name: "nostream", short: None, placeholder: "", hidden: false,
         meaning: "do not follow the files" };
     out: bool = { name: "out", short: None, placeholder: "", hidden: false,
-        meaning: "only standard output" };
+        meaning: "print only standard output" };
     err: bool = { name: "err", short: None, placeholder: "", hidden: false,
-        meaning: "only standard error" };
+        meaning: "print only standard error" };
     raw: bool = { name: "raw", short: None, placeholder: "", hidden: false,
-        meaning: "print the lines as they are, without the program's name" };
+        meaning: "print lines as they are, without the name of the program" };
     format: bool = { name: "format", short: None, placeholder: "", hidden: false,
         meaning: "print each line as timestamp=… app=NAME id=ID type=out message=…" };
     timestamp: Option<String> = { name: "timestamp", short: None, placeholder: "[=FORM]", hidden: false,
@@ -86,51 +86,52 @@ FLAGS [
     highlight: Option<String> = { name: "highlight", short: None, placeholder: "WORD", hidden: false,
         meaning: "show this word in reverse video" };
     since: Option<String> = { name: "since", short: None, placeholder: "TIME", hidden: false,
-        meaning: "only lines written then or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m, so long ago" };
+        meaning: "print only lines written at this time or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m for \
+                  ten minutes ago" };
     until: Option<String> = { name: "until", short: None, placeholder: "TIME", hidden: false,
-        meaning: "only lines written until then" };
+        meaning: "print only lines written until this time" };
     grep: Option<String> = { name: "grep", short: None, placeholder: "PATTERN", hidden: false,
-        meaning: "only lines whose message matches this extended regular expression" };
+        meaning: "print only lines whose message matches this extended regular expression" };
     env: Option<String> = { name: "env", short: None, placeholder: "NAME", hidden: false,
-        meaning: "with a process file: put its env_NAME on top of its env" };
+        meaning: "apply env_NAME of the process file over its env" };
     only: NameList = { name: "only", short: None, placeholder: "NAME,…", hidden: false,
-        meaning: "with a process file: these of its programs, not all" };
+        meaning: "select programs of the process file by name; by default all" };
     no_autostart: bool = { name: "no-autostart", short: None, placeholder: "", hidden: false,
-        meaning: "add the programs to the list without starting them" };
+        meaning: "add programs to the list without starting them" };
     filter_env: Vec<String> = { name: "filter-env", short: None, placeholder: "PART", hidden: false,
-        meaning: "leave variables whose names contain PART out of the environment; may be repeated" };
+        meaning: "leave out variables whose names contain PART; may be repeated" };
     write: bool = { name: "write", short: Some('w'), placeholder: "", hidden: false,
-        meaning: "write what was started into the process file NAME.config.json" };
+        meaning: "write the started programs to the process file NAME.config.json" };
     sort: Option<String> = { name: "sort", short: None, placeholder: "FIELD", hidden: false,
         meaning: "sort the table by id, name, namespace, pid, status, restarts, uptime, created, cpu or memory; FIELD:desc for \
                   the largest first" };
     keep: bool = { name: "keep", short: None, placeholder: "", hidden: false,
-        meaning: "leave the programs running, for the next daemon" };
+        meaning: "leave the programs running for the next daemon" };
     watch: Vec<String> = { name: "watch", short: None, placeholder: "PATH", hidden: false,
-        meaning: "a folder or file to watch, in the place of the program's folder; may come several times" };
+        meaning: "watch this directory or file, not the directory of the program; may be repeated" };
     ignore_watch: Vec<String> = { name: "ignore-watch", short: None, placeholder: "PATTERN", hidden: false,
-        meaning: "what not to watch, as 'public' or '*.log', or with a slash from the present folder on; may come \
-                  several times" };
+        meaning: "do not watch matching paths, such as 'public' or '*.log'; a pattern with a slash is relative to the \
+                  working directory; may be repeated" };
     user: Option<String> = { name: "user", short: Some('u'), placeholder: "NAME", hidden: false,
-        meaning: "whose programs they are; by default yours" };
+        meaning: "the user of the programs; by default yours" };
     home: Option<String> = { name: "hp", short: None, placeholder: "FOLDER", hidden: false,
-        meaning: "the home folder of that user" };
+        meaning: "the home directory of that user" };
     service_name: Option<String> = { name: "service-name", short: None, placeholder: "NAME", hidden: false,
         meaning: "the name of the service; by default rpm-USER" };
     print: bool = { name: "print", short: None, placeholder: "", hidden: false,
         meaning: "print the file that would be written, and do nothing" };
     root: Option<String> = { name: "root", short: None, placeholder: "FOLDER", hidden: false,
-        meaning: "write below this folder, and say which commands are left to run" };
+        meaning: "write below this directory, and print the commands that are left to run" };
     man: bool = { name: "man", short: None, placeholder: "", hidden: true,
-        meaning: "print the manual page rpm or rpmd, as roff" };
+        meaning: "print the manual page rpm, rpmd or rpm-protocol, as roff" };
     bind: Option<String> = { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
-        meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" };
+        meaning: "the IP address to serve on; by default 127.0.0.1. An address that others can reach needs a token" };
     host: Vec<String> = { name: "host", short: None, placeholder: "NAME", hidden: false,
-        meaning: "another name that the server is reached by; may come several times" };
+        meaning: "another host name to answer to; may be repeated" };
     token: Option<String> = { name: "token", short: None, placeholder: "WORD", hidden: false,
-        meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" };
+        meaning: "the token that each request must have, as ?token=WORD or Authorization: Bearer WORD" };
     serve: Option<String> = { name: "serve", short: None, placeholder: "HOW", hidden: true,
-        meaning: "be the server" };
+        meaning: "run the server" };
 ]
 }
 

@@ -24,7 +24,7 @@ pub fn overview() -> String {
     let mut out = String::from("Usage: rpm [flags] <command> [arguments]\n\n");
     paragraph(
         &mut out,
-        "Keeps programs running. The daemon, rpmd, is launched by the first command.",
+        "Keep programs running. The daemon, rpmd, is started on first use.",
         0,
     );
     out.push_str("\nCommands:\n");
@@ -247,7 +247,7 @@ mod tests {
         let text = command(crate::client::cli::command::find("start").unwrap());
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(
-            "-k, --kill-timeout TIME the time to end before SIGKILL is sent; by default 1600ms"
+            "-k, --kill-timeout TIME the time to wait for its end before SIGKILL is sent; by default 1600ms"
         ));
         assert!(text.contains("--no-autorestart turn off: restart it"));
         assert!(

@@ -12,13 +12,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let words = session.words()?;
     let word = words.first().map(String::as_str);
     let text = match (session.invocation.options.man, word) {
-        (true, None | Some("rpm")) => man::client(),
-        (true, Some("rpmd")) => man::daemon(),
-        (true, Some(other)) => {
-            return Err(Error::new(format!(
-                "there is no manual page {other}; there are rpm and rpmd"
-            )));
-        }
+        (true, name) => man::page(name.unwrap_or("rpm"))?,
         (false, None) => help::overview(),
         (false, Some(word)) => match command::find(word) {
             Some(known) => help::command(known),
