@@ -18,7 +18,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         "fish" => fish(),
         other => {
             return Err(Error::new(format!(
-                "no completion for {other}; there is one for bash, zsh and fish"
+                "no completion for {other}; there are bash, zsh and fish"
             )));
         }
     };
