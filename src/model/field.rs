@@ -17,6 +17,8 @@ pub struct Field {
     pub flag: bool,
     /// What stands for the value in a usage line; empty for a switch.
     pub placeholder: &'static str,
+    /// Whether the value is a list, whose items are given one by one.
+    pub is_list: bool,
     /// One line that says what it does.
     pub meaning: &'static str,
     /// Takes a value.
@@ -54,6 +56,7 @@ macro_rules! field {
             short: $short,
             flag: $flag,
             placeholder: <$type as Value>::PLACEHOLDER,
+            is_list: <$type as Value>::IS_LIST,
             meaning: $meaning,
             read: |spec, text| spec.$name.read(text),
             write: |spec| spec.$name.write(),
