@@ -63,7 +63,7 @@ pub fn flush(session: &mut Session) -> Result<u8> {
 
 /// `rpm logrotate`
 pub fn rotate_logs(session: &mut Session) -> Result<u8> {
-    upkeep(session, Upkeep::Rotate, "set aside the logs of")
+    upkeep(session, Upkeep::Rotate, "rotated the logs of")
 }
 
 /// `rpm reloadLogs`

@@ -88,7 +88,7 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let path = path.display();
             return Err(Error::new(format!(
-                "{path} is there already, and stays as it is"
+                "{path} exists already and is not changed"
             )));
         }
         opened => opened.doing(doing)?,

@@ -85,7 +85,7 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
     let files: Vec<_> = files.collect();
     if files.is_empty() && !wishes.only.is_empty() {
         output::complain(
-            "--only chooses programs of a process file, and there is none; see rpm help start",
+            "--only selects programs of a process file, and none is given; see rpm help start",
         );
         return Err(USAGE_ERROR);
     }
@@ -96,7 +96,7 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         ));
     }
     if invocation.options.write && !files.is_empty() {
-        output::complain("--write: what a process file says is not written once more");
+        output::complain("--write cannot be used with a process file");
     }
     if starts {
         let warnings = files.iter().flat_map(|file| &file.warnings);

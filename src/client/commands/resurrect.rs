@@ -64,7 +64,7 @@ fn last_saved(home: &Home, base: &Spec) -> Result<Dump> {
     if !last.exists() && !before.exists() {
         let root = home.root().display();
         return Err(Error::new(format!(
-            "no list is saved in {root}; rpm save does that"
+            "there is no saved list in {root}; rpm save writes one"
         )));
     }
     let why = match dump::read(&last, base) {

@@ -202,7 +202,8 @@ fn start_again(
         return Ok(None);
     }
     if invocation.options.write {
-        let why = "it is managed already, and --write is for a new one; rpm save keeps the list";
+        let why =
+            "it is managed already, and --write takes new programs only; rpm save saves the list";
         return Err(cannot(&word, why));
     }
     if let Some(why) = restart::fixed(session) {

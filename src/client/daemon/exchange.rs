@@ -282,7 +282,7 @@ pub fn too_long() -> Error {
 /// The line of these bytes.
 pub fn decoded(bytes: &[u8]) -> Result<Line> {
     Line::decode(bytes)
-        .map_err(|Malformed(why)| Error::new(format!("the daemon's answer is not readable: {why}")))
+        .map_err(|Malformed(why)| Error::new(format!("cannot read the reply of the daemon: {why}")))
 }
 
 /// The program of a `process` line.

@@ -66,7 +66,7 @@ impl Session {
         let release = daemon.release();
         if self.advises() && units::is_newer(RELEASE, release) {
             output::complain(format!(
-                "the daemon is rpmd {release} and this is rpm {RELEASE}; rpm update has the new one go on in its place"
+                "the daemon is rpmd {release} and this is rpm {RELEASE}; rpm update replaces the daemon"
             ));
         }
         Ok(daemon)

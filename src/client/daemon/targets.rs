@@ -34,7 +34,7 @@ pub fn of_word(word: &str) -> Result<Option<Regex>> {
     };
     let wrong = |why| {
         Error::new(format!(
-            "{word} is no regular expression: {why}; see regex(7)"
+            "{word} is not a regular expression: {why}; see regex(7)"
         ))
     };
     Regex::new(inner).map(Some).map_err(wrong)
@@ -121,7 +121,10 @@ mod tests {
         }
         assert!(is_one("/a/") && of_word("/a/").unwrap().is_some());
         let why = of_word("/a(/").err().unwrap().to_string();
-        assert!(why.starts_with("/a(/ is no regular expression: "), "{why}");
+        assert!(
+            why.starts_with("/a(/ is not a regular expression: "),
+            "{why}"
+        );
     }
 
     #[test]
