@@ -20,8 +20,8 @@ use crate::supervisor::daemon::home_watch::HomeWatch;
 use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::daemon::upgrade::Update;
-use crate::supervisor::log::client::LogLink;
-use crate::supervisor::log::daemon_log::{Journal, OnceAMinute};
+use crate::supervisor::log::client::LogClient;
+use crate::supervisor::log::daemon_log::{DaemonLog, OnceAMinute};
 use crate::supervisor::log::writer::LOGGER_AGAIN;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::cgroups::Cgroups;
@@ -70,7 +70,7 @@ pub struct Holdings {
     /// Its lock.
     pub lock: Lock,
     /// The daemons' log.
-    pub journal: Journal,
+    pub journal: DaemonLog,
     /// The control socket.
     pub listener: UnixListener,
     /// Signals arrive here.
@@ -86,7 +86,7 @@ pub struct Supervisor {
     pub(crate) lock: Lock,
     /// How it is executed.
     pub(crate) way: Way,
-    pub(crate) journal: Journal,
+    pub(crate) journal: DaemonLog,
     pub(crate) programs: BTreeMap<u32, Program>,
     /// Programs by the pid of their leader, where it is our child.
     pub(crate) by_pid: BTreeMap<Pid, u32>,
@@ -117,7 +117,7 @@ pub struct Supervisor {
     pub(crate) turns: usize,
     /// The client whose requests are looked at first in the next turn.
     pub(crate) first_served: u64,
-    pub(crate) log: LogLink,
+    pub(crate) log: LogClient,
     pub(crate) log_started: u64,
     pub(crate) timers: Timers,
     pub(crate) proc: Option<ProcDir>,
@@ -184,7 +184,7 @@ impl Supervisor {
             next_connection: 0,
             first_served: 0,
             turns: 0,
-            log: LogLink::default(),
+            log: LogClient::default(),
             log_started: 0,
             timers: Timers::default(),
             proc: ProcDir::open().ok(),

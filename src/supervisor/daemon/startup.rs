@@ -12,7 +12,7 @@ use crate::supervisor::daemon::home_watch;
 use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::upgrade;
 use crate::supervisor::event_loop::{Holdings, Supervisor, Way};
-use crate::supervisor::log::daemon_log::Journal;
+use crate::supervisor::log::daemon_log::DaemonLog;
 use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::store::state::{self, State};
@@ -93,7 +93,7 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
             readiness.failed(&e.to_string());
             if mode == Mode::Resumed {
                 // Nobody reads what it prints.
-                let mut journal = Journal::new(&served, false);
+                let mut journal = DaemonLog::new(&served, false);
                 journal.note(format_args!("cannot serve: {e}"));
                 journal.write();
             }
@@ -225,7 +225,7 @@ fn assemble(
     listener: UnixListener,
     limits: Option<Limits>,
 ) -> Result<Supervisor> {
-    let journal = Journal::new(&home, way.foreground);
+    let journal = DaemonLog::new(&home, way.foreground);
     signal::reset_all();
     signal::IGNORED.into_iter().for_each(signal::ignore);
     let [term, int, quit, power, halt] = signal::ENDING;

@@ -17,7 +17,7 @@ use crate::model::life::{Life, State, Want};
 use crate::model::spec::Spec;
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
-use crate::protocol::output::{LOST, Loss};
+use crate::protocol::output::{DROPPED, Dropped};
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::supervisor::program::{Program, id_of};
 use crate::sys::lookup::Lookup;
@@ -181,7 +181,7 @@ fn status(program: &Program) -> Vec<u8> {
     if program.lost_in_all > 0 {
         line.push("lost", program.lost_in_all.to_string());
     }
-    for (key, loss) in LOST.iter().zip(program.lost) {
+    for (key, loss) in DROPPED.iter().zip(program.lost) {
         if loss.bytes > 0 {
             line.push(key, loss.to_text());
         }
@@ -304,7 +304,12 @@ fn program_of(id: u32, records: &Records, status: &Line, spec_line: &Line) -> Re
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(status));
     program.ended = status.number("ended").unwrap_or(0);
     program.lost_in_all = status.number("lost").unwrap_or(0);
-    program.lost = LOST.map(|key| status.text(key).and_then(Loss::read).unwrap_or_default());
+    program.lost = DROPPED.map(|key| {
+        status
+            .text(key)
+            .and_then(Dropped::parse)
+            .unwrap_or_default()
+    });
     Ok(program)
 }
 
@@ -398,7 +403,7 @@ mod tests {
         made.life.restarts = 5;
         made.ended = 7;
         made.lost_in_all = u64::MAX;
-        made.lost = [Loss {
+        made.lost = [Dropped {
             bytes: u64::MAX,
             first: 1_700_000_000_000,
             last: 1_700_000_000_000,

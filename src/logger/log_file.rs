@@ -1,8 +1,8 @@
-//! A log file: written to, set aside when it is full, opened again when it has gone. What it does not take is dropped and
-//! counted: nothing that happens to a file stops a program.
+//! A log file: appends, rotates when it is full, opens it again when it was removed. What cannot be written is dropped
+//! and counted: log failures never stop a program.
 
 mod line_ends;
-mod standard;
+mod reader;
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -11,9 +11,10 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchow
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Progress};
-use super::dropped::Dropped;
-use super::file::{self, Meaning};
-use super::outlet::Outlet;
+use super::channel::ChannelId;
+use super::dropped::DropCounter;
+use super::log_path::{self, Resolved};
+use super::nonblocking::NonblockingWriter;
 use super::rotation;
 use crate::error::{Reason, Result};
 use crate::model::standard::{Named, Standard};
@@ -22,68 +23,68 @@ use crate::sys::raw_bytes::RawBytes;
 use crate::sys::shared_output::{self, is_of_proc};
 use crate::sys::{clock, terminal};
 
-/// How long until a file that could not be opened, or set aside, is tried again. ms
-const TRY_AGAIN: u64 = 1000;
+/// How long until opening or rotating a file is tried again. ms
+const RETRY_MS: u64 = 1000;
 
-/// Whose the line is that a file ends with, where that has no end yet.
+/// The stream that wrote the partial line at the end of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tail {
     /// The file ends with a whole line.
     None,
-    /// Of a channel.
-    Of((u32, usize)),
-    /// It was there before.
+    /// This one.
+    Of(ChannelId),
+    /// The line was there when the file was opened.
     Unknown,
 }
 
 /// A log file.
 #[derive(Debug)]
-pub struct Sink {
+pub struct LogFile {
     path: PathBuf,
-    /// Which file that is: `path` may be a link to it.
-    meaning: Meaning,
+    /// The file that `path` resolves to.
+    resolved: Resolved,
     file: Option<File>,
-    /// It is one of the daemon's own.
+    /// The output of the daemon that it is.
     standard: Option<Standard>,
-    /// The same where it is open and no file: such an output, a FIFO or a terminal.
-    outlet: Option<Outlet>,
-    /// It can be set aside and emptied.
+    /// Where it is open and has a reader: an output of the daemon, a FIFO or a terminal.
+    writer: Option<NonblockingWriter>,
+    /// It can be rotated and emptied.
     regular: bool,
     inode: u64,
     size: u64,
     tail: Tail,
-    /// How large it may become, in bytes; 0: as large as it likes.
+    /// The maximum size, in bytes; 0: no limit.
     pub max_size: u64,
-    /// How many older ones are kept.
+    /// The number of rotated files that are kept.
     pub max_files: u32,
-    /// How many streams end here.
+    /// The number of streams that end here.
     pub users: u32,
-    /// More will.
+    /// More streams will end here.
     pub merged: bool,
-    /// What was dropped and is not said in the file yet.
-    pub missing: Dropped,
-    /// What waited here and was dropped, and is not counted for a stream yet.
+    /// What was dropped without a notice in the file so far.
+    pub dropped: DropCounter,
+    /// Dropped bytes that are not counted for a stream yet.
     pub uncounted: u64,
-    /// When to try again to open it; to set it aside. monotonic ms
+    /// When opening and rotating it may be tried again. monotonic ms
     open_again: u64,
     rotate_again: u64,
-    /// It is to be set aside at the next end of a line.
+    /// Rotate it at the next end of a line.
     pub due: bool,
-    /// When it was last needed: the larger, the later.
+    /// When it was last used, in uses of all files.
     pub used: u64,
-    /// What belongs into the daemons' log.
+    /// Lines for the daemon's log.
     pub notes: Vec<String>,
 }
 
-impl Sink {
+impl LogFile {
     /// The file at this path, not opened yet.
-    pub fn new(path: PathBuf) -> Sink {
-        Sink {
-            meaning: file::meaning(&path),
+    pub fn new(path: PathBuf) -> LogFile {
+        LogFile {
+            resolved: log_path::resolve(&path),
             path,
             file: None,
             standard: None,
-            outlet: None,
+            writer: None,
             regular: false,
             inode: 0,
             size: 0,
@@ -92,7 +93,7 @@ impl Sink {
             max_files: 0,
             users: 0,
             merged: false,
-            missing: Dropped::default(),
+            dropped: DropCounter::default(),
             uncounted: 0,
             open_again: 0,
             rotate_again: 0,
@@ -102,19 +103,19 @@ impl Sink {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Which file its path means.
-    pub fn meaning(&self) -> &Meaning {
-        &self.meaning
+    /// The file that its path resolves to.
+    pub fn resolved(&self) -> &Resolved {
+        &self.resolved
     }
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
-        self.file.is_some() || self.outlet.is_some()
+        self.file.is_some() || self.writer.is_some()
     }
 
     /// Whether it can be closed until it is needed again.
@@ -122,14 +123,14 @@ impl Sink {
         self.file.is_some()
     }
 
-    /// Closes it until it is needed again: descriptors are short.
+    /// Closes it until it is used again.
     pub fn close(&mut self) {
         self.file = None;
     }
 
-    /// Opens it anew by its name. Where that fails it is the one before that is written to.
+    /// Opens it by name. If that fails, a file that is open stays so.
     pub fn open(&mut self) -> io::Result<()> {
-        match (self.standard, &self.outlet) {
+        match (self.standard, &self.writer) {
             (None, _) => {}
             (Some(_), Some(_)) => return Ok(()),
             (Some(which), None) => {
@@ -140,9 +141,9 @@ impl Sink {
             }
         }
         self.check_name()?;
-        let (opened, meaning) = file::open(&self.path)?;
-        // Where a link leads is there now, or is another file than before.
-        self.meaning = meaning;
+        let (opened, resolved) = log_path::open(&self.path)?;
+        // The file of a link exists now, or is another than before.
+        self.resolved = resolved;
         self.begin(opened.file)
     }
 
@@ -151,10 +152,10 @@ impl Sink {
     pub fn check(&mut self) -> io::Result<()> {
         if self.standard.is_some() || self.path.exists() {
             self.open()?;
-            self.close_quiet(u64::MAX);
+            self.close_quiet();
         } else {
             self.check_name()?;
-            self.meaning = file::check(&self.path)?;
+            self.resolved = log_path::check(&self.path)?;
         }
         Ok(())
     }
@@ -168,9 +169,9 @@ impl Sink {
         }
     }
 
-    /// Closes a file that was not used since `used` and ends with a whole line.
-    pub fn close_quiet(&mut self, used: u64) {
-        if self.used <= used && self.tail == Tail::None && !self.due {
+    /// Closes it if that forgets nothing.
+    pub fn close_quiet(&mut self) {
+        if self.tail == Tail::None && !self.due {
             self.close();
         }
     }
@@ -188,13 +189,13 @@ impl Sink {
     fn begin(&mut self, file: File) -> io::Result<()> {
         let meta = file.metadata()?;
         if meta.file_type().is_fifo() || terminal::is_terminal(file.as_fd()) {
-            // Its reader is waited for as that of the daemon's own output is.
+            // As for the daemon's own output, its reader may be slow.
             self.regular = false;
-            self.set_outlet(Outlet::of_own(file.into()));
+            self.set_writer(NonblockingWriter::of_own(file.into()));
             self.file = None;
             return Ok(());
         }
-        self.outlet = None;
+        self.writer = None;
         self.regular = meta.is_file() && !is_of_proc(&self.path);
         self.inode = meta.ino();
         self.size = meta.len();
@@ -203,37 +204,38 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether it is time to open it, where it is not open.
-    pub fn is_due(&self) -> bool {
+    /// Whether it is closed and may be opened now.
+    pub fn may_open(&self) -> bool {
         !self.is_open() && clock::monotonic_ms() >= self.open_again
     }
 
-    /// It could not be opened.
+    /// Notes that it could not be opened.
     pub fn not_opened(&mut self, why: &io::Error) {
-        self.open_again = clock::monotonic_ms() + TRY_AGAIN;
+        self.open_again = clock::monotonic_ms() + RETRY_MS;
         let opening = format!("opening {}", self.path.display());
-        self.fails(file::explained(&opening, why));
+        self.fails(log_path::explained(&opening, why));
     }
 
-    /// The last byte says whether the file ends within a line.
+    /// Reads the last byte: whether the file ends with a partial line.
     fn tail_of_file(&self) -> Tail {
         let mut byte = [b'\n'];
         if self.regular && self.size > 0 {
-            // Opened for writing only, it cannot be read; one who may not read it sees no line.
+            // It is opened for reading here. Where that is not permitted, no partial line is seen.
             let file = place::read(&self.path);
             let is_same = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == self.inode);
             if let Some(file) = file.ok().filter(is_same) {
                 let _ = file.read_exact_at(&mut byte, self.size - 1);
             }
         }
-        match byte {
-            [b'\n'] => Tail::None,
-            _ => Tail::Unknown,
+        if byte == *b"\n" {
+            Tail::None
+        } else {
+            Tail::Unknown
         }
     }
 
-    /// Looks at the file: that somebody has emptied, changed or removed it meanwhile is heard of here.
-    pub fn look(&mut self) {
+    /// Notices that another process has emptied, changed or removed the file.
+    pub fn refresh(&mut self) {
         let meta = self.file.as_ref().and_then(|file| file.metadata().ok());
         let Some(meta) = meta.filter(|_| self.regular) else {
             return;
@@ -252,10 +254,10 @@ impl Sink {
         self.users > 1 || self.merged || self.standard.is_some()
     }
 
-    /// Where it stands, as a batch records it.
-    pub fn progress(&self, which: usize, continues: bool, before: u64) -> Progress {
+    /// The progress of a batch that is written to it from here.
+    pub fn progress(&self, file_index: usize, continues: bool, before: u64) -> Progress {
         Progress {
-            which,
+            file_index,
             continues,
             before,
             inode: self.inode,
@@ -263,20 +265,20 @@ impl Sink {
         }
     }
 
-    /// How much of a batch is in this file, or in those that have had its name.
+    /// How much of a batch is in this file or in those that it was rotated to.
     pub fn written(&self, progress: &Progress) -> u64 {
-        if self.outlet.is_some() {
+        if self.writer.is_some() {
             return progress.before;
         }
-        let size = rotation::size_of(&self.meaning.path, progress.inode);
+        let size = rotation::size_of(&self.resolved.path, progress.inode);
         let size = size.unwrap_or(progress.start);
         progress.before + size.saturating_sub(progress.start)
     }
 
-    /// Writes some of a batch; how many bytes of it were dropped.
+    /// Writes part of a batch, and returns the number of bytes that were dropped.
     pub fn put(
         &mut self,
-        channel: (u32, usize),
+        channel: ChannelId,
         bytes: RawBytes,
         progress: &mut Progress,
         batch: &Batch,
@@ -286,49 +288,50 @@ impl Sink {
             let cut = self.cut(rest);
             let (now, next) = rest.split_at(cut.at);
             let done = self.append(now);
-            let taken = match done {
-                Ok(taken) => taken,
-                Err((taken, _)) => self.take_back(now.split_at(taken).0),
+            let written = match done {
+                Ok(written) => written,
+                Err((written, _)) => self.take_back(now.split_at(written).0),
             };
-            if let Some(last) = now.split_at(taken).0.last() {
-                self.tail = match last {
-                    b'\n' => Tail::None,
-                    _ => Tail::Of(channel),
+            if let Some(last) = now.split_at(written).0.last() {
+                self.tail = if last == b'\n' {
+                    Tail::None
+                } else {
+                    Tail::Of(channel)
                 };
             }
             let full = match done {
                 Ok(_) => {
                     rest = next;
-                    if self.outlet.is_some() {
-                        // Nothing else tells how much is written. Whoever is killed in between writes a piece twice.
-                        progress.before += taken as u64;
-                        batch.writing(progress);
+                    if self.writer.is_some() {
+                        // Nothing else tells how much is written: after a crash right here a piece is written twice.
+                        progress.before += written as u64;
+                        batch.record_progress(progress);
                     }
                     cut.rotate
                 }
                 Err((_, errno)) => {
-                    rest = rest.split_at(taken).1;
-                    // The file is as large as this process may have one.
+                    rest = rest.split_at(written).1;
+                    // The file has the maximum size of this process. setrlimit(2) RLIMIT_FSIZE
                     errno == libc::EFBIG && self.may_rotate() && self.size > 0
                 }
             };
-            // With what other pieces of the batch have brought into this file.
+            // Includes other parts of the batch.
             let here = self.size.saturating_sub(progress.start);
             if full && self.rotate().is_ok() {
                 progress.before += here;
                 progress.inode = self.inode;
                 progress.start = self.size;
-                batch.writing(progress);
+                batch.record_progress(progress);
             } else if let Err((_, errno)) = done {
                 let why = io::Error::from_raw_os_error(errno);
                 self.fails(format!("writing {}: {}", self.path.display(), Reason(&why)));
-                return self.missing.dropped(rest.len() as u64);
+                return self.dropped.count(rest.len() as u64);
             }
         }
         0
     }
 
-    /// Takes the line back that was written in part, unless it has begun before; how much of what was written stays.
+    /// Takes back a line that was written in part, unless it began before. Returns how much of `written` stays.
     fn take_back(&mut self, written: RawBytes) -> usize {
         let lines = written.find_last(b'\n').map_or(0, |at| at + 1);
         let before = self.size.saturating_sub(written.len() as u64);
@@ -351,10 +354,7 @@ impl Sink {
     }
 
     fn cut(&self, bytes: RawBytes) -> rotation::Cut {
-        let max = match self.due {
-            true => self.size,
-            false => self.max_size,
-        };
+        let max = if self.due { self.size } else { self.max_size };
         if self.size.saturating_add(bytes.len() as u64) <= max || !self.may_rotate() {
             return rotation::Cut {
                 at: bytes.len(),
@@ -364,10 +364,10 @@ impl Sink {
         rotation::cut(bytes, self.size, max, self.tail == Tail::None)
     }
 
-    /// Writes to the end of the file. What is wrong comes with how much was written before.
+    /// Appends to the file. An error, as errno, comes with how much was written before.
     fn append(&mut self, bytes: RawBytes) -> std::result::Result<usize, (usize, i32)> {
-        if let Some(outlet) = &mut self.outlet {
-            let done = outlet.put(&bytes.to_vec()).map(|()| bytes.len());
+        if let Some(writer) = &mut self.writer {
+            let done = writer.put(&bytes.to_vec()).map(|()| bytes.len());
             return done.map_err(|(done, e)| (done, e.raw_os_error().unwrap_or(libc::EIO)));
         }
         let Some(file) = &self.file else {
@@ -387,17 +387,17 @@ impl Sink {
         Ok(done)
     }
 
-    /// Sets the file aside and begins another. Where somebody has moved it already, another is begun all the same.
+    /// Rotates the file: renames it, unless that was done already, and creates another.
     pub fn rotate(&mut self) -> io::Result<()> {
         self.due = false;
         let old = self.file.as_ref().map(File::metadata).transpose()?;
         let done = self.begin_another(old.as_ref());
         if let Err(e) = &done {
             let first = self.rotate_again == 0;
-            self.rotate_again = clock::monotonic_ms() + TRY_AGAIN;
+            self.rotate_again = clock::monotonic_ms() + RETRY_MS;
             if first {
-                let doing = format!("setting {} aside", self.path.display());
-                let why = file::explained(&doing, e);
+                let doing = format!("rotating {}", self.path.display());
+                let why = log_path::explained(&doing, e);
                 self.notes.push(format!("{why}; it keeps growing"));
             }
         } else {
@@ -407,16 +407,16 @@ impl Sink {
     }
 
     fn begin_another(&mut self, old: Option<&Metadata>) -> io::Result<()> {
-        // Between these steps nobody can make it another folder.
-        let place = file::place(&self.path)?;
+        // An open folder: nobody can replace it between these steps.
+        let place = log_path::place(&self.path)?;
         let there = place.stat(0);
         if there.is_ok_and(|stat| old.is_none_or(|old| old.ino() == stat.inode)) {
-            rotation::set_aside(&place, self.max_files)?;
+            rotation::rotate(&place, self.max_files)?;
         }
-        let Opened { file, made } = file::append(&place)?;
+        let Opened { file, made } = log_path::append(&place)?;
         self.begin(file)?;
         if let (Some(file), Some(old), true) = (&self.file, old, made) {
-            // As whoever reads it was allowed to. Only a file that nobody else has had a hand in is given away.
+            // Its readers keep their access. The owner is changed only where nobody else can have put the file there.
             if place.is_own() {
                 let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o7777));
                 let _ = fchown(file, Some(old.uid()), Some(old.gid()));
@@ -427,45 +427,45 @@ impl Sink {
         Ok(())
     }
 
-    /// Sets the file aside because somebody wants it, unless it is empty.
+    /// Rotates the file by command, unless it is empty.
     pub fn rotate_now(&mut self) -> Result<()> {
-        if self.standard.is_some() || self.outlet.is_some() {
+        if self.standard.is_some() || self.writer.is_some() {
             return Ok(());
         }
-        let doing = format!("setting {} aside", self.path.display());
-        // A missing file is empty. What is no file cannot be set aside.
+        let doing = format!("rotating {}", self.path.display());
+        // A missing file is empty. Only a regular file can be rotated.
         if self.file.is_none() && !self.path.is_file() {
             return Ok(());
         }
         if self.file.is_none() {
-            self.open().map_err(|e| file::failed(&doing, &e))?;
+            self.open().map_err(|e| log_path::failed(&doing, &e))?;
         }
         self.due = false;
-        self.look();
-        match self.regular && self.size > 0 {
-            true => self.rotate().map_err(|e| file::failed(&doing, &e)),
-            false => Ok(()),
+        self.refresh();
+        if self.regular && self.size > 0 {
+            self.rotate().map_err(|e| log_path::failed(&doing, &e))?;
         }
+        Ok(())
     }
 
-    /// It has been emptied.
+    /// Notes that it was emptied.
     pub fn emptied(&mut self) {
         self.size = 0;
         self.tail = Tail::None;
         self.due = false;
     }
 
-    /// What is missing is said in the file.
-    pub fn has_said(&mut self) {
-        let (path, bytes) = (self.path.display(), self.missing.loss().bytes);
+    /// Notes that a notice of what was dropped is in the file.
+    pub fn notice_written(&mut self) {
+        let (path, bytes) = (self.path.display(), self.dropped.total().bytes);
         self.notes
             .push(format!("writing {path} again; {bytes} bytes were dropped"));
-        self.missing = Dropped::default();
+        self.dropped.clear();
     }
 
-    /// Says once why output is dropped.
+    /// Notes once why output is dropped.
     fn fails(&mut self, why: String) {
-        if self.missing.because(&why) {
+        if self.dropped.set_reason(&why) {
             self.notes.push(format!("{why}; output is being dropped"));
         }
     }
