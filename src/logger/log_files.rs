@@ -22,7 +22,17 @@ const SPARE: usize = 2;
 
 /// Identifies a log file in [`LogFiles`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileId(usize);
+pub struct FileId(u32);
+
+impl FileId {
+    fn of(index: usize) -> FileId {
+        FileId(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// All log files.
 #[derive(Debug, Default)]
@@ -62,14 +72,14 @@ impl LogFiles {
         let position = |matches: &dyn Fn(&LogFile) -> bool| {
             let mut all = self.all.iter();
             let at = all.position(|file| file.as_ref().is_some_and(matches));
-            at.map(FileId)
+            at.map(FileId::of)
         };
         let by_name = position(&|file| same(file.path(), path));
         by_name.or_else(|| match standard_of(path) {
             Some(standard) => position(&|file| file.standard() == Some(standard)),
             None => {
                 let resolved = log_path::resolve(path);
-                position(&|file| file.standard().is_none() && *file.resolved() == resolved)
+                position(&|file| file.standard().is_none() && file.resolves_to(&resolved))
             }
         })
     }
@@ -106,7 +116,7 @@ impl LogFiles {
     pub fn with_unwritten(&mut self) -> Vec<FileId> {
         let all = self.all.iter_mut().enumerate();
         let waits = |file: &mut LogFile| file.writer().is_some_and(|writer| writer.waiting() > 0);
-        all.filter_map(|(at, file)| waits(file.as_mut()?).then_some(FileId(at)))
+        all.filter_map(|(at, file)| waits(file.as_mut()?).then_some(FileId::of(at)))
             .collect()
     }
 
@@ -128,11 +138,11 @@ impl LogFiles {
         {
             Some((at, free)) => {
                 *free = Some(file);
-                FileId(at)
+                FileId::of(at)
             }
             None => {
                 self.all.push(Some(file));
-                FileId(self.all.len() - 1)
+                FileId::of(self.all.len() - 1)
             }
         }
     }
@@ -150,17 +160,17 @@ impl LogFiles {
         };
         file.users = file.users.saturating_sub(1);
         if file.users == 0 {
-            drop(self.all.get_mut(id.0).and_then(Option::take));
+            drop(self.all.get_mut(id.index()).and_then(Option::take));
         }
     }
 
     /// The file of this id.
     pub fn get(&mut self, id: FileId) -> Option<&mut LogFile> {
-        self.all.get_mut(id.0)?.as_mut()
+        self.all.get_mut(id.index())?.as_mut()
     }
 
     fn peek(&self, id: FileId) -> Option<&LogFile> {
-        self.all.get(id.0)?.as_ref()
+        self.all.get(id.index())?.as_ref()
     }
 
     /// The file at this path.
@@ -208,7 +218,7 @@ impl LogFiles {
     }
 
     fn open(&mut self, id: FileId) {
-        self.with_spare(id, LogFile::open);
+        self.with_spare(id, |file| file.open());
         if self.sweep_at.is_none() && self.open_files() > KEPT_OPEN {
             self.sweep_at = Some(clock::monotonic_ms() + QUIET_MS);
         }

@@ -18,6 +18,18 @@ pub struct Resolved {
     rights: Rights,
 }
 
+impl Resolved {
+    /// Whether it is this path, opened with the rights of this process.
+    pub fn is(&self, path: &Path) -> bool {
+        self.rights == Rights::Own && self.path.as_os_str() == path.as_os_str()
+    }
+
+    /// None where it is this path: most are, and need no memory.
+    pub fn unless_is(self, path: &Path) -> Option<Resolved> {
+        (!self.is(path)).then_some(self)
+    }
+}
+
 /// Resolves a path.
 pub fn resolve(path: &Path) -> Resolved {
     let own = |path| Resolved {

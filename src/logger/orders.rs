@@ -153,8 +153,9 @@ impl Writer<'_> {
 
     fn open(&mut self, id: u32, output: &Output, dropped: [Dropped; 2]) {
         self.unconfirmed.retain(|known| *known != id);
+        let encoded = encoded(id, output);
         let known = self.programs.get(id);
-        if known.is_some_and(|program| program.output == *output) {
+        if known.is_some_and(|program| program.output == encoded) {
             return;
         }
         let channels = Stream::BOTH.map(|stream| {
@@ -174,7 +175,7 @@ impl Writer<'_> {
             }
             channel
         });
-        let output = output.clone();
+        let output = encoded;
         let before = self.programs.insert(id, Program { channels, output });
         // Only now: files that both have stay open.
         if let Some(before) = before {
@@ -305,6 +306,18 @@ impl Writer<'_> {
             self.done(rotation.token, rotation.failure);
         }
     }
+}
+
+/// An output in little memory.
+fn encoded(id: u32, output: &Output) -> Bytes {
+    let order = Order::Open {
+        id,
+        output: output.clone(),
+        dropped: [Dropped::default(); 2],
+    };
+    let mut bytes = order.to_line().to_bytes();
+    bytes.shrink_to_fit();
+    bytes
 }
 
 fn path_of(file: &Bytes) -> PathBuf {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::channel::{Channel, ChannelId};
-use crate::protocol::output::Output;
+use crate::model::value::Bytes;
 
 /// A program.
 pub struct Program {
     /// Of standard output and standard error.
     pub channels: [Channel; 2],
-    /// Where they go, and how.
-    pub output: Output,
+    /// Where they go, and how, encoded: it is only compared.
+    pub output: Bytes,
 }
 
 /// All programs.

@@ -8,7 +8,7 @@
 //! order never means another descriptor of the same name.
 
 use super::line::Line;
-use super::output::{DROPPED, Dropped, Output, Stream};
+use super::output::{Dropped, Output, Stream};
 use crate::model::standard::Standard;
 use crate::model::value::Bytes;
 
@@ -184,11 +184,7 @@ impl Order {
                 let mut line = Line::new("open");
                 line.push_number("id", *id);
                 let mut line = output.put(line);
-                for (dropped, key) in dropped.iter().zip(DROPPED) {
-                    if dropped.bytes > 0 {
-                        line.push(key, dropped.to_text());
-                    }
-                }
+                Dropped::put(dropped, &mut line);
                 line
             }
             Order::Close { id } => {
@@ -242,8 +238,7 @@ impl Order {
             "open" => Some(Order::Open {
                 id: id?,
                 output: Output::of(line)?,
-                dropped: DROPPED
-                    .map(|key| line.text(key).and_then(Dropped::parse).unwrap_or_default()),
+                dropped: Dropped::of_line(line),
             }),
             "close" => Some(Order::Close { id: id? }),
             "note" => Some(Order::Note {

@@ -130,7 +130,7 @@ pub struct Dropped {
 }
 
 /// The keys of the dropped standard output and standard error in records and orders.
-pub const DROPPED: [&str; 2] = ["lost_out", "lost_err"];
+const DROPPED: [&str; 2] = ["lost_out", "lost_err"];
 
 impl Dropped {
     /// Adds more.
@@ -141,6 +141,21 @@ impl Dropped {
             self.bytes = self.bytes.saturating_add(more.bytes);
             self.first = self.first.min(more.first);
             self.last = self.last.max(more.last);
+        }
+    }
+
+    /// What was dropped of both streams, in the fields of a line.
+    pub fn of_line(line: &Line) -> [Dropped; 2] {
+        let of = |key| line.text(key).and_then(Dropped::parse).unwrap_or_default();
+        DROPPED.map(of)
+    }
+
+    /// Adds the fields of both streams to a line.
+    pub fn put(both: &[Dropped; 2], line: &mut Line) {
+        for (dropped, key) in both.iter().zip(DROPPED) {
+            if dropped.bytes > 0 {
+                line.push(key, dropped.to_text());
+            }
         }
     }
 

@@ -10,7 +10,7 @@ impl LogFile {
     pub fn of_standard(standard: Standard, writer: Option<NonblockingWriter>) -> LogFile {
         LogFile {
             standard: Some(standard),
-            writer,
+            writer: writer.map(Box::new),
             ..LogFile::new(standard.path().into())
         }
     }
@@ -27,21 +27,21 @@ impl LogFile {
 
     /// Writes to the reader.
     pub fn writer(&mut self) -> Option<&mut NonblockingWriter> {
-        self.writer.as_mut()
+        self.writer.as_deref_mut()
     }
 
     /// Replaces the writer.
     pub fn set_writer(&mut self, mut writer: NonblockingWriter) {
         if let Some(before) = self.writer.take() {
-            writer.take_over(before);
+            writer.take_over(*before);
         }
-        self.writer = Some(writer);
+        self.writer = Some(Box::new(writer));
         self.open_again = 0;
     }
 
     /// Whether it has room. What waited for room and cannot be written is dropped.
     pub fn room(&mut self) -> Room {
-        match self.writer.as_mut().map(NonblockingWriter::room) {
+        match self.writer.as_mut().map(|writer| writer.room()) {
             None => Room::Ready,
             Some(Ok(room)) => room,
             Some(Err((bytes, e))) => {

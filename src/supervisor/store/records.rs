@@ -17,7 +17,7 @@ use crate::model::life::{Life, State, Want};
 use crate::model::spec::Spec;
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
-use crate::protocol::output::{DROPPED, Dropped};
+use crate::protocol::output::Dropped;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::supervisor::program::{Program, id_of};
 use crate::sys::lookup::Lookup;
@@ -181,11 +181,7 @@ fn status(program: &Program) -> Vec<u8> {
     if program.lost_in_all > 0 {
         line.push("lost", program.lost_in_all.to_string());
     }
-    for (key, loss) in DROPPED.iter().zip(program.lost) {
-        if loss.bytes > 0 {
-            line.push(key, loss.to_text());
-        }
-    }
+    Dropped::put(&program.lost, &mut line);
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
         line.push_number(key, value);
@@ -304,12 +300,7 @@ fn program_of(id: u32, records: &Records, status: &Line, spec_line: &Line) -> Re
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(status));
     program.ended = status.number("ended").unwrap_or(0);
     program.lost_in_all = status.number("lost").unwrap_or(0);
-    program.lost = DROPPED.map(|key| {
-        status
-            .text(key)
-            .and_then(Dropped::parse)
-            .unwrap_or_default()
-    });
+    program.lost = Dropped::of_line(status);
     Ok(program)
 }
 
