@@ -23,6 +23,8 @@ use crate::sys::{clock, fifo};
 
 /// The size of the pipe of a busy program, in bytes: the most that an unprivileged user may have (pipe(7)).
 const BUSY_PIPE: i32 = 1 << 20;
+/// The size of the reads of a stream without lines, in bytes: pipe, buffer and file compete for the processor's cache.
+const READ_SIZE: usize = batch::SIZE / 2;
 /// A read of so many bytes makes a program busy: half of what a pipe holds at first.
 const BUSY_READ: usize = 32 << 10;
 /// A batch of at least so many bytes, but less than [`MUCH`], comes from a program that writes much in small writes.
@@ -172,7 +174,7 @@ impl Channel {
             return self.drain_pieces(partial, mover);
         }
         if !self.in_lines(mover.files) {
-            return self.move_bytes(batch::SIZE, mover);
+            return self.move_bytes(READ_SIZE, mover);
         }
         let Some(fifo) = self.fifo() else {
             return 0;
@@ -275,7 +277,7 @@ impl Channel {
             } else if in_lines {
                 self.drain_final_lines(mover)
             } else {
-                self.move_bytes(batch::SIZE, mover)
+                self.move_bytes(READ_SIZE, mover)
             };
             if moved == 0 {
                 break;

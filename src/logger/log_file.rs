@@ -42,7 +42,7 @@ enum Tail {
 pub struct LogFile {
     path: PathBuf,
     /// The file that `path` resolves to, where that is another path.
-    resolved: Option<Resolved>,
+    resolved: Option<Box<Resolved>>,
     file: Option<File>,
     /// The output of the daemon that it is.
     standard: Option<Standard>,
@@ -111,7 +111,7 @@ impl LogFile {
     /// Whether its path resolves to this file.
     pub fn resolves_to(&self, other: &Resolved) -> bool {
         match &self.resolved {
-            Some(resolved) => resolved == other,
+            Some(resolved) => **resolved == *other,
             None => other.is(&self.path),
         }
     }

@@ -25,8 +25,8 @@ impl Resolved {
     }
 
     /// None where it is this path: most are, and need no memory.
-    pub fn unless_is(self, path: &Path) -> Option<Resolved> {
-        (!self.is(path)).then_some(self)
+    pub fn unless_is(self, path: &Path) -> Option<Box<Resolved>> {
+        (!self.is(path)).then(|| Box::new(self))
     }
 }
 
