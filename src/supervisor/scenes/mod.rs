@@ -21,7 +21,7 @@ use crate::supervisor::control::connection::Connection;
 use crate::supervisor::driver::fake::Fake;
 use crate::supervisor::driver::fake::world::World;
 use crate::supervisor::event_loop::{Holdings, Supervisor, Token, Way};
-use crate::supervisor::log::daemon_log::Journal;
+use crate::supervisor::log::daemon_log::DaemonLog;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::store::client::StoreClient;
@@ -103,7 +103,7 @@ impl Scene {
         };
         let holdings = Holdings {
             lock,
-            journal: Journal::new(&self.home, false),
+            journal: DaemonLog::new(&self.home, false),
             listener: socket::listen(&path).unwrap(),
             signals: SelfPipe::install(&[]).unwrap(),
             limits: Limits {

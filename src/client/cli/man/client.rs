@@ -130,7 +130,8 @@ fn log_files(page: &mut Page) {
          lines are changed (time, log_date_format, log_type) or several streams share a file: then whole lines are written. \
          The beginning of a line waits in the FIFO until it is finished, the program has ended, or it has 768 KiB. An \
          unfinished line, such as a prompt, appears after a second of silence. Its rest follows it, or begins a line of its own \
-         where another stream has printed in the meantime.",
+         where another stream has printed in the meantime. A log file is created when its first byte comes. Where more than 16 are open, those \
+         are closed that got nothing for 5 seconds, and opened again by name when more comes.",
     );
     page.paragraph(
         "With time or log_date_format a line is DATE: TEXT. The tokens of the format are YYYY YY Q M MM MMM MMMM D DD Do \

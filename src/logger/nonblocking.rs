@@ -3,7 +3,7 @@
 //!
 //! Output that a full pipe or a stopped terminal does not accept waits in the program's own FIFO. Only a line that is
 //! too long for one write waits here. A FIFO or a terminal that a program names is treated in the same way. When a
-//! reader has read nothing for [`GIVES_UP`] while a program's FIFO is full, output is dropped and counted, as for a
+//! reader has read nothing for [`ABANDON_AFTER_MS`] while a program's FIFO is full, output is dropped and counted, as for a
 //! full disk, until it reads again. So a reader that does not read never blocks its program for ever, and never another
 //! program.
 
@@ -13,56 +13,56 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use crate::sys::shared_output::{AT_ONCE, SharedOutput};
 use crate::sys::{bytes, clock};
 
-/// How long a reader that takes nothing is waited for, where a program waits. ms
-pub const GIVES_UP: u64 = 30_000;
+/// How long a program waits for a reader that reads nothing. ms
+pub const ABANDON_AFTER_MS: u64 = 30_000;
 
-/// One of them.
+/// Writes to such a descriptor.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct NonblockingWriter {
     output: SharedOutput,
-    /// The rest of a line that has been begun, or has to be written next.
-    rest: Vec<u8>,
-    /// Since when nothing is taken. monotonic ms
+    /// The rest of a line that was written in part, and what follows it.
+    unwritten: Vec<u8>,
+    /// Since when there is no room. monotonic ms
     full_since: Option<u64>,
-    /// It is not waited for any longer.
-    given_up: bool,
+    /// Its reader is not waited for any longer.
+    abandoned: bool,
 }
 
-/// What becomes of output now.
+/// Whether output can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// It is written.
-    Some,
-    /// It waits.
-    None,
+    /// It can.
+    Ready,
+    /// It has to wait.
+    Full,
     /// It is dropped.
-    GivenUp,
+    Abandoned,
 }
 
-impl Outlet {
+impl NonblockingWriter {
     /// Writes to this descriptor.
-    pub fn new(fd: OwnedFd) -> io::Result<Outlet> {
-        Ok(Outlet {
+    pub fn new(fd: OwnedFd) -> io::Result<NonblockingWriter> {
+        Ok(NonblockingWriter {
             output: SharedOutput::new(fd)?,
-            rest: Vec::new(),
+            unwritten: Vec::new(),
             full_since: None,
-            given_up: false,
+            abandoned: false,
         })
     }
 
-    /// Writes to one that was opened by name, with O_NONBLOCK.
-    pub fn of_own(fd: OwnedFd) -> Outlet {
-        Outlet {
+    /// Writes to a descriptor that was opened by name, with O_NONBLOCK.
+    pub fn of_own(fd: OwnedFd) -> NonblockingWriter {
+        NonblockingWriter {
             output: SharedOutput::of_own(fd),
-            rest: Vec::new(),
+            unwritten: Vec::new(),
             full_since: None,
-            given_up: false,
+            abandoned: false,
         }
     }
 
-    /// Goes on where another one has stopped.
-    pub fn go_on_from(&mut self, before: Outlet) {
-        self.rest = before.rest;
+    /// Takes what another writer has not written.
+    pub fn take_over(&mut self, before: NonblockingWriter) {
+        self.unwritten = before.unwritten;
     }
 
     /// What to poll for writing.
@@ -70,52 +70,53 @@ impl Outlet {
         self.output.fd()
     }
 
-    /// How much waits here.
+    /// The number of bytes that wait.
     pub fn waiting(&self) -> usize {
-        self.rest.len()
+        self.unwritten.len()
     }
 
-    /// Whether there is room for more. What waits here goes first; `Err`: so many bytes of it cannot be written.
+    /// Whether there is room, once what waits is written. `Err`: so many bytes of that could not be written.
     pub fn room(&mut self) -> Result<Room, (usize, io::Error)> {
-        self.write_rest()?;
-        if self.rest.is_empty() && self.output.is_writable() {
+        self.write_unwritten()?;
+        if self.unwritten.is_empty() && self.output.is_writable() {
             self.full_since = None;
-            self.given_up = false;
-            return Ok(Room::Some);
+            self.abandoned = false;
+            return Ok(Room::Ready);
         }
         self.full_since.get_or_insert_with(clock::monotonic_ms);
-        Ok(match self.given_up {
-            true => Room::GivenUp,
-            false => Room::None,
+        Ok(if self.abandoned {
+            Room::Abandoned
+        } else {
+            Room::Full
         })
     }
 
-    /// When it may be given up. monotonic ms
-    pub fn gives_up_at(&self) -> Option<u64> {
-        let since = self.full_since.filter(|_| !self.given_up)?;
-        Some(since.saturating_add(GIVES_UP))
+    /// When its reader may be abandoned. monotonic ms
+    pub fn abandon_at(&self) -> Option<u64> {
+        let since = self.full_since.filter(|_| !self.abandoned)?;
+        Some(since.saturating_add(ABANDON_AFTER_MS))
     }
 
-    /// Does not wait for its reader any longer.
-    pub fn give_up(&mut self) {
-        self.given_up = true;
+    /// Drops output until the reader reads again.
+    pub fn abandon(&mut self) {
+        self.abandoned = true;
     }
 
-    fn write_rest(&mut self) -> Result<(), (usize, io::Error)> {
-        let rest = std::mem::take(&mut self.rest);
-        if rest.is_empty() {
+    fn write_unwritten(&mut self) -> Result<(), (usize, io::Error)> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        if unwritten.is_empty() {
             return Ok(());
         }
-        match self.put(&rest) {
+        match self.put(&unwritten) {
             Ok(()) => Ok(()),
-            Err((done, e)) => Err((rest.len() - done, e)),
+            Err((done, e)) => Err((unwritten.len() - done, e)),
         }
     }
 
-    /// Writes these bytes, or keeps those that do not fit. `Err`: how many were written before.
+    /// Writes bytes, and holds back what does not fit. `Err`: how many were written before.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-        if !self.rest.is_empty() {
-            self.rest.extend_from_slice(bytes);
+        if !self.unwritten.is_empty() {
+            self.unwritten.extend_from_slice(bytes);
             return Ok(());
         }
         let mut done = 0;
@@ -128,7 +129,7 @@ impl Outlet {
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     self.full_since.get_or_insert_with(clock::monotonic_ms);
-                    self.rest = left.to_vec();
+                    self.unwritten = left.to_vec();
                     return Ok(());
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -139,7 +140,7 @@ impl Outlet {
     }
 }
 
-/// What is written next in one piece: whole lines, where one fits.
+/// What is written next: whole lines where one fits.
 fn piece(bytes: &[u8]) -> &[u8] {
     let most = bytes.get(..AT_ONCE).unwrap_or(bytes);
     let end = bytes::find_last(b'\n', most).map_or(most.len(), |at| at + 1);
@@ -155,39 +156,39 @@ mod tests {
     #[test]
     fn lines_are_written_whole_and_a_long_one_waits_until_there_is_room() {
         let (out, into) = fd::pipe().unwrap();
-        let mut outlet = Outlet::new(into).unwrap();
+        let mut writer = NonblockingWriter::new(into).unwrap();
         let long = [vec![b'x'; 70_000], b"\n".to_vec()].concat();
-        assert_eq!(outlet.room().unwrap(), Room::Some);
-        outlet.put(b"one\n").unwrap();
-        outlet.put(&long).unwrap();
-        assert!(outlet.waiting() > 0);
-        assert_eq!(outlet.room().unwrap(), Room::None);
-        assert!(outlet.gives_up_at().is_some());
-        // What comes from somebody else is no part of the line.
-        outlet.put(b"two\n").unwrap();
+        assert_eq!(writer.room().unwrap(), Room::Ready);
+        writer.put(b"one\n").unwrap();
+        writer.put(&long).unwrap();
+        assert!(writer.waiting() > 0);
+        assert_eq!(writer.room().unwrap(), Room::Full);
+        assert!(writer.abandon_at().is_some());
+        // Output of another stream follows the line.
+        writer.put(b"two\n").unwrap();
         let mut read = Vec::new();
         let mut buffer = [0; 4096];
         while read.len() < long.len() + 8 {
             let n = fd::read(out.as_fd(), &mut buffer).unwrap();
             read.extend_from_slice(&buffer[..n]);
-            let _ = outlet.room().unwrap();
+            let _ = writer.room().unwrap();
         }
         assert!(read == [b"one\n", long.as_slice(), b"two\n"].concat());
-        assert_eq!(outlet.room().unwrap(), Room::Some);
-        assert_eq!(outlet.gives_up_at(), None);
+        assert_eq!(writer.room().unwrap(), Room::Ready);
+        assert_eq!(writer.abandon_at(), None);
     }
 
     #[test]
-    fn one_that_was_given_up_is_written_to_again_when_it_is_read() {
+    fn an_abandoned_reader_gets_output_again_once_it_reads() {
         let (out, into) = fd::pipe().unwrap();
-        let mut outlet = Outlet::new(into).unwrap();
-        outlet.put(&[b'x'; 70_000]).unwrap();
-        outlet.give_up();
-        assert_eq!(outlet.room().unwrap(), Room::GivenUp);
-        assert_eq!(outlet.gives_up_at(), None);
+        let mut writer = NonblockingWriter::new(into).unwrap();
+        writer.put(&[b'x'; 70_000]).unwrap();
+        writer.abandon();
+        assert_eq!(writer.room().unwrap(), Room::Abandoned);
+        assert_eq!(writer.abandon_at(), None);
         let mut buffer = vec![0; 70_000];
         fd::read(out.as_fd(), &mut buffer).unwrap();
-        assert_eq!(outlet.room().unwrap(), Room::Some);
+        assert_eq!(writer.room().unwrap(), Room::Ready);
     }
 
     #[test]

@@ -1,32 +1,32 @@
-//! Line ends in a log file: which stream its unfinished last line belongs to, and lines that are not output.
+//! Line ends in a log file: the stream that its partial last line belongs to, and lines that are not output.
 
-use super::{Sink, Tail};
+use super::{LogFile, Tail};
+use crate::logger::channel::ChannelId;
 
-impl Sink {
-    /// Makes it ready for a line of a channel, or, where that may be, for the rest of one that the channel has begun
-    /// here.
-    pub fn begin_line(&mut self, channel: (u32, usize), continues: bool) {
+impl LogFile {
+    /// Prepares it for a line of a channel, or, if `continues`, for the rest of the channel's partial line.
+    pub fn begin_line(&mut self, channel: ChannelId, continues: bool) {
         if self.tail == Tail::Unknown && !self.is_shared() {
             self.tail = Tail::Of(channel);
         }
-        let goes_on = continues && self.tail == Tail::Of(channel);
-        if self.tail != Tail::None && !goes_on {
+        let same_line = continues && self.tail == Tail::Of(channel);
+        if self.tail != Tail::None && !same_line {
             let _ = self.write_line(b"\n");
         }
     }
 
-    /// Whether it does not end within a line.
+    /// Whether it ends with a whole line.
     pub fn is_at_line_end(&self) -> bool {
         self.tail == Tail::None
     }
 
-    /// Whether the channel has begun a line here that has no end yet.
-    pub fn has_line_of(&self, channel: (u32, usize)) -> bool {
+    /// Whether it ends with a partial line of the channel.
+    pub fn has_line_of(&self, channel: ChannelId) -> bool {
         self.tail == Tail::Of(channel)
     }
 
-    /// A line that the channel has begun here will not be finished.
-    pub fn end_line_of(&mut self, channel: (u32, usize)) {
+    /// Ends the partial line of the channel: it will not be finished.
+    pub fn end_line_of(&mut self, channel: ChannelId) {
         if self.tail == Tail::Unknown && !self.is_shared() {
             self.tail = Tail::Of(channel);
         }
@@ -35,7 +35,7 @@ impl Sink {
         }
     }
 
-    /// Writes a line that is no output of a program, wholly or not at all.
+    /// Writes a line that is not output of a program, wholly or not at all.
     pub fn write_line(&mut self, line: &[u8]) -> bool {
         let before = self.size;
         let done = self.append(line.into());
@@ -50,7 +50,7 @@ impl Sink {
         true
     }
 
-    /// Writes lines that are no output of a program, each wholly or not at all.
+    /// Writes lines that are not output of a program, each wholly or not at all.
     pub fn write_lines(&mut self, lines: &[u8]) {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let full = self.size + line.len() as u64 > self.max_size && self.size > 0;

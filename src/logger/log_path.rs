@@ -1,4 +1,4 @@
-//! Files that hold a log, where nothing else is known of them.
+//! Log files by path: resolves, opens, checks and empties them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,31 +9,51 @@ use crate::sys::place::{self, Opened, Place};
 use crate::sys::rights::{self, Rights};
 use crate::sys::shared_output::is_of_proc;
 
-/// Which file a path means: two paths that mean the same are one file. What somebody else's link makes of a path never
-/// is what another path is by itself.
+/// The file that a path resolves to: two paths that resolve to the same are one file. A path through a link of another
+/// user never equals a path without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meaning {
-    /// Where it is, or will be, whatever links lead there.
+pub struct Resolved {
+    /// Its path without links. The file need not exist.
     pub path: PathBuf,
     rights: Rights,
 }
 
-/// What a path means now.
-pub fn meaning(path: &Path) -> Meaning {
-    let own = |path| Meaning {
+impl Resolved {
+    /// Whether it is this path, opened with the rights of this process.
+    pub fn is(&self, path: &Path) -> bool {
+        self.rights == Rights::Own && self.path.as_os_str() == path.as_os_str()
+    }
+
+    /// None where it is this path: most are, and need no memory.
+    pub fn unless_is(self, path: &Path) -> Option<Box<Resolved>> {
+        (!self.is(path)).then(|| Box::new(self))
+    }
+}
+
+/// Resolves a path.
+pub fn resolve(path: &Path) -> Resolved {
+    let own = |path| Resolved {
         path,
         rights: Rights::Own,
     };
     if !rights::is_root() {
         return own(real(path));
     }
-    Place::find(path).map_or_else(|_| own(path.to_owned()), |place| meaning_of(&place))
+    Place::find(path).map_or_else(|_| own(path.to_owned()), |place| resolved_of(&place))
 }
 
-fn meaning_of(place: &Place) -> Meaning {
-    Meaning {
+fn resolved_of(place: &Place) -> Resolved {
+    Resolved {
         path: place.path().to_owned(),
         rights: place.rights(),
+    }
+}
+
+fn resolved_at(path: &Path, place: &Place) -> Resolved {
+    if rights::is_root() {
+        resolved_of(place)
+    } else {
+        resolve(path)
     }
 }
 
@@ -46,7 +66,7 @@ fn real(path: &Path) -> PathBuf {
     real.unwrap_or(path.to_owned())
 }
 
-/// Where a log file is, to give it another name or to remove it.
+/// The place of a log file, to rename or remove it.
 pub fn place(path: &Path) -> io::Result<Place> {
     if rights::is_root() {
         Place::find(path)
@@ -55,27 +75,19 @@ pub fn place(path: &Path) -> io::Result<Place> {
     }
 }
 
-/// Opens a log file for appending, mode 0600, making missing folders; a FIFO in its place must not block.
-pub fn open(path: &Path) -> io::Result<(Opened, Meaning)> {
+/// Opens a log file for appending, and creates it, mode 0600, and its folders. A FIFO does not block.
+pub fn open(path: &Path) -> io::Result<(Opened, Resolved)> {
     let place = Place::make(path)?;
     let opened = append(&place)?;
-    let meaning = if rights::is_root() {
-        meaning_of(&place)
-    } else {
-        meaning(path)
-    };
-    Ok((opened, meaning))
+    let resolved = resolved_at(path, &place);
+    Ok((opened, resolved))
 }
 
-/// Checks whether a log file that is missing can be created, making missing folders.
-pub fn check(path: &Path) -> io::Result<Meaning> {
+/// Checks whether a missing log file can be created, and creates its folders.
+pub fn check(path: &Path) -> io::Result<Resolved> {
     let place = Place::make(path)?;
     place.check_create()?;
-    Ok(if rights::is_root() {
-        meaning_of(&place)
-    } else {
-        meaning(path)
-    })
+    Ok(resolved_at(path, &place))
 }
 
 /// Opens the log file at a place for appending.
@@ -83,8 +95,8 @@ pub fn append(place: &Place) -> io::Result<Opened> {
     place.open(libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT)
 }
 
-/// Empties the log file at this path, where there is one, and removes the older ones. A FIFO or a device has nothing
-/// that could be taken back, and what somebody has open is not ours to empty.
+/// Empties the log file at this path, if there is one, and removes the rotated ones. FIFOs, devices and descriptors of
+/// processes are left alone.
 pub fn empty(path: &Path) -> Result<()> {
     if !path.is_file() || is_of_proc(path) {
         return Ok(());
@@ -100,12 +112,12 @@ pub fn empty(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The error of something that was done to a log file.
+/// The error of an operation on a log file.
 pub fn failed(doing: &str, why: &io::Error) -> Error {
     Error::new(explained(doing, why))
 }
 
-/// The sentence of it.
+/// The sentence of that error.
 pub fn explained(doing: &str, why: &io::Error) -> String {
     format!("{doing}: {}{}", Reason(why), place::hint(why))
 }

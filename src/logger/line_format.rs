@@ -1,82 +1,84 @@
-//! What a log file gets of what a program prints: the bytes as they are, or line by line with date and time, or as JSON.
-//! The same bytes of the same moment always become the same text: so a batch that was begun can be finished.
+//! How output is written to a log file: as it is, line by line with date and time, or as JSON. The same bytes and time
+//! always give the same text, so that another log writer can finish a batch.
 
+use super::channel::ChannelId;
 use crate::model::stamp::{self, Form};
 use crate::model::value::LogType;
 use crate::protocol::output::Output;
 use crate::sys::clock;
 use crate::sys::raw_bytes::RawBytes;
 
-/// How the lines of a program are written.
+/// The format of the lines of a stream.
 #[derive(Debug)]
-pub enum Style {
+pub enum LineFormat {
     /// As they are.
     Plain,
     /// With date and time before each.
     Stamped(Form),
-    /// As an object each.
+    /// An object per line.
     Json {
-        /// The date and time; else that of JavaScript.
+        /// The format of date and time; by default that of JavaScript.
         form: Option<Form>,
-        /// What an object ends with, from behind the date and time.
+        /// The end of an object, after the date and time.
         end: Vec<u8>,
     },
 }
 
-/// A run of bytes that are written to a file together.
+/// Bytes that are written to a file together.
 #[derive(Debug, Clone, Copy)]
-pub struct Piece<'a> {
-    /// What was printed.
+pub struct Chunk<'a> {
+    /// The output.
     pub bytes: RawBytes<'a>,
     /// When it was read, ms since the epoch.
     pub time: u64,
-    /// Nothing more comes: a line that is changed and has no end gets one.
+    /// No more will come: a partial line gets an end if lines are changed.
     pub last: bool,
-    /// It begins with the rest of a line that is in the file already.
+    /// It begins with the rest of a line that is in the file.
     pub continues: bool,
 }
 
-impl Style {
-    /// The style of a stream of a program.
-    pub fn of(id: u32, which: usize, output: &Output) -> Style {
+impl LineFormat {
+    /// The format of a stream.
+    pub fn of(id: ChannelId, output: &Output) -> LineFormat {
         let form = Some(&output.date_format)
             .filter(|form| !form.is_empty())
             .map(|form| Form::new(form));
         match (output.log_type, form) {
-            (LogType::Raw, None) => Style::Plain,
-            (LogType::Raw, Some(form)) => Style::Stamped(form),
+            (LogType::Raw, None) => LineFormat::Plain,
+            (LogType::Raw, Some(form)) => LineFormat::Stamped(form),
             (LogType::Json, form) => {
-                let word = if which == 0 { "out" } else { "err" };
-                let begin = format!("\",\"type\":\"{word}\",\"process_id\":{id},\"app_name\":\"");
+                let (word, program) = (id.stream.word(), id.program);
+                let begin =
+                    format!("\",\"type\":\"{word}\",\"process_id\":{program},\"app_name\":\"");
                 let mut end = begin.into_bytes();
                 escape(output.name.as_bytes(), &mut end);
                 end.push(b'"');
-                Style::Json { form, end }
+                LineFormat::Json { form, end }
             }
         }
     }
 
-    /// Whether each line becomes another one.
+    /// Whether it changes lines.
     pub fn changes_lines(&self) -> bool {
-        !matches!(self, Style::Plain)
+        !matches!(self, LineFormat::Plain)
     }
 
-    /// Whether the rest of a line that is in a file already may be written behind it.
+    /// Whether the rest of a line that is in a file can be appended to it.
     pub fn continues_lines(&self) -> bool {
-        !matches!(self, Style::Json { .. })
+        !matches!(self, LineFormat::Json { .. })
     }
 
-    /// How many of these bytes are whole lines that become no more than so many, if they are read at this moment.
+    /// The bytes of whole lines that become at most `most` bytes, if they are read at this time.
     pub fn fits(&self, bytes: RawBytes, time: u64, most: usize) -> usize {
         let (mut fits, mut length) = (0, 0);
         for line in lines(bytes).filter(|line| line.last() == Some(b'\n')) {
-            let piece = Piece {
+            let chunk = Chunk {
                 bytes: line,
                 time,
                 last: false,
                 continues: false,
             };
-            self.write(&piece, 0, &mut |written| length += written.len());
+            self.write(&chunk, 0, &mut |written| length += written.len());
             if length > most {
                 break;
             }
@@ -85,59 +87,59 @@ impl Style {
         fits
     }
 
-    /// Gives what is written, but for its first `from` bytes, in pieces to `to`.
-    pub fn write(&self, piece: &Piece, from: u64, to: &mut dyn FnMut(RawBytes)) {
+    /// Passes the text of a chunk, without its first `from` bytes, in parts to `to`.
+    pub fn write(&self, chunk: &Chunk, from: u64, to: &mut dyn FnMut(RawBytes)) {
         let mut text = Text {
             skip: usize::try_from(from).unwrap_or(usize::MAX),
             buffer: Vec::new(),
             to,
         };
         match self {
-            Style::Plain => text.pass(piece.bytes),
-            Style::Stamped(form) => stamped(form, piece, &mut text),
-            Style::Json { form, end } => {
-                return as_json(form.as_ref(), end, piece, &mut text);
+            LineFormat::Plain => text.pass(chunk.bytes),
+            LineFormat::Stamped(form) => stamped(form, chunk, &mut text),
+            LineFormat::Json { form, end } => {
+                return as_json(form.as_ref(), end, chunk, &mut text);
             }
         }
         text.flush();
     }
 }
 
-fn stamped(form: &Form, piece: &Piece, text: &mut Text) {
+fn stamped(form: &Form, chunk: &Chunk, text: &mut Text) {
     let mut stamp = Vec::new();
-    form.write(&clock::moment(piece.time), &mut stamp);
+    form.write(&clock::moment(chunk.time), &mut stamp);
     stamp.extend_from_slice(b": ");
-    let mut continues = piece.continues;
-    for line in lines(piece.bytes) {
+    let mut continues = chunk.continues;
+    for line in lines(chunk.bytes) {
         if !std::mem::take(&mut continues) {
             text.push(stamp.as_slice().into());
         }
         text.push(line);
     }
-    if piece.last && piece.bytes.last() != Some(b'\n') {
+    if chunk.last && chunk.bytes.last() != Some(b'\n') {
         text.push(b"\n"[..].into());
     }
 }
 
-/// A line that is longer than a batch becomes several objects; all but the last of them say so.
-fn as_json(form: Option<&Form>, end: &[u8], piece: &Piece, text: &mut Text) {
+/// A line that is longer than a batch becomes several objects; all but the last are marked as partial.
+fn as_json(form: Option<&Form>, end: &[u8], chunk: &Chunk, text: &mut Text) {
     let mut middle = b"\",\"timestamp\":\"".to_vec();
     match form {
         Some(form) => {
             let mut stamp = Vec::new();
-            form.write(&clock::moment(piece.time), &mut stamp);
+            form.write(&clock::moment(chunk.time), &mut stamp);
             escape(&stamp, &mut middle);
         }
-        None => middle.extend_from_slice(stamp::iso(piece.time).as_bytes()),
+        None => middle.extend_from_slice(stamp::iso(chunk.time).as_bytes()),
     }
     middle.extend_from_slice(end);
     let (mut line, mut escaped) = (Vec::new(), Vec::new());
-    for raw in lines(piece.bytes) {
+    for raw in lines(chunk.bytes) {
         line.clear();
         raw.append_to(&mut line);
         let (line, whole) = match line.strip_suffix(b"\n") {
             Some(line) => (line, true),
-            None => (line.as_slice(), piece.last),
+            None => (line.as_slice(), chunk.last),
         };
         escaped.clear();
         escape(line, &mut escaped);
@@ -153,7 +155,7 @@ fn as_json(form: Option<&Form>, end: &[u8], piece: &Piece, text: &mut Text) {
     text.flush();
 }
 
-/// The lines, each with its LF; the last one may have none.
+/// The lines, each with its LF; the last may have none.
 fn lines(mut rest: RawBytes) -> impl Iterator<Item = RawBytes> {
     std::iter::from_fn(move || {
         let end = rest.find(b'\n').map_or(rest.len(), |at| at + 1);
@@ -163,8 +165,8 @@ fn lines(mut rest: RawBytes) -> impl Iterator<Item = RawBytes> {
     })
 }
 
-/// Writes what stands between the quotes of a JSON string. A byte that is not UTF-8 is taken for Latin-1, whose numbers
-/// are those of Unicode: so every byte can be told, and no reader of JSON refuses it. RFC 8259, section 7
+/// Writes the inside of a JSON string. A byte that is not UTF-8 is taken for Latin-1, which has the code points of
+/// Unicode: so every byte is kept, and the JSON is valid. RFC 8259, section 7
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     for chunk in text.utf8_chunks() {
         let valid = chunk.valid().as_bytes();
@@ -193,10 +195,10 @@ fn unicode(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
 }
 
-/// So much is collected before it is given on, in bytes.
-const TOGETHER: usize = 64 << 10;
+/// The size of the parts of changed text, in bytes.
+const PART: usize = 64 << 10;
 
-/// Text on its way, without what is passed over.
+/// Collects text, and skips its beginning.
 struct Text<'a> {
     skip: usize,
     buffer: Vec<u8>,
@@ -205,22 +207,22 @@ struct Text<'a> {
 
 impl Text<'_> {
     fn push(&mut self, bytes: RawBytes) {
-        let bytes = self.behind_skipped(bytes);
-        if self.buffer.len() + bytes.len() > TOGETHER {
+        let bytes = self.after_skipped(bytes);
+        if self.buffer.len() + bytes.len() > PART {
             self.flush();
         }
         bytes.append_to(&mut self.buffer);
     }
 
-    /// The same without collecting.
+    /// Passes text on without collecting it.
     fn pass(&mut self, bytes: RawBytes) {
-        let bytes = self.behind_skipped(bytes);
+        let bytes = self.after_skipped(bytes);
         if !bytes.is_empty() {
             (self.to)(bytes);
         }
     }
 
-    fn behind_skipped<'b>(&mut self, bytes: RawBytes<'b>) -> RawBytes<'b> {
+    fn after_skipped<'b>(&mut self, bytes: RawBytes<'b>) -> RawBytes<'b> {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
         bytes.split_at(skipped).1
@@ -237,9 +239,10 @@ impl Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::output::Stream;
 
-    fn piece(bytes: &[u8]) -> Piece<'_> {
-        Piece {
+    fn chunk(bytes: &[u8]) -> Chunk<'_> {
+        Chunk {
             bytes: bytes.into(),
             time: 1_700_000_000_123,
             last: false,
@@ -247,41 +250,46 @@ mod tests {
         }
     }
 
-    fn text(style: &Style, piece: &Piece, from: u64) -> String {
+    fn text(format: &LineFormat, chunk: &Chunk, from: u64) -> String {
         let mut text = Vec::new();
-        style.write(piece, from, &mut |bytes| bytes.append_to(&mut text));
+        format.write(chunk, from, &mut |bytes| bytes.append_to(&mut text));
         String::from_utf8(text).unwrap()
     }
 
-    fn json(name: &str, form: &str) -> Style {
+    fn json(name: &str, form: &str) -> LineFormat {
         let output = Output {
             log_type: LogType::Json,
             date_format: form.to_owned(),
             ..Output::new(name, b"", b"")
         };
-        Style::of(3, 1, &output)
+        let id = ChannelId {
+            program: 3,
+            stream: Stream::Err,
+        };
+        LineFormat::of(id, &output)
     }
 
     #[test]
-    fn a_stamp_stands_before_each_line_and_nowhere_else() {
-        let style = Style::Stamped(Form::new("X"));
+    fn each_line_gets_one_stamp() {
+        let format = LineFormat::Stamped(Form::new("X"));
         assert_eq!(
-            text(&style, &piece(b"a\n\nb"), 0),
+            text(&format, &chunk(b"a\n\nb"), 0),
             "1700000000: a\n1700000000: \n1700000000: b"
         );
-        let rest = Piece {
+        let rest = Chunk {
             continues: true,
             last: true,
-            ..piece(b"rest\nc")
+            ..chunk(b"rest\nc")
         };
-        assert_eq!(text(&style, &rest, 0), "rest\n1700000000: c\n");
-        assert_eq!(text(&Style::Plain, &rest, 0), "rest\nc");
+        assert_eq!(text(&format, &rest, 0), "rest\n1700000000: c\n");
+        assert_eq!(text(&LineFormat::Plain, &rest, 0), "rest\nc");
     }
 
     #[test]
-    fn as_many_whole_lines_are_taken_as_fit_when_they_are_written() {
-        let stamped = Style::Stamped(Form::new("X"));
-        let fits = |style: &Style, text: &str, most| style.fits(text.as_bytes().into(), 1000, most);
+    fn whole_lines_are_counted_that_fit_when_written() {
+        let stamped = LineFormat::Stamped(Form::new("X"));
+        let fits =
+            |format: &LineFormat, text: &str, most| format.fits(text.as_bytes().into(), 1000, most);
         for (text, most, plain, with_stamp) in [
             ("", 10, 0, 0),
             ("abc", 10, 0, 0),
@@ -290,16 +298,20 @@ mod tests {
             ("abc\nde\n", 6, 4, 0),
             ("abc\nde\n", 13, 7, 7),
         ] {
-            assert_eq!(fits(&Style::Plain, text, most), plain, "{text:?} {most}");
+            assert_eq!(
+                fits(&LineFormat::Plain, text, most),
+                plain,
+                "{text:?} {most}"
+            );
             assert_eq!(fits(&stamped, text, most), with_stamp, "{text:?} {most}");
         }
     }
 
     #[test]
-    fn every_byte_is_told_in_json() {
+    fn json_keeps_every_byte() {
         let said = text(
             &json("a\"b", ""),
-            &piece(b"x\t\"\\\x1b\xc3\xa9\xe9\x7f\r\nrest"),
+            &chunk(b"x\t\"\\\x1b\xc3\xa9\xe9\x7f\r\nrest"),
             0,
         );
         let end = r#"","timestamp":"2023-11-14T22:13:20.123Z","type":"err","process_id":3,"app_name":"a\"b""#;
@@ -309,23 +321,27 @@ mod tests {
             said,
             format!("{first}{end}}}\n{second}{end},\"partial\":true}}\n")
         );
-        let last = Piece {
+        let last = Chunk {
             last: true,
-            ..piece(b"rest")
+            ..chunk(b"rest")
         };
         assert!(text(&json("x", "[\"]X"), &last, 0).contains(r#""timestamp":"\"1700000000","#));
         assert!(!text(&json("x", ""), &last, 0).contains("partial"));
     }
 
     #[test]
-    fn whatever_was_written_already_the_rest_is_the_same() {
+    fn the_rest_is_the_same_however_much_was_written() {
         let lines: Vec<u8> = (0..9000)
             .flat_map(|n| format!("line {n}\n").into_bytes())
             .collect();
-        for style in [Style::Plain, Style::Stamped(Form::new("x")), json("x", "")] {
-            let whole = text(&style, &piece(&lines), 0);
+        for format in [
+            LineFormat::Plain,
+            LineFormat::Stamped(Form::new("x")),
+            json("x", ""),
+        ] {
+            let whole = text(&format, &chunk(&lines), 0);
             for from in [0, 1, 20, 65_535, 65_536, whole.len() - 1, whole.len()] {
-                assert_eq!(text(&style, &piece(&lines), from as u64), whole[from..]);
+                assert_eq!(text(&format, &chunk(&lines), from as u64), whole[from..]);
             }
         }
     }
