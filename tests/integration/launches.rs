@@ -186,7 +186,9 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let start = ["start", &script, "-n", "x", "--cwd", folder];
     home.rpm(&[&start[..], &flags].concat()).ok();
     let place = format!("unix:{}", file("socket"));
-    let listen = ["start", "sleep", "-n", "l", "--listen", &place, "--", "1000"];
+    let listen = [
+        "start", "sleep", "-n", "l", "--listen", &place, "--", "1000",
+    ];
     home.rpm(&listen).ok();
     assert!(named.join("socket").exists());
     home.rpm(&["delete", "l"]).ok();
