@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -148,7 +148,7 @@ impl Writer {
             lock::wait_for(&folder)?;
             self.lock = Some(folder);
         }
-        let (start, _) = self.memory.read()?;
+        let start = self.memory.start()?;
         let path = self.home.list();
         if let Ok(mut file) = open::regular(&path, Access::Read) {
             let mut head = vec![0; 256];
@@ -281,11 +281,7 @@ impl Writer {
         let Some(file) = self.file.as_ref().filter(|_| self.failure.is_none()) else {
             return;
         };
-        let copied = self.memory.read_from(self.written).and_then(|bytes| {
-            file.write_all_at(&bytes, self.written)?;
-            Ok(bytes.len() as u64)
-        });
-        match copied {
+        match self.memory.copy_to(file, self.written) {
             Ok(0) => {}
             Ok(length) => {
                 self.written += length;
