@@ -20,7 +20,7 @@ pub struct MemoryLog(File);
 /// What is given back at a time: a page, or several.
 const PAGE: u64 = 64 << 10;
 /// How much is copied at a time, in bytes.
-const CHUNK: usize = 16 << 10;
+const CHUNK: usize = 4 << 10;
 
 impl MemoryLog {
     /// An empty file whose first byte has this offset.

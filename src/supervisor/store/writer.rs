@@ -191,7 +191,7 @@ impl Writer {
         if waited.is_ok() && set.ready().next().is_none() {
             return true;
         }
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = [0; 4 << 10];
         match fd::read(self.socket.as_fd(), &mut buffer) {
             Ok(n @ 1..) => self.input.push(buffer.get(..n).unwrap_or_default()),
             _ => return false,
