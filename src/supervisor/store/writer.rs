@@ -96,6 +96,10 @@ fn serve(home: Home, generation: u64, memory: MemoryLog, socket: UnixStream) -> 
     while writer.turn() {}
     // The supervisor has gone. What it has changed is in this memory alone until it is on the disk.
     while writer.finish().is_err() {
+        if matches!(writer.home.run().try_exists(), Ok(false)) {
+            // The home was removed.
+            break;
+        }
         std::thread::sleep(AGAIN);
         writer.begin();
     }
