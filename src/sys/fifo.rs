@@ -1,11 +1,11 @@
 //! Named pipes, which hold the output of a program until it is read. `fifo(7)`
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::{check, check_size};
@@ -13,15 +13,11 @@ use super::{check, check_size};
 /// Makes a FIFO that only this user may read. Every user may write to it, so that a program that has changed its user can
 /// open `/dev/stdout`. `mkfifo(3)`
 pub fn make(path: &Path) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path ends in NUL and lives during the calls. The mask is restored at once, and there is one thread.
-    check(unsafe {
-        let mask = libc::umask(0);
-        let made = libc::mkfifo(path.as_ptr(), 0o622);
-        libc::umask(mask);
-        made
-    })
-    .map(drop)
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends in NUL and lives during the call.
+    check(unsafe { libc::mkfifo(name.as_ptr(), 0o600) })?;
+    // The file creation mask does not apply here, and is the whole process's to change.
+    std::fs::set_permissions(path, Permissions::from_mode(0o622))
 }
 
 /// Opens a FIFO for reading and writing, with O_NONBLOCK: its readers never see an end of file.
