@@ -1,7 +1,7 @@
 //! A process that is not our child, identified so that a reused pid is never mistaken for it.
 //!
-//! It is held by a pidfd if the kernel gives one. Otherwise (before Linux 5.3, seccomp, no descriptors, no memory) it
-//! is identified by pid and start time, and checked on a timer. A missing pidfd is never taken for a death.
+//! It is held by a pidfd if possible. Otherwise (before Linux 5.3, seccomp, no descriptors, no memory) it is identified by
+//! pid and start time, and checked on a timer. A missing pidfd is never taken for an exit.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -15,25 +15,25 @@ use super::signal::{self, Signal};
 use super::time_namespace;
 use crate::model::life::Exit;
 
-/// A process that may be anybody's.
+/// A process, which need not be our child.
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: Pid,
     held: Held,
 }
 
-/// What a process is held by.
+/// How a process is identified.
 #[derive(Debug)]
 enum Held {
-    /// A descriptor, readable in `poll(2)` once the process has ended.
+    /// By a descriptor, readable in `poll(2)` once the process has exited.
     Descriptor(PidFd),
-    /// Its start time. `again`: a descriptor may be had later, as only room for it was missing.
+    /// By its start time, in clock ticks. `again`: opening a descriptor may succeed later.
     Start { start: u64, again: bool },
 }
 
 impl ProcessHandle {
-    /// The process with this number that started then, and what its `stat` says; also a zombie is there. At the limit
-    /// of descriptors it is held by its start time.
+    /// The process with this pid and start time, which may be a zombie, and its `stat`. Near the limit of descriptors it is
+    /// identified by its start time.
     pub fn find(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
         let held = match PidFd::open(pid) {
             Ok(fd) if room::leaves_room(fd.fd(), Holder::Watch) => Held::Descriptor(fd),
@@ -44,7 +44,7 @@ impl ProcessHandle {
                 again: !refused(&e),
             },
         };
-        // Looked at after it is held: the number cannot be another's any more.
+        // Read after the descriptor was opened, so the pid cannot be reused in between.
         match procfs::look(pid) {
             Lookup::There(stat) if time_namespace::same_start(stat.start, start) => {
                 Lookup::There((ProcessHandle { pid, held }, stat))
@@ -54,7 +54,7 @@ impl ProcessHandle {
         }
     }
 
-    /// The same, held by its start time for now: [`ProcessHandle::look_again`] holds it by a descriptor.
+    /// The same without a descriptor for now; [`ProcessHandle::look_again`] opens it.
     pub fn find_unheld(pid: Pid, start: u64) -> Lookup<(ProcessHandle, Stat)> {
         let handle = ProcessHandle::from_start(pid, start);
         match procfs::look(pid) {
@@ -64,15 +64,14 @@ impl ProcessHandle {
         }
     }
 
-    /// A child of this process that has ended and is not reaped yet, where a descriptor of it can be had and there is
-    /// room for it.
+    /// A child that has exited and was not reaped yet. `None` if no descriptor of it can be opened or kept.
     pub fn of_child(pid: Pid) -> Option<ProcessHandle> {
         let fd = PidFd::open(pid).ok();
         let fd = fd.filter(|fd| room::leaves_room(fd.fd(), Holder::Watch));
         fd.map(|fd| ProcessHandle::from_fd(pid, fd))
     }
 
-    /// The process of this number that a descriptor is of.
+    /// The process with this pid, by a descriptor of it.
     pub fn from_fd(pid: Pid, fd: PidFd) -> ProcessHandle {
         ProcessHandle {
             pid,
@@ -80,23 +79,23 @@ impl ProcessHandle {
         }
     }
 
-    /// The process with this number that started then, held by that alone; looked at when it is asked about.
+    /// The process with this pid and start time, without checking that it exists.
     pub fn from_start(pid: Pid, start: u64) -> ProcessHandle {
         let held = Held::Start { start, again: true };
         ProcessHandle { pid, held }
     }
 
-    /// Its number.
+    /// Its pid.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// What to poll for reading; none where it is held by its start time and has to be looked at.
+    /// The descriptor to poll for reading; `None` if it must be checked on a timer.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor().map(PidFd::fd)
     }
 
-    /// Its start time, where it is held by that.
+    /// Its start time in clock ticks, if it is identified by that.
     pub fn start(&self) -> Option<u64> {
         match self.held {
             Held::Descriptor(_) => None,
@@ -104,8 +103,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Looks at it where it is held by its start time, and holds it by a descriptor where that failed for want of room
-    /// and can be done now. `Gone` once it is a zombie.
+    /// Its `stat`; `Gone` once it is a zombie. Also opens a descriptor if that failed temporarily before.
     pub fn look_again(&mut self) -> Lookup<Stat> {
         let looked = match self.held {
             Held::Start { start, again: true } => match ProcessHandle::find(self.pid, start) {
@@ -136,13 +134,13 @@ impl ProcessHandle {
         }
     }
 
-    /// Whether it has not ended. `Gone` once it is a zombie: then [`ProcessHandle::exit`] may know how it ended.
+    /// Whether it is alive. `Gone` once it is a zombie; then [`ProcessHandle::exit`] may return its exit status.
     pub fn look(&self) -> Lookup<()> {
         match &self.held {
             Held::Descriptor(fd) => match fd.look() {
                 Ok(false) => Lookup::There(()),
                 Ok(true) => Lookup::Gone,
-                // poll(2) fails: asked in another way.
+                // poll(2) failed; use /proc.
                 Err(_) => match (procfs::look(self.pid), fd.is_reaped()) {
                     (_, Ok(true)) => Lookup::Gone,
                     (Lookup::There(stat), Ok(false)) if !stat.lives() => Lookup::Gone,
@@ -158,12 +156,15 @@ impl ProcessHandle {
         }
     }
 
-    /// Whether it is known to have ended: not so when the look fails.
+    /// Whether it has exited; false if that cannot be found out.
     pub fn has_ended(&self) -> bool {
         matches!(self.look(), Lookup::Gone)
     }
 
-    /// A copy of a descriptor of the process; see [`PidFd::copy_fd`].
+    /// A duplicate of a descriptor of the process.
+    ///
+    /// # Errors
+    /// As [`PidFd::copy_fd`]; `Unsupported` without a descriptor of the process.
     pub fn copy_fd(&self, number: i32) -> io::Result<OwnedFd> {
         match self.descriptor() {
             Some(fd) => fd.copy_fd(number),
@@ -171,13 +172,16 @@ impl ProcessHandle {
         }
     }
 
-    /// Signals the process. Held by its start time, and where no descriptor can be had even for this, there is a moment
-    /// between the look and the signal in which its number would have to be freed and taken again.
+    /// Signals the process. If no descriptor can be opened even for this, the pid could in theory be reused between the
+    /// check and the signal.
+    ///
+    /// # Errors
+    /// `ESRCH` if it has exited; or as `kill(2)`.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match self.descriptor() {
             Some(fd) => fd.signal(signal),
             None => match (PidFd::open(self.pid), self.look()) {
-                // Looked at after it was opened.
+                // Checked after the descriptor was opened.
                 (Ok(fd), Lookup::There(())) => fd.signal(signal),
                 (Err(_), Lookup::There(())) => signal::kill(self.pid, signal),
                 (_, Lookup::Gone) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
@@ -186,8 +190,10 @@ impl ProcessHandle {
         }
     }
 
-    /// Signals the group that the process leads or led; see [`PidFd::signal_group`]. Fails with `InvalidInput` too
-    /// where it is held by its start time.
+    /// Signals the process group that the process leads or led.
+    ///
+    /// # Errors
+    /// As [`PidFd::signal_group`]; `InvalidInput` without a descriptor of the process.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match self.descriptor() {
             Some(fd) => fd.signal_group(signal),
@@ -195,7 +201,10 @@ impl ProcessHandle {
         }
     }
 
-    /// Whether that group has a member; fails as [`ProcessHandle::signal_group`] does.
+    /// Whether that process group has a member.
+    ///
+    /// # Errors
+    /// `InvalidInput` before Linux 6.9, or without a descriptor of the process.
     pub fn group_exists(&self) -> io::Result<bool> {
         match self.descriptor() {
             Some(fd) => fd.group_exists(),
@@ -203,8 +212,7 @@ impl ProcessHandle {
         }
     }
 
-    /// How the process has ended: from its `stat` as long as its parent has not reaped it, then from the descriptor
-    /// (Linux 6.15).
+    /// The exit status: from `stat` until the process is reaped, then from the descriptor (Linux 6.15).
     pub fn exit(&self) -> Exit {
         match self.zombie_exit() {
             Some(exit) => exit,
@@ -212,13 +220,13 @@ impl ProcessHandle {
         }
     }
 
-    /// What the zombie says; none where it is gone, or was never there.
+    /// The exit status of the zombie; `None` if it is alive or reaped.
     fn zombie_exit(&self) -> Option<Exit> {
         let Lookup::There(stat) = procfs::look(self.pid) else {
             return None;
         };
         let exit = procfs::zombie_exit(self.pid, &stat);
-        // Looked at afterwards: as long as it was not reaped, its number was nobody else's.
+        // Checked afterwards: if it is not reaped now, its pid was not reused before.
         let own = match &self.held {
             Held::Descriptor(fd) => fd.is_reaped().is_ok_and(|reaped| !reaped),
             Held::Start { .. } => self.is_of(&stat),
@@ -227,7 +235,7 @@ impl ProcessHandle {
     }
 }
 
-/// Whether a pidfd will never be had: there is no such call, or a filter forbids it.
+/// Whether a pidfd can never be opened: the system call does not exist, or a filter forbids it.
 fn refused(e: &io::Error) -> bool {
     matches!(
         e.raw_os_error(),
@@ -253,14 +261,14 @@ mod tests {
 
     fn both(pid: Pid, start: u64) -> [ProcessHandle; 2] {
         let Lookup::There((found, stat)) = ProcessHandle::find(pid, start) else {
-            panic!("it is there");
+            panic!("the process exists");
         };
         assert!(stat.lives());
         [found, ProcessHandle::from_start(pid, start)]
     }
 
     #[test]
-    fn with_and_without_a_descriptor_it_lives_is_signalled_and_its_status_is_known() {
+    fn a_process_is_signalled_and_its_status_read_with_and_without_a_descriptor() {
         let (mut child, pid, start) = sleeper();
         assert!(matches!(
             ProcessHandle::find(pid, start + 100),
@@ -276,7 +284,7 @@ mod tests {
         let mut set = PollSet::default();
         set.push(held, Interest::READ, ());
         set.wait(None).unwrap();
-        // It is a zombie: field 52 tells how it ended.
+        // It is a zombie; field 52 of stat is its status.
         for handle in &handles {
             assert!(handle.has_ended());
             assert_eq!(handle.exit(), Exit::Signal(libc::SIGTERM));
@@ -286,7 +294,7 @@ mod tests {
             assert!(handle.has_ended());
             assert!(handle.signal(Signal::TERM).is_err());
         }
-        // From Linux 6.15 on the descriptor remembers it; the number alone never does.
+        // Only the descriptor can still return the status, since Linux 6.15.
         assert!(matches!(
             handles[0].exit(),
             Exit::Signal(libc::SIGTERM) | Exit::Unknown
@@ -296,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_held_for_want_of_room_is_held_later() {
+    fn a_descriptor_that_failed_temporarily_is_opened_later() {
         let (mut child, pid, start) = sleeper();
         let mut handle = ProcessHandle::from_start(pid, start);
         assert!(handle.fd().is_none() && handle.start() == Some(start));
@@ -317,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_of_0_is_told_from_a_status_that_may_not_be_seen() {
+    fn exit_0_is_told_apart_from_a_hidden_status() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::new(child.id() as i32).unwrap();
         let handle = ProcessHandle::of_child(pid).unwrap();

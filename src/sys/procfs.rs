@@ -1,4 +1,4 @@
-//! What `/proc` says of a process. `proc(5)`
+//! Reading `/proc` of a process. `proc(5)`
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -15,65 +15,65 @@ use super::time_namespace::boot_offset;
 use super::{check, clock, fd, wait};
 use crate::model::life::Exit;
 
-/// `/proc`, kept open so that each look-up begins there.
+/// `/proc`, kept open for relative lookups.
 #[derive(Debug)]
 pub struct ProcDir {
     folder: OwnedFd,
     page: u64,
 }
 
-/// Fields of `/proc/PID/stat`.
+/// Fields of `/proc/PID/stat`. `proc_pid_stat(5)`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// `R`, `S`, `D`, `Z` (ended and not reaped), `T` (stopped) and so on.
+    /// `R`, `S`, `D`, `Z` (zombie), `T` (stopped) and so on.
     pub state: u8,
-    /// The parent.
+    /// The parent's pid.
     pub parent: i32,
     /// The process group.
     pub group: i32,
     /// The session.
     pub session: i32,
-    /// How many threads it has.
+    /// The number of threads.
     pub threads: u64,
-    /// When it started, in clock ticks since boot: with the pid, its identity.
+    /// The start time in clock ticks since boot. With the pid it identifies the process.
     pub start: u64,
-    /// The wait status of a zombie; 0 too where this process may not see it. None before Linux 3.5.
+    /// The wait status of a zombie; also 0 if this process may not read it. `None` before Linux 3.5.
     pub exit_code: Option<i32>,
 }
 
 impl Stat {
-    /// Whether the process has not ended. One whose first thread has ended and others have not is shown as a zombie.
+    /// Whether the process is alive. A process whose main thread exited while others run is shown as a zombie.
     pub fn lives(&self) -> bool {
         !matches!(self.state, b'Z' | b'X') || self.threads > 1
     }
 
-    /// Whether a signal has stopped it, or a debugger.
+    /// Whether it is stopped by a signal or a debugger.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }
 }
 
-/// What `stat` says of a process. One that leads a session and is not shown (`hidepid`, or no `/proc` at all) could not
-/// be looked at; there is no telling another that is hidden from one that has gone.
+/// The `stat` of a process. `Failed` for a session leader that is hidden (`hidepid`, or `/proc` is not mounted). Another
+/// hidden process cannot be told apart from one that does not exist.
 pub fn look(pid: Pid) -> Lookup<Stat> {
     let file = match File::open(format!("/proc/{pid}/stat")) {
         Ok(file) => file,
         Err(_) if pid.leads_session() => {
-            return Lookup::Failed(io::Error::other("it runs, and /proc does not show it"));
+            return Lookup::Failed(io::Error::other("the process runs, but is hidden in /proc"));
         }
         Err(e) => return Lookup::of(Err(e), &GONE),
     };
     let mut buffer = [0; 1024];
     let stat = fd::read(file.as_fd(), &mut buffer)
         .and_then(|n| stat_of(buffer.get(..n).unwrap_or_default()));
-    // Between opening and reading it may have been reaped.
+    // ESRCH: it was reaped between open and read.
     Lookup::of(stat, &GONE)
 }
 
-/// What opening or reading a file of a process that has gone fails with.
+/// The errors of opening and reading a file of a process that does not exist any more.
 pub(super) const GONE: [i32; 2] = [libc::ENOENT, libc::ESRCH];
 
-/// How long ago a process started, in ms.
+/// The age in ms of a process with this start time in clock ticks.
 pub fn age_ms(start: u64) -> u64 {
     let offset = boot_offset().map_or(0, |offset| offset.ticks);
     let start = start.saturating_add_signed(offset);
@@ -81,10 +81,11 @@ pub fn age_ms(start: u64) -> u64 {
     clock::boottime_ms().saturating_sub(since)
 }
 
-/// How a zombie has ended; none where it lives, or the kernel does not say.
+/// The exit status of a zombie; `None` if the process is alive or its status cannot be read.
 pub fn zombie_exit(pid: Pid, stat: &Stat) -> Option<Exit> {
     let status = stat.exit_code.filter(|_| !stat.lives())?;
-    // Who may not trace it reads 0 (`ptrace(2)`, PTRACE_MODE_READ_FSCREDS), and is refused this link by the same rule.
+    // Without permission to trace it (PTRACE_MODE_READ_FSCREDS of `ptrace(2)`) the status reads as 0, and this link is
+    // refused.
     let hidden = || {
         let link = std::fs::read_link(format!("/proc/{pid}/exe"));
         !link.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
@@ -92,7 +93,7 @@ pub fn zombie_exit(pid: Pid, stat: &Stat) -> Option<Exit> {
     (status != 0 || !hidden()).then(|| wait::exit_of(status))
 }
 
-/// The open record of a process's memory, a quarter of the price of opening it each time.
+/// An open `statm` of a process: reading it again costs a quarter of opening it.
 #[derive(Debug)]
 pub struct Gauge {
     statm: OwnedFd,
@@ -100,12 +101,15 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// Whether it may stay open.
+    /// Whether enough descriptors are free to keep it open.
     pub fn may_stay(&self) -> bool {
         room::leaves_room(self.statm.as_fd(), Holder::Cache)
     }
 
-    /// The resident memory in bytes, from `statm`; fails when the process has ended.
+    /// The resident memory in bytes.
+    ///
+    /// # Errors
+    /// `ESRCH` if the process has exited.
     pub fn rss_bytes(&self) -> io::Result<u64> {
         let mut buffer = [0; 128];
         let n = fd::read_at(self.statm.as_fd(), &mut buffer, 0)?;
@@ -117,13 +121,16 @@ impl Gauge {
     }
 }
 
-/// How deep and wide the tree of one program is followed.
+/// The most processes that [`ProcDir::descendants`] returns, about.
 const MOST_DESCENDANTS: usize = 10_000;
 
 impl ProcDir {
     /// Opens `/proc`.
+    ///
+    /// # Errors
+    /// As `open(2)`.
     pub fn open() -> io::Result<ProcDir> {
-        // SAFETY: sysconf takes a number.
+        // SAFETY: sysconf takes only a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         Ok(ProcDir {
             folder: File::open("/proc")?.into(),
@@ -131,20 +138,23 @@ impl ProcDir {
         })
     }
 
-    /// Opens a file below `/proc` whose name is `PID/NAME`.
+    /// Opens `/proc/PID/NAME`.
     fn open_file(&self, pid: i32, name: &str) -> io::Result<OwnedFd> {
         let mut path = [0u8; 64];
         write!(path.as_mut_slice(), "{pid}/{name}\0")?;
         let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        // SAFETY: the path ends in NUL and lives during the call; the new descriptor is ours alone.
+        // SAFETY: the path ends in NUL and lives during the call; nothing else owns the new descriptor.
         unsafe {
             let file = check(libc::openat(self.folder.as_raw_fd(), path.as_ptr(), flags))?;
             Ok(OwnedFd::from_raw_fd(file))
         }
     }
 
-    /// What the memory of a process can be read from, time and again.
+    /// Opens the `statm` of a process, to read its memory repeatedly.
+    ///
+    /// # Errors
+    /// As `open(2)`.
     pub fn gauge(&self, pid: Pid) -> io::Result<Gauge> {
         Ok(Gauge {
             statm: self.open_file(pid.get(), "statm")?,
@@ -152,7 +162,10 @@ impl ProcDir {
         })
     }
 
-    /// The fields of `stat`.
+    /// The `stat` of a process.
+    ///
+    /// # Errors
+    /// As `open(2)` and `read(2)`; `InvalidData` if it cannot be parsed.
     pub fn stat(&self, pid: Pid) -> io::Result<Stat> {
         let file = self.open_file(pid.get(), "stat")?;
         let mut buffer = [0; 1024];
@@ -160,17 +173,17 @@ impl ProcDir {
         stat_of(buffer.get(..n).unwrap_or_default())
     }
 
-    /// Whether the process of this number is the one that started then, and has not ended.
+    /// Whether the process with this pid and start time is alive.
     pub fn is(&self, pid: Pid, start: u64) -> bool {
         self.stat(pid)
             .is_ok_and(|stat| stat.start == start && stat.lives())
     }
 
-    /// Every process, and whether some are hidden: others' are where `/proc` is mounted with `hidepid`, see `proc(5)`.
-    /// One that ends meanwhile may be left out.
+    /// All processes, and whether some are hidden by the `hidepid` option of `/proc`, see `proc(5)`. A process that exits
+    /// meanwhile may be missing.
     ///
     /// # Errors
-    /// The list, or a process that is in it, could not be read: no descriptors, no memory.
+    /// The list or a process in it cannot be read: no descriptors, no memory.
     pub fn scan(&self) -> io::Result<(Vec<(Pid, Stat)>, bool)> {
         let (mut all, mut hidden) = (Vec::new(), false);
         for entry in std::fs::read_dir("/proc")? {
@@ -188,22 +201,22 @@ impl ProcDir {
         Ok((all, hidden))
     }
 
-    /// The environment that a process was executed with, `NAME=value` blocks that end in NUL.
+    /// The initial environment of a process: `NAME=value`, each ended by NUL.
     ///
     /// # Errors
-    /// `PermissionDenied` where it is somebody else's.
+    /// As `read(2)`; `PermissionDenied` for a process of another user.
     pub fn environment(&self, pid: Pid) -> io::Result<Vec<u8>> {
         std::fs::read(format!("/proc/{pid}/environ"))
     }
 
-    /// The cgroup of a process, one that has ended and was not reaped included, as its path in the hierarchy of version 2.
+    /// The path of the cgroup of a process, which may be a zombie, in the hierarchy of version 2.
     pub fn cgroup(&self, pid: Pid) -> Option<String> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
         Some(path.to_owned())
     }
 
-    /// Whether a process ignores a signal, as its `status` says; not where that cannot be read.
+    /// Whether a process ignores a signal, from its `status`; false if that cannot be read.
     pub fn ignores(&self, pid: Pid, signal: Signal) -> bool {
         let mut buffer = [0; 4096];
         let read = self
@@ -217,7 +230,7 @@ impl ProcDir {
         mask.is_some_and(|mask| mask >> (signal.get() - 1) & 1 == 1)
     }
 
-    /// The command line of a process as people type it, or its name in brackets where it has none.
+    /// The command line of a process with spaces between the arguments, or its name in brackets if it has none.
     pub fn command(&self, pid: Pid) -> String {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = line.strip_suffix(b"\0").unwrap_or(&line);
@@ -228,17 +241,16 @@ impl ProcDir {
         format!("[{}]", String::from_utf8_lossy(&name).trim_end())
     }
 
-    /// What a descriptor of a process stands for, as a path where it has one.
+    /// The path of the file of a descriptor of a process, or its kind such as `pipe:[123]`.
     pub fn descriptor(&self, pid: Pid, number: i32) -> Option<PathBuf> {
         std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
     }
 
-    /// The children of all threads of a process. A kernel without CONFIG_PROC_CHILDREN tells of none: then the
-    /// process group has to do.
+    /// The children of all threads of a process. None on a kernel without CONFIG_PROC_CHILDREN.
     pub fn children(&self, pid: i32) -> Vec<Pid> {
         let mut found = Vec::new();
         let tasks = format!("/proc/{pid}/task");
-        // A folder has two links and one for each folder in it: most programs have one thread, and no listing.
+        // A directory has two links and one for each subdirectory. Most programs have one thread: no need to list.
         let threads = std::fs::metadata(&tasks).map_or(0, |meta| meta.nlink());
         if threads == 3 {
             self.children_of_thread(pid, &format!("task/{pid}/children"), &mut found);
@@ -265,7 +277,7 @@ impl ProcDir {
         found.extend(words.filter_map(|word| Pid::new(i32::try_from(number(word)?).ok()?)));
     }
 
-    /// Everything below a process, nearest first.
+    /// The descendants of a process, breadth first.
     pub fn descendants(&self, pid: Pid) -> Vec<Pid> {
         let mut all = self.children(pid.get());
         let mut at = 0;
@@ -283,13 +295,16 @@ impl ProcDir {
         all
     }
 
-    /// Whose a process is.
+    /// The owner of a process.
+    ///
+    /// # Errors
+    /// As `stat(2)`.
     pub fn uid(&self, pid: Pid) -> io::Result<u32> {
         Ok(std::fs::metadata(format!("/proc/{pid}"))?.uid())
     }
 }
 
-/// The numbers of the open descriptors of a process.
+/// The numbers of the open descriptors of a process; none if they cannot be read.
 pub fn descriptors(pid: Pid) -> Vec<i32> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
@@ -300,37 +315,34 @@ pub fn descriptors(pid: Pid) -> Vec<i32> {
     names.collect()
 }
 
-/// Whether an error of a file below `/proc/PID` means that the process has ended.
+/// Whether an error of a file in `/proc/PID` means that the process does not exist any more.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 fn unreadable() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the kernel's record of the process is not readable",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, "cannot parse the file in /proc")
 }
 
 fn number(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.trim_end().parse().ok()
 }
 
-/// When the first process started, in clock ticks since boot: each container has another one. `Gone` where it is hidden.
+/// The start time of pid 1 in clock ticks since boot, which identifies a container. `Gone` if it is hidden.
 pub fn init_start() -> Lookup<u64> {
     let read = std::fs::read("/proc/1/stat");
     let stat = read.and_then(|text| stat_of(&text));
     Lookup::of(stat, &GONE).map(|stat| stat.start)
 }
 
-/// The fields, with the start time that the machine has for it.
+/// The fields, with the start time converted from this time namespace to the initial one.
 fn stat_of(text: &[u8]) -> io::Result<Stat> {
     let mut stat = parse_stat(text).ok_or_else(unreadable)?;
     stat.start = stat.start.wrapping_add_signed(-boot_offset()?.ticks);
     Ok(stat)
 }
 
-/// The name of a process may hold blanks and `)`: the fields begin behind the last `)`.
+/// The name of a process may contain spaces and `)`, so the other fields follow the last `)`.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let behind = text.iter().rposition(|b| *b == b')')?;
     let mut words = text.get(behind + 2..)?.split(|b| *b == b' ');
@@ -360,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_blanks_and_brackets_does_not_confuse() {
+    fn a_name_with_spaces_and_parentheses_is_parsed() {
         let line = b"12 (a) b) S 3 4 5 0 -1 4 1 0 0 0 1 2 0 0 20 0 1 0 98765 1 2 3";
         let expected = Stat {
             state: b'S',
@@ -379,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found() {
+    fn this_process_and_its_child_are_read() {
         let proc = ProcDir::open().unwrap();
         let own = Pid::new(Pid::own()).unwrap();
         let stat = proc.stat(own).unwrap();

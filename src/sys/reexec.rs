@@ -1,4 +1,4 @@
-//! Executing another program in the place of this process, or asking one something first.
+//! Executing another program in this process or in a child.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -10,16 +10,19 @@ use super::daemonize::{Fork, exit_now, fork};
 use super::pid::Pid;
 use super::{check, fd, signal};
 
-/// A file in memory, without a name in any file system. `memfd_create(2)`
+/// An anonymous file in memory. `memfd_create(2)`
+///
+/// # Errors
+/// As `memfd_create(2)`.
 pub fn memory_file(name: &CStr) -> io::Result<File> {
-    // SAFETY: the name ends in NUL; the new descriptor is ours alone.
+    // SAFETY: the name ends in NUL; nothing else owns the new descriptor.
     unsafe {
         let fd = check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC))?;
         Ok(File::from_raw_fd(fd))
     }
 }
 
-/// The environment of this process, but with this variable.
+/// The environment of this process, with this variable set.
 pub fn environment_with(name: &str, value: &[u8]) -> Vec<CString> {
     let others = std::env::vars_os().filter(|(other, _)| other != name);
     let others = others.map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
@@ -28,8 +31,8 @@ pub fn environment_with(name: &str, value: &[u8]) -> Vec<CString> {
     all.filter_map(|text| CString::new(text).ok()).collect()
 }
 
-/// Executes a program in the place of this process, which keeps its number, its children, what of signals is blocked,
-/// and these descriptors. Returns only when it could not; then all is as before. `execve(2)`
+/// Executes a program in this process, with these descriptors kept open. Pid, children and signal mask stay the same.
+/// Returns only if it fails; then nothing has changed. `execve(2)`
 pub fn execute(argv: &[CString], env: &[CString], keep: &[BorrowedFd]) -> io::Error {
     let done = keep.iter().try_for_each(|fd| set_cloexec(*fd, false));
     let error = match done {
@@ -47,12 +50,12 @@ fn execve(argv: &[CString], env: &[CString]) -> io::Error {
         return io::ErrorKind::InvalidInput.into();
     };
     let (argv, env) = (pointers(argv), pointers(env));
-    // SAFETY: the arrays end in null and point to strings that end in NUL and live during the call.
+    // SAFETY: the arrays end with null; their strings end in NUL and live during the call.
     unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
     io::Error::last_os_error()
 }
 
-/// The strings as `execve(2)` wants them.
+/// A null-terminated array of pointers to the strings, for `execve(2)`.
 pub(super) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     let pointers = strings.iter().map(|s| s.as_ptr());
     pointers.chain(std::iter::once(std::ptr::null())).collect()
@@ -60,32 +63,35 @@ pub(super) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 fn set_cloexec(fd: BorrowedFd, on: bool) -> io::Result<()> {
     let flags = if on { libc::FD_CLOEXEC } else { 0 };
-    // SAFETY: the command takes a number.
+    // SAFETY: the command takes only numbers.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flags) }).map(drop)
 }
 
-/// The descriptor of this number, where this process was executed with it and nobody has taken it yet.
+/// Takes ownership of an inherited descriptor; `None` if the number is not an inherited descriptor or was taken before.
 ///
-/// Whatever this process has opened itself is CLOEXEC from birth, and what has passed an `execve(2)` is not: that tells
-/// them apart. Taking it makes it so, so that a number is taken once.
+/// A descriptor that this process opened itself is CLOEXEC, and an inherited one is not. Taking one makes it CLOEXEC, so
+/// it is taken only once.
 pub fn inherited(number: i32) -> Option<OwnedFd> {
     if !fd::is_inherited(number) {
         return None;
     }
-    // SAFETY: it is open, and owned by nobody in this process: see above.
+    // SAFETY: it is open and nothing in this process owns it, see above.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     set_cloexec(fd.as_fd(), true).ok()?;
     Some(fd)
 }
 
-/// Starts the first of these command lines that can be executed, in a process that is heard of only by its end: with
-/// status 127 where none can.
-pub fn start(ways: &[Vec<CString>], env: &[CString]) -> io::Result<Pid> {
+/// Starts a child that executes the first of these command lines that can be executed. It exits with status 127 if none
+/// can.
+///
+/// # Errors
+/// As `fork(2)`.
+pub fn start(commands: &[Vec<CString>], env: &[CString]) -> io::Result<Pid> {
     match fork()? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {
             signal::unblock_all();
-            for argv in ways {
+            for argv in commands {
                 execve(argv, env);
             }
             exit_now(127)
@@ -93,8 +99,11 @@ pub fn start(ways: &[Vec<CString>], env: &[CString]) -> io::Result<Pid> {
     }
 }
 
-/// Starts a program whose answer, what it prints to either stream, can be read without blocking from the descriptor.
-/// A program that cannot be executed answers nothing but the reason.
+/// Starts a child that executes a program, and returns its pid and a non-blocking descriptor from which its output on
+/// stdout and stderr is read. If it cannot be executed, the output is the reason and the status 127.
+///
+/// # Errors
+/// As `pipe2(2)`, `open(2)` and `fork(2)`.
 pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
     let (out, into) = fd::pipe()?;
     fd::set_nonblocking(out.as_fd())?;
@@ -102,13 +111,13 @@ pub fn ask(argv: &[CString], env: &[CString]) -> io::Result<(Pid, OwnedFd)> {
     match fork()? {
         Fork::Parent(pid) => Ok((pid, out)),
         Fork::Child => {
-            // A group of its own, so that all of it can be ended.
+            // A process group of its own, so that all of it can be killed.
             super::daemonize::new_session();
             signal::reset_all();
             signal::unblock_all();
             let (from, to) = (null.as_raw_fd(), into.as_raw_fd());
             for (from, target) in [(from, 0), (to, 1), (to, 2)] {
-                // SAFETY: takes numbers; 0, 1 and 2 are the child's to replace.
+                // SAFETY: takes only numbers; nothing in the child owns 0, 1 and 2.
                 unsafe { libc::dup2(from, target) };
             }
             let reason = execve(argv, env).to_string();
@@ -146,28 +155,31 @@ mod tests {
     }
 
     #[test]
-    fn a_program_answers_or_the_reason_why_it_cannot() {
+    fn the_output_of_a_program_is_read_or_why_it_cannot_be_executed() {
         let script = "echo $HOME; echo two >&2";
         assert_eq!(answer(&["/bin/sh", "-c", script]), "/here\ntwo\n");
         assert!(answer(&["/proc/none"]).contains("No such file"));
     }
 
     #[test]
-    fn the_first_way_that_there_is_is_gone() {
-        let way = |words: &[&str]| words.iter().map(|w| CString::new(*w).unwrap()).collect();
-        let ways: [Vec<CString>; 2] = [way(&["/proc/none"]), way(&["/bin/sh", "-c", "exit 3"])];
+    fn the_first_executable_command_is_started() {
+        let command = |words: &[&str]| words.iter().map(|w| CString::new(*w).unwrap()).collect();
+        let commands: [Vec<CString>; 2] = [
+            command(&["/proc/none"]),
+            command(&["/bin/sh", "-c", "exit 3"]),
+        ];
         let env = environment_with("HOME", b"/");
-        let pid = start(&ways, &env).unwrap();
+        let pid = start(&commands, &env).unwrap();
         assert_eq!(wait::wait_for(pid), Some(Exit::Code(3)));
-        let pid = start(&ways[..1], &env).unwrap();
+        let pid = start(&commands[..1], &env).unwrap();
         assert_eq!(wait::wait_for(pid), Some(Exit::Code(127)));
     }
 
     #[test]
-    fn what_was_inherited_is_taken_once() {
+    fn an_inherited_descriptor_is_taken_once() {
         let file = memory_file(c"test").unwrap();
         let number = std::os::fd::IntoRawFd::into_raw_fd(file);
-        // SAFETY: nobody owns the descriptor any more: it is as one that has passed an execve(2).
+        // SAFETY: nothing owns the descriptor any more, as after an execve(2).
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
         let taken = inherited(number).unwrap();
         assert!(inherited(number).is_none());
@@ -175,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn when_nothing_can_be_executed_all_is_as_before() {
+    fn a_failed_exec_changes_nothing() {
         let file = memory_file(c"test").unwrap();
         let error = execute(&[c"/proc/none".to_owned()], &[], &[file.as_fd()]);
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
@@ -183,7 +195,7 @@ mod tests {
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFD) };
         assert_eq!(flags, libc::FD_CLOEXEC);
         assert!(inherited(-1).is_none() && inherited(1_000_000).is_none());
-        // What is owned already is nobody else's to take.
+        // A descriptor that this process owns is not inherited.
         assert!(inherited(file.as_raw_fd()).is_none());
     }
 }

@@ -1,24 +1,27 @@
-//! POSIX extended regular expressions, as the C library has them. `regex(7)`
+//! POSIX extended regular expressions of the C library. `regex(7)`
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 
-/// A regular expression. It looks at bytes, not at characters.
+/// A compiled regular expression. It matches bytes, not characters.
 pub struct Regex {
     compiled: Box<libc::regex_t>,
-    /// The text that is looked at, with the NUL that ends it.
+    /// A buffer for the text with its terminating NUL.
     text: RefCell<Vec<u8>>,
 }
 
 impl Regex {
-    /// Reads a regular expression; what is wrong with it, where it is none. `regcomp(3)`
+    /// Compiles a regular expression. `regcomp(3)`
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
     pub fn new(pattern: &str) -> Result<Regex, String> {
         if let Some(why) = costs_too_much(pattern) {
             return Err(why.to_owned());
         }
         let pattern = CString::new(pattern).map_err(|_| "it contains a NUL byte".to_owned())?;
-        // SAFETY: a regex_t is plain data that regcomp fills in, at an address where it stays; the pattern ends in NUL
-        // and lives during the call. Where it fails nothing is to be freed, and regerror writes no more than fits.
+        // SAFETY: a regex_t is plain data that regcomp fills in, and is not moved afterwards; the pattern ends in NUL and
+        // lives during the call. On failure nothing needs to be freed; regerror writes at most the given length.
         unsafe {
             let mut compiled: Box<libc::regex_t> = Box::new(std::mem::zeroed());
             let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
@@ -41,17 +44,17 @@ impl Regex {
         }
     }
 
-    /// Whether something in the text matches. `regexec(3)`
+    /// Whether a part of the text matches. `regexec(3)`
     pub fn matches(&self, text: &[u8]) -> bool {
         let Ok(mut copy) = self.text.try_borrow_mut() else {
             return false;
         };
         copy.clear();
-        // The text ends at its first NUL for the C library; another byte stands for one in its middle.
+        // For the C library the text ends at the first NUL, so each NUL in it is replaced.
         copy.extend(text.iter().map(|b| if *b == 0 { 1 } else { *b }));
         copy.push(0);
-        // SAFETY: the expression was compiled, and is freed only when this is dropped; the text ends in NUL; no place
-        // for parts is given, and none is needed.
+        // SAFETY: the expression is compiled, and freed only on drop; the text ends in NUL; with REG_NOSUB no array for
+        // matches is needed.
         let found = unsafe {
             let none = std::ptr::null_mut();
             libc::regexec(&raw const *self.compiled, copy.as_ptr().cast(), 0, none, 0)
@@ -60,12 +63,11 @@ impl Regex {
     }
 }
 
-/// The longest pattern, in bytes, and the most copies of a part that its intervals may ask for together: the C library
-/// writes each of them out.
+/// The longest pattern in bytes, and the largest product of its interval bounds. The C library expands intervals.
 const LONGEST: usize = 4096;
 const MOST_COPIES: usize = 10_000;
 
-/// Why a pattern is refused that is an expression, but one which the C library takes for ever to read or to look for.
+/// Why a valid pattern is refused: the C library would take too long to compile or match it.
 fn costs_too_much(pattern: &str) -> Option<&'static str> {
     if pattern.len() > LONGEST {
         return Some("it is longer than 4096 bytes");
@@ -83,7 +85,7 @@ fn costs_too_much(pattern: &str) -> Option<&'static str> {
         .split("\\\\")
         .flat_map(|part| part.split('\\').skip(1));
     let refers = |part: &str| part.starts_with(|c: char| ('1'..='9').contains(&c));
-    // POSIX has no such thing in extended expressions, and the time that it takes grows without bounds.
+    // An extension of the C library, with exponential time.
     if escaped.into_iter().any(refers) {
         return Some("it has a back-reference (a backslash and a digit), which is not supported");
     }
@@ -92,7 +94,7 @@ fn costs_too_much(pattern: &str) -> Option<&'static str> {
 
 impl Drop for Regex {
     fn drop(&mut self) {
-        // SAFETY: it was compiled, and this is the only time that it is freed.
+        // SAFETY: it is compiled, and freed only here.
         unsafe { libc::regfree(&raw mut *self.compiled) };
     }
 }
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_that_costs_too_much_is_refused() {
+    fn expensive_patterns_are_refused() {
         for wrong in [
             "x".repeat(5000).as_str(),
             "((((a{1,99}){1,99}){1,99}){1,99}){1,99}",
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_is_found_anywhere() {
+    fn a_pattern_matches_anywhere_in_the_text() {
         let regex = Regex::new("^api-[0-9]+$|w(eb|orker)").unwrap();
         for (text, found) in [
             (&b"api-12"[..], true),
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn an_invalid_pattern_is_an_error_with_a_reason() {
         for wrong in ["[a", "a(b", "a\0"] {
             let why = Regex::new(wrong).err().unwrap();
             assert!(why.len() > 5, "{wrong}: {why}");

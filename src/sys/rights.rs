@@ -1,8 +1,8 @@
-//! Acting on files with the rights of another user: `setfsuid(2)`, `setfsgid(2)`, no supplementary groups.
+//! Accessing files with the rights of another user: `setfsuid(2)`, `setfsgid(2)`, no supplementary groups.
 //!
-//! Leaving file system user 0 takes CAP_DAC_OVERRIDE, CAP_FOWNER and their like out of the effective set, and coming
-//! back puts them there again, `capabilities(7)`. All of it is the thread's own. Nothing here allocates after
-//! [`prepare`], so that a child between fork and exec may use it.
+//! Changing the file system user id from 0 clears CAP_DAC_OVERRIDE, CAP_FOWNER and similar capabilities from the
+//! effective set; changing it back restores them, `capabilities(7)`. All of this applies only to the thread. Nothing here
+//! allocates after [`prepare`], so a child may call it between fork and exec.
 
 use std::io;
 use std::marker::PhantomData;
@@ -11,24 +11,24 @@ use std::sync::OnceLock;
 
 use super::{check, user};
 
-/// A group that owns nothing: a user's own group is not needed for what the user owns.
+/// The group `nogroup`. A user's own files are accessed without a group.
 const NO_GROUP: libc::gid_t = 65534;
-/// Who owns, as a user namespace has it, what belongs to nobody in it. `user_namespaces(7)`
+/// The owner that files of unmapped users have in a user namespace: the overflow uid. `user_namespaces(7)`
 const UNMAPPED: u32 = 65534;
-/// Capabilities do not follow the file system user. `capabilities(7)` SECBIT_NO_SETUID_FIXUP
+/// Capabilities do not change with the file system user id. `capabilities(7)` SECBIT_NO_SETUID_FIXUP
 const NO_SETUID_FIXUP: libc::c_int = 1 << 2;
 
-/// What stays the same for the whole process.
+/// Facts that do not change while the process runs.
 static PREPARED: OnceLock<Prepared> = OnceLock::new();
 
 #[derive(Debug)]
 struct Prepared {
     groups: Vec<libc::gid_t>,
-    /// Whether [`UNMAPPED`] is a user like others.
+    /// Whether [`UNMAPPED`] is a real user here.
     mapped: bool,
 }
 
-/// Looks at what does not change. A process that forks calls it before.
+/// Reads the facts that do not change. To be called before a fork.
 pub fn prepare() {
     prepared();
 }
@@ -42,7 +42,7 @@ fn prepared() -> &'static Prepared {
 
 /// The supplementary groups. `getgroups(2)`
 fn groups() -> Vec<libc::gid_t> {
-    // SAFETY: with size 0 nothing is written; then as many as the vector has room for.
+    // SAFETY: with size 0 nothing is written; then at most the length of the vector.
     unsafe {
         let count = check(libc::getgroups(0, ptr::null_mut())).unwrap_or(0);
         let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
@@ -52,7 +52,7 @@ fn groups() -> Vec<libc::gid_t> {
     }
 }
 
-/// Whether a map of users has [`UNMAPPED`] in it; one that cannot be read does.
+/// Whether a uid map contains [`UNMAPPED`]; true if it could not be read.
 fn is_mapped(map: &str) -> bool {
     let mut rows = map.lines().filter_map(|line| {
         let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
@@ -68,8 +68,8 @@ pub fn is_root() -> bool {
     user::effective_uid() == 0
 }
 
-/// Whether a file is root's. In a user namespace that has few users, files from outside it belong to nobody that it
-/// knows, and root in it has no power over them: those count as root's too.
+/// Whether an owner is root. In a user namespace in which [`UNMAPPED`] is not mapped, files of unmapped users, over which
+/// its root has no power, count as root's.
 pub fn is_roots(uid: u32) -> bool {
     uid == 0 || (uid == UNMAPPED && !prepared().mapped)
 }
@@ -77,25 +77,28 @@ pub fn is_roots(uid: u32) -> bool {
 /// The user whose rights apply to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
-    /// Those of this process.
+    /// The rights of this process.
     Own,
-    /// Those of this user alone.
+    /// Only the rights of this user.
     Of(u32),
 }
 
-/// While it lives, this thread acts on files with other rights.
+/// The assumed rights of this thread; dropping it restores the previous ones.
 #[derive(Debug)]
 pub struct Acting {
     changed: bool,
-    /// What a change of the user takes from the process: that others of root's may look at it in `/proc`. `prctl(2)`
+    /// Whether the process was dumpable, which the change clears; it also protects `/proc/PID`. `prctl(2)`
     /// PR_SET_DUMPABLE
     dumpable: bool,
-    /// It belongs to its thread.
+    /// Not `Send`: it applies to one thread.
     thread: PhantomData<*const ()>,
 }
 
 impl Rights {
-    /// Assumes these rights until the result is dropped. Fails unless all of them could be assumed.
+    /// Assumes these rights until the result is dropped.
+    ///
+    /// # Errors
+    /// `EPERM` if not all of them could be assumed; then the rights are unchanged.
     pub fn take(self) -> io::Result<Acting> {
         let Rights::Of(uid) = self else {
             return Ok(Acting {
@@ -106,14 +109,14 @@ impl Rights {
         };
         prepare();
         let refused = || io::Error::from_raw_os_error(libc::EPERM);
-        // SAFETY: takes no pointer.
+        // SAFETY: takes only numbers.
         let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
         // SAFETY: as above.
         let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } == 1;
         if uid == 0 || bits & NO_SETUID_FIXUP != 0 {
             return Err(refused());
         }
-        // From here on, dropping it restores what was.
+        // From here on, dropping it restores the previous rights.
         let acting = Acting {
             changed: true,
             dumpable,
@@ -133,19 +136,19 @@ impl Rights {
 impl Drop for Acting {
     fn drop(&mut self) {
         if self.changed {
-            // Those that a process always may have.
+            // A process may always set these.
             set_user(user::effective_uid());
             set_group(user::effective_gid());
             let _ = set_groups(&prepared().groups);
         }
         if self.dumpable {
-            // SAFETY: takes numbers; it was so before.
+            // SAFETY: takes only numbers; restores the previous value.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1 as libc::c_ulong) };
         }
     }
 }
 
-/// The thread's own groups: the C library's `setgroups` would change those of every thread.
+/// Sets the groups of this thread; `setgroups` of the C library would set those of all threads.
 fn set_groups(groups: &[libc::gid_t]) -> io::Result<()> {
     // SAFETY: the pointer and length describe numbers that live during the call.
     let done = unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) };
@@ -157,7 +160,7 @@ fn set_groups(groups: &[libc::gid_t]) -> io::Result<()> {
 }
 
 fn set_user(uid: u32) {
-    // SAFETY: takes a number; it returns what was, whether it changed that or not.
+    // SAFETY: takes only a number; it returns the previous value, even on failure.
     unsafe { libc::setfsuid(uid) };
 }
 
@@ -166,7 +169,7 @@ fn set_group(gid: libc::gid_t) {
     unsafe { libc::setfsgid(gid) };
 }
 
-/// Who the thread acts on files as: a number that nobody can have changes nothing, `setfsuid(2)`.
+/// The file system user and group of the thread. An invalid id changes nothing and returns the present one, `setfsuid(2)`.
 fn current() -> (u32, libc::gid_t) {
     // SAFETY: as above.
     let (uid, gid) = unsafe { (libc::setfsuid(u32::MAX), libc::setfsgid(u32::MAX)) };
@@ -178,16 +181,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_namespace_knows_few_users() {
+    fn a_small_user_namespace_does_not_map_the_overflow_uid() {
         assert!(is_mapped("         0          0 4294967295\n"));
         assert!(is_mapped("0 1000 1\n1 100000 65536\n"));
         assert!(!is_mapped("         0       1000          1\n"));
         assert!(!is_mapped("0 1000 1\n1 100000 1000\n"));
-        assert!(is_mapped(""), "it cannot be read");
+        assert!(is_mapped(""), "it could not be read");
     }
 
     #[test]
-    fn rights_are_taken_on_and_given_back() {
+    fn rights_are_assumed_and_restored() {
         if !is_root() {
             return;
         }

@@ -1,34 +1,34 @@
-//! A reserve of descriptors. Long-lived descriptors may not use the last numbers, so that signals, records, `/proc`,
-//! the shutdown, and the client that asks for it still find some at the limit.
+//! A reserve of descriptors. Long-lived descriptors may not use the last ones below the limit, so that signals, records,
+//! `/proc`, the shutdown, and the client that requests it still work.
 //!
-//! A new descriptor has the lowest number that is free (`open(2)`): so many at least are in use as its number says.
+//! A new descriptor has the lowest free number (`open(2)`), so at least that many are in use.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::fd;
 
-/// What holds descriptors for long.
+/// The purpose of a long-lived descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// What is quicker when it is held, and can be opened each time.
+    /// Kept open for speed; could be opened each time.
     Cache,
-    /// What tells of an end, and can be looked at time and again instead.
+    /// Reports the exit of a process; could be polled on a timer instead.
     Watch,
     /// A program.
     Program,
-    /// A client, who may have come to end programs.
+    /// A client, which may be needed to stop programs.
     Client,
 }
 
-/// The part of the limit that is kept free, and the least and the most of that.
+/// The reserve: 1/PART of the limit, but at least LEAST and at most MOST.
 const PART: u64 = 8;
 const LEAST: u64 = 4;
 const MOST: u64 = 32;
-/// What one launch takes: both ends of a pipe, and a file in the child.
+/// The descriptors that one launch needs: both ends of a pipe, and a file in the child.
 const ONE_LAUNCH: u64 = 3;
 
 impl Holder {
-    /// How many of `limit` it leaves free.
+    /// How many descriptors below `limit` it must leave free.
     fn leaves(self, limit: u64) -> u64 {
         let kept = (limit / PART).clamp(LEAST, MOST);
         match self {
@@ -40,7 +40,7 @@ impl Holder {
     }
 }
 
-/// Whether this new descriptor leaves the room free that its holder must.
+/// Whether a new descriptor leaves as many free as its holder must.
 pub fn leaves_room(new: BorrowedFd, holder: Holder) -> bool {
     let Ok((limit, _)) = fd::nofile_limit() else {
         return true;
@@ -49,7 +49,10 @@ pub fn leaves_room(new: BorrowedFd, holder: Holder) -> bool {
     number < limit.saturating_sub(holder.leaves(limit))
 }
 
-/// The same as a result: it fails as the kernel does at the limit.
+/// The same as a result.
+///
+/// # Errors
+/// `EMFILE`, as the kernel at the limit.
 pub fn check(new: BorrowedFd, holder: Holder) -> std::io::Result<()> {
     if leaves_room(new, holder) {
         Ok(())
@@ -64,7 +67,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn clients_may_have_what_programs_may_not() {
+    fn more_important_holders_leave_fewer_free() {
         for limit in [16, 20, 64, 1024, 1 << 20] {
             let holders = [
                 Holder::Cache,

@@ -1,11 +1,11 @@
-//! Writes to a descriptor that other processes share, such as this process's standard output, without blocking and
-//! without changing its flags for the others.
+//! Writes to a descriptor that other processes share, such as standard output, without blocking and without changing its
+//! flags for them.
 //!
-//! O_NONBLOCK belongs to the open file description, which the terminal's shell or a container's runtime shares. So a
-//! pipe or a terminal is opened once more by its descriptor, see `proc_pid_fd(5)`, which gives a description of our
-//! own. Where that is not possible (`/proc` is missing, the file belongs to somebody else, privileges were dropped) a
-//! terminal may still be opened as `/dev/tty`, and a pipe is written to with RWF_NOWAIT. Otherwise the free room is
-//! checked first, and no more than that is written. Sockets are written to with MSG_DONTWAIT.
+//! O_NONBLOCK belongs to the open file description, which the shell or a container runtime shares. So a pipe or a
+//! terminal is reopened through `/proc`, see `proc_pid_fd(5)`, which yields a new description. If that fails (`/proc` is
+//! not mounted, the file belongs to another user, privileges were dropped), a terminal is opened as `/dev/tty`, and a pipe
+//! is written to with RWF_NOWAIT. If that fails too, a write is made only when poll(2) reports space, and only of as many
+//! bytes as fit. Sockets are written to with MSG_DONTWAIT.
 
 use std::fs::File;
 use std::io;
@@ -19,23 +19,23 @@ use super::poll::{Interest, PollSet};
 use super::{check, check_size, fd, terminal};
 use crate::model::standard::{self, Named};
 
-/// So much is written to a pipe in one piece, and never torn by another writer. `pipe(7)` PIPE_BUF
+/// The most bytes of one write. Writes to a pipe up to this size are atomic. PIPE_BUF of `pipe(7)`
 pub const AT_ONCE: usize = 4096;
-/// So much is written to a terminal that could not be opened again: its driver says that there is room where there is
-/// room for one byte. n_tty_poll of n_tty.c
+/// The most bytes of one write to a terminal that could not be reopened, as poll(2) only reports space for one byte.
+/// `n_tty_poll` of n_tty.c
 const TERMINAL: usize = 1;
 
-/// How many links are followed. `path_resolution(7)`
+/// The most symbolic links that are followed. `path_resolution(7)`
 const LINKS: usize = 40;
 
-/// How it is written to.
+/// How to write to the descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It never waits: a file, or a description of our own.
+    /// A write never blocks: a file, or a description of our own.
     Direct,
-    /// It waits where there is no room.
-    Asked,
-    /// The same, a terminal.
+    /// A write can block: a pipe.
+    Pipe,
+    /// A write can block: a terminal.
     Terminal,
     Socket,
 }
@@ -48,21 +48,24 @@ pub struct SharedOutput {
 }
 
 impl SharedOutput {
-    /// Writes to this descriptor.
+    /// An output to this descriptor.
+    ///
+    /// # Errors
+    /// As `fstat(2)` and `fcntl(2)`.
     pub fn new(fd: OwnedFd) -> io::Result<SharedOutput> {
         let file = File::from(fd);
         let found = file.metadata()?.file_type();
         let is_terminal = terminal::is_terminal(file.as_fd());
-        // Whoever has set that, for themselves or for us: it does not wait.
+        // Another process may have set O_NONBLOCK already.
         let waits = flags(file.as_fd())? & libc::O_NONBLOCK == 0;
         let kind = match () {
             () if found.is_socket() => Kind::Socket,
             () if is_terminal && waits => Kind::Terminal,
-            () if found.is_fifo() && waits => Kind::Asked,
+            () if found.is_fifo() && waits => Kind::Pipe,
             () => Kind::Direct,
         };
         let fd = OwnedFd::from(file);
-        if matches!(kind, Kind::Asked | Kind::Terminal) {
+        if matches!(kind, Kind::Pipe | Kind::Terminal) {
             if let Ok(own) = reopened(fd.as_fd()).or_else(|_| by_session(fd.as_fd())) {
                 let kind = Kind::Direct;
                 return Ok(SharedOutput { fd: own, kind });
@@ -71,18 +74,18 @@ impl SharedOutput {
         Ok(SharedOutput { fd, kind })
     }
 
-    /// Writes to a description that is ours alone and has O_NONBLOCK.
+    /// An output to a description that is not shared and has O_NONBLOCK.
     pub fn of_own(fd: OwnedFd) -> SharedOutput {
         let kind = Kind::Direct;
         SharedOutput { fd, kind }
     }
 
-    /// What to poll for writing.
+    /// The descriptor to poll for writing.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Whether there is room, or an error that a write would tell.
+    /// Whether there is space, or an error that a write would return.
     pub fn is_writable(&self) -> bool {
         let mut set = PollSet::default();
         let write = Interest {
@@ -94,8 +97,10 @@ impl SharedOutput {
         looked.is_ok() && set.ready().next().is_some()
     }
 
-    /// Writes the beginning of these bytes, as much as there is room for: to a pipe all of what [`AT_ONCE`] allows, or
-    /// nothing. WouldBlock: there is no room.
+    /// Writes the first bytes, at most [`AT_ONCE`], as far as there is space; to a pipe all of these or nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no space; or as `write(2)`.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let most = if self.kind == Kind::Terminal {
             TERMINAL
@@ -105,12 +110,12 @@ impl SharedOutput {
         let bytes = bytes.get(..most).unwrap_or(bytes);
         match self.kind {
             Kind::Direct => fd::write(self.fd(), bytes),
-            Kind::Asked => match write_now(self.fd(), bytes) {
-                // The kernel has no such write, or not for pipes (Linux before 6.4).
-                Err(e) if is_unknown(&e) => self.ask_and_write(bytes),
+            Kind::Pipe => match write_now(self.fd(), bytes) {
+                // Not supported, or not for pipes (before Linux 6.4).
+                Err(e) if is_unknown(&e) => self.write_if_ready(bytes),
                 other => other,
             },
-            Kind::Terminal => self.ask_and_write(bytes),
+            Kind::Terminal => self.write_if_ready(bytes),
             Kind::Socket => {
                 let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
                 // SAFETY: the pointer and length describe bytes that live during the call.
@@ -125,10 +130,8 @@ impl SharedOutput {
             }
         }
     }
-}
 
-impl SharedOutput {
-    fn ask_and_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_if_ready(&self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_writable() {
             fd::write(self.fd(), bytes)
         } else {
@@ -137,15 +140,15 @@ impl SharedOutput {
     }
 }
 
-/// Writes what there is room for, whatever the description says. `pwritev2(2)` RWF_NOWAIT
+/// Writes without blocking even if the description is blocking. `pwritev2(2)` RWF_NOWAIT
 fn write_now(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
     let part = libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
     };
     let (here, now) = (-1 as libc::c_long, libc::RWF_NOWAIT);
-    // SAFETY: the kernel reads one iovec on this stack, and bytes that live during the call; the offset -1, in both of
-    // its halves, means the place of the description.
+    // SAFETY: the kernel reads one iovec on this stack, and bytes that live during the call. The offset is passed in two
+    // halves; -1 means the file offset of the description.
     let written = unsafe {
         let part = &raw const part;
         libc::syscall(libc::SYS_pwritev2, fd.as_raw_fd(), part, 1, here, here, now)
@@ -160,7 +163,7 @@ fn is_unknown(error: &io::Error) -> bool {
         .is_some_and(|number| unknown.contains(&number))
 }
 
-/// The terminal of this session in a description of our own, where it is this one: everybody may open that. `tty(4)`
+/// A new description of the controlling terminal, if it is this terminal. Any user may open `/dev/tty`. `tty(4)`
 fn by_session(fd: BorrowedFd) -> io::Result<OwnedFd> {
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_NONBLOCK);
@@ -172,7 +175,7 @@ fn by_session(fd: BorrowedFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// Which terminal it is, by whatever name it was opened. `ioctl_tty(2)` TIOCGDEV
+/// The device number of a terminal, also if it was opened as `/dev/tty`. `ioctl_tty(2)` TIOCGDEV
 fn device(terminal: BorrowedFd) -> io::Result<libc::c_uint> {
     let mut number = 0;
     // SAFETY: the kernel writes one unsigned int.
@@ -183,7 +186,7 @@ fn device(terminal: BorrowedFd) -> io::Result<libc::c_uint> {
 /// _IOR('T', 0x32, unsigned int) of asm-generic/ioctls.h
 const TIOCGDEV: libc::Ioctl = 0x8004_5432_u32 as libc::Ioctl;
 
-/// The same file in a description of our own, which does not wait. `open(2)` O_NONBLOCK
+/// A new non-blocking description of the same file. `open(2)` O_NONBLOCK
 fn reopened(fd: BorrowedFd) -> io::Result<OwnedFd> {
     let of = |file: &File| file.metadata().map(|m| (m.dev(), m.ino(), m.rdev()));
     let before = of(&File::from(fd.try_clone_to_owned()?))?;
@@ -199,7 +202,10 @@ fn reopened(fd: BorrowedFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// Another descriptor for one of this process, 1 or 2; an error where it is not open for writing. `fcntl(2)`
+/// Duplicates descriptor 1 or 2. `fcntl(2)`
+///
+/// # Errors
+/// `EBADF` if it is not open for writing.
 pub fn duplicate(fd: BorrowedFd) -> io::Result<OwnedFd> {
     match flags(fd)? & libc::O_ACCMODE {
         libc::O_RDONLY => Err(io::Error::from_raw_os_error(libc::EBADF)),
@@ -212,25 +218,24 @@ fn flags(fd: BorrowedFd) -> io::Result<libc::c_int> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
 }
 
-/// The descriptor that a path names, also by way of links: `access.log -> /dev/stdout` is what images of servers have.
-/// Reads the links, and so may wait for a file system: not for the supervisor.
+/// The descriptor that a path names, directly or by symbolic links: container images have `access.log -> /dev/stdout`.
+/// Reads the links, so it may block on a file system; not for the supervisor.
 pub fn named(path: &Path) -> Option<Named> {
     links(path).find_map(|path| standard::named(&path, Pid::own()))
 }
 
-/// The path by which links name a descriptor; none where the path is no link to one. Reads the links, as [`named`].
+/// The path of a descriptor to which symbolic links lead; `None` if the path is not such a link. May block, as [`named`].
 pub fn linked(path: &Path) -> Option<PathBuf> {
     let names_one = |path: &PathBuf| standard::named(path, Pid::own()).is_some();
     links(path).find(names_one).filter(|found| found != path)
 }
 
-/// Whether a path leads by way of `/proc`, as `/proc/1/fd/1` does: to a file that somebody has open, whatever its name
-/// is.
+/// Whether a path or its symbolic links lead through `/proc`, as `/proc/1/fd/1` does, to an open file of any name.
 pub fn is_of_proc(path: &Path) -> bool {
     links(path).any(|path| path.starts_with("/proc"))
 }
 
-/// The path, and each one that it leads to where that is a link.
+/// The path, then the targets of its symbolic links in turn.
 fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
     let follow = |path: &PathBuf| {
         let to = std::fs::read_link(path).ok()?;
@@ -246,7 +251,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixStream;
 
-    /// Writes until there is no room; how much that was.
+    /// Writes until there is no space, and returns the number of bytes.
     fn fill(output: &SharedOutput) -> usize {
         let mut written = 0;
         loop {
@@ -262,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pipe_is_not_waited_for_and_stays_as_it_is_for_others() {
-        for kind in [Kind::Direct, Kind::Asked] {
+    fn a_full_pipe_does_not_block_and_its_flags_stay() {
+        for kind in [Kind::Direct, Kind::Pipe] {
             let (out, into) = fd::pipe().unwrap();
             let before = flags(into.as_fd()).unwrap();
             let output = match kind {
@@ -283,12 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_an_error_and_not_a_lack_of_room() {
+    fn a_pipe_without_a_reader_is_an_error() {
         let (out, into) = fd::pipe().unwrap();
         let output = SharedOutput::new(into).unwrap();
         drop(out);
         crate::sys::signal::ignore(crate::sys::signal::Signal::PIPE);
-        // A child of a test beside this one may hold the other end for a moment longer.
+        // A forked child of a concurrent test may hold the other end a moment longer.
         let mut ended = std::iter::repeat_with(|| output.write(b"x"));
         let error =
             ended.find_map(|done| done.err().filter(|e| e.kind() != io::ErrorKind::WouldBlock));
@@ -297,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_nobody_reads_is_not_waited_for() {
+    fn an_unread_terminal_does_not_block() {
         let (master, slave) = pseudo_terminal().unwrap();
         let before = flags(slave.as_fd()).unwrap();
         for kind in [Kind::Direct, Kind::Terminal] {
@@ -367,8 +372,8 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_to_what_they_name() {
-        let folder = std::env::temp_dir().join(format!("rpm-outlet-{}", std::process::id()));
+    fn links_to_descriptors_are_followed() {
+        let folder = std::env::temp_dir().join(format!("rpm-output-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let [first, second, round] = ["first", "second", "round"].map(|name| folder.join(name));

@@ -1,4 +1,4 @@
-//! Signals: sending them, and hearing of them through a pipe that `poll(2)` can wait for.
+//! Sending signals, and receiving them through a pipe for `poll(2)`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,7 +8,7 @@ use super::check;
 use super::fd;
 use super::pid::Pid;
 
-/// A signal number, `signal(7)`.
+/// A signal number. `signal(7)`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal(i32);
 
@@ -30,12 +30,12 @@ impl Signal {
     pub const XFSZ: Signal = Signal(libc::SIGXFSZ);
     pub const WINCH: Signal = Signal(libc::SIGWINCH);
     pub const PWR: Signal = Signal(libc::SIGPWR);
-    /// Sent to end pid 1 of a container that has an init, as systemd understands it: SIGRTMIN+3 of the C library.
+    /// SIGRTMIN+3, which container runtimes send to stop a container whose pid 1 is systemd.
     pub const HALT: Signal = Signal(37);
 }
 
-/// The signals that ask a daemon to end. Besides SIGTERM and SIGINT these are what containers are ended with: SIGQUIT by
-/// images of nginx and php-fpm (STOPSIGNAL), SIGPWR by `lxc-stop`, SIGRTMIN+3 where pid 1 is an init.
+/// The signals that request termination. Containers are stopped with SIGQUIT by the images of nginx and php-fpm
+/// (STOPSIGNAL), SIGPWR by `lxc-stop`, and SIGRTMIN+3 if pid 1 is systemd.
 pub const ENDING: [Signal; 5] = [
     Signal::TERM,
     Signal::INT,
@@ -44,9 +44,9 @@ pub const ENDING: [Signal; 5] = [
     Signal::HALT,
 ];
 
-/// The signals that a daemon ignores, as their default action would end it or stop it: a terminal that closes, a reader
-/// that has gone, a file at its limit, the habits of those who rotate logs (SIGUSR1, SIGUSR2), and output to a terminal
-/// from the background, which SIGTTOU would stop it for.
+/// The signals that the daemons ignore, as their default action would terminate or stop them: a closed terminal, a closed
+/// pipe, a file at its size limit, SIGUSR1 and SIGUSR2, which log rotation scripts send, and SIGTTOU for output to a
+/// terminal from the background.
 pub const IGNORED: [Signal; 6] = [
     Signal::HUP,
     Signal::PIPE,
@@ -60,7 +60,7 @@ pub const IGNORED: [Signal; 6] = [
 const COUNT: usize = 65;
 
 impl Signal {
-    /// The signal of this number.
+    /// The signal of this number; `None` if there is none.
     pub fn new(number: i32) -> Option<Signal> {
         (1..65).contains(&number).then_some(Signal(number))
     }
@@ -71,47 +71,53 @@ impl Signal {
     }
 }
 
-/// Signals one process. `kill(2)`
+/// Sends a signal to a process.
+///
+/// # Errors
+/// As `kill(2)`.
 pub fn kill(pid: Pid, signal: Signal) -> io::Result<()> {
-    // SAFETY: kill takes numbers only; a Pid is never 0, 1 or negative.
+    // SAFETY: takes only numbers; a Pid is never 0, 1 or negative.
     check(unsafe { libc::kill(pid.get(), signal.0) }).map(drop)
 }
 
-/// Signals every process of a group. `kill(2)`
+/// Sends a signal to every process of a group.
+///
+/// # Errors
+/// As `kill(2)`.
 pub fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: as above; the negative number names the group, and is below -1.
     check(unsafe { libc::kill(-leader.get(), signal.0) }).map(drop)
 }
 
-/// Whether this process may signal that one, which must be there. `kill(2)`
+/// Checks that this process may signal another. `kill(2)` with signal 0
 ///
 /// # Errors
-/// `PermissionDenied` where it may not.
+/// `PermissionDenied` if it may not; `ESRCH` if there is no such process.
 pub fn try_signal(pid: Pid) -> io::Result<()> {
-    // SAFETY: signal 0 is delivered to nobody.
+    // SAFETY: signal 0 is not delivered.
     check(unsafe { libc::kill(pid.get(), 0) }).map(drop)
 }
 
-/// Whether a process group has a member. The number of a group is not given to another process as long as it has.
+/// Whether a process group has a member. While it has, its id is not reused as a pid.
 pub fn group_exists(leader: Pid) -> bool {
-    // SAFETY: signal 0 is delivered to nobody.
+    // SAFETY: signal 0 is not delivered.
     let found = check(unsafe { libc::kill(-leader.get(), 0) });
     !found.is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH))
 }
 
 /// Restores the default action. `signal(2)`
 pub fn set_default(signal: Signal) {
-    // SAFETY: SIG_DFL is a valid disposition; no handler code of ours is involved.
+    // SAFETY: SIG_DFL is a valid disposition.
     unsafe { libc::signal(signal.0, libc::SIG_DFL) };
 }
 
-/// Lets a signal do to this process what it does to one that does not care: end it, or stop it until it is
-/// continued. To the whole process group where the terminal would have signalled all of it. Afterwards the signal
-/// is caught as before. `signal(7)`
+/// Raises a signal with its default action, which terminates this process, or stops it until it is continued. With
+/// `whole_group` it is sent to the whole process group, as the terminal would. Afterwards the signal is caught again.
+/// `signal(7)`
 pub fn act_by_default(signal: Signal, whole_group: bool) {
     let target = if whole_group { 0 } else { Pid::own() };
-    // SAFETY: sets and actions are plain data that live on this stack during the calls; the default action is
-    // restored to what it was. The signal stays pending until it is let in, and is let in by the mask alone.
+    // SAFETY: sets and actions are plain data on this stack. The signal stays pending until it is unblocked; then the
+    // previous action is restored.
     unsafe {
         let mut only: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut only);
@@ -134,7 +140,7 @@ pub fn ignore(signal: Signal) {
     unsafe { libc::signal(signal.0, libc::SIG_IGN) };
 }
 
-/// The signals whose action the daemons change: what a program must get back as it was.
+/// The signals whose disposition the daemons change, and which are reset for a program.
 pub(super) const CHANGED: [Signal; 12] = [
     Signal::HUP,
     Signal::INT,
@@ -150,13 +156,12 @@ pub(super) const CHANGED: [Signal; 12] = [
     Signal::HALT,
 ];
 
-/// Ends this process with status 0 at the signals of [`ENDING`], until they are given another action: for one that
-/// serves nobody yet and has nothing to put away. As pid 1 of a container it would not hear of them otherwise, see
-/// `pid_namespaces(7)`.
+/// Makes the signals of [`ENDING`] exit this process with status 0, for a daemon that does not serve yet. As pid 1 of a
+/// container it would not receive them without a handler, see `pid_namespaces(7)`.
 pub fn end_quietly() {
     for signal in ENDING {
-        // SAFETY: the action is zeroed plain data; the handler has the right signature and calls nothing but _exit,
-        // which is async-signal-safe, see signal-safety(7).
+        // SAFETY: the action is zeroed plain data; the handler has the right signature and only calls _exit, which is
+        // async-signal-safe, see signal-safety(7).
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             let handler: extern "C" fn(libc::c_int) = on_end;
@@ -171,14 +176,13 @@ extern "C" fn on_end(_: libc::c_int) {
     unsafe { libc::_exit(0) }
 }
 
-/// Gives every signal its default action: whoever started the daemon may have had some ignored, and a program
-/// inherits that. Asked of the kernel itself, as the C library refuses to touch 32 and 33, which it keeps for its
-/// threads. `sigaction(2)`
+/// Resets every signal to its default action, as a program inherits the signals that the parent of the daemon ignored. By
+/// system call, as the C library refuses 32 and 33, which it uses for threads. `sigaction(2)`
 pub fn reset_all() {
-    // Large enough for the kernel's structure on every architecture; all zero is the default action.
+    // At least the size of the kernel's structure on every architecture; all zero is SIG_DFL.
     let default = [0u64; 4];
     for signal in 1..COUNT {
-        // SAFETY: the kernel reads one structure; 8 is the size of its signal set.
+        // SAFETY: the kernel reads one structure; 8 is the size of its signal mask.
         unsafe {
             let none = std::ptr::null_mut::<u64>();
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8);
@@ -186,7 +190,7 @@ pub fn reset_all() {
     }
 }
 
-/// Lets all signals in, for a program that is about to be executed. `sigprocmask(2)`
+/// Unblocks all signals, before a program is executed. `sigprocmask(2)`
 pub(super) fn unblock_all() {
     // SAFETY: a sigset_t is plain bits on this stack.
     unsafe {
@@ -196,8 +200,7 @@ pub(super) fn unblock_all() {
     }
 }
 
-/// All signals blocked for as long as this lives; then the mask is as before. Around a fork, so that no handler
-/// runs in a child that still has the parent's.
+/// Blocks all signals until it is dropped. Around a fork it keeps the parent's handlers from running in the child.
 pub(super) struct AllBlocked(libc::sigset_t);
 
 impl AllBlocked {
@@ -224,8 +227,8 @@ static PIPE: AtomicI32 = AtomicI32::new(-1);
 static CAUGHT: [AtomicBool; COUNT] = [const { AtomicBool::new(false) }; COUNT];
 
 extern "C" fn on_signal(number: libc::c_int) {
-    // SAFETY: only async-signal-safe calls (signal-safety(7)): errno is saved and put back, write on a
-    // non-blocking pipe; the atomics are lock-free.
+    // SAFETY: async-signal-safe, see signal-safety(7): it only uses lock-free atomics and write(2) on a non-blocking pipe,
+    // and restores errno.
     unsafe {
         let errno = libc::__errno_location();
         let saved = *errno;
@@ -238,13 +241,12 @@ extern "C" fn on_signal(number: libc::c_int) {
     }
 }
 
-/// Caught signals are written nowhere from now on: in a process that has the pipe's number from its parent, and may
-/// open something else by it.
+/// Stops writing caught signals to the pipe. For a forked child that closes the pipe and may reuse its descriptor.
 pub(super) fn forget_pipe() {
     PIPE.store(-1, Ordering::SeqCst);
 }
 
-/// The pipe that signals arrive by. There is one in a process.
+/// The pipe through which caught signals wake `poll(2)`. At most one per process.
 pub struct SelfPipe {
     out: OwnedFd,
     into: OwnedFd,
@@ -253,15 +255,18 @@ pub struct SelfPipe {
 
 impl Drop for SelfPipe {
     fn drop(&mut self) {
-        // Its number may be another file's soon: the handler must not write there.
+        // The descriptor may be reused; the handler must not write to it.
         let own = self.into.as_raw_fd();
         let _ = PIPE.compare_exchange(own, -1, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
 impl SelfPipe {
-    /// Catches these signals from now on, while [`SelfPipe::listening`]: so that a hundred deaths in one turn of a
+    /// Catches these signals, but only during [`SelfPipe::listening`], so that a hundred exits in one iteration of an event
     /// loop are one interruption. `sigaction(2)`
+    ///
+    /// # Errors
+    /// As `pipe2(2)`, `sigaction(2)` and `sigprocmask(2)`.
     pub fn install(signals: &[Signal]) -> io::Result<SelfPipe> {
         let (out, into) = fd::pipe()?;
         fd::set_nonblocking(out.as_fd())?;
@@ -297,8 +302,8 @@ impl SelfPipe {
         })
     }
 
-    /// Lets the caught signals in for as long as `wait` runs. One that comes just before it waits for the pipe is
-    /// seen by its byte there.
+    /// Unblocks the caught signals while `wait` runs. A signal that arrives just before `wait` polls the pipe leaves a byte
+    /// in it.
     pub fn listening<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.change(libc::SIG_UNBLOCK);
         let result = wait();
@@ -311,18 +316,18 @@ impl SelfPipe {
         unsafe { libc::sigprocmask(how, &raw const self.caught, std::ptr::null_mut()) };
     }
 
-    /// What to poll for reading.
+    /// The descriptor to poll for reading.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.out.as_fd()
     }
 
-    /// Empties the pipe. Afterwards take the flags, then act: a signal that comes later writes again.
+    /// Empties the pipe. Call [`SelfPipe::take`] afterwards, then act: a later signal writes to the pipe again.
     pub fn drain(&self) {
         let mut buffer = [0; 256];
         while fd::read(self.out.as_fd(), &mut buffer).is_ok_and(|n| n == buffer.len()) {}
     }
 
-    /// Whether the signal has come since it was last taken.
+    /// Whether the signal arrived since the last call.
     pub fn take(&self, signal: Signal) -> bool {
         let flag = usize::try_from(signal.0).ok().and_then(|n| CAUGHT.get(n));
         flag.is_some_and(|flag| flag.swap(false, Ordering::SeqCst))
@@ -334,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_get_back_every_signal_that_a_daemon_changes() {
+    fn every_changed_signal_is_reset_for_programs() {
         for signal in ENDING.iter().chain(&IGNORED) {
             assert!(CHANGED.contains(signal), "{signal:?}");
             assert!(!(ENDING.contains(signal) && IGNORED.contains(signal)));
@@ -342,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_arrives_by_the_pipe_once() {
+    fn a_signal_arrives_through_the_pipe_once() {
         let pipe = SelfPipe::install(&[Signal::USR2]).unwrap();
         kill(Pid::new(Pid::own()).unwrap(), Signal::USR2).unwrap();
         let mut set = crate::sys::poll::PollSet::default();

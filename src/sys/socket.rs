@@ -1,4 +1,4 @@
-//! Unix sockets.
+//! Unix sockets. `unix(7)`
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -10,7 +10,7 @@ use super::lookup::Lookup;
 use super::pid::Pid;
 use super::{check, check_size, user};
 
-/// The longest path of a socket, `unix(7)`: `sun_path` has 108 bytes, the last of them NUL.
+/// The longest path of a socket in bytes: `sun_path` has 108, including the NUL. `unix(7)`
 pub const MAX_PATH: usize = 107;
 
 /// The address of a path, which must have at most [`MAX_PATH`] bytes. `unix(7)`
@@ -33,12 +33,15 @@ fn check_path(path: &Path) -> io::Result<()> {
     Err(io::Error::new(
         io::ErrorKind::InvalidInput,
         format!(
-            "the path has {length} bytes and a socket's may have {MAX_PATH}; choose a shorter RPM_HOME"
+            "the path has {length} bytes, and the path of a socket may have {MAX_PATH}; choose a shorter RPM_HOME"
         ),
     ))
 }
 
-/// Listens at `path`, mode 0600 from the first moment; accepting does not block.
+/// A non-blocking listener at `path`, created with mode 0600.
+///
+/// # Errors
+/// The path is too long, or as `bind(2)`.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     check_path(path)?;
     let listener = user::with_umask(0o177, || UnixListener::bind(path))?;
@@ -47,13 +50,18 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Connects to the listener at `path`.
+///
+/// # Errors
+/// The path is too long, or as `connect(2)`.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     check_path(path)?;
     UnixStream::connect(path)
 }
 
-/// Connects to the listener at `path` at once or not at all; reading and writing do not block. A listener that is
-/// busy is waited for by nobody: `WouldBlock`.
+/// A non-blocking connection to the listener at `path`, made without waiting.
+///
+/// # Errors
+/// `WouldBlock` if the backlog of the listener is full; the path is too long; or as `connect(2)`.
 pub fn connect_now(path: &Path) -> io::Result<UnixStream> {
     check_path(path)?;
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -68,17 +76,20 @@ pub fn connect_now(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Whoever listens at `path`, connected to at once. `Failed` with `WouldBlock`: somebody listens, and is busy.
+/// A non-blocking connection to the listener at `path`, if there is one. `Failed` with `WouldBlock`: its backlog is full.
 pub fn find(path: &Path) -> Lookup<UnixStream> {
     let gone = [libc::ENOENT, libc::ECONNREFUSED, libc::ENOTDIR, libc::ELOOP];
     Lookup::of(connect_now(path), &gone)
 }
 
-/// The next connection; reading and writing it do not block. `accept4(2)`
+/// Accepts a connection, and makes it non-blocking. `accept4(2)`
+///
+/// # Errors
+/// As `accept4(2)`.
 pub fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let none = std::ptr::null_mut();
-    // SAFETY: no address is asked for; the new descriptor is ours alone.
+    // SAFETY: no address is requested; nothing else owns the new descriptor.
     unsafe {
         let fd = check(libc::accept4(
             listener.as_raw_fd(),
@@ -90,18 +101,21 @@ pub fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     }
 }
 
-/// Whose process is at the other end. `unix(7)` SO_PEERCRED
+/// The user of the peer. SO_PEERCRED of `unix(7)`
+///
+/// # Errors
+/// As `getsockopt(2)`.
 pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     credentials(stream).map(|credentials| credentials.uid)
 }
 
-/// Which process connected; none where this one cannot see it.
+/// The pid of the peer; `None` if it is in a pid namespace that is not visible here.
 pub fn peer_pid(stream: &UnixStream) -> Option<Pid> {
     Pid::new(credentials(stream).ok()?.pid)
 }
 
 fn credentials(stream: &UnixStream) -> io::Result<libc::ucred> {
-    // SAFETY: a ucred is plain data, and the length says how much of it may be written.
+    // SAFETY: a ucred is plain data; the kernel writes at most its length.
     unsafe {
         let mut credentials: libc::ucred = std::mem::zeroed();
         let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or(0);
@@ -116,7 +130,10 @@ fn credentials(stream: &UnixStream) -> io::Result<libc::ucred> {
     }
 }
 
-/// Sends once, perhaps not all; a peer that has gone is an error and no SIGPIPE. `send(2)`
+/// Sends once, possibly a part, without SIGPIPE. `send(2)`
+///
+/// # Errors
+/// As `send(2)`; `EPIPE` if the peer closed the connection.
 pub fn send(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length describe bytes that live during the call.
     let sent = unsafe {
@@ -154,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_too_long_is_a_sentence() {
+    fn a_path_that_is_too_long_is_refused() {
         let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(103)));
         let text = listen(&path).unwrap_err().to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! Terminals.
+//! Terminals: their size, and full-screen mode.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ pub fn is_terminal(fd: BorrowedFd) -> bool {
     std::io::IsTerminal::is_terminal(&fd)
 }
 
-/// How many columns and rows the terminal has; 0 is a number that it does not tell. `ioctl_tty(2)` TIOCGWINSZ
+/// The columns and rows of the terminal; 0 if unknown. `ioctl_tty(2)` TIOCGWINSZ
 pub fn size(fd: BorrowedFd) -> Option<(usize, usize)> {
     // SAFETY: a winsize is plain data that the kernel fills in.
     let (result, size) = unsafe {
@@ -27,34 +27,36 @@ pub fn size(fd: BorrowedFd) -> Option<(usize, usize)> {
     Some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
-/// How many columns the terminal has.
+/// The columns of the terminal, if known.
 pub fn columns(fd: BorrowedFd) -> Option<usize> {
     size(fd)
         .map(|(columns, _)| columns)
         .filter(|columns| *columns > 0)
 }
 
-/// Alternate screen, no cursor, and no wrapping at the right edge, where the last cell would scroll the screen.
-/// DEC private modes, xterm's "Control Sequences".
+/// Enters the alternate screen, hides the cursor, and disables wrapping, so that writing the last cell does not scroll. DEC
+/// private modes of xterm's "Control Sequences"
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
 
-/// The way back. CAN ends a sequence that was cut off; the screen is erased for terminals that have only one.
+/// Undoes [`ENTER`]. CAN aborts an unfinished sequence. The screen is erased for terminals without an alternate one.
 const LEAVE: &[u8] = b"\x18\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// How long a terminal that takes no output is waited for on the way back.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long restoring the terminal waits for one that accepts no output.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is to be put back: the terminal, and its settings before. Here, so that a panic can do it.
+/// The terminal to restore and its previous settings. Static, so that the panic hook can restore it.
 static HELD: Mutex<Option<(RawFd, libc::termios)>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
-/// A terminal that one program has to itself: keys come as they are pressed, and the screen that was there before
-/// comes back when this is dropped, and before the message of a panic.
+/// A terminal in raw mode with the alternate screen. The previous state is restored on drop, and before a panic message.
 pub struct FullScreen(OwnedFd);
 
 impl FullScreen {
-    /// The controlling terminal, or the one that is standard output. It is opened anew, so that making it
-    /// non-blocking changes nothing for the shell that shares the old descriptors. `tty(4)`
+    /// Opens the controlling terminal, or the terminal on standard output. A new description is opened, so that making it
+    /// non-blocking does not affect the shell. `tty(4)`
+    ///
+    /// # Errors
+    /// As `open(2)`.
     pub fn open() -> io::Result<FullScreen> {
         let mut options = File::options();
         options.read(true).write(true);
@@ -68,14 +70,17 @@ impl FullScreen {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                put_back();
+                restore();
                 before(panic);
             }));
         });
         FullScreen(tty)
     }
 
-    /// Takes the terminal, or takes it again where somebody else has used it meanwhile. `termios(3)`
+    /// Enters full-screen mode, also again after another program used the terminal. `termios(3)`
+    ///
+    /// # Errors
+    /// As `tcgetattr(3)` and `tcsetattr(3)`.
     pub fn enter(&self) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
         let mut held = HELD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -84,7 +89,7 @@ impl FullScreen {
             None => settings(fd)?,
         };
         let mut raw = before;
-        // SAFETY: changes plain data.
+        // SAFETY: a termios is plain data.
         unsafe { libc::cfmakeraw(&raw mut raw) };
         *held = Some((fd, before));
         set(fd, &raw)?;
@@ -92,19 +97,19 @@ impl FullScreen {
         Ok(())
     }
 
-    /// Gives the terminal back as it was.
+    /// Restores the terminal.
     pub fn leave(&self) {
-        put_back();
+        restore();
     }
 
-    /// Whether the terminal is ours to use, not that of another job. `tcgetpgrp(3)`
+    /// Whether this process is in the foreground process group. `tcgetpgrp(3)`
     pub fn in_foreground(&self) -> bool {
-        // SAFETY: the calls take a descriptor and nothing.
+        // SAFETY: the calls take only a descriptor, or nothing.
         let (owner, own) = unsafe { (libc::tcgetpgrp(self.0.as_raw_fd()), libc::getpgrp()) };
         owner == own || owner < 0
     }
 
-    /// What to poll, read and write. None of it blocks.
+    /// The non-blocking descriptor to poll, read and write.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -112,7 +117,7 @@ impl FullScreen {
 
 impl Drop for FullScreen {
     fn drop(&mut self) {
-        put_back();
+        restore();
     }
 }
 
@@ -130,8 +135,8 @@ fn set(fd: RawFd, settings: &libc::termios) -> io::Result<()> {
     check(unsafe { libc::tcsetattr(fd, libc::TCSANOW, settings) }).map(drop)
 }
 
-fn put_back() {
-    // A panic while the lock is held finds nothing to be put back yet.
+fn restore() {
+    // If the lock is held during a panic, nothing was changed yet.
     let held = HELD.try_lock().ok().and_then(|mut held| held.take());
     if let Some((fd, before)) = held {
         put(fd, LEAVE);
@@ -139,9 +144,9 @@ fn put_back() {
     }
 }
 
-/// Writes all of it, unless the terminal takes nothing for too long.
+/// Writes all bytes, unless the terminal accepts none for too long.
 fn put(fd: RawFd, mut bytes: &[u8]) {
-    // SAFETY: the descriptor is that of a FullScreen, which gives the terminal back before it is closed.
+    // SAFETY: the descriptor belongs to a FullScreen, which restores the terminal before it closes it.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     let mut set = PollSet::default();
     while !bytes.is_empty() {
@@ -154,7 +159,7 @@ fn put(fd: RawFd, mut bytes: &[u8]) {
                 };
                 set.clear();
                 set.push(fd, room, ());
-                let waited = set.wait(Some(PATIENCE));
+                let waited = set.wait(Some(RESTORE_TIMEOUT));
                 if waited.is_err() || set.ready().next().is_none() {
                     return;
                 }
@@ -164,13 +169,13 @@ fn put(fd: RawFd, mut bytes: &[u8]) {
     }
 }
 
-/// A new terminal that nobody looks at: the side of its keyboard and screen, and the side of programs. `openpty(3)`
+/// A new pseudo-terminal: master and slave. `openpty(3)`
 #[cfg(test)]
 fn pair() -> (OwnedFd, OwnedFd) {
     use std::os::fd::FromRawFd;
     let (mut screen, mut program) = (-1, -1);
     let none = std::ptr::null_mut();
-    // SAFETY: two descriptors are written, which nobody else owns; no name, settings or size are given.
+    // SAFETY: two descriptors are written, which nothing else owns; the other pointers may be null.
     unsafe {
         let size = std::ptr::null_mut();
         check(libc::openpty(
@@ -199,9 +204,9 @@ mod tests {
         String::from_utf8_lossy(&buffer[..n]).into_owned()
     }
 
-    /// One test, as a process has one full screen.
+    /// One test, as a process has only one full screen.
     #[test]
-    fn the_terminal_is_put_back_on_leaving_dropping_and_panicking() {
+    fn the_terminal_is_restored_on_leave_drop_and_panic() {
         let (screen, program) = pair();
         let before = local_flags(&program);
         assert_ne!(before & libc::ICANON, 0);
@@ -219,7 +224,7 @@ mod tests {
             assert!(printed(&screen).ends_with("\x1b[?7h\x1b[?25h\x1b[?1049l"));
         };
         entered(&full);
-        // Entering twice remembers the settings from before the first time.
+        // Entering twice keeps the settings from before the first time.
         entered(&full);
         full.leave();
         is_back();
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_told() {
+    fn the_size_is_read() {
         let (_screen, program) = pair();
         assert_eq!(size(program.as_fd()), Some((0, 0)));
         assert_eq!(columns(program.as_fd()), None);

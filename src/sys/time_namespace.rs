@@ -1,19 +1,19 @@
-//! The time namespace of this process, and what it does to start times in `/proc`. `time_namespaces(7)`
+//! The time namespace of this process, which shifts the start times in `/proc`. `time_namespaces(7)`
 
 use std::io;
 use std::sync::OnceLock;
 
 use super::clock;
 
-/// Whether two start times of a process, read by this process or another one, are the same.
+/// Whether two start times of a process in clock ticks are equal. Each may have been read in another time namespace.
 pub fn same_start(one: u64, other: u64) -> bool {
-    // An offset that is no whole number of ticks shifts the place where the kernel rounds.
+    // An offset that is not a multiple of a tick changes how the kernel rounds.
     let whole = OFFSET.get().is_none_or(|offset| offset.whole);
     one.abs_diff(other) <= u64::from(!whole)
 }
 
-/// How far the clock since boot that this process sees is from that of the machine, `time_namespaces(7)`: start times in
-/// `/proc` are shifted by it for whoever reads them there. Those that are recorded are those of the machine.
+/// The offset of the boot time clock in this time namespace. Start times in `/proc` are shifted by it. Start times are
+/// recorded without it, as in the initial namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootOffset {
     /// In clock ticks.
@@ -23,7 +23,10 @@ pub struct BootOffset {
 
 static OFFSET: OnceLock<BootOffset> = OnceLock::new();
 
-/// The offset of the time namespace that this process is in.
+/// The offset of the time namespace of this process.
+///
+/// # Errors
+/// `/proc/self/timens_offsets` exists and cannot be read.
 pub fn boot_offset() -> io::Result<BootOffset> {
     if let Some(offset) = OFFSET.get() {
         return Ok(*offset);
@@ -36,7 +39,7 @@ pub fn boot_offset() -> io::Result<BootOffset> {
     Ok(*OFFSET.get_or_init(|| offset))
 }
 
-/// Lines of a clock, seconds and nanoseconds; the seconds may be negative, the nanoseconds are not.
+/// Parses lines of a clock name, seconds, which may be negative, and nanoseconds, which are not.
 fn parse_offset(text: &str, ticks_per_second: u64) -> BootOffset {
     let line = text.lines().find_map(|line| line.strip_prefix("boottime"));
     let mut words = line.unwrap_or_default().split_ascii_whitespace();

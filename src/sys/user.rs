@@ -1,24 +1,23 @@
-//! Users and what is personal to a process.
+//! Users, groups, the umask and the host name.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::check;
 
-/// Who this process acts as. `geteuid(2)`
+/// The effective user id. `geteuid(2)`
 pub fn effective_uid() -> u32 {
     // SAFETY: no arguments, cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// The group that this process acts as. `getegid(2)`
+/// The effective group id. `getegid(2)`
 pub fn effective_gid() -> u32 {
     // SAFETY: no arguments, cannot fail.
     unsafe { libc::getegid() }
 }
 
-/// A row of `/etc/passwd`. Read by hand: the C library would load its name-service modules, which a static
-/// binary cannot.
+/// A row of `/etc/passwd`, which is parsed here: the C library would load NSS modules, which a static binary cannot.
 struct Entry {
     name: String,
     home: PathBuf,
@@ -44,12 +43,12 @@ pub fn user_name(uid: u32) -> Option<String> {
     entry(&|_, other| other == uid).map(|e| e.name)
 }
 
-/// A user for people: by name, or by number where there is none.
+/// A user for messages: the name, or the uid if there is none.
 pub fn shown(uid: u32) -> String {
     user_name(uid).unwrap_or_else(|| uid.to_string())
 }
 
-/// The number of the group of this name. `group(5)`
+/// The gid of the group of this name. `group(5)`
 pub fn group_of(name: &str) -> Option<u32> {
     let table = std::fs::read_to_string("/etc/group").ok()?;
     table.lines().find_map(|line| {
@@ -59,12 +58,12 @@ pub fn group_of(name: &str) -> Option<u32> {
     })
 }
 
-/// The home folder of a user. `passwd(5)`
+/// The home directory of a user. `passwd(5)`
 pub fn home_dir(uid: u32) -> Option<PathBuf> {
     entry(&|_, other| other == uid).map(|e| e.home)
 }
 
-/// The home folder of the user of this name. `passwd(5)`
+/// The home directory of the user of this name. `passwd(5)`
 pub fn home_of(name: &str) -> Option<PathBuf> {
     entry(&|other, _| other == name).map(|e| e.home)
 }
@@ -92,16 +91,16 @@ fn change_umask<T>(mask: u32, run: impl FnOnce(u32) -> T) -> T {
     done
 }
 
-/// Sets the file creation mask and returns what it was. `umask(2)`
+/// Sets the file creation mask and returns the old one. `umask(2)`
 pub fn set_umask(mask: u32) -> u32 {
-    // SAFETY: takes a number, cannot fail.
+    // SAFETY: takes only a number, cannot fail.
     unsafe { libc::umask(mask & 0o777) }
 }
 
 /// The name of this machine. `gethostname(2)`
 pub fn host_name() -> String {
     let mut buffer = [0u8; 256];
-    // SAFETY: the length given is one less than the buffer's, so a NUL always ends it.
+    // SAFETY: the given length is one less than the buffer's, so it always ends in NUL.
     let done = check(unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) });
     let name = buffer.split(|b| *b == 0).next().unwrap_or_default();
     match done {
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_is_in_the_table_and_nobody_knows_a_high_number() {
+    fn root_is_found_and_an_unknown_uid_is_not() {
         assert_eq!(user_name(0).as_deref(), Some("root"));
         assert!(home_dir(0).is_some_and(|home| home.is_absolute()));
         assert_eq!(home_of("root"), home_dir(0));

@@ -1,4 +1,4 @@
-//! Children that have ended.
+//! Reaping children. `waitpid(2)`
 
 use std::io;
 
@@ -6,11 +6,10 @@ use super::check;
 use super::pid::Pid;
 use crate::model::life::Exit;
 
-/// A child that has ended and was not reaped yet, which this leaves as it is: its number cannot be taken
-/// meanwhile. `waitid(2)` with WNOWAIT
+/// A child that has exited. It is not reaped, so its pid is not reused yet. `waitid(2)` WNOWAIT
 pub fn next_dead() -> Option<Pid> {
     loop {
-        // SAFETY: siginfo_t is plain data that the kernel fills in; si_pid stays 0 when nobody has ended.
+        // SAFETY: siginfo_t is plain data that the kernel fills in; si_pid stays 0 if no child has exited.
         let (result, pid) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -25,12 +24,12 @@ pub fn next_dead() -> Option<Pid> {
     }
 }
 
-/// Reaps a child if it has ended. `waitpid(2)`
+/// Reaps a child if it has exited. `waitpid(2)`
 pub fn reap(pid: Pid) -> Option<Exit> {
     wait(pid, libc::WNOHANG)
 }
 
-/// Waits until a child has ended; not for a loop that must not wait.
+/// Waits until a child exits and reaps it. Blocks, so it must not be called in an event loop.
 pub fn wait_for(pid: Pid) -> Option<Exit> {
     wait(pid, 0)
 }
@@ -48,7 +47,7 @@ fn wait(pid: Pid, flags: libc::c_int) -> Option<Exit> {
     }
 }
 
-/// What a wait status says.
+/// Decodes a wait status.
 pub(super) fn exit_of(status: libc::c_int) -> Exit {
     if libc::WIFSIGNALED(status) {
         Exit::Signal(libc::WTERMSIG(status))
@@ -57,8 +56,8 @@ pub(super) fn exit_of(status: libc::c_int) -> Exit {
     }
 }
 
-/// Makes this process the parent of orphans below it, so that it hears of their end. `prctl(2)`
+/// Makes this process the reaper of orphaned descendants. `prctl(2)` PR_SET_CHILD_SUBREAPER
 pub fn become_subreaper() {
-    // SAFETY: the option takes one number.
+    // SAFETY: the option takes only a number.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
 }
