@@ -52,8 +52,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
         let pid = record.and_then(|record| Record::parse(&record));
         let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
         output::complain(format!(
-            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then mend or \
-             remove that folder",
+            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then repair or \
+             remove that directory",
             folder.display()
         ));
     }
@@ -68,8 +68,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
     Ok(if asked && down { NOT_ONLINE } else { DONE })
 }
 
-/// The table of all programs, where it is wanted after news.
-pub fn after_news(session: &Session, daemon: &mut Daemon) -> Result<()> {
+/// Prints the table of all programs after a message, on terminals.
+pub fn table_after_message(session: &Session, daemon: &mut Daemon) -> Result<()> {
     if !session.wants_table() {
         return Ok(());
     }
@@ -106,7 +106,7 @@ pub fn id(session: &mut Session) -> Result<u8> {
     }
 }
 
-/// Prints one number a line; it failed when there is none.
+/// Prints one number per line. The exit status is [`FAILED`] if there is none.
 fn print_numbers(numbers: impl Iterator<Item = i64>) -> Result<u8> {
     let mut text = String::new();
     for number in numbers {
