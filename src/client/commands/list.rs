@@ -14,7 +14,6 @@ use crate::client::display::sort::Order;
 use crate::error::{Error, Result};
 use crate::protocol::request::Request;
 use crate::sys::fd;
-use crate::sys::spawn::Record;
 
 /// `rpm list`
 pub fn run(session: &mut Session) -> Result<u8> {
@@ -48,12 +47,19 @@ pub fn run(session: &mut Session) -> Result<u8> {
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
         let folder = PathBuf::from(OsStr::from_bytes(path));
-        let record = fd::read_file(&folder.join("pid")).ok();
-        let pid = record.and_then(|record| Record::parse(&record));
-        let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
+        // It may have been removed since.
+        if matches!(folder.try_exists(), Ok(false)) {
+            continue;
+        }
+        // The release before this one set a directory aside.
+        let record = fd::read_file(&folder).or_else(|_| fd::read_file(&folder.join("pid")));
+        let record = String::from_utf8_lossy(&record.unwrap_or_default()).into_owned();
+        let pids = record.split_ascii_whitespace();
+        let pid = pids.rev().find_map(|word| word.strip_prefix("pid="));
+        let pid = pid.map_or_else(String::new, |pid| format!(" (its last pid was {pid})"));
         output::complain(format!(
-            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then repair or \
-             remove that directory",
+            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then remove \
+             them",
             folder.display()
         ));
     }

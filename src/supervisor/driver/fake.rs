@@ -4,22 +4,27 @@
 pub mod world;
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use super::{Driver, FoundProcess, Scan, Target, Zombie};
 use crate::model::life::Exit;
+use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Owner, Processes};
+use crate::supervisor::store::records;
+use crate::supervisor::store::writer::Writer;
 use crate::sys::cgroup::Cgroup;
+use crate::sys::fd;
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{ProcDir, Stat};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{Inherited, Plan, Record, Report, Spawned, Stage};
-use crate::sys::{fd, open};
 use world::{Child, Process, World};
 
 /// The driver of such a world.
@@ -39,7 +44,7 @@ impl Driver for Fake {
         10
     }
 
-    fn spawn(&mut self, plan: &Plan, _inherited: Inherited<'_>) -> io::Result<Spawned> {
+    fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned> {
         let mut world = self.0.borrow_mut();
         if let Some(errno) = world.no_process {
             return Err(io::Error::from_raw_os_error(errno));
@@ -57,15 +62,32 @@ impl Driver for Fake {
             run: plan.run,
             joined: false,
         };
-        let path = Path::new(plan.record.to_str().unwrap());
-        let _ = std::fs::remove_file(path);
-        let mut file = open::create_new(path, 0o600)?;
-        file.write_all(record.text().as_bytes())?;
+        let mut list = File::from(inherited.list.try_clone_to_owned()?);
+        list.write_all(&records::pid_line(plan.id, &record))?;
         if child == Child::Fails {
             world.die(pid, Exit::Code(127));
         }
         let report = fd::open_null()?;
         Ok(Spawned { pid, report })
+    }
+
+    fn start_store(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        memory: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut world = self.0.borrow_mut();
+        // The one before is killed, and its lock is free.
+        world.store = None;
+        let mut writer = Writer::new(home.clone(), generation, memory.try_clone()?, theirs);
+        if !world.frozen {
+            writer.begin();
+        }
+        world.store = Some(writer);
+        Ok((Pid::new(i32::MAX).unwrap(), ours))
     }
 
     fn read_report(&mut self, child: Option<Pid>, _report: BorrowedFd<'_>) -> Report {

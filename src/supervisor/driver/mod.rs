@@ -8,12 +8,14 @@ pub mod system;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
 
 use crate::model::life::Exit;
 use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Processes};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{ProcDir, Stat};
@@ -90,6 +92,17 @@ pub trait Driver {
     /// # Errors
     /// There can be no more processes or descriptors.
     fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned>;
+
+    /// Starts the writer of a list in memory; its process, and the connection with it.
+    ///
+    /// # Errors
+    /// There can be no more processes or descriptors.
+    fn start_store(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        memory: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)>;
 
     /// Reads what a child has reported.
     fn read_report(&mut self, child: Option<Pid>, report: BorrowedFd<'_>) -> Report;

@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::{Driver, FoundProcess, Scan, Target, Zombie};
 use crate::model::life::Exit;
+use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Owner, Processes, owner_by_environment};
+use crate::supervisor::store::writer;
 use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::poll::{Interest, PollSet};
@@ -53,6 +57,15 @@ impl Driver for System {
 
     fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned> {
         spawn::spawn(plan, inherited)
+    }
+
+    fn start_store(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        memory: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)> {
+        writer::start(home, generation, memory)
     }
 
     fn read_report(&mut self, _child: Option<Pid>, report: BorrowedFd<'_>) -> Report {

@@ -14,7 +14,6 @@ use crate::supervisor::program::exec_failure::sentence;
 use crate::supervisor::program::files::Stream;
 use crate::supervisor::program::run::{Placement, Run};
 use crate::supervisor::program::{LaunchFailure, Program};
-use crate::supervisor::store::records;
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::room::{self, Holder};
@@ -44,11 +43,13 @@ impl Supervisor {
                 Effect::Publish => self.state_changed(id),
                 Effect::Save(Save::Desired) => {
                     self.record(id);
-                    self.unsynced(id, false);
                 }
                 Effect::Save(Save::Counts) => self.unrecorded.push(id),
                 Effect::Drop(run) => self.drop_run(id, run),
-                Effect::Spawn(run) => self.launches.push_back((id, run)),
+                Effect::Spawn(run) => {
+                    self.need_pipes(id);
+                    self.launches.push_back((id, run));
+                }
                 Effect::Signal(_, purpose) => self.signal_for(id, purpose),
                 Effect::Arm(deadline, at) => {
                     self.timers.set(Timer::Program(id, deadline), Some(at));
@@ -101,19 +102,24 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn record(&mut self, id: u32) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        program.unrecorded = match records::rewrite_status(&self.home, program) {
-            Ok(()) => None,
-            Err(e) => {
-                let path = self.home.records(id).status();
-                Some(format!("writing {}: {}", path.display(), Reason(&e)))
-            }
-        };
-        if let Some(why) = program.unrecorded.clone() {
-            self.note(id, format_args!("cannot be recorded: {why}"));
+    /// Has the pipes of a program made that has none.
+    pub(crate) fn need_pipes(&mut self, id: u32) {
+        if self.programs.get(&id).is_some_and(|p| p.fifos.is_none()) {
+            self.store.make_pipes(id);
+            self.watch_preparation(id);
+        }
+    }
+
+    /// The pipes of a program could not be made.
+    pub(crate) fn pipes_failed(&mut self, id: u32, why: String) {
+        self.timers.set(Timer::Preparation(id), None);
+        self.launches.retain(|(launch, _)| *launch != id);
+        let program = self.programs.get(&id);
+        let launching = |p: &&Program| p.life.state == State::Launching && p.life.pid == 0;
+        if let Some(run) = program.filter(launching).map(|p| p.life.run) {
+            self.not_launched(id, run, why);
+        } else {
+            program_failed(self.programs.get_mut(&id), why);
         }
     }
 
@@ -157,9 +163,23 @@ impl Supervisor {
         if std::mem::take(&mut program.new_fifos) {
             // All that was printed to those of before, then those that are there now.
             program.logged = false;
-            program.fifos = records::open_fifos(&self.home.records(id)).ok();
+            program.fifos = None;
             self.log.drain(vec![id], true);
         }
+        if program.fifos.is_none() {
+            self.need_pipes(id);
+            self.launches.push_front((id, run));
+            return;
+        }
+        if self.bind_paths(id) {
+            self.watch_preparation(id);
+            self.launches.push_front((id, run));
+            return;
+        }
+        self.timers.set(Timer::Preparation(id), None);
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
         if run > RunId(1) && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
@@ -181,6 +201,7 @@ impl Supervisor {
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
+            list: self.store.memory(),
             given: &given.fds,
             lock: self.lock.fd(),
         };
@@ -206,6 +227,7 @@ impl Supervisor {
                     ..Run::default()
                 });
                 self.by_pid.insert(spawned.pid, id);
+                self.write_pid_file(id, spawned.pid);
                 self.feed(id, Event::Spawned(run, spawned.pid.get()));
             }
             // Those that are being made give their descriptors back in a moment.
@@ -244,7 +266,11 @@ impl Supervisor {
         };
         let number = run.id;
         let child = Pid::new(program.life.pid);
-        match self.driver.read_report(child, report.as_fd()) {
+        let report = self.driver.read_report(child, report.as_fd());
+        if !matches!(report, Report::Pending) {
+            self.store.has_grown();
+        }
+        match report {
             Report::Pending => {}
             Report::NotJoined(reason) => {
                 run.placement = Placement::NoCgroup;
@@ -298,8 +324,8 @@ impl Supervisor {
                 dead.push((id, self.driver.reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                let exit = self.driver.reap(pid);
-                self.other_ended(pid, exit);
+                self.driver.reap(pid);
+                self.other_ended(pid);
                 orphans = true;
             }
         }
@@ -313,9 +339,10 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
-        self.sync_child_ended(pid, exit);
+    fn other_ended(&mut self, pid: Pid) {
+        self.store_ended(pid);
         self.pid_file_removed(pid);
+        self.socket_path_removed(pid);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }

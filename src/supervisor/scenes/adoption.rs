@@ -174,8 +174,16 @@ fn a_process_whose_record_is_lost_is_found_by_its_environment() {
     let mut scene = Scene::new("unrecorded");
     scene.start("");
     let leader = scene.leader(0);
-    let record = scene.home.records(0).pid();
-    scene.kill_daemon(Boot::Same, |_| std::fs::remove_file(record).unwrap());
+    scene.answer("sync");
+    let list = scene.home.list();
+    scene.kill_daemon(Boot::Same, |world| {
+        world.store = None;
+        let text = std::fs::read_to_string(&list).unwrap();
+        let kept = text
+            .split_inclusive('\n')
+            .filter(|l| !l.starts_with("pid "));
+        std::fs::write(&list, kept.collect::<String>()).unwrap();
+    });
     scene.pass(10);
     assert_eq!((scene.leader(0), scene.state(0)), (leader, State::Online));
 }

@@ -24,8 +24,10 @@ use crate::supervisor::event_loop::{Holdings, Supervisor, Token, Way};
 use crate::supervisor::log::daemon_log::Journal;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::limits::Limits;
+use crate::supervisor::store::client::StoreClient;
+use crate::supervisor::store::recovery;
 use crate::supervisor::store::state::{self, Boot};
-use crate::supervisor::timers::Timer;
+use crate::supervisor::store::writer::Writer;
 use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::Ready;
@@ -85,8 +87,22 @@ impl Scene {
     fn start_daemon(&mut self, boot: Boot) {
         let path = self.home.socket();
         let _ = std::fs::remove_file(&path);
+        let mut state = state::State::read(&self.home).unwrap();
+        state.boot = boot;
+        // What the writer has not brought to the disk is found in its memory.
+        let memory = self.world().store.as_ref().map(Writer::memory);
+        let mut found = recovery::recover(&self.home, boot, state.version, memory).unwrap();
+        let programs = std::mem::take(&mut found.programs);
+        let next_id = found.next_id;
+        // A child that another test forks has a copy of it until it executes or ends.
+        let lock = loop {
+            if let Some(lock) = Lock::acquire(self.home.root()).unwrap() {
+                break lock;
+            }
+            std::thread::yield_now();
+        };
         let holdings = Holdings {
-            lock: Lock::acquire(self.home.root()).unwrap().unwrap(),
+            lock,
             journal: Journal::new(&self.home, false),
             listener: socket::listen(&path).unwrap(),
             signals: SelfPipe::install(&[]).unwrap(),
@@ -94,6 +110,7 @@ impl Scene {
                 nofile: (1024, 1024),
                 nice: 0,
             },
+            store: StoreClient::new(found),
         };
         let way = Way {
             program: PathBuf::from("/nonexistent/rpmd"),
@@ -101,9 +118,8 @@ impl Scene {
         };
         let driver = Box::new(Fake(Rc::clone(&self.world)));
         let mut supervisor = Supervisor::new(self.home.clone(), way, holdings, driver).unwrap();
-        let mut state = state::State::read(&self.home).unwrap();
-        state.boot = boot;
-        supervisor.take_over(state, &[]).unwrap();
+        supervisor.next_id = next_id;
+        supervisor.take_over(state, programs, &[]).unwrap();
         self.supervisor = Some(supervisor);
         self.turn();
     }
@@ -177,14 +193,18 @@ impl Scene {
         assert!(verdict.starts_with("ok"), "{verdict}");
     }
 
-    /// One turn of the loop. Nobody waits for the disk here.
+    /// One turn of the loop, and what the writer of the list does meanwhile.
     fn turn(&mut self) {
         let Some(daemon) = self.supervisor.as_mut() else {
             return;
         };
         for round in 0..20 {
-            daemon.timers.set(Timer::Sync, None);
             let busy = daemon.settle();
+            let mut world = self.world.borrow_mut();
+            if !world.frozen {
+                world.store.as_mut().map(Writer::catch_up);
+            }
+            drop(world);
             daemon.set_look();
             daemon.begin_turn();
             let readable = Ready {
@@ -201,6 +221,7 @@ impl Scene {
             let programs = daemon.programs.values();
             let reports = programs.filter(|p| p.report().is_some());
             ready.extend(reports.map(|p| (Token::Report(p.id), readable)));
+            ready.push((Token::Store, readable));
             daemon.wake(&ready);
             // What was read is carried out in the next round, and what came of it is answered in the one after.
             if !busy && round > 1 {

@@ -156,6 +156,8 @@ fn a_random_walk_breaks_no_invariant_and_ends_at_rest() {
             .values()
             .map(|p| p.life.run.0)
             .sum::<u32>();
+        // What could not be looked at is read again.
+        walk.scene.pass(60_000);
         walk.ask("stop", "all");
         walk.scene.pass(70_000);
         walk.look_at_answers();

@@ -205,7 +205,7 @@ fn security(page: &mut Page) {
          are not opened. The owner of a file is never changed.",
     );
     page.paragraph(
-        "Environments of programs, secrets included, are in run and dump.json, mode 0600.",
+        "Environments of programs, secrets included, are in run/list and dump.json, mode 0600.",
     );
 }
 
@@ -223,7 +223,7 @@ pub fn files(page: &mut Page) {
         ),
         (
             "rpmd.state",
-            "the boot and the version of the records, and where the cgroups are.",
+            "the boot and the version of the list, and where the cgroups are.",
         ),
         (
             "rpmd.sockets",
@@ -250,7 +250,15 @@ pub fn files(page: &mut Page) {
         ),
         ("pids/NAME-ID.pid", "the pids of programs."),
         ("web", "where rpm web serves."),
-        ("run", "the records of programs, and their FIFOs."),
+        (
+            "run/list",
+            "the list of programs: their settings, desired states and processes. Each line has a checksum. A damaged line \
+             affects no other program.",
+        ),
+        (
+            "run/ID.out, run/ID.err",
+            "the FIFOs that a program prints to.",
+        ),
     ] {
         page.item(&format!("~/.rpm/{name}"), "", meaning);
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::model::life::Exit;
+use crate::supervisor::store::writer::Writer;
 use crate::sys::pid::Pid;
 use crate::sys::procfs::Stat;
 use crate::sys::signal::Signal;
@@ -64,6 +65,10 @@ pub struct World {
     pub no_process: Option<i32>,
     /// Why processes cannot be looked at.
     pub blind: Option<i32>,
+    /// The writer of the list.
+    pub store: Option<Writer>,
+    /// The disk does not answer.
+    pub frozen: bool,
     /// Every signal that reached a process.
     pub signals: Vec<(Pid, Signal)>,
     /// Every signal that was sent to a process of somebody else.
@@ -83,6 +88,8 @@ impl World {
             child: Child::Executes,
             no_process: None,
             blind: None,
+            store: None,
+            frozen: false,
             signals: Vec::new(),
             strangers_signalled: Vec::new(),
             exits: BTreeMap::new(),
