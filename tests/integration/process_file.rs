@@ -285,7 +285,7 @@ fn what_was_started_can_be_written_as_a_file() {
     ])
     .ok();
     let output = home.rpm(&["start", "a.sh", "--name", "a", "-f", "-w"]);
-    output.fails(&["a.config.json is there already"]);
+    output.fails(&["a.config.json exists already"]);
     assert_eq!(home.list().len(), 2);
     let before = home.wire().ask("describe target=0").ok().rows.remove(0);
     home.rpm(&["delete", "all"]).ok();

@@ -1,4 +1,4 @@
-//! From the words of the command line to a command and what it was told.
+//! Parsing of the command line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lexopt::{Arg, Parser};
 
-use super::command::{self, COMMANDS, Command};
+use super::command::{self, Command, did_you_mean};
 use super::flag::{self, Options, Taken};
 use crate::config::limit;
 use crate::config::place::absolute;
@@ -15,27 +15,30 @@ use crate::model::field::Field;
 use crate::model::spec::{Spec, is_no_file};
 use crate::units;
 
-/// A command line that makes sense.
+/// A parsed command line.
 pub struct Invocation {
-    /// Which command; none when only flags were given.
+    /// The command; none if only flags are given.
     pub command: Option<&'static Command>,
-    /// The words that are no flags.
+    /// The operands.
     pub words: Vec<OsString>,
-    /// What followed `--`, for the programs that are started.
+    /// The arguments after `--`, for the programs that are started.
     pub rest: Vec<OsString>,
-    /// The flags.
+    /// The values of the flags.
     pub options: Options,
-    /// The fields that were given as flags.
+    /// The settings that are given as flags.
     pub spec: Spec,
-    /// The names of those fields.
+    /// The names of those settings.
     pub given: Vec<&'static str>,
 }
 
-/// Why the command line makes no sense: a sentence.
+/// An invalid command line: a sentence that says why.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageError(pub String);
 
-/// Reads a command line, the program's own name not among `arguments`.
+/// Parses a command line without the name of the program.
+///
+/// # Errors
+/// A command, flag or value is unknown, or operands are missing or too many.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut parser = Parser::from_args(arguments);
@@ -59,7 +62,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             None => break,
             Some(Arg::Value(word)) => {
                 match invocation.command {
-                    None => invocation.command = Some(command_named(&word)?),
+                    None => {
+                        invocation.command = {
+                            let name = word.to_string_lossy();
+                            Some(command::named(&name).map_err(UsageError)?)
+                        }
+                    }
                     Some(_) => invocation.words.push(word),
                 }
                 continue;
@@ -87,22 +95,8 @@ fn unreadable(error: lexopt::Error) -> UsageError {
     }
 }
 
-fn command_named(word: &OsStr) -> Result<&'static Command, UsageError> {
-    let word = word.to_string_lossy();
-    if let Some(command) = command::find(&word) {
-        return Ok(command);
-    }
-    let names = COMMANDS.iter().flat_map(Command::names);
-    let hint = did_you_mean(units::nearest(&word, names));
-    Err(UsageError(format!("no command {word}{hint}; see rpm help")))
-}
-
-fn did_you_mean(known: Option<&str>) -> String {
-    known.map_or_else(String::new, |known| format!(" (did you mean {known}?)"))
-}
-
 impl Invocation {
-    /// The command and `rest` for those that start nothing: there `--` only ends the flags.
+    /// Counts the operands. For commands without settings `--` only ends the flags.
     fn check(&mut self) -> Result<(), UsageError> {
         let Some(command) = self.command else {
             return Ok(());
@@ -128,78 +122,72 @@ impl Invocation {
         Ok(())
     }
 
-    /// Takes one flag, written with its dashes.
+    /// Stores one flag, written with its dashes.
     fn take(&mut self, flag: &str, parser: &mut Parser) -> Result<(), UsageError> {
-        let (own, fields): (&[&str], bool) = match self.command {
-            Some(command) => (command.flags, command.fields),
-            None => (&[], false),
-        };
         let taken = match flag.strip_prefix("--") {
-            Some(name) => flag::by_name(name, own, fields),
+            Some(name) => flag::by_name(name, self.command),
             None => {
                 let letter = flag.chars().nth(1).unwrap_or_default();
-                flag::by_letter(letter, own, fields)
+                flag::by_letter(letter, self.command)
             }
         };
         let wrong = |why: String| UsageError(format!("{flag}: {why}"));
-        match taken {
-            None => Err(self.no_flag(flag, own, fields)),
-            Some(Taken::Flag(row)) if row.placeholder.is_empty() => {
-                (row.set)(&mut self.options, "").map_err(wrong)
-            }
-            Some(Taken::Flag(row)) if row.is_optional() => {
-                let value = parser.optional_value().unwrap_or_default();
+        match taken.ok_or_else(|| self.unknown_flag(flag))? {
+            Taken::Flag(row) => {
+                let value = if row.placeholder.is_empty() {
+                    OsString::new()
+                } else if row.is_optional() {
+                    parser.optional_value().unwrap_or_default()
+                } else {
+                    let value = parser.value().map_err(unreadable)?;
+                    if value.is_empty() {
+                        return Err(wrong("the value is empty".to_owned()));
+                    }
+                    value
+                };
                 let value = flag::text(&value).map_err(wrong)?;
                 (row.set)(&mut self.options, value).map_err(wrong)
             }
-            Some(Taken::Flag(row)) => {
-                let value = parser.value().map_err(unreadable)?;
-                let value = flag::text(&value).map_err(wrong)?;
-                if value.is_empty() {
-                    return Err(wrong("the value is empty".to_owned()));
-                }
-                (row.set)(&mut self.options, value).map_err(wrong)
-            }
-            Some(Taken::Moot) => {
+            Taken::Ignored => {
                 let _ = parser.optional_value();
                 Ok(())
             }
-            Some(Taken::Implied(field, value)) => {
-                self.field(field, OsStr::new(value)).map_err(wrong)
-            }
-            Some(Taken::Negated(field)) => self.field(field, OsStr::new("false")).map_err(wrong),
-            Some(Taken::Field(field)) => {
-                let value = match field.is_switch() {
-                    true => parser.optional_value().unwrap_or_else(|| "true".into()),
-                    false => parser.value().map_err(unreadable)?,
+            Taken::Implied(field, value) => self.set(field, OsStr::new(value)).map_err(wrong),
+            Taken::Negated(field) => self.set(field, OsStr::new("false")).map_err(wrong),
+            Taken::Field(field) => {
+                let value = if field.is_switch() {
+                    parser.optional_value().unwrap_or_else(|| "true".into())
+                } else {
+                    parser.value().map_err(unreadable)?
                 };
-                self.field(field, &value).map_err(wrong)
+                self.set(field, &value).map_err(wrong)
             }
         }
     }
 
-    fn no_flag(&self, flag: &str, own: &[&str], fields: bool) -> UsageError {
-        let (whose, pointer) = match self.command {
-            Some(command) => (format!("{}: ", command.name), format!(" {}", command.name)),
-            None => (String::new(), String::new()),
+    fn unknown_flag(&self, flag: &str) -> UsageError {
+        let name = self.command.map_or("", |command| command.name);
+        let (prefix, help) = if name.is_empty() {
+            (String::new(), "rpm help".to_owned())
+        } else {
+            (format!("{name}: "), format!("rpm help {name}"))
         };
-        let known = flag::known(own, fields);
         let bare = flag.strip_prefix("--");
-        // pm2 has them. No other flag comes near.
-        if fields && bare.is_some_and(limit::is_one) {
+        // Flags of pm2 that no other flag resembles.
+        let has_settings = self.command.is_some_and(|command| command.fields);
+        if has_settings && bare.is_some_and(limit::is_one) {
             return UsageError(format!(
-                "{whose}no flag {flag}: programs run as the user of their daemon, with all its rights; see rpm help{pointer}"
+                "{prefix}no flag {flag}: programs run as the user of their daemon, with all its rights; see {help}"
             ));
         }
-        let near = bare.and_then(|bare| units::nearest(bare, known.iter().map(String::as_str)));
+        let names = flag::names(self.command);
+        let near = bare.and_then(|bare| units::nearest(bare, names.iter().map(String::as_str)));
         let hint = did_you_mean(near.map(|near| format!("--{near}")).as_deref());
-        UsageError(format!(
-            "{whose}no flag {flag}{hint}; see rpm help{pointer}"
-        ))
+        UsageError(format!("{prefix}no flag {flag}{hint}; see {help}"))
     }
 
-    /// Takes the value of a field as people write it on a command line.
-    fn field(&mut self, field: &'static Field, value: &OsStr) -> Result<(), String> {
+    /// Stores a setting as a user writes it on a command line.
+    fn set(&mut self, field: &'static Field, value: &OsStr) -> Result<(), String> {
         if !self.given.contains(&field.name) {
             self.given.push(field.name);
             (field.clear)(&mut self.spec);
@@ -224,26 +212,28 @@ impl Invocation {
     }
 }
 
-/// Words as the bytes that they are.
+/// Operands as bytes.
 pub fn bytes(words: &[OsString]) -> Vec<Vec<u8>> {
     let bytes = words.iter().map(|word| word.as_bytes().to_vec());
     bytes.collect()
 }
 
-/// A path as the daemon can use it, whose present folder is another one. `NULL` is pm2's word for no file.
+/// The absolute path: the daemon has another working directory. `NULL` is pm2's word for no file.
 fn file_path(value: &OsStr) -> Result<Vec<u8>, String> {
-    match is_no_file(value.as_bytes()) {
-        true => Ok(b"/dev/null".to_vec()),
-        false => absolute(Path::new(value)),
+    if is_no_file(value.as_bytes()) {
+        Ok(b"/dev/null".to_vec())
+    } else {
+        absolute(Path::new(value))
     }
 }
 
-/// An interpreter: a path from the working directory on, where there is such a file.
+/// An interpreter: the absolute path if it has a slash and is a file here, else a name for `PATH`.
 fn interpreter(value: &OsStr) -> Result<Vec<u8>, String> {
     let bytes = value.as_bytes();
-    match bytes.contains(&b'/') && Path::new(value).is_file() {
-        true => absolute(Path::new(value)),
-        false => Ok(bytes.to_vec()),
+    if bytes.contains(&b'/') && Path::new(value).is_file() {
+        absolute(Path::new(value))
+    } else {
+        Ok(bytes.to_vec())
     }
 }
 
@@ -266,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_anywhere_and_dashes_end_them() {
+    fn flags_may_follow_operands_and_two_dashes_end_them() {
         let parsed = line(&[
             "-s", "start", "a.js", "--name", "api", "b.js", "--", "--port", "1",
         ]);
@@ -282,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_in_every_spelling() {
+    fn values_are_accepted_in_every_spelling() {
         for flags in [
             &["--kill-timeout", "5s", "--no-autorestart", "-i", "-1"][..],
             &["--kill-timeout=5s", "--autorestart=false", "--instances=1"],
@@ -326,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_to_the_lines_of_log_files_is_said_in_flags() {
+    fn log_settings_are_flags() {
         let spec = |text: &[&str]| line(&[&["start", "x"], text].concat()).unwrap().spec;
         let full = spec(&[
             "--time",
@@ -359,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_what_was_meant() {
+    fn errors_name_the_mistake_and_suggest_a_correction() {
         for (text, part) in [
             (
                 &["strat"][..],
@@ -392,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_starts_nothing_takes_what_follows_as_words() {
+    fn without_settings_two_dashes_only_end_the_flags() {
         let parsed = line(&["stop", "--", "-x"]).unwrap();
         assert_eq!(parsed.words, ["-x"]);
         assert!(line(&[]).unwrap().command.is_none());

@@ -1,4 +1,4 @@
-//! What makes a shell complete the commands, their flags, and the names of programs.
+//! Shell completion of commands, flags and names of programs.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::flag;
 /// The shells that there is a script for.
 pub const SHELLS: &str = "bash, zsh and fish";
 
-/// The completion script for a shell; none where there is none for it.
+/// The completion script for a shell, if there is one.
 pub fn script(shell: &str) -> Option<String> {
     match shell {
         "bash" => Some(bash()),
@@ -22,29 +22,29 @@ pub fn script(shell: &str) -> Option<String> {
 }
 
 fn flags(command: &Command) -> String {
-    let names = flag::known(command.flags, command.fields);
+    let names = flag::names(Some(command));
     let names: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
     names.join(" ")
 }
 
-/// Whether the words of a command name programs.
+/// Whether the operands are names of programs.
 fn takes_names(command: &Command) -> bool {
     command.arguments.contains("name")
 }
 
-/// The word that a command takes beside names of programs.
+/// The operand that a command accepts besides names of programs.
 fn other_word(command: &Command) -> Option<&'static str> {
     let words = command.arguments.split(['|', '[', ']']);
     words.into_iter().find(|word| *word == DAEMON_LOG)
 }
 
-/// The flags whose value is one of a few words, and these.
+/// The flags whose value is one of a few words, with these words.
 fn choices() -> impl Iterator<Item = (String, String)> {
-    let choices = flag::fields().filter(|field| field.placeholder.contains('|'));
+    let choices = flag::settings().filter(|field| field.placeholder.contains('|'));
     choices.map(|field| (flag::kebab(field.name), field.placeholder.replace('|', " ")))
 }
 
-/// Names of programs, without launching a daemon just to complete a word.
+/// Prints the names of programs, without launching a daemon.
 const NAMES: &str = "[ -S \"${RPM_HOME:-$HOME/.rpm}/rpmd.sock\" ] && rpm list 2>/dev/null | awk 'NR > 1 { print $2 }'";
 
 fn bash() -> String {
@@ -98,7 +98,7 @@ fn fish() -> String {
             "complete -c rpm -n __fish_use_subcommand -a {name} -d '{meaning}'"
         );
         let names: Vec<&str> = command.names().collect();
-        for flag in flag::known(command.flags, command.fields) {
+        for flag in flag::names(Some(command)) {
             let names = names.join(" ");
             let words = choices().find(|(one, _)| *one == flag);
             let words = words.map(|(_, words)| format!(" -x -a '{words}'"));

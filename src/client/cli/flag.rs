@@ -3,26 +3,29 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::command::Command;
 use crate::model::field::{self, FIELDS, Field};
 
-/// One row.
+/// A flag that is not a setting of programs.
 pub struct Flag {
     /// The long name, without `--`.
     pub name: &'static str,
     /// The one-letter name.
     pub short: Option<char>,
-    /// What stands for the value in a usage line; empty for a switch.
+    /// The placeholder of the value in help; empty for a switch.
     pub placeholder: &'static str,
-    /// One line that says what it does.
+    /// A summary in one line.
     pub meaning: &'static str,
-    /// Whether help and manual leave it out.
+    /// Whether help and the manual leave it out.
     pub hidden: bool,
-    /// Takes the value, which is empty for a switch. The error completes "--NAME: …".
+    /// The names of the commands that accept it; empty for all.
+    pub of: &'static [&'static str],
+    /// Stores the value, which is empty for a switch. The error completes "--NAME: …".
     pub set: fn(&mut Options, &str) -> Result<(), String>,
 }
 
 impl Flag {
-    /// Whether it takes a value that may be left out, and that is only given as `--NAME=VALUE`.
+    /// Whether the value may be omitted. It is only accepted as `--NAME=VALUE`.
     pub fn is_optional(&self) -> bool {
         self.placeholder.starts_with('[')
     }
@@ -49,95 +52,95 @@ macro_rules! flags {
 flags! {
 /// The flags that every command takes.
 GLOBAL [
-    help: bool = { name: "help", short: Some('h'), placeholder: "", hidden: false,
+    help: bool = { name: "help", short: Some('h'), placeholder: "", hidden: false, of: &[],
         meaning: "show help" };
-    version: bool = { name: "version", short: Some('v'), placeholder: "", hidden: false,
+    version: bool = { name: "version", short: Some('v'), placeholder: "", hidden: false, of: &[],
         meaning: "print the version" };
-    silent: bool = { name: "silent", short: Some('s'), placeholder: "", hidden: false,
+    silent: bool = { name: "silent", short: Some('s'), placeholder: "", hidden: false, of: &[],
         meaning: "print only errors" };
-    no_color: bool = { name: "no-color", short: None, placeholder: "", hidden: false,
+    no_color: bool = { name: "no-color", short: None, placeholder: "", hidden: false, of: &[],
         meaning: "print no color, as with NO_COLOR in the environment" };
-    mini_list: bool = { name: "mini-list", short: Some('m'), placeholder: "", hidden: false,
+    mini_list: bool = { name: "mini-list", short: Some('m'), placeholder: "", hidden: false, of: &[],
         meaning: "print tables as short blocks of text" };
 ]
 
 /// The flags of some commands.
 FLAGS [
-    force: bool = { name: "force", short: Some('f'), placeholder: "", hidden: false,
+    force: bool = { name: "force", short: Some('f'), placeholder: "", hidden: false, of: &["start", "save"],
         meaning: "start a program even if it is managed already; save even an empty list" };
-    update_env: bool = { name: "update-env", short: Some('a'), placeholder: "", hidden: false,
+    update_env: bool = { name: "update-env", short: Some('a'), placeholder: "", hidden: false, of: &["start", "restart"],
         meaning: "give programs the current environment" };
-    json: bool = { name: "json", short: None, placeholder: "", hidden: false,
+    json: bool = { name: "json", short: None, placeholder: "", hidden: false, of: &["list", "logs"],
         meaning: "print JSON: the list as jlist does, each log line as an object" };
-    lines: Option<usize> = { name: "lines", short: None, placeholder: "N", hidden: false,
+    lines: Option<usize> = { name: "lines", short: None, placeholder: "N", hidden: false, of: &["logs"],
         meaning: "the number of last lines to print of each file; by default 15" };
-    nostream: bool = { name: "nostream", short: None, placeholder: "", hidden: false,
+    nostream: bool = { name: "nostream", short: None, placeholder: "", hidden: false, of: &["logs"],
         meaning: "do not follow the files" };
-    out: bool = { name: "out", short: None, placeholder: "", hidden: false,
+    out: bool = { name: "out", short: None, placeholder: "", hidden: false, of: &["logs"],
         meaning: "print only standard output" };
-    err: bool = { name: "err", short: None, placeholder: "", hidden: false,
+    err: bool = { name: "err", short: None, placeholder: "", hidden: false, of: &["logs"],
         meaning: "print only standard error" };
-    raw: bool = { name: "raw", short: None, placeholder: "", hidden: false,
+    raw: bool = { name: "raw", short: None, placeholder: "", hidden: false, of: &["dev", "logs"],
         meaning: "print lines as they are, without the name of the program" };
-    format: bool = { name: "format", short: None, placeholder: "", hidden: false,
+    format: bool = { name: "format", short: None, placeholder: "", hidden: false, of: &["logs"],
         meaning: "print each line as timestamp=… app=NAME id=ID type=out message=…" };
-    timestamp: Option<String> = { name: "timestamp", short: None, placeholder: "[=FORM]", hidden: false,
+    timestamp: Option<String> = { name: "timestamp", short: None, placeholder: "[=FORM]", hidden: false, of: &["logs"],
         meaning: "print each line with date and time, by default as YYYY-MM-DD-HH:mm:ss" };
-    highlight: Option<String> = { name: "highlight", short: None, placeholder: "WORD", hidden: false,
+    highlight: Option<String> = { name: "highlight", short: None, placeholder: "WORD", hidden: false, of: &["logs"],
         meaning: "show this word in reverse video" };
-    since: Option<String> = { name: "since", short: None, placeholder: "TIME", hidden: false,
+    since: Option<String> = { name: "since", short: None, placeholder: "TIME", hidden: false, of: &["logs"],
         meaning: "print only lines written at this time or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m for \
                   ten minutes ago" };
-    until: Option<String> = { name: "until", short: None, placeholder: "TIME", hidden: false,
+    until: Option<String> = { name: "until", short: None, placeholder: "TIME", hidden: false, of: &["logs"],
         meaning: "print only lines written until this time" };
-    grep: Option<String> = { name: "grep", short: None, placeholder: "PATTERN", hidden: false,
+    grep: Option<String> = { name: "grep", short: None, placeholder: "PATTERN", hidden: false, of: &["logs"],
         meaning: "print only lines whose message matches this extended regular expression" };
-    env: Option<String> = { name: "env", short: None, placeholder: "NAME", hidden: false,
+    env: Option<String> = { name: "env", short: None, placeholder: "NAME", hidden: false, of: &["start", "restart"],
         meaning: "apply env_NAME of the process file over its env" };
-    only: NameList = { name: "only", short: None, placeholder: "NAME,…", hidden: false,
+    only: NameList = { name: "only", short: None, placeholder: "NAME,…", hidden: false, of: &["start", "stop", "restart", "delete", "pause", "resume"],
         meaning: "select programs of the process file by name; by default all" };
-    no_autostart: bool = { name: "no-autostart", short: None, placeholder: "", hidden: false,
+    no_autostart: bool = { name: "no-autostart", short: None, placeholder: "", hidden: false, of: &["start"],
         meaning: "add programs to the list without starting them" };
-    filter_env: Vec<String> = { name: "filter-env", short: None, placeholder: "PART", hidden: false,
+    filter_env: Vec<String> = { name: "filter-env", short: None, placeholder: "PART", hidden: false, of: &["start", "restart"],
         meaning: "leave out variables whose names contain PART; may be repeated" };
-    write: bool = { name: "write", short: Some('w'), placeholder: "", hidden: false,
+    write: bool = { name: "write", short: Some('w'), placeholder: "", hidden: false, of: &["start"],
         meaning: "write the started programs to the process file NAME.config.json" };
-    sort: Option<String> = { name: "sort", short: None, placeholder: "FIELD", hidden: false,
+    sort: Option<String> = { name: "sort", short: None, placeholder: "FIELD", hidden: false, of: &["list"],
         meaning: "sort the table by id, name, namespace, pid, status, restarts, uptime, created, cpu or memory; FIELD:desc for \
                   the largest first" };
-    keep: bool = { name: "keep", short: None, placeholder: "", hidden: false,
+    keep: bool = { name: "keep", short: None, placeholder: "", hidden: false, of: &["kill"],
         meaning: "leave the programs running for the next daemon" };
-    watch: Vec<String> = { name: "watch", short: None, placeholder: "PATH", hidden: false,
+    watch: Vec<String> = { name: "watch", short: None, placeholder: "PATH", hidden: false, of: &["dev"],
         meaning: "watch this directory or file, not the directory of the program; may be repeated" };
-    ignore_watch: Vec<String> = { name: "ignore-watch", short: None, placeholder: "PATTERN", hidden: false,
+    ignore_watch: Vec<String> = { name: "ignore-watch", short: None, placeholder: "PATTERN", hidden: false, of: &["dev"],
         meaning: "do not watch matching paths, such as 'public' or '*.log'; a pattern with a slash is relative to the \
                   working directory; may be repeated" };
-    user: Option<String> = { name: "user", short: Some('u'), placeholder: "NAME", hidden: false,
+    user: Option<String> = { name: "user", short: Some('u'), placeholder: "NAME", hidden: false, of: &["startup", "unstartup"],
         meaning: "the user of the programs; by default yours" };
-    home: Option<String> = { name: "hp", short: None, placeholder: "FOLDER", hidden: false,
+    home: Option<String> = { name: "hp", short: None, placeholder: "FOLDER", hidden: false, of: &["startup", "unstartup"],
         meaning: "the home directory of that user" };
-    service_name: Option<String> = { name: "service-name", short: None, placeholder: "NAME", hidden: false,
+    service_name: Option<String> = { name: "service-name", short: None, placeholder: "NAME", hidden: false, of: &["startup", "unstartup"],
         meaning: "the name of the service; by default rpm-USER" };
-    print: bool = { name: "print", short: None, placeholder: "", hidden: false,
+    print: bool = { name: "print", short: None, placeholder: "", hidden: false, of: &["startup"],
         meaning: "print the file that would be written, and do nothing" };
-    root: Option<String> = { name: "root", short: None, placeholder: "FOLDER", hidden: false,
+    root: Option<String> = { name: "root", short: None, placeholder: "FOLDER", hidden: false, of: &["startup", "unstartup"],
         meaning: "write below this directory, and print the commands that are left to run" };
-    man: bool = { name: "man", short: None, placeholder: "", hidden: true,
+    man: bool = { name: "man", short: None, placeholder: "", hidden: true, of: &["help"],
         meaning: "print the manual page rpm, rpmd or rpm-protocol, as roff" };
-    bind: Option<String> = { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
+    bind: Option<String> = { name: "bind", short: None, placeholder: "ADDRESS", hidden: false, of: &["web"],
         meaning: "the IP address to serve on; by default 127.0.0.1. An address that others can reach needs a token" };
-    host: Vec<String> = { name: "host", short: None, placeholder: "NAME", hidden: false,
+    host: Vec<String> = { name: "host", short: None, placeholder: "NAME", hidden: false, of: &["web"],
         meaning: "another host name to answer to; may be repeated" };
-    token: Option<String> = { name: "token", short: None, placeholder: "WORD", hidden: false,
+    token: Option<String> = { name: "token", short: None, placeholder: "WORD", hidden: false, of: &["web"],
         meaning: "the token that each request must have, as ?token=WORD or Authorization: Bearer WORD" };
-    serve: Option<String> = { name: "serve", short: None, placeholder: "HOW", hidden: true,
+    serve: Option<String> = { name: "serve", short: None, placeholder: "HOW", hidden: true, of: &["web"],
         meaning: "run the server" };
 ]
 }
 
 /// A value that a flag sets.
 trait FlagValue {
-    /// Takes the text that follows the flag, which is empty for a switch. The error completes "--NAME: …".
+    /// Stores the text that follows the flag, which is empty for a switch. The error completes "--NAME: …".
     fn set(&mut self, text: &str) -> Result<(), String>;
 }
 
@@ -187,8 +190,8 @@ impl FlagValue for NameList {
     }
 }
 
-/// Flags of pm2 about its own tracing and version control: accepted, because scripts have them, and without effect.
-pub const MOOT: [&str; 12] = [
+/// Flags of pm2 for its own tracing and version control: accepted and ignored, because scripts use them.
+pub const IGNORED: [&str; 12] = [
     "automation",
     "deep-monitoring",
     "disable-source-map-support",
@@ -203,22 +206,22 @@ pub const MOOT: [&str; 12] = [
     "v8",
 ];
 
-/// pm2's word for fork mode, by which a Node script is no cluster however many instances it has.
+/// pm2's flag for fork mode: a Node script does not become a cluster, however many instances it has.
 const EXECUTE_COMMAND: (&str, char) = ("execute-command", 'x');
 
-/// A flag that a command takes.
+/// A flag that a command accepts.
 #[derive(Clone, Copy)]
 pub enum Taken {
-    /// One of the tables here.
+    /// A row of the tables here.
     Flag(&'static Flag),
-    /// A field, given.
+    /// A setting.
     Field(&'static Field),
-    /// A switch among the fields, taken away.
+    /// A switch among the settings, turned off.
     Negated(&'static Field),
-    /// A field, with the value that the flag stands for.
+    /// A setting with the value that the flag implies.
     Implied(&'static Field, &'static str),
-    /// One without effect.
-    Moot,
+    /// A flag that is ignored.
+    Ignored,
 }
 
 /// The name of a field as a flag: `kill_timeout` is `kill-timeout`.
@@ -226,72 +229,92 @@ pub fn kebab(name: &str) -> String {
     name.replace('_', "-")
 }
 
-/// Whether help shows `--no-NAME`: what is on already can only be taken away.
+/// Whether help shows `--no-NAME`: a switch that is on can only be turned off.
 pub fn is_on_by_default(field: &Field) -> bool {
     field.is_switch() && field.default_text() == "true"
 }
 
-/// The fields that have a flag.
-pub fn fields() -> impl Iterator<Item = &'static Field> {
+/// The settings that are flags.
+pub fn settings() -> impl Iterator<Item = &'static Field> {
     FIELDS.iter().filter(|field| field.flag)
 }
 
-fn field_named(name: &str) -> Option<&'static Field> {
+/// The setting with this long name.
+pub fn setting_named(name: &str) -> Option<&'static Field> {
     field::find(&name.replace('-', "_")).filter(|field| field.flag)
 }
 
-/// The flags among `own`, where fields count if `fields`, and the global ones, by their long name.
-pub fn by_name(name: &str, own: &[&str], fields: bool) -> Option<Taken> {
-    let among = |rows: &'static [Flag]| rows.iter().find(|flag| flag.name == name);
-    if let Some(flag) = among(FLAGS).filter(|flag| own.contains(&flag.name)) {
+/// Whether a command accepts the settings of programs as flags.
+fn has_settings(command: Option<&Command>) -> bool {
+    command.is_some_and(|command| command.fields)
+}
+
+/// The rows of [`FLAGS`] that a command accepts.
+pub fn flags_of(command: Option<&Command>) -> impl Iterator<Item = &'static Flag> {
+    let name = command.map(|command| command.name);
+    let is_of = move |flag: &&Flag| name.is_some_and(|name| flag.of.contains(&name));
+    FLAGS.iter().filter(is_of)
+}
+
+/// The flag with this long name: one of the command or, without a command, a global one.
+pub fn by_name(name: &str, command: Option<&Command>) -> Option<Taken> {
+    if let Some(flag) = flags_of(command).find(|flag| flag.name == name) {
         return Some(Taken::Flag(flag));
     }
-    if fields {
-        if let Some(field) = field_named(name) {
+    if has_settings(command) {
+        if let Some(field) = setting_named(name) {
             return Some(Taken::Field(field));
         }
-        let switch = name.strip_prefix("no-").and_then(field_named);
+        let switch = name.strip_prefix("no-").and_then(setting_named);
         if let Some(field) = switch.filter(|field| field.is_switch()) {
             return Some(Taken::Negated(field));
         }
     }
-    match name {
-        _ if name == EXECUTE_COMMAND.0 => Some(fork_mode(fields)),
-        _ if MOOT.contains(&name) => Some(Taken::Moot),
-        _ => among(GLOBAL).map(Taken::Flag),
+    if name == EXECUTE_COMMAND.0 {
+        Some(fork_mode(command))
+    } else if IGNORED.contains(&name) {
+        Some(Taken::Ignored)
+    } else {
+        GLOBAL
+            .iter()
+            .find(|flag| flag.name == name)
+            .map(Taken::Flag)
     }
 }
 
-/// The same by the letter.
-pub fn by_letter(letter: char, own: &[&str], with_fields: bool) -> Option<Taken> {
-    let among = |rows: &'static [Flag]| rows.iter().find(|flag| flag.short == Some(letter));
-    if let Some(flag) = among(FLAGS).filter(|flag| own.contains(&flag.name)) {
+/// The flag with this letter, as [`by_name`].
+pub fn by_letter(letter: char, command: Option<&Command>) -> Option<Taken> {
+    let is_it = |short: Option<char>| short == Some(letter);
+    if let Some(flag) = flags_of(command).find(|flag| is_it(flag.short)) {
         return Some(Taken::Flag(flag));
     }
-    if with_fields {
-        if let Some(field) = fields().find(|field| field.short == Some(letter)) {
-            return Some(Taken::Field(field));
-        }
+    let setting = settings().find(|field| is_it(field.short));
+    if let Some(field) = setting.filter(|_| has_settings(command)) {
+        return Some(Taken::Field(field));
     }
-    match letter == EXECUTE_COMMAND.1 {
-        true => Some(fork_mode(with_fields)),
-        false => among(GLOBAL).map(Taken::Flag),
+    if letter == EXECUTE_COMMAND.1 {
+        Some(fork_mode(command))
+    } else {
+        GLOBAL
+            .iter()
+            .find(|flag| is_it(flag.short))
+            .map(Taken::Flag)
     }
 }
 
-/// `--execute-command`, where fields count if `fields`.
-fn fork_mode(fields: bool) -> Taken {
-    match field::find("exec_mode").filter(|_| fields) {
+/// `--execute-command`: ignored by commands without settings.
+fn fork_mode(command: Option<&Command>) -> Taken {
+    match field::find("exec_mode").filter(|_| has_settings(command)) {
         Some(field) => Taken::Implied(field, "fork"),
-        None => Taken::Moot,
+        None => Taken::Ignored,
     }
 }
 
-/// Every long name that [`by_name`] knows, to find the one that was meant.
-pub fn known(own: &[&str], with_fields: bool) -> Vec<String> {
-    let flags = FLAGS.iter().filter(|flag| own.contains(&flag.name));
-    let mut names: Vec<String> = flags.chain(GLOBAL).map(|f| f.name.to_owned()).collect();
-    for field in fields().filter(|_| with_fields) {
+/// The long names of all flags that [`by_name`] finds, except ignored ones.
+pub fn names(command: Option<&Command>) -> Vec<String> {
+    let flags = flags_of(command).chain(GLOBAL);
+    let mut names: Vec<String> = flags.map(|flag| flag.name.to_owned()).collect();
+    for field in settings().filter(|_| has_settings(command)) {
         names.extend(field.names().map(kebab));
         if field.is_switch() {
             names.push(format!("no-{}", kebab(field.name)));
@@ -300,32 +323,50 @@ pub fn known(own: &[&str], with_fields: bool) -> Vec<String> {
     names
 }
 
-/// The value as text; what is not UTF-8 is refused.
+/// The value as text.
+///
+/// # Errors
+/// It is not UTF-8.
 pub fn text(value: &OsStr) -> Result<&str, String> {
     std::str::from_utf8(value.as_bytes()).map_err(|_| "the value is not UTF-8".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::find;
     use super::*;
     use std::collections::BTreeSet;
 
     #[test]
-    fn no_flag_and_no_letter_stands_twice() {
+    fn names_and_letters_are_unique() {
         let mut names = BTreeSet::new();
         for flag in GLOBAL.iter().chain(FLAGS) {
-            assert!(names.insert(flag.name), "--{} stands twice", flag.name);
+            assert!(names.insert(flag.name), "--{} is not unique", flag.name);
             assert!(!flag.meaning.is_empty() && !flag.meaning.ends_with('.'));
         }
         let mut letters = BTreeSet::new();
         let of_flags = GLOBAL.iter().chain(FLAGS).filter_map(|flag| flag.short);
-        for letter in of_flags.chain(fields().filter_map(|field| field.short)) {
-            assert!(letters.insert(letter), "-{letter} stands twice");
+        for letter in of_flags.chain(settings().filter_map(|field| field.short)) {
+            assert!(letters.insert(letter), "-{letter} is not unique");
         }
     }
 
     #[test]
-    fn a_field_is_a_flag_under_each_of_its_names() {
+    fn the_commands_of_a_flag_exist_and_it_hides_no_setting() {
+        assert!(GLOBAL.iter().all(|flag| flag.of.is_empty()));
+        for flag in FLAGS {
+            assert!(!flag.of.is_empty(), "--{}", flag.name);
+            for name in flag.of {
+                let command = find(name).unwrap();
+                assert_eq!(command.name, *name, "an alias");
+                let hides = command.fields && setting_named(flag.name).is_some();
+                assert!(!hides, "--{} is a setting", flag.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_setting_is_a_flag_under_each_of_its_names() {
         for name in [
             "kill-timeout",
             "out",
@@ -335,50 +376,47 @@ mod tests {
             "kill_timeout",
         ] {
             assert!(
-                matches!(by_name(name, &[], true), Some(Taken::Field(_))),
+                matches!(by_name(name, find("start")), Some(Taken::Field(_))),
                 "{name}"
             );
-            assert!(by_name(name, &[], false).is_none(), "{name}");
+            assert!(by_name(name, None).is_none(), "{name}");
         }
         assert!(matches!(
-            by_name("no-autorestart", &[], true),
+            by_name("no-autorestart", find("start")),
             Some(Taken::Negated(_))
         ));
-        assert!(by_name("no-kill-timeout", &[], true).is_none());
-        assert!(by_name("script", &[], true).is_none());
+        assert!(by_name("no-kill-timeout", find("start")).is_none());
+        assert!(by_name("script", find("start")).is_none());
     }
 
     #[test]
-    fn a_flag_without_effect_is_an_attribute_without_effect() {
+    fn an_ignored_flag_is_an_ignored_attribute() {
         use crate::config::attribute::{Fate, fate};
-        for name in MOOT {
+        for name in IGNORED {
             assert!(
-                matches!(by_name(name, &[], true), Some(Taken::Moot)),
+                matches!(by_name(name, find("start")), Some(Taken::Ignored)),
                 "{name}"
             );
             let attribute = name.trim_start_matches("no-").replace('-', "_");
             assert_eq!(fate(&attribute), Some(Fate::Moot), "{name}");
         }
         for found in [
-            by_name("execute-command", &[], true),
-            by_letter('x', &[], true),
+            by_name("execute-command", find("start")),
+            by_letter('x', find("start")),
         ] {
             assert!(
                 matches!(found, Some(Taken::Implied(field, "fork")) if field.name == "exec_mode")
             );
         }
-        assert!(matches!(by_letter('x', &[], false), Some(Taken::Moot)));
+        assert!(matches!(by_letter('x', None), Some(Taken::Ignored)));
     }
 
     #[test]
-    fn a_flag_belongs_to_the_commands_that_list_it() {
-        assert!(matches!(
-            by_name("out", &["out"], false),
-            Some(Taken::Flag(_))
-        ));
-        assert!(by_name("lines", &["out"], false).is_none());
-        assert!(by_name("silent", &[], false).is_some());
-        assert!(by_letter('f', &["force"], true).is_some());
-        assert!(by_letter('k', &[], false).is_none());
+    fn a_flag_belongs_to_its_commands() {
+        assert!(matches!(by_name("out", find("logs")), Some(Taken::Flag(_))));
+        assert!(by_name("lines", find("list")).is_none());
+        assert!(by_name("silent", None).is_some());
+        assert!(by_letter('f', find("start")).is_some());
+        assert!(by_letter('k', None).is_none());
     }
 }

@@ -1,17 +1,17 @@
-//! Help, made from the tables of commands, flags and fields. It fits 80 columns.
+//! Help, made from the tables of commands, flags and settings. It fits 80 columns.
 
 use std::fmt::Write as _;
 
 use super::command::{COMMANDS, Command};
-use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
+use super::flag::{self, Flag, GLOBAL, kebab};
 use crate::model::field::Field;
 use crate::protocol::RELEASE;
 
-/// How wide help is.
+/// The width of help in columns.
 const WIDTH: usize = 80;
-/// Where the explanations of flags begin.
+/// The column of the descriptions of flags.
 const FLAG_COLUMN: usize = 30;
-/// Where the explanations of commands begin.
+/// The column of the descriptions of commands.
 const COMMAND_COLUMN: usize = 14;
 
 /// The version, as `rpm --version` prints it.
@@ -19,7 +19,7 @@ pub fn version() -> String {
     format!("rpm {RELEASE}\n")
 }
 
-/// All commands, a line each.
+/// All commands, one per line.
 pub fn overview() -> String {
     let mut out = String::from("Usage: rpm [flags] <command> [arguments]\n\n");
     paragraph(
@@ -39,7 +39,7 @@ pub fn overview() -> String {
     out
 }
 
-/// One command, its words and flags.
+/// One command with its operands and flags.
 pub fn command(command: &Command) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}\n", usage(command));
@@ -52,15 +52,10 @@ pub fn command(command: &Command) -> String {
         let _ = writeln!(out, "\nAlso called: {}", command.aliases.join(", "));
     }
     out.push_str("\nFlags:\n");
-    for flag in FLAGS
-        .iter()
-        .filter(|flag| command.flags.contains(&flag.name))
-    {
-        if !flag.hidden {
-            item(&mut out, &spelling(flag), flag.meaning, FLAG_COLUMN);
-        }
+    for flag in flag::flags_of(Some(command)).filter(|flag| !flag.hidden) {
+        item(&mut out, &spelling(flag), flag.meaning, FLAG_COLUMN);
     }
-    for field in flag::fields().filter(|_| command.fields) {
+    for field in flag::settings().filter(|_| command.fields) {
         item(
             &mut out,
             &field_spelling(field),
@@ -87,7 +82,7 @@ pub fn usage(command: &Command) -> String {
     out
 }
 
-/// The sentence-like text with a capital at its beginning.
+/// The text with a capital letter at the beginning.
 pub fn capital(text: &str) -> String {
     let mut rest = text.chars();
     let first = rest.next().map(|c| c.to_uppercase().to_string());
@@ -101,7 +96,7 @@ fn spelled(short: Option<char>, name: &str, placeholder: &str) -> String {
     };
     match placeholder {
         "" => {}
-        // A value that may be left out stands right behind the name.
+        // An optional value follows the name without a space.
         optional if optional.starts_with('[') => out.push_str(optional),
         placeholder => {
             let _ = write!(out, " {placeholder}");
@@ -115,19 +110,21 @@ pub fn spelling(flag: &Flag) -> String {
     spelled(flag.short, flag.name, flag.placeholder)
 }
 
-/// A field as a flag; what is on by default can only be taken away.
+/// A setting as a flag; a switch that is on by default can only be turned off.
 pub fn field_spelling(field: &Field) -> String {
-    match flag::is_on_by_default(field) {
-        true => format!("    --no-{}", kebab(field.name)),
-        false => spelled(field.short, &kebab(field.name), field.placeholder),
+    if flag::is_on_by_default(field) {
+        format!("    --no-{}", kebab(field.name))
+    } else {
+        spelled(field.short, &kebab(field.name), field.placeholder)
     }
 }
 
-/// What a field does, its default and its other names.
+/// The description of a setting, with its default and its other names.
 pub fn field_meaning(field: &Field) -> String {
-    let mut out = match flag::is_on_by_default(field) {
-        true => format!("turn off: {}", field.meaning),
-        false => field.meaning.to_owned(),
+    let mut out = if flag::is_on_by_default(field) {
+        format!("turn off: {}", field.meaning)
+    } else {
+        field.meaning.to_owned()
     };
     if let Some(default) = default_of(field) {
         let _ = write!(out, "; by default {default}");
@@ -143,7 +140,7 @@ pub fn field_meaning(field: &Field) -> String {
     out
 }
 
-/// The default of a field as people write it, where there is one and its meaning does not tell it.
+/// The default of a setting as users write it, unless there is none or the description has it.
 pub fn default_of(field: &Field) -> Option<String> {
     let text = field.default_text();
     if field.is_switch() || text.is_empty() || field.meaning.contains("by default") {
@@ -161,7 +158,7 @@ pub fn default_of(field: &Field) -> Option<String> {
     }
 }
 
-/// A term and its explanation beside it, or below it where the term is too long.
+/// A term and its description, which begins on a line of its own if the term is too long.
 fn item(out: &mut String, term: &str, explanation: &str, column: usize) {
     let start = out.len();
     let _ = write!(out, "  {term}");
@@ -180,7 +177,7 @@ fn paragraph(out: &mut String, text: &str, indent: usize) {
     wrap(out, text, 0, indent);
 }
 
-/// Appends the text, which begins in column `at`, broken between words.
+/// Appends text that begins in column `at`, with line breaks between words.
 fn wrap(out: &mut String, text: &str, mut at: usize, indent: usize) {
     let mut first = true;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -202,6 +199,7 @@ fn wrap(out: &mut String, text: &str, mut at: usize, indent: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::flag::FLAGS;
     use super::*;
 
     fn all() -> impl Iterator<Item = String> {
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_in_the_overview_and_every_flag_in_its_help() {
+    fn the_overview_has_every_command_and_its_help_every_flag() {
         let overview = overview();
         for known in COMMANDS {
             assert!(
@@ -228,7 +226,7 @@ mod tests {
                 known.name
             );
             let text = command(known);
-            for name in flag::known(known.flags, known.fields) {
+            for name in flag::names(Some(known)) {
                 let switch = name.strip_prefix("no-").unwrap_or(&name).to_owned();
                 let hidden = FLAGS.iter().any(|flag| flag.hidden && flag.name == name);
                 let found = [name, format!("no-{switch}"), switch];
@@ -243,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_told() {
+    fn help_has_the_defaults() {
         let text = command(crate::client::cli::command::find("start").unwrap());
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(

@@ -1,12 +1,12 @@
-//! A writer of manual pages, man(7).
+//! Writes manual pages in the format of man(7).
 
 use std::fmt::Write as _;
 
-/// A page that is being written.
+/// A manual page.
 pub struct Page(String);
 
 impl Page {
-    /// A page with its name, and what it is in a line.
+    /// A page with a name and a summary in one line.
     pub fn new(name: &str, section: u8, date: &str, release: &str, what: &str) -> Page {
         let title = name.to_uppercase();
         let mut page = Page(String::new());
@@ -31,7 +31,7 @@ impl Page {
         let _ = writeln!(self.0, ".SS \"{}\"", text(title));
     }
 
-    /// A paragraph at the beginning of a section, a sentence a line.
+    /// The first paragraph of a section.
     pub fn first(&mut self, words: &str) {
         self.sentences(words);
     }
@@ -42,7 +42,7 @@ impl Page {
         self.sentences(words);
     }
 
-    /// A term in bold, what goes with it in italics, and its explanation.
+    /// A term in bold, its operands in italics, and a description.
     pub fn item(&mut self, term: &str, with: &str, explanation: &str) {
         self.0.push_str(".TP\n");
         let _ = match with {
@@ -52,7 +52,7 @@ impl Page {
         self.sentences(explanation);
     }
 
-    /// Lines as they stand.
+    /// Lines without filling.
     pub fn verbatim(&mut self, lines: &[&str]) {
         self.0.push_str(".PP\n.RS 4\n.nf\n");
         for line in lines {
@@ -61,7 +61,7 @@ impl Page {
         self.0.push_str(".fi\n.RE\n");
     }
 
-    /// roff wants each sentence on a line of its own.
+    /// roff requires each sentence on a line of its own.
     fn sentences(&mut self, words: &str) {
         for sentence in words.split_inclusive(". ") {
             let _ = writeln!(self.0, "{}", text(sentence.trim()));
@@ -69,7 +69,7 @@ impl Page {
     }
 }
 
-/// The text with all that means something to roff made harmless.
+/// The text with the special characters of roff escaped.
 fn text(words: &str) -> String {
     let mut out = String::with_capacity(words.len() + 8);
     for (at, c) in words.chars().enumerate() {
@@ -99,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_roff_is_made_harmless() {
+    fn special_characters_are_escaped() {
         assert_eq!(text(".nf"), "\\&.nf");
         assert_eq!(text("--x '\\\"…"), "\\-\\-x \\(aq\\e\\(dq\\[u2026]");
     }
 
     #[test]
-    fn a_sentence_has_a_line() {
+    fn each_sentence_has_a_line() {
         let mut page = Page::new("x", 1, "2026-01-01", "1", "does it");
         page.paragraph("One. Two.");
         assert!(page.finish().ends_with(".PP\nOne.\nTwo.\n"));

@@ -23,9 +23,9 @@ pub fn ping(session: &mut Session) -> Result<u8> {
 pub fn kill(session: &mut Session) -> Result<u8> {
     let home = session.home()?;
     let daemon = match connect::connect(&home)? {
-        // Programs of a daemon that was killed are ended by the one that adopts them.
+        // The programs of a killed daemon are stopped by a daemon that adopts them.
         None if holds_programs(&home) && !session.invocation.options.keep => Some(
-            connect::connect_or_launch(home.clone(), session.invocation.options.silent)?,
+            connect::connect_or_launch(home.clone(), session.announce())?,
         ),
         found => found,
     };
@@ -37,7 +37,7 @@ pub fn kill(session: &mut Session) -> Result<u8> {
     let done = daemon.request(&Request::Kill { keep }, &mut |_| Ok(()));
     let ends = match &done {
         Ok(_) => true,
-        // It ends, and has left something behind.
+        // It ends, although some processes did not.
         Err(RequestError::Refused(failure)) => failure.code == Code::Timeout,
         Err(_) => false,
     };
@@ -46,9 +46,10 @@ pub fn kill(session: &mut Session) -> Result<u8> {
         daemon.follow(&mut |_| Ok(()))?;
     }
     done?;
-    session.say(match keep {
-        true => "rpm: the daemon has ended; its programs run on\n",
-        false => "rpm: the daemon has ended\n",
+    session.say(if keep {
+        "rpm: the daemon has ended; its programs run on\n"
+    } else {
+        "rpm: the daemon has ended\n"
     })?;
     Ok(DONE)
 }
@@ -70,8 +71,8 @@ pub fn sync(session: &mut Session) -> Result<u8> {
 /// `rpm update`
 pub fn update(session: &mut Session) -> Result<u8> {
     let home = session.home()?;
-    // Not greeted: a daemon of another protocol is the very one that is to be updated.
-    let Some(mut daemon) = connect::connect_silently(&home)? else {
+    // Without hello: a daemon with another protocol must be replaceable.
+    let Some(mut daemon) = connect::connect_without_hello(&home)? else {
         return Err(Error::new(format!(
             "{}; the next command starts this release",
             no_daemon(&home)

@@ -1,4 +1,4 @@
-//! Process files that are written: the sample of `rpm generate`, and what `rpm start --write` started.
+//! Writes process files: the sample of `rpm generate`, and the programs of `rpm start --write`.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -56,12 +56,12 @@ fn sample(name: &str, path: &Path) -> String {
     )
 }
 
-/// The file that `--write` writes for a program.
+/// The path of the file that `--write` writes for a program.
 pub fn path_for(spec: &Spec) -> PathBuf {
     format!("{}.config.json", spec.file_name()).into()
 }
 
-/// Writes what a program was told, but for its environment, and for what nobody told it.
+/// Writes the settings that differ from their defaults, without the environment and an inherited umask.
 pub fn write(path: &Path, spec: &Spec, given: &[&str]) -> Result<()> {
     let default = Spec::default();
     let mut json = Json::new(true).exact();
@@ -81,7 +81,7 @@ pub fn write(path: &Path, spec: &Spec, given: &[&str]) -> Result<()> {
     write_new(path, &json.finish())
 }
 
-/// Writes a file that is not there yet.
+/// Writes a new file.
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let doing = || format!("writing {}", path.display());
     let mut file = match File::create_new(path) {

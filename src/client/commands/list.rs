@@ -51,7 +51,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         if matches!(folder.try_exists(), Ok(false)) {
             continue;
         }
-        // A release before this one set a folder aside.
+        // The release before this one set a directory aside.
         let record = fd::read_file(&folder).or_else(|_| fd::read_file(&folder.join("pid")));
         let record = String::from_utf8_lossy(&record.unwrap_or_default()).into_owned();
         let pids = record.split_ascii_whitespace();
@@ -74,8 +74,8 @@ pub fn run(session: &mut Session) -> Result<u8> {
     Ok(if asked && down { NOT_ONLINE } else { DONE })
 }
 
-/// The table of all programs, where it is wanted after news.
-pub fn after_news(session: &Session, daemon: &mut Daemon) -> Result<()> {
+/// Prints the table of all programs after a message, on terminals.
+pub fn table_after_message(session: &Session, daemon: &mut Daemon) -> Result<()> {
     if !session.wants_table() {
         return Ok(());
     }
@@ -112,7 +112,7 @@ pub fn id(session: &mut Session) -> Result<u8> {
     }
 }
 
-/// Prints one number a line; it failed when there is none.
+/// Prints one number per line. The exit status is [`FAILED`] if there is none.
 fn print_numbers(numbers: impl Iterator<Item = i64>) -> Result<u8> {
     let mut text = String::new();
     for number in numbers {

@@ -1,44 +1,46 @@
-//! Process files among the words of a command.
+//! Process files among the operands of a command.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use crate::client::cli::arguments;
-use crate::client::cli::spec::filtered_environment;
+use crate::client::cli::spec::inherited;
 use crate::client::daemon::exchange::{Daemon, RequestError};
 use crate::client::daemon::group;
 use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
-use crate::client::daemon::targets as words_to_ids;
-use crate::client::display::actions::news;
+use crate::client::daemon::targets::{expanded, target};
+use crate::client::display::actions::action_lines;
 use crate::client::display::output::{self, harmless};
 use crate::config::apps::{App, Wishes};
 use crate::config::process_file::{self, Kind, ProcessFile};
 use crate::config::restore::Group;
 use crate::error::{Error, Result};
 use crate::model::life::Want;
-use crate::model::spec::Spec;
-use crate::model::value::Octal;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
-use crate::sys::user;
 
-/// A word of a command.
+/// An operand of a command.
 pub enum Word {
-    /// One that names no process file.
+    /// A word that is not a process file.
     Plain(OsString),
-    /// A process file, and nothing is wrong with it.
+    /// A valid process file.
     File(ProcessFile),
 }
 
-/// The words of a command; `starts` where the programs of a file are to be started, so that all they need is looked for.
-/// `Err`: the exit status, when what is wrong has been said.
-pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, u8> {
+/// What a command does with the programs of a process file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It starts them. Scripts and interpreters must exist.
+    Start,
+    /// It selects them in the list.
+    Select,
+}
+
+/// Reads the operands of a command. Returns the exit status if one is invalid, after printing why.
+pub fn words(session: &Session, what_for: Use) -> std::result::Result<Vec<Word>, u8> {
     let invocation = &session.invocation;
-    let base = Spec {
-        umask: Octal(user::umask()),
-        env: filtered_environment(&invocation.options.filter_env).into(),
-        ..Spec::default()
-    };
+    let starts = what_for == Use::Start;
+    let base = inherited(&invocation.options);
     let mut over = invocation.spec.clone();
     let mut given = invocation.given.clone();
     if !invocation.rest.is_empty() {
@@ -53,7 +55,7 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         only: &invocation.options.only.0,
         starts,
     };
-    // To other commands than start, a word without a file may be the name of a program.
+    // Only start requires the file: elsewhere the word may be the name of a program.
     let always = invocation
         .command
         .is_some_and(|command| command.name == "start");
@@ -105,13 +107,23 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
     Ok(words)
 }
 
-/// Starts what of a file is missing and restarts what is there as the file has it now; with `force`, starts all anew.
-/// Gives the exit status: what cannot be done with one program keeps no other from it.
-pub fn apply(session: &Session, daemon: &mut Daemon, file: ProcessFile, force: bool) -> Result<u8> {
-    let all = Request::List {
-        targets: Vec::new(),
-    };
-    let present = daemon.processes(&all)?;
+/// How the programs of a file are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Programs that exist are restarted with the settings of the file.
+    Restart,
+    /// All are started, even if they exist.
+    StartAgain,
+}
+
+/// Starts the programs of a file. Returns the exit status: after a failure the others are still started.
+pub fn apply(
+    session: &Session,
+    daemon: &mut Daemon,
+    file: ProcessFile,
+    existing: Existing,
+) -> Result<u8> {
+    let present = daemon.list()?;
     let mut code = DONE;
     for mut app in file.apps {
         if session.invocation.options.no_autostart {
@@ -119,19 +131,22 @@ pub fn apply(session: &Session, daemon: &mut Daemon, file: ProcessFile, force: b
         }
         let name = app.spec.name.clone();
         let mut text = String::new();
-        let done = match force {
-            true => start(daemon, app, true, &mut text),
-            false => bring(daemon, app, &present, &mut text),
+        let done = match existing {
+            Existing::StartAgain => {
+                let force = true;
+                start(daemon, App { force, ..app }, &mut text)
+            }
+            Existing::Restart => start_or_restart(daemon, app, &present, &mut text),
         };
         session.say(&text)?;
         match done {
             Ok(()) => {}
-            Err(RequestError::Refused(failure)) => {
+            Err(error) => {
+                let failure = error.refusal()?;
                 let name = harmless(&name);
                 output::complain(format!("cannot start {name}: {}", failure.message));
                 code = FAILED;
             }
-            Err(RequestError::Gone(error) | RequestError::Broken(error)) => return Err(error),
         }
     }
     Ok(code)
@@ -140,22 +155,23 @@ pub fn apply(session: &Session, daemon: &mut Daemon, file: ProcessFile, force: b
 fn start(
     daemon: &mut Daemon,
     app: App,
-    force: bool,
     text: &mut String,
 ) -> std::result::Result<(), RequestError> {
-    let App { spec, want, .. } = app;
+    let App {
+        spec, want, force, ..
+    } = app;
     let request = Request::Start {
         spec: Box::new(spec),
-        force: force || app.force,
+        force,
         want,
     };
     let done = if want == Want::Up { "started" } else { "added" };
-    text.push_str(&news(done, &daemon.processes(&request)?));
+    text.push_str(&action_lines(done, &daemon.processes(&request)?));
     Ok(())
 }
 
-/// Starts a program, or makes what is there of it what it shall be.
-fn bring(
+/// Starts a program, or changes its instances to the settings and the number of the file.
+fn start_or_restart(
     daemon: &mut Daemon,
     app: App,
     present: &[Process],
@@ -174,9 +190,10 @@ fn bring(
         }
     }
     if kept.is_empty() && surplus.is_empty() {
-        return start(daemon, app, false, text);
+        return start(daemon, app, text);
     }
-    let mut done = |what: &str, processes: &[Process]| text.push_str(&news(what, processes));
+    let mut done =
+        |what: &str, processes: &[Process]| text.push_str(&action_lines(what, processes));
     if !surplus.is_empty() {
         done(
             "deleted",
@@ -202,23 +219,21 @@ fn bring(
     Ok(())
 }
 
-/// What the words of a command name among the programs that are there: a file stands for the ids of its own.
+/// The programs that the operands select; for a file, the ids of its programs.
 pub fn targets(words: Vec<Word>, daemon: &mut Daemon) -> Result<Vec<String>> {
     let mut targets = Vec::new();
     let mut present: Option<Vec<Process>> = None;
     for word in words {
         let file = match word {
             Word::Plain(word) => {
-                targets.push(words_to_ids::target(&word)?);
+                targets.push(target(&word)?);
                 continue;
             }
             Word::File(file) => file,
         };
         let present = match &mut present {
             Some(present) => present,
-            none => none.insert(daemon.processes(&Request::List {
-                targets: Vec::new(),
-            })?),
+            none => none.insert(daemon.list()?),
         };
         let before = targets.len();
         for process in present.iter() {
@@ -236,5 +251,5 @@ pub fn targets(words: Vec<Word>, daemon: &mut Daemon) -> Result<Vec<String>> {
             )));
         }
     }
-    words_to_ids::expanded(targets, daemon)
+    expanded(targets, daemon)
 }

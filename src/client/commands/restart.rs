@@ -1,14 +1,14 @@
-//! `rpm restart`: restarts programs by name, with changed settings, or the programs of a process file.
+//! `rpm restart`: restarts programs, with changed settings, or the programs of a process file.
 
 use super::list;
-use super::process_files::{self, Word};
+use super::process_files::{self, Existing, Use, Word};
 use crate::client::cli::arguments;
 use crate::client::cli::flag::kebab;
 use crate::client::cli::spec::updated_environment;
 use crate::client::daemon::exchange::{Daemon, RequestError};
 use crate::client::daemon::session::{DONE, Session, USAGE_ERROR};
 use crate::client::daemon::targets::{self, target};
-use crate::client::display::actions::news;
+use crate::client::display::actions::action_lines;
 use crate::client::display::output;
 use crate::error::{Error, Result};
 use crate::model::command::{base_name, is_node};
@@ -17,12 +17,12 @@ use crate::model::spec::{ExecMode, Spec};
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 
-/// What a restart cannot change: by these programs are found.
+/// The settings that a restart cannot change: they identify programs.
 const FIXED: [&str; 3] = ["name", "namespace", "instances"];
 
-/// `rpm restart`: of a process file, what is missing is started.
+/// `rpm restart`: missing programs of a process file are started.
 pub fn run(session: &mut Session) -> Result<u8> {
-    let words = match process_files::words(session, true) {
+    let words = match process_files::words(session, Use::Start) {
         Ok(words) => words,
         Err(code) => return Ok(code),
     };
@@ -34,25 +34,30 @@ pub fn run(session: &mut Session) -> Result<u8> {
             Word::File(file) => files.push(file),
         }
     }
-    if let Some(why) = fixed(session).filter(|_| !named.is_empty()) {
+    if let Some(why) = fixed_setting(session).filter(|_| !named.is_empty()) {
         output::complain(why);
         return Ok(USAGE_ERROR);
     }
     let targets = targets::expanded(named, &mut daemon)?;
     if !targets.is_empty() {
-        let processes = restarted(session, &mut daemon, targets)?;
-        session.say(&news("restarted", &processes))?;
+        let processes = restart(session, &mut daemon, targets)?;
+        session.say(&action_lines("restarted", &processes))?;
     }
     let mut code = DONE;
     for file in files {
-        code = code.max(process_files::apply(session, &mut daemon, file, false)?);
+        code = code.max(process_files::apply(
+            session,
+            &mut daemon,
+            file,
+            Existing::Restart,
+        )?);
     }
-    list::after_news(session, &mut daemon)?;
+    list::table_after_message(session, &mut daemon)?;
     Ok(code)
 }
 
-/// Why the settings that were given cannot be those of a program that is managed already.
-pub fn fixed(session: &Session) -> Option<String> {
+/// Why a restart cannot apply the given settings, if it cannot.
+pub fn fixed_setting(session: &Session) -> Option<String> {
     let given = &session.invocation.given;
     let field = given.iter().find(|field| FIXED.contains(field))?;
     let flag = kebab(field);
@@ -61,11 +66,11 @@ pub fn fixed(session: &Session) -> Option<String> {
     ))
 }
 
-/// Restarts programs, with the settings, arguments and environment that were given.
+/// Restarts programs with the given settings, arguments and environment.
 ///
 /// # Errors
-/// The daemon refuses, or does not answer.
-pub fn restarted(
+/// The daemon refuses the request, or does not reply.
+pub fn restart(
     session: &Session,
     daemon: &mut Daemon,
     targets: Vec<String>,
@@ -77,9 +82,9 @@ pub fn restarted(
     }
     // Instances have the same settings, and are restarted together.
     let mut groups: Vec<(Spec, Vec<String>)> = Vec::new();
-    for record in daemon.describe(targets).map_err(RequestError::Broken)? {
+    for record in daemon.describe(targets).map_err(RequestError::Failed)? {
         let id = record.process.id.to_string();
-        let mut spec = changed(session, record.spec).map_err(RequestError::Broken)?;
+        let mut spec = changed(session, record.spec).map_err(RequestError::Failed)?;
         if let Some(told) = &told {
             spec.env = told.env.clone();
         }
@@ -96,7 +101,7 @@ pub fn restarted(
     Ok(processes)
 }
 
-/// A program with the settings and arguments that were given.
+/// The settings of a program, changed by the given settings and arguments.
 fn changed(session: &Session, mut spec: Spec) -> Result<Spec> {
     let invocation = &session.invocation;
     for field in FIELDS
@@ -113,7 +118,7 @@ fn changed(session: &Session, mut spec: Spec) -> Result<Spec> {
         if let [flag, command, ..] = spec.args.as_slice() {
             let shell = base_name(&spec.script);
             if flag == b"-c" && matches!(shell, b"sh" | b"bash") && spec.interpreter == "none" {
-                // What follows a shell command are its $1 and so on.
+                // Arguments after a shell command are its $1 and so on.
                 let command = [flag.clone(), command.clone(), shell.to_vec()];
                 args.splice(0..0, command);
             }

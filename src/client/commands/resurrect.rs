@@ -1,30 +1,22 @@
-//! `rpm resurrect`: the programs of a saved list, started again.
+//! `rpm resurrect`: starts the programs of a saved list.
 
 use std::path::Path;
 
 use super::list;
-use crate::client::cli::spec::present_environment;
-use crate::client::daemon::exchange::RequestError;
+use crate::client::cli::spec::inherited;
 use crate::client::daemon::group;
 use crate::client::daemon::session::{DONE, FAILED, Session};
-use crate::client::display::actions::news;
+use crate::client::display::actions::action_lines;
 use crate::client::display::output::{self, harmless};
 use crate::config::dump::{self, Dump};
 use crate::config::restore;
 use crate::error::{Error, Result};
 use crate::model::spec::Spec;
-use crate::model::value::Octal;
 use crate::paths::Home;
-use crate::protocol::request::Request;
-use crate::sys::user;
 
 /// `rpm resurrect`
 pub fn run(session: &mut Session) -> Result<u8> {
-    let base = Spec {
-        umask: Octal(user::umask()),
-        env: present_environment().into(),
-        ..Spec::default()
-    };
+    let base = inherited(&session.invocation.options);
     let Dump {
         mut programs,
         left_out,
@@ -35,30 +27,27 @@ pub fn run(session: &mut Session) -> Result<u8> {
     };
     left_out.iter().chain(&refused).for_each(output::complain);
     let mut daemon = session.daemon()?;
-    // Two at once would both find that nothing is there.
+    // Two at once would both find no programs.
     let _held = dump::hold(daemon.home())?;
-    let all = Request::List {
-        targets: Vec::new(),
-    };
-    let alone = restore::leave_alone(&mut programs, &daemon.processes(&all)?);
-    session.say(&news("left alone", &alone))?;
+    let alone = restore::leave_alone(&mut programs, &daemon.list()?);
+    session.say(&action_lines("left alone", &alone))?;
     let mut code = if refused.is_empty() { DONE } else { FAILED };
     for group in restore::groups(programs) {
         match group::start(&mut daemon, &group) {
-            Ok(processes) => session.say(&news("restored", &processes))?,
-            Err(RequestError::Refused(failure)) => {
+            Ok(processes) => session.say(&action_lines("restored", &processes))?,
+            Err(error) => {
+                let failure = error.refusal()?;
                 let name = harmless(&group.spec.name);
                 output::complain(format!("cannot restore {name}: {}", failure.message));
                 code = FAILED;
             }
-            Err(RequestError::Gone(error) | RequestError::Broken(error)) => return Err(error),
         }
     }
-    list::after_news(session, &mut daemon)?;
+    list::table_after_message(session, &mut daemon)?;
     Ok(code)
 }
 
-/// What `rpm save` wrote last, or where that cannot be read, what it wrote before.
+/// The list that `rpm save` wrote last or, if that cannot be read, the one before.
 fn last_saved(home: &Home, base: &Spec) -> Result<Dump> {
     let (last, before) = (home.dump(), home.dump_backup());
     if !last.exists() && !before.exists() {

@@ -1,4 +1,4 @@
-//! `rpm save` and `rpm cleardump`: the list as a file.
+//! `rpm save` and `rpm cleardump`: the list of programs in a file.
 
 use crate::client::daemon::session::{DONE, Session};
 use crate::client::display::json::write_status;
@@ -37,11 +37,12 @@ pub fn run(session: &mut Session) -> Result<u8> {
 /// `rpm cleardump`
 pub fn clear(session: &mut Session) -> Result<u8> {
     let home = session.home()?;
-    let news = match dump::clear(&home)? {
-        true => "removed the saved list in",
-        false => "there is no saved list in",
+    let done = if dump::clear(&home)? {
+        "removed the saved list in"
+    } else {
+        "there is no saved list in"
     };
-    session.say(&format!("rpm: {news} {}\n", home.root().display()))?;
+    session.say(&format!("rpm: {done} {}\n", home.root().display()))?;
     Ok(DONE)
 }
 

@@ -1,4 +1,4 @@
-//! `rpm start`: what a word on the command line means, and starting it.
+//! `rpm start`: starts programs by script, command, name, id or process file.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use super::generate;
 use super::list;
-use super::process_files::{self, Word};
+use super::process_files::{self, Existing, Use, Word};
 use super::restart;
 use crate::client::cli::arguments::Invocation;
 use crate::client::cli::spec::base;
 use crate::client::daemon::exchange::{Daemon, RequestError};
 use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
-use crate::client::display::actions::news;
+use crate::client::display::actions::action_lines;
 use crate::client::display::output;
 use crate::config::{process_file, script};
 use crate::error::{Error, Result};
@@ -36,43 +36,47 @@ pub fn run(session: &mut Session) -> Result<u8> {
         };
         session.invocation.words.push(file.into());
     }
-    let words = match process_files::words(session, true) {
+    let words = match process_files::words(session, Use::Start) {
         Ok(words) => words,
         Err(code) => return Ok(code),
     };
-    let force = session.invocation.options.force;
+    let existing = if session.invocation.options.force {
+        Existing::StartAgain
+    } else {
+        Existing::Restart
+    };
     let mut daemon = session.daemon()?;
     let mut code = DONE;
     for word in words {
         let word = match word {
             Word::Plain(word) => word,
             Word::File(file) => {
-                code = code.max(process_files::apply(session, &mut daemon, file, force)?);
+                code = code.max(process_files::apply(session, &mut daemon, file, existing)?);
                 continue;
             }
         };
         match one(session, &mut daemon, &word) {
             Ok(text) => session.say(&text)?,
-            Err(Failed::Here(sentence)) => {
+            Err(Failed::One(sentence)) => {
                 output::complain(sentence);
                 code = FAILED;
             }
-            Err(Failed::Altogether(error)) => return Err(error),
+            Err(Failed::All(error)) => return Err(error),
         }
     }
-    list::after_news(session, &mut daemon)?;
+    list::table_after_message(session, &mut daemon)?;
     Ok(code)
 }
 
 /// Why a program was not started.
 enum Failed {
-    /// A sentence about this one; the others may do better.
-    Here(String),
-    /// The daemon does not answer.
-    Altogether(Error),
+    /// This one failed, with this sentence. The others are tried.
+    One(String),
+    /// The daemon does not reply. The command ends.
+    All(Error),
 }
 
-/// Starts what one word means and gives the news.
+/// Starts the program of one operand and returns the message.
 fn one(
     session: &Session,
     daemon: &mut Daemon,
@@ -80,13 +84,13 @@ fn one(
 ) -> std::result::Result<String, Failed> {
     let invocation = &session.invocation;
     if may_be_managed(invocation, word) {
-        if let Some(text) = start_again(session, daemon, word)? {
+        if let Some(text) = start_managed(session, daemon, word)? {
             return Ok(text);
         }
     }
     let refused = |why: String| cannot(&word.to_string_lossy(), &why);
     let base = base(invocation).map_err(|why| refused(why.to_string()))?;
-    // As pm2 has it, in the present folder or in the one that the program runs in.
+    // As in pm2, relative to the working directory or to that of the program.
     let cwd = base.cwd.clone();
     let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
     let mut spec = script::meaning(base, word, &folders).map_err(refused)?;
@@ -95,14 +99,15 @@ fn one(
     let written = invocation.options.write.then(|| generate::path_for(&spec));
     if let Some(path) = written.as_deref().filter(|path| path.exists()) {
         let why = format!(
-            "{} is there already; move it away, or leave --write out",
+            "{} exists already; move it, or omit --write",
             path.display()
         );
         return Err(cannot(&spec.name, &why));
     }
-    let (want, done) = match invocation.options.no_autostart {
-        true => (Want::Down, "added"),
-        false => (Want::Up, "started"),
+    let (want, done) = if invocation.options.no_autostart {
+        (Want::Down, "added")
+    } else {
+        (Want::Up, "started")
     };
     let request = Request::Start {
         spec: Box::new(spec.clone()),
@@ -111,32 +116,30 @@ fn one(
     };
     let started = daemon.processes(&request);
     if let Err(RequestError::Refused(refused)) = &started {
-        let again = refused.code == Code::Exists && written.is_none() && want == Want::Up;
-        if let Some(text) = again
-            .then(|| stopped(session, daemon, &spec))
-            .transpose()?
-            .flatten()
-        {
-            return Ok(text);
+        let exists = refused.code == Code::Exists && written.is_none() && want == Want::Up;
+        if exists {
+            if let Some(text) = start_stopped(session, daemon, &spec)? {
+                return Ok(text);
+            }
         }
     }
-    let mut text = news(done, &started.map_err(|why| failed(&spec.name, why))?);
+    let mut text = action_lines(done, &started.map_err(|why| failed(&spec.name, why))?);
     if let Some(path) = written {
-        generate::write(&path, &spec, &invocation.given).map_err(Failed::Altogether)?;
+        generate::write(&path, &spec, &invocation.given).map_err(Failed::All)?;
         text.push_str(&format!("rpm: wrote {}\n", path.display()));
     }
     Ok(text)
 }
 
-/// Starts the programs of this name and script again where all of them are stopped, as pm2 has it; none otherwise.
-fn stopped(
+/// Starts the existing programs of this name and script if all of them are stopped, as in pm2. Returns the message.
+fn start_stopped(
     session: &Session,
     daemon: &mut Daemon,
     spec: &Spec,
 ) -> std::result::Result<Option<String>, Failed> {
     let records = daemon
         .describe(vec![spec.name.clone()])
-        .map_err(Failed::Altogether)?;
+        .map_err(Failed::All)?;
     let given = &session.invocation.given;
     let same = |record: &ProgramInfo| {
         let rests = matches!(record.process.state, State::Stopped | State::Errored);
@@ -150,24 +153,24 @@ fn stopped(
         return Ok(None);
     }
     let ids = records.iter().map(|record| record.process.id.to_string());
-    match restart::restarted(session, daemon, ids.collect()) {
-        Ok(processes) => Ok(Some(news("started", &processes))),
+    match restart::restart(session, daemon, ids.collect()) {
+        Ok(processes) => Ok(Some(action_lines("started", &processes))),
         Err(why) => Err(failed(&spec.name, why)),
     }
 }
 
 fn cannot(name: &str, why: &str) -> Failed {
-    Failed::Here(format!("cannot start {}: {why}", output::harmless(name)))
+    Failed::One(format!("cannot start {}: {why}", output::harmless(name)))
 }
 
-fn failed(name: &str, trouble: RequestError) -> Failed {
-    match trouble {
-        RequestError::Refused(failure) => cannot(name, &failure.message),
-        RequestError::Gone(error) | RequestError::Broken(error) => Failed::Altogether(error),
+fn failed(name: &str, error: RequestError) -> Failed {
+    match error.refusal() {
+        Ok(failure) => cannot(name, &failure.message),
+        Err(error) => Failed::All(error),
     }
 }
 
-/// Whether the word may be the name or id of a managed program. One who gives a name or arguments wants a new one.
+/// Whether the word may be the name or id of a managed program. With --name or arguments a new program is started.
 fn may_be_managed(invocation: &Invocation, word: &OsStr) -> bool {
     !invocation.options.force
         && !invocation.given.contains(&"name")
@@ -176,8 +179,8 @@ fn may_be_managed(invocation: &Invocation, word: &OsStr) -> bool {
         && word.to_str().is_some()
 }
 
-/// Starts or restarts the managed programs of this name or id; none where there are none.
-fn start_again(
+/// Starts or restarts the managed programs of this name or id, if there are any. Returns the message.
+fn start_managed(
     session: &Session,
     daemon: &mut Daemon,
     word: &OsStr,
@@ -192,7 +195,7 @@ fn start_again(
         Err(RequestError::Refused(failure)) if failure.code == Code::NotFound => Vec::new(),
         Err(trouble) => return Err(failed(&word, trouble)),
     };
-    // A namespace is a target too, but no program.
+    // A namespace selects programs too, but is not the name of one.
     let meant =
         |process: &Process| word == "all" || process.name == word || process.id.to_string() == word;
     if known.is_empty() && word == "all" {
@@ -206,14 +209,14 @@ fn start_again(
             "it is managed already, and --write takes new programs only; rpm save saves the list";
         return Err(cannot(&word, why));
     }
-    if let Some(why) = restart::fixed(session) {
+    if let Some(why) = restart::fixed_setting(session) {
         return Err(cannot(&word, &why));
     }
     let running = known.iter().any(|process| process.pid > 0);
-    match restart::restarted(session, daemon, targets) {
+    match restart::restart(session, daemon, targets) {
         Ok(processes) => {
             let done = if running { "restarted" } else { "started" };
-            Ok(Some(news(done, &processes)))
+            Ok(Some(action_lines(done, &processes)))
         }
         Err(trouble) => Err(failed(&word, trouble)),
     }

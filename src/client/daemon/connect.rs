@@ -1,4 +1,4 @@
-//! Finding the daemon, and launching it where none runs.
+//! Finds the daemon, and launches it if none runs.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -13,39 +13,39 @@ use crate::paths::Home;
 use crate::protocol::deaths::Deaths;
 use crate::sys::{clock, fd, socket, user};
 
-/// How often a daemon is launched that ends before it has greeted.
+/// How many times a daemon is launched that ends before it replies to `hello`.
 const LAUNCHES: usize = 3;
 
-/// The daemon of a home, which has greeted; none where none runs.
+/// Connects to the daemon of a home and agrees on the protocol. Returns `None` if no daemon runs.
 pub fn connect(home: &Home) -> Result<Option<Daemon>> {
-    match connect_silently(home)? {
+    match connect_without_hello(home)? {
         Some(mut daemon) => Ok(daemon.greet()?.then_some(daemon)),
         None => Ok(None),
     }
 }
 
-/// The daemon of a home, of whatever version; none where none runs.
-pub fn connect_silently(home: &Home) -> Result<Option<Daemon>> {
+/// Connects to the daemon of a home without `hello`: it may have another protocol.
+pub fn connect_without_hello(home: &Home) -> Result<Option<Daemon>> {
     let Some(Reached { stream, distrust }) = reach(home)? else {
         return Ok(None);
     };
     Ok(Some(Daemon::new(home.clone(), stream, distrust)))
 }
 
-/// A connection to the daemon of a home. Nothing has been sent.
+/// A connection to the daemon of a home on which nothing has been sent.
 pub struct Reached {
     /// The connection.
     pub stream: UnixStream,
-    /// Why it is not told the environment: root may command another user's daemon, and keeps its secrets.
+    /// Why no environment is sent: root may command the daemon of another user, but does not send its secrets.
     pub distrust: Option<Error>,
 }
 
-/// Connects to the daemon of a home, where one runs. One of another user is not spoken to, unless by root.
+/// Connects to the daemon of a home, if one runs. Only root connects to the daemon of another user.
 pub fn reach(home: &Home) -> Result<Option<Reached>> {
     let own = user::effective_uid();
     let mut distrust = match home.look() {
         Ok(true) => None,
-        // Nobody is there to connect to; a path that can have no socket is said to be one.
+        // There is no daemon, but a path that cannot be a socket is an error.
         Ok(false) => return open(home).map(|_| None),
         Err(flaw) if own != 0 && !is_own(home) => return Err(flaw),
         Err(flaw) => Some(flaw),
@@ -60,7 +60,7 @@ pub fn reach(home: &Home) -> Result<Option<Reached>> {
         let sentence = format!("the daemon in {root} belongs to {whose}, and you are {me}");
         if own != 0 {
             return Err(Error::new(format!(
-                "{sentence}; set RPM_HOME to a folder of your own"
+                "{sentence}; set RPM_HOME to a directory of your own"
             )));
         }
         distrust = Some(Error::new(format!(
@@ -70,7 +70,7 @@ pub fn reach(home: &Home) -> Result<Option<Reached>> {
     Ok(Some(Reached { stream, distrust }))
 }
 
-/// Whether the folder is this user's, whatever is wrong with the way to it.
+/// Whether the directory belongs to this user, whatever is wrong with the path to it.
 fn is_own(home: &Home) -> bool {
     let meta = home.root().metadata();
     meta.is_ok_and(|meta| meta.uid() == user::effective_uid())
@@ -85,28 +85,28 @@ fn open(home: &Home) -> Result<Option<UnixStream>> {
     let connecting = || format!("connecting to {}", path.display());
     match error.kind() {
         ErrorKind::NotFound => Ok(None),
-        // A daemon that was killed leaves its socket behind. A file of another kind is none of ours to remove.
+        // A killed daemon leaves its socket. Another kind of file is not ours to remove.
         ErrorKind::ConnectionRefused => match path.symlink_metadata() {
             Ok(found) if !found.file_type().is_socket() => Err(Error::new(format!(
-                "{}: it is not a socket; move it away",
+                "{}: it is not a socket; remove it",
                 connecting()
             ))),
             _ => Ok(None),
         },
         ErrorKind::PermissionDenied => Err(hint(
             &Error::io(connecting(), &error),
-            "the socket belongs to another user; set RPM_HOME to a folder of your own",
+            "the socket belongs to another user; set RPM_HOME to a directory of your own",
         )),
         ErrorKind::NotADirectory => Err(hint(
             &Error::io(connecting(), &error),
-            "RPM_HOME must be a folder, or a path where one can be created",
+            "RPM_HOME must be a directory, or a path where one can be created",
         )),
         _ => Err(Error::io(connecting(), &error)),
     }
 }
 
-/// That the daemon of a home has died again and again, as far as it is known: by the next command people hear of it, also
-/// when another one serves by now.
+/// The sentence that the daemon of a home died repeatedly, if it did. The next command prints it, even if another daemon
+/// runs by then.
 pub fn deaths(home: &Home) -> Option<String> {
     let deaths = Deaths::read(&fd::read_file(&home.deaths()).ok()?)?;
     Some(format!(
@@ -120,23 +120,32 @@ fn hint(error: &Error, what_to_do: &str) -> Error {
     Error::new(format!("{error}; {what_to_do}"))
 }
 
-/// The daemon of a home, launched where none runs.
-pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
+/// Whether a launch is announced on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announce {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
+/// Connects to the daemon of a home, and launches it if none runs.
+pub fn connect_or_launch(home: Home, announce: Announce) -> Result<Daemon> {
     if let Some(daemon) = connect(&home)? {
         return Ok(daemon);
     }
-    // Said here, before anything is begun.
+    // An unsuitable home is reported before anything is started.
     home.look()?;
-    if !silent {
+    if announce == Announce::Yes {
         output::complain(format!("starting the daemon in {}", home.root().display()));
     }
     for _ in 0..LAUNCHES {
         let launched = launch(&home);
-        // Where the launch failed, another client may have been faster, and its daemon serves as well.
+        // If the launch failed, another client may have been faster; its daemon serves as well.
         match (connect(&home)?, launched) {
             (Some(daemon), _) => return Ok(daemon),
             (None, Err(error)) => return Err(error),
-            // It served, and has ended already.
+            // It was ready, and has ended already.
             (None, Ok(())) => {}
         }
     }
@@ -147,27 +156,28 @@ pub fn connect_or_launch(home: Home, silent: bool) -> Result<Daemon> {
     )))
 }
 
-/// Runs `rpmd` and waits for its first process: that ends when the socket is ready, or after saying why not.
+/// Runs `rpmd` and waits for its first process, which exits when the socket is ready or the start has failed.
 fn launch(home: &Home) -> Result<()> {
     let program = daemon_program()?;
     let mut command = Command::new(&program);
     command.arg("--launched").env("RPM_HOME", home.root());
-    // A client that a program of another daemon runs has the marks of that program, and the daemon is not part of it.
+    // A client that is run by a program of another daemon has the marks of that program. The daemon is not part of it.
     command.env_remove("RPM_ID").env_remove("RPM_NAME");
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command
         .status()
         .doing(|| format!("starting the daemon {}", program.display()))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::new(format!(
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::new(format!(
             "the daemon in {} did not start ({status}); see its messages above",
             home.root().display()
-        ))),
+        )))
     }
 }
 
-/// The `rpmd` that belongs to this client: the one beside it, else the one in `PATH`.
+/// The path of `rpmd`: beside this client, else in `PATH`.
 pub fn daemon_program() -> Result<PathBuf> {
     let own = std::env::current_exe().and_then(|own| own.canonicalize());
     let beside = own.ok().map(|own| own.with_file_name("rpmd"));
@@ -176,11 +186,11 @@ pub fn daemon_program() -> Result<PathBuf> {
     let found = beside.into_iter().chain(elsewhere).find(|p| p.is_file());
     let found = found.and_then(|program| std::path::absolute(program).ok());
     found.ok_or_else(|| {
-        Error::new("finding the daemon: rpmd is neither beside rpm nor in PATH; install both in one folder")
+        Error::new("finding the daemon: rpmd is neither beside rpm nor in PATH; install both in one directory")
     })
 }
 
-/// The sentence for a home without daemon.
+/// The sentence for a home without a daemon.
 pub fn no_daemon(home: &Home) -> String {
     format!("no daemon runs in {}", home.root().display())
 }

@@ -1,4 +1,4 @@
-//! Requests to the daemon, and its answers.
+//! Requests to the daemon, and its replies.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -16,10 +16,10 @@ use crate::protocol::reply::{Failure, Reply};
 use crate::protocol::request::Request;
 use crate::protocol::{self, RELEASE};
 
-/// How much is read at once: an answer about hundreds of programs comes in a few calls.
+/// The size of a read: a reply about hundreds of programs takes a few calls.
 const CHUNK: usize = 64 << 10;
 
-/// A daemon that was connected to.
+/// A connection to the daemon. Each request waits for its reply.
 pub struct Daemon {
     home: Home,
     stream: UnixStream,
@@ -27,37 +27,50 @@ pub struct Daemon {
     chunk: Vec<u8>,
     /// The version of the daemon's release.
     release: String,
-    /// Why it is not told the environment, where it is not.
+    /// Why requests with an environment are not sent, if they are not.
     distrust: Option<Error>,
 }
 
-/// Why a request was not carried out.
+/// Why a request failed.
 pub enum RequestError {
-    /// The daemon said no.
+    /// The daemon refused it.
     Refused(Failure),
-    /// The daemon has ended without answering.
-    Gone(Error),
-    /// There was no answer that could be read.
-    Broken(Error),
+    /// The daemon ended without a reply.
+    Closed(Error),
+    /// It could not be sent, or the reply could not be read.
+    Failed(Error),
 }
 
 impl From<RequestError> for Error {
     fn from(trouble: RequestError) -> Error {
         match trouble {
             RequestError::Refused(failure) => Error::new(failure.message),
-            RequestError::Gone(error) | RequestError::Broken(error) => error,
+            RequestError::Closed(error) | RequestError::Failed(error) => error,
+        }
+    }
+}
+
+impl RequestError {
+    /// The refusal of the daemon.
+    ///
+    /// # Errors
+    /// There is none: the connection failed.
+    pub fn refusal(self) -> Result<Failure> {
+        match self {
+            RequestError::Refused(failure) => Ok(failure),
+            RequestError::Closed(error) | RequestError::Failed(error) => Err(error),
         }
     }
 }
 
 impl From<Error> for RequestError {
     fn from(error: Error) -> RequestError {
-        RequestError::Broken(error)
+        RequestError::Failed(error)
     }
 }
 
 impl Daemon {
-    /// The daemon at the other end of a stream.
+    /// The daemon at the other end of a connection.
     pub fn new(home: Home, stream: UnixStream, distrust: Option<Error>) -> Daemon {
         Daemon {
             home,
@@ -69,16 +82,16 @@ impl Daemon {
         }
     }
 
-    /// Agrees on the protocol. `false`: the daemon ended before it answered, and has heard of no request; so
-    /// another one can be asked.
+    /// Agrees on the protocol. Returns `false` if the daemon ended before it replied: no request has reached it, and
+    /// another daemon can be tried.
     pub fn greet(&mut self) -> Result<bool> {
         let hello = Request::Hello {
             protocol: protocol::VERSION,
         };
         if let Err(error) = self.stream.write_all(&hello.to_line().to_bytes()) {
-            // One that was refused was told why before the connection was closed.
-            if !has_gone(&error) {
-                return Err(self.asking(&error));
+            // A daemon that refuses a client says why before it closes the connection.
+            if !is_closed(&error) {
+                return Err(self.write_error(&error));
             }
         }
         match self.answer(&mut |_| Ok(())) {
@@ -86,8 +99,8 @@ impl Daemon {
                 self.release = line.text("version").unwrap_or_default().to_owned();
                 Ok(true)
             }
-            Err(RequestError::Gone(_)) => Ok(false),
-            Err(RequestError::Broken(error)) => Err(error),
+            Err(RequestError::Closed(_)) => Ok(false),
+            Err(RequestError::Failed(error)) => Err(error),
             Err(RequestError::Refused(failure)) => Err(Error::new(format!(
                 "the daemon in {} does not serve rpm {RELEASE}: {}",
                 self.home.root().display(),
@@ -96,22 +109,22 @@ impl Daemon {
         }
     }
 
-    /// The version of the daemon's release, as it greeted.
+    /// The release of the daemon, from the reply to `hello`.
     pub fn release(&self) -> &str {
         &self.release
     }
 
-    fn asking(&self, error: &std::io::Error) -> Error {
+    fn write_error(&self, error: &std::io::Error) -> Error {
         let home = self.home.root().display();
-        Error::io(format!("asking the daemon in {home}"), error)
+        Error::io(format!("sending a request to the daemon in {home}"), error)
     }
 
-    /// Its home.
+    /// The home of the daemon.
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Sends a request, hands each row of the answer to `row` and gives the line that ends it.
+    /// Sends a request, passes each row of the reply to `row` and returns the last line.
     pub fn request(
         &mut self,
         request: &Request,
@@ -121,7 +134,7 @@ impl Daemon {
         self.answer(&mut |bytes| row(decoded(bytes)?))
     }
 
-    /// The programs that an answer tells of.
+    /// Sends a request and returns the programs in the reply.
     pub fn processes(
         &mut self,
         request: &Request,
@@ -131,8 +144,7 @@ impl Daemon {
         Ok(processes)
     }
 
-    /// Hands over the programs that an answer tells of as they come: the daemon may still be writing the others. Gives
-    /// the line that ends it.
+    /// Sends a request, passes each program in the reply to `each` as it arrives and returns the last line.
     pub fn each_process(
         &mut self,
         request: &Request,
@@ -156,7 +168,13 @@ impl Daemon {
         Ok(last)
     }
 
-    /// The programs that are meant, all if `targets` is empty, with all that the daemon knows of them.
+    /// All programs.
+    pub fn list(&mut self) -> std::result::Result<Vec<Process>, RequestError> {
+        let targets = Vec::new();
+        self.processes(&Request::List { targets })
+    }
+
+    /// The selected programs with all their details; all programs if `targets` is empty.
     pub fn describe(&mut self, targets: Vec<String>) -> Result<Vec<ProgramInfo>> {
         let mut programs = Vec::new();
         let home = self.home.clone();
@@ -167,7 +185,7 @@ impl Daemon {
         Ok(programs)
     }
 
-    /// Reads one answer.
+    /// Reads one reply.
     fn answer(
         &mut self,
         row: &mut dyn FnMut(&[u8]) -> Result<()>,
@@ -181,7 +199,7 @@ impl Daemon {
                 Ok(Some(bytes)) => row(bytes)?,
                 Ok(None) => {
                     if !self.fill()? {
-                        return Err(RequestError::Gone(self.ended()));
+                        return Err(RequestError::Closed(self.ended()));
                     }
                 }
                 Err(TooLong) => return Err(too_long().into()),
@@ -201,15 +219,16 @@ impl Daemon {
                 "the request has {length} bytes and the daemon takes {MAX_LINE}; the environment or the arguments are too large"
             )));
         }
-        self.stream
-            .write_all(&bytes)
-            .map_err(|error| match has_gone(&error) {
-                true => self.ended(),
-                false => self.asking(&error),
-            })
+        self.stream.write_all(&bytes).map_err(|error| {
+            if is_closed(&error) {
+                self.ended()
+            } else {
+                self.write_error(&error)
+            }
+        })
     }
 
-    /// Hands every line that comes to `row` until the daemon has closed the connection.
+    /// Passes every line to `row` until the daemon closes the connection.
     pub fn follow(&mut self, row: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         loop {
             while let Some(line) = self.input.next_line().map_err(|TooLong| too_long())? {
@@ -221,7 +240,7 @@ impl Daemon {
         }
     }
 
-    /// Reads what has come. `false`: the daemon has gone.
+    /// Reads what has arrived. Returns `false` if the daemon closed the connection.
     fn fill(&mut self) -> Result<bool> {
         let n = self.read()?;
         self.input.push(self.chunk.get(..n).unwrap_or_default());
@@ -240,7 +259,7 @@ impl Daemon {
                 _ => {
                     let home = self.home.root().display();
                     return Err(Error::io(
-                        format!("reading the answer of the daemon in {home}"),
+                        format!("reading the reply of the daemon in {home}"),
                         &error,
                     ));
                 }
@@ -250,22 +269,22 @@ impl Daemon {
 
     fn ended(&self) -> Error {
         Error::new(format!(
-            "the daemon in {} ended before it had answered, and may or may not have done it; see {}",
+            "the daemon in {} ended before it replied, and may or may not have carried out the request; see {}",
             self.home.root().display(),
             self.home.daemon_log().display()
         ))
     }
 }
 
-/// Whether the other end of the connection has been closed.
-fn has_gone(error: &std::io::Error) -> bool {
+/// Whether the other end closed the connection.
+fn is_closed(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
     )
 }
 
-/// Whether a line ends an answer.
+/// Whether a line is the last of a reply.
 pub fn is_last(line: &[u8]) -> bool {
     let tag = line
         .split(u8::is_ascii_whitespace)
@@ -274,18 +293,18 @@ pub fn is_last(line: &[u8]) -> bool {
     tag == b"ok" || tag == b"error"
 }
 
-/// The error of an answer that cannot be held.
+/// The error for a line that exceeds the buffer.
 pub fn too_long() -> Error {
-    Error::new("the daemon's answer has a line without end")
+    Error::new("the daemon's reply has a line that is too long")
 }
 
-/// The line of these bytes.
+/// Decodes a line.
 pub fn decoded(bytes: &[u8]) -> Result<Line> {
     Line::decode(bytes)
         .map_err(|Malformed(why)| Error::new(format!("cannot read the reply of the daemon: {why}")))
 }
 
-/// The program of a `process` line.
+/// Decodes a `process` row.
 pub fn program(bytes: &[u8]) -> Result<Process> {
     match Process::from_bytes(bytes) {
         Some(process) => Ok(process),
@@ -293,17 +312,17 @@ pub fn program(bytes: &[u8]) -> Result<Process> {
     }
 }
 
-/// The process that a row tells of.
+/// The process of a row.
 pub fn process(line: &Line) -> Result<Process> {
     Process::from_line(line).ok_or_else(incomplete)
 }
 
-/// The program that a row of the answer to `describe` tells of.
+/// The program of a row of the reply to `describe`.
 pub fn program_info(line: &Line, home: &Home) -> Result<ProgramInfo> {
     let home = home.root().as_os_str().as_bytes();
     ProgramInfo::from_line(line, home).ok_or_else(incomplete)
 }
 
 fn incomplete() -> Error {
-    Error::new("the daemon's answer lacks a field; are rpm and rpmd of one version?")
+    Error::new("the daemon's reply lacks a field; are rpm and rpmd of one version?")
 }

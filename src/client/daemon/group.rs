@@ -1,4 +1,4 @@
-//! Starting instances that belong together.
+//! Starts the instances of one program together.
 
 use super::exchange::{Daemon, RequestError};
 use crate::config::restore::Group;
@@ -7,7 +7,7 @@ use crate::model::spec::Spec;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
 
-/// Starts a group. Where some of its instances shall not run, or are not in the list, none runs before that is so.
+/// Starts a group. If some of its instances are to be stopped or absent, none runs before they are.
 pub fn start(
     daemon: &mut Daemon,
     group: &Group,
@@ -15,7 +15,7 @@ pub fn start(
     let all_up = group.is_all_up();
     let start = Request::Start {
         spec: Box::new(Spec::clone(&group.spec)),
-        // That there is no other has been looked at, by more than the name.
+        // The caller has checked that it does not exist yet, by more than the name.
         force: true,
         want: if all_up { Want::Up } else { Want::Down },
     };

@@ -1,7 +1,8 @@
-//! Log files that are links to a descriptor, such as `access.log -> /dev/stdout` in images of servers.
+//! Paths of log files. A log file may be a link to a descriptor, such as `access.log -> /dev/stdout` in images of
+//! servers.
 //!
-//! The daemon takes such a path for its own output by its name alone: it follows no link, since the file system of a path
-//! that a user named may hang. So the client sends where the link leads.
+//! The daemon recognizes its own outputs by name alone: it follows no links, since the file system of a path that a user
+//! named may hang. So the client sends the destination of the link.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -12,7 +13,7 @@ use crate::model::spec::Spec;
 use crate::protocol::request::Request;
 use crate::sys::shared_output::{self, named};
 
-/// The request with the descriptors in the place of links to them.
+/// The request with links to descriptors replaced by the descriptors.
 pub fn resolved(request: &Request) -> Cow<'_, Request> {
     let spec = match request {
         Request::Start { spec, .. } => spec,
@@ -35,7 +36,7 @@ pub fn resolved(request: &Request) -> Cow<'_, Request> {
     Cow::Owned(request)
 }
 
-/// The program without such links; none where it names none.
+/// The settings without such links; none if there are no such links.
 fn without_links(spec: &Spec) -> Option<Spec> {
     let linked = |file: &[u8]| {
         let folder = Path::new(OsStr::from_bytes(&spec.cwd));
@@ -56,8 +57,8 @@ fn without_links(spec: &Spec) -> Option<Spec> {
     Some(spec)
 }
 
-/// Whether what a program has printed to this path can be read there, now or later: it is a file, or will be one. A FIFO or
-/// a terminal has it no longer, and `/dev/stdout` is the daemon's to a program and another one to whoever reads it.
+/// Whether the output of a program can be read from this path, now or later: it is a file, or may become one. The output
+/// is not kept by a FIFO or a terminal, and `/dev/stdout` of the daemon is not that of the reader.
 pub fn keeps_output(path: &[u8]) -> bool {
     let path = Path::new(OsStr::from_bytes(path));
     if path.as_os_str().is_empty() || named(path).is_some() {

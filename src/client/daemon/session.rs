@@ -1,8 +1,8 @@
-//! One run of the client: what was asked for, and how the answer shall look.
+//! One run of the client.
 
 use std::os::fd::AsFd;
 
-use super::connect;
+use super::connect::{self, Announce};
 use super::exchange::Daemon;
 use super::targets::{self, target};
 use crate::client::cli::arguments::Invocation;
@@ -13,25 +13,25 @@ use crate::protocol::RELEASE;
 use crate::sys::terminal;
 use crate::units;
 
-/// The exit status of a command that did what it was asked to.
+/// Exit status: success.
 pub const DONE: u8 = 0;
-/// Something failed, or nothing matched.
+/// Exit status: something failed, or nothing matched.
 pub const FAILED: u8 = 1;
-/// The command line was wrong.
+/// Exit status: the command line is invalid.
 pub const USAGE_ERROR: u8 = 2;
-/// The programs are known, and not all of them are online.
+/// Exit status of `list`: not all selected programs are online.
 pub const NOT_ONLINE: u8 = 3;
 
-/// What the functions of the commands work with.
+/// The context of a command.
 pub struct Session {
-    /// What was asked for.
+    /// The command line.
     pub invocation: Invocation,
-    /// How tables look.
+    /// The format of tables.
     pub look: Look,
 }
 
 impl Session {
-    /// A session for what was asked for.
+    /// The session of a command line.
     pub fn new(invocation: Invocation) -> Session {
         let mut look = Look::of_stdout();
         look.colour &= !invocation.options.no_color;
@@ -39,12 +39,12 @@ impl Session {
         Session { invocation, look }
     }
 
-    /// The daemon's home.
+    /// The home of the daemon.
     pub fn home(&self) -> Result<Home> {
-        crate::paths::Home::from_environment()
+        Home::from_environment()
     }
 
-    /// The daemon, launched where none runs.
+    /// Connects to the daemon, and launches it if none runs and the command does so.
     pub fn daemon(&self) -> Result<Daemon> {
         let home = self.home()?;
         if !self.invocation.options.silent {
@@ -52,19 +52,15 @@ impl Session {
                 .into_iter()
                 .for_each(output::complain);
         }
-        let launches = self
-            .invocation
-            .command
-            .is_none_or(|command| command.launches);
-        let daemon = match launches {
-            true => connect::connect_or_launch(home, self.invocation.options.silent)?,
-            false => match connect::connect(&home)? {
-                Some(daemon) => daemon,
-                None => return Err(Error::new(connect::no_daemon(&home))),
-            },
+        let command = self.invocation.command;
+        let daemon = if command.is_none_or(|command| command.launches) {
+            connect::connect_or_launch(home, self.announce())?
+        } else {
+            let found = connect::connect(&home)?;
+            found.ok_or_else(|| Error::new(connect::no_daemon(&home)))?
         };
         let release = daemon.release();
-        if self.advises() && units::is_newer(RELEASE, release) {
+        if self.gives_advice() && units::is_newer(RELEASE, release) {
             output::complain(format!(
                 "the daemon is rpmd {release} and this is rpm {RELEASE}; rpm update replaces the daemon"
             ));
@@ -72,39 +68,50 @@ impl Session {
         Ok(daemon)
     }
 
-    /// Whether advice is welcome: to people it is.
-    fn advises(&self) -> bool {
+    /// Whether the launch of a daemon is announced.
+    pub fn announce(&self) -> Announce {
+        if self.invocation.options.silent {
+            Announce::No
+        } else {
+            Announce::Yes
+        }
+    }
+
+    /// Whether advice is printed: only on terminals.
+    fn gives_advice(&self) -> bool {
         !self.invocation.options.silent && terminal::is_terminal(std::io::stderr().as_fd())
     }
 
-    /// The words.
+    /// The operands.
     pub fn words(&self) -> Result<Vec<String>> {
         let words = self.invocation.words.iter();
         words.map(|word| target(word)).collect()
     }
 
-    /// The words, each of which names programs.
+    /// The operands, each of which selects programs.
     pub fn targets(&self) -> Result<Vec<String>> {
         self.expanded(self.words()?)
     }
 
-    /// Words that name programs, with ids in the place of regular expressions and scripts.
+    /// Selectors of programs, with ids for regular expressions and scripts.
     pub fn expanded(&self, words: Vec<String>) -> Result<Vec<String>> {
-        match words.iter().any(|word| targets::may_stand_for_ids(word)) {
-            true => targets::expanded(words, &mut self.daemon()?),
-            false => Ok(words),
+        if words.iter().any(|word| targets::may_stand_for_ids(word)) {
+            targets::expanded(words, &mut self.daemon()?)
+        } else {
+            Ok(words)
         }
     }
 
-    /// News for people: nothing where silence was asked for.
-    pub fn say(&self, news: &str) -> Result<()> {
-        match self.invocation.options.silent {
-            true => Ok(()),
-            false => output::print(news.as_bytes()),
+    /// Prints a message for users, unless --silent is given.
+    pub fn say(&self, message: &str) -> Result<()> {
+        if self.invocation.options.silent {
+            Ok(())
+        } else {
+            output::print(message.as_bytes())
         }
     }
 
-    /// Whether news is followed by the table: people want it, scripts do not.
+    /// Whether the table of programs follows a message: on terminals, not in scripts.
     pub fn wants_table(&self) -> bool {
         self.look.terminal && !self.invocation.options.silent
     }

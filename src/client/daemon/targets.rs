@@ -1,4 +1,5 @@
-//! Words that stand for ids: regular expressions that names match, as `/api-.*/`, and scripts, as `app.js`.
+//! Selectors of programs that the client replaces by ids: regular expressions such as `/api-.*/`, and scripts such as
+//! `app.js`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,10 +9,9 @@ use super::exchange::Daemon;
 use crate::config::place;
 use crate::error::{Error, Result};
 use crate::protocol::process::Process;
-use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 
-/// A word that names programs.
+/// A word that selects programs, as text.
 pub fn target(word: &OsStr) -> Result<String> {
     match std::str::from_utf8(word.as_bytes()) {
         Ok(word) => Ok(word.to_owned()),
@@ -24,7 +24,7 @@ pub fn target(word: &OsStr) -> Result<String> {
     }
 }
 
-/// The expression that a word is; none where it is a word of another kind.
+/// Compiles a word in slashes. Returns `None` for other words.
 pub fn of_word(word: &str) -> Result<Option<Regex>> {
     let inner = word
         .strip_prefix('/')
@@ -40,36 +40,36 @@ pub fn of_word(word: &str) -> Result<Option<Regex>> {
     Regex::new(inner).map(Some).map_err(wrong)
 }
 
-/// Whether a word may be an expression.
+/// Whether a word is in slashes.
 pub fn is_one(word: &str) -> bool {
     word.len() > 2 && word.starts_with('/') && word.ends_with('/')
 }
 
-/// Whether a word may name a program by its script.
+/// Whether a word may be the script of a program.
 fn may_be_script(word: &str) -> bool {
     word.contains(['.', '/']) && !is_one(word)
 }
 
-/// Whether a word may stand for ids.
+/// Whether a word may be replaced by ids.
 pub fn may_stand_for_ids(word: &str) -> bool {
     is_one(word) || may_be_script(word)
 }
 
-/// The words with the ids of the programs that are meant in the place of expressions and scripts.
+/// The words, with expressions and scripts replaced by the ids of the selected programs.
 pub fn expanded(words: Vec<String>, daemon: &mut Daemon) -> Result<Vec<String>> {
     if !words.iter().any(|word| may_stand_for_ids(word)) {
         return Ok(words);
     }
-    let targets = Vec::new();
-    let present = daemon.processes(&Request::List { targets })?;
+    let present = daemon.list()?;
     let mut targets = Vec::new();
     for word in words {
         match of_word(&word)? {
             None if may_be_script(&word) && !is_known(&word, &present) => {
                 let ids = ids_by_script(&word, daemon)?;
-                match ids.is_empty() {
-                    true => targets.push(word),
-                    false => targets.extend(ids),
+                if ids.is_empty() {
+                    targets.push(word);
+                } else {
+                    targets.extend(ids);
                 }
             }
             None => targets.push(word),
@@ -79,13 +79,13 @@ pub fn expanded(words: Vec<String>, daemon: &mut Daemon) -> Result<Vec<String>> 
     Ok(targets)
 }
 
-/// Whether it is the name or the namespace of a program.
+/// Whether a word is the name or the namespace of a program.
 fn is_known(word: &str, present: &[Process]) -> bool {
     let mut present = present.iter();
     present.any(|process| process.name == word || process.namespace == word)
 }
 
-/// The ids of the programs with this script, which is looked for from the working directory on, as pm2 has it.
+/// The ids of the programs with this script, relative to the working directory, as in pm2.
 fn ids_by_script(word: &str, daemon: &mut Daemon) -> Result<Vec<String>> {
     let Ok(script) = place::absolute(Path::new(word)) else {
         return Ok(Vec::new());
@@ -100,12 +100,12 @@ fn ids(word: &str, regex: &Regex, present: &[Process]) -> Result<Vec<String>> {
         .iter()
         .filter(|process| regex.matches(process.name.as_bytes()));
     let ids: Vec<String> = matching.map(|process| process.id.to_string()).collect();
-    match ids.is_empty() {
-        true => Err(Error::new(format!(
+    if ids.is_empty() {
+        return Err(Error::new(format!(
             "no program has a name that matches {word}"
-        ))),
-        false => Ok(ids),
+        )));
     }
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     use crate::protocol::program_info;
 
     #[test]
-    fn what_stands_between_slashes_is_an_expression() {
+    fn a_word_in_slashes_is_an_expression() {
         for plain in ["api", "/", "//", "/api", "api/"] {
             assert!(of_word(plain).unwrap().is_none(), "{plain}");
             assert!(!is_one(plain), "{plain}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_stands_for_the_ids_of_those_it_matches() {
+    fn an_expression_selects_the_programs_that_it_matches() {
         let mut programs = ["api-1", "web", "api-2"].map(|name| Process {
             name: name.to_owned(),
             ..program_info::sample().process

@@ -277,7 +277,7 @@ impl Desk<'_> {
             News::Started(processes) => {
                 self.cause.at = clock::monotonic_ms();
                 if !std::mem::replace(&mut self.started, true) {
-                    let text = actions::news("started", &processes);
+                    let text = actions::action_lines("started", &processes);
                     text.lines()
                         .try_for_each(|line| self.print_line(Tint::Heading, line))?;
                     let watched = format!("watching {}; ^C ends it", tree.shown());

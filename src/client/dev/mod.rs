@@ -63,8 +63,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         signals: &signals,
     };
     let processes = add(&mut daemon, spec)?;
-    let silent = session.invocation.options.silent;
-    let mut program = Program::new(daemon.home().clone(), silent, &processes);
+    let mut program = Program::new(daemon.home().clone(), session.announce(), &processes);
     let desk = Desk::new(session, &name, &mut program, &mut outlet);
     let left = desk.and_then(|desk| desk.run(&mut daemon, roots, rules));
     if left.is_err() {

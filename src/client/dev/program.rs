@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::client::daemon::connect;
+use crate::client::daemon::connect::{self, Announce};
 use crate::client::daemon::exchange::{self, Daemon};
 use crate::client::daemon::link::{Heard, Link};
 use crate::error::Result;
@@ -56,7 +56,7 @@ struct Instance {
 /// All of it.
 pub struct Program {
     home: Home,
-    silent: bool,
+    announce: Announce,
     instances: Vec<Instance>,
     link: Option<Link>,
     asked: VecDeque<Asked>,
@@ -66,7 +66,7 @@ pub struct Program {
 
 impl Program {
     /// A program that is in the list, and shall be started.
-    pub fn new(home: Home, silent: bool, processes: &[Process]) -> Program {
+    pub fn new(home: Home, announce: Announce, processes: &[Process]) -> Program {
         let instance = |process: &Process| Instance {
             id: process.id,
             created: process.created,
@@ -74,7 +74,7 @@ impl Program {
         };
         Program {
             home,
-            silent,
+            announce,
             instances: processes.iter().map(instance).collect(),
             link: None,
             asked: VecDeque::new(),
@@ -158,7 +158,7 @@ impl Program {
     pub fn connect(&mut self) -> Result<()> {
         let mut tries = 1;
         while self.link.is_none() {
-            connect::connect_or_launch(self.home.clone(), self.silent)?;
+            connect::connect_or_launch(self.home.clone(), self.announce)?;
             match Link::connect(&self.home) {
                 Ok(link) => self.link = Some(link),
                 Err(_) if tries < TRIES => tries += 1,

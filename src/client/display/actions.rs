@@ -1,12 +1,12 @@
-//! The lines that say what was done to which programs.
+//! Messages about what was done to programs.
 
 use std::fmt::Write as _;
 
 use super::output::harmless;
 use crate::protocol::process::Process;
 
-/// A line for each program that something was done to.
-pub fn news(done: &str, processes: &[Process]) -> String {
+/// A line per program that says what was done to it.
+pub fn action_lines(done: &str, processes: &[Process]) -> String {
     let mut text = String::new();
     for process in processes {
         let Process { id, pid, .. } = process;

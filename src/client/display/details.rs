@@ -14,7 +14,7 @@ use crate::protocol::program_info::ProgramInfo;
 use crate::sys::clock;
 use crate::units;
 
-/// The fields that a block shows by itself, before those that differ from their default.
+/// The settings that have rows of their own. Others are shown if they differ from their defaults.
 const SHOWN: [&str; 9] = [
     "name",
     "namespace",
@@ -27,14 +27,14 @@ const SHOWN: [&str; 9] = [
     "log_file",
 ];
 
-/// The details of a program, a line each.
-pub fn block(record: &ProgramInfo, meter: &mut Meter, look: Look) -> String {
-    let rows = rows(record, meter);
+/// The details of a program, one per line.
+pub fn block(program: &ProgramInfo, meter: &mut Meter, look: Look) -> String {
+    let rows = rows(program, meter);
     let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
     let mut out = String::new();
     for (key, value) in rows {
         let tint = match key.as_str() {
-            "status" => look.tint(tint(record.process.state)),
+            "status" => look.tint(tint(program.process.state)),
             _ => "",
         };
         let end = if tint.is_empty() { "" } else { look.plain() };
@@ -59,7 +59,7 @@ fn words(words: &[Bytes]) -> String {
         .join(" ")
 }
 
-/// How a program ended.
+/// The exit of a program as text.
 pub fn exit_text(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exit code {code}"),
@@ -68,13 +68,13 @@ pub fn exit_text(exit: Exit) -> String {
     }
 }
 
-/// How much output could not be written, and since when where that is so at present.
-fn lost_text(record: &ProgramInfo) -> Option<String> {
-    let lost = record.process.lost;
+/// The size of lost output, and since when output is being lost.
+fn lost_text(program: &ProgramInfo) -> Option<String> {
+    let lost = program.process.lost;
     let size = units::format_bytes(lost);
-    let text = match record.losing_since {
+    let text = match program.losing_since {
         Some(first) => {
-            // To the second: the date and the time of `2026-11-25T12:00:00.000+01:00`.
+            // In seconds: the date and the time of `2026-11-25T12:00:00.000+01:00`.
             let moment = clock::moment(first).to_string();
             let (date, time) = moment.split_once('T')?;
             let time = time.split('.').next()?;
@@ -85,9 +85,9 @@ fn lost_text(record: &ProgramInfo) -> Option<String> {
     (lost > 0).then_some(text)
 }
 
-/// All that is known of a program, a pair each.
-pub fn rows(record: &ProgramInfo, meter: &mut Meter) -> Vec<(String, String)> {
-    let (process, spec) = (&record.process, &record.spec);
+/// The details of a program, as pairs of key and value.
+pub fn rows(program: &ProgramInfo, meter: &mut Meter) -> Vec<(String, String)> {
+    let (process, spec) = (&program.process, &program.spec);
     let ago = |age: Option<u64>| age.map(|age| format!("{} ago", units::format_age(age)));
     let exit = process.exit.map(exit_text);
     let some = |text: String| (!text.is_empty()).then_some(text);
@@ -106,7 +106,7 @@ pub fn rows(record: &ProgramInfo, meter: &mut Meter) -> Vec<(String, String)> {
         ("last end", exit),
         ("created", ago(meter.age(process.created))),
         ("user", Some(Users::default().name(process.uid).to_owned())),
-        ("mode", Some(record.process.mode.word().to_owned())),
+        ("mode", Some(program.process.mode.word().to_owned())),
         ("script", Some(lossy(&spec.script))),
         ("args", some(words(&spec.args))),
         (
@@ -114,18 +114,18 @@ pub fn rows(record: &ProgramInfo, meter: &mut Meter) -> Vec<(String, String)> {
             Some(command::interpreter_shown(spec).to_owned()),
         ),
         ("cwd", Some(lossy(&spec.cwd))),
-        ("out log", some(lossy(&record.out_path))),
-        ("error log", some(lossy(&record.error_path))),
-        ("pid file", some(lossy(&record.pid_path))),
+        ("out log", some(lossy(&program.out_path))),
+        ("error log", some(lossy(&program.error_path))),
+        ("pid file", some(lossy(&program.pid_path))),
     ] {
         rows.push((key.to_owned(), value.unwrap_or_else(|| "-".to_owned())));
     }
-    // What most have none of is no row.
+    // Rows that most programs do not have.
     for (key, value) in [
-        ("log file", some(lossy(&record.log_path))),
-        ("lost output", lost_text(record)),
-        ("failure", some(record.failure.clone())),
-        ("left behind", some(record.left.clone())),
+        ("log file", some(lossy(&program.log_path))),
+        ("lost output", lost_text(program)),
+        ("failure", some(program.failure.clone())),
+        ("left behind", some(program.left.clone())),
     ] {
         rows.extend(value.map(|value| (key.to_owned(), value)));
     }
@@ -145,7 +145,7 @@ mod tests {
     use crate::protocol::program_info;
 
     #[test]
-    fn a_block_shows_what_differs_from_the_default() {
+    fn settings_that_differ_from_their_defaults_are_shown() {
         let text = block(&program_info::sample(), &mut Meter::new(), Look::default());
         let row = |key: &str| {
             let line = text
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn log_files_and_what_was_lost_of_them_are_shown() {
-        let mut record = program_info::sample();
-        record.log_path = b"/l/api.log".to_vec();
-        record.spec.log_file = b"/l/api.log".to_vec();
-        record.process.lost = 12_900_000;
-        let shown = |record: &ProgramInfo| {
-            let text = block(record, &mut Meter::new(), Look::default());
+    fn log_files_and_lost_output_are_shown() {
+        let mut program = program_info::sample();
+        program.log_path = b"/l/api.log".to_vec();
+        program.spec.log_file = b"/l/api.log".to_vec();
+        program.process.lost = 12_900_000;
+        let shown = |program: &ProgramInfo| {
+            let text = block(program, &mut Meter::new(), Look::default());
             let lines = text
                 .lines()
                 .filter(|l| l.contains("log") || l.contains("lost"));
@@ -184,8 +184,8 @@ mod tests {
             "log file /l/api.log",
             "lost output 12.3mb in all",
         ];
-        assert_eq!(shown(&record), expected);
-        record.losing_since = Some(1_700_000_000_123);
+        assert_eq!(shown(&program), expected);
+        program.losing_since = Some(1_700_000_000_123);
         let moment = clock::moment(1_700_000_000_123).to_string();
         let now = format!(
             "lost output 12.3mb in all, at present since {} {}",
@@ -193,6 +193,6 @@ mod tests {
             &moment[11..19]
         );
         expected[3] = &now;
-        assert_eq!(shown(&record), expected);
+        assert_eq!(shown(&program), expected);
     }
 }

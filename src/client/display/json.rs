@@ -1,4 +1,4 @@
-//! Programs as JSON, with the names that pm2 gives things.
+//! Programs as JSON, with pm2's names.
 
 use super::usage::Meter;
 use super::users::Users;
@@ -15,19 +15,28 @@ pub fn text(records: &[ProgramInfo], indented: bool) -> String {
     let mut users = Users::default();
     json.array(|json| {
         for record in records {
-            json.object(|json| program(json, record, &mut meter, &mut users, true));
+            json.object(|json| program(json, record, &mut meter, &mut users, WithEnvironment::Yes));
         }
     });
     json.finish()
 }
 
-/// The members of one program's object; its environment only `with_env`.
+/// Whether the environment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithEnvironment {
+    /// It is.
+    Yes,
+    /// It is not: it may hold secrets.
+    No,
+}
+
+/// Writes the members of a program's object.
 pub fn program(
     json: &mut Json,
     record: &ProgramInfo,
     meter: &mut Meter,
     users: &mut Users,
-    with_env: bool,
+    environment: WithEnvironment,
 ) {
     let process = &record.process;
     json.key(b"pid").bare(process.pid);
@@ -45,14 +54,14 @@ pub fn program(
     json.key(b"pm2_env").object(|json| {
         json.key(b"pm_id").bare(process.id);
         write_status(json, record, users);
-        match with_env {
-            true => settings::write_all(json, record, &record.environment),
-            false => settings::write_settings(json, record),
+        match environment {
+            WithEnvironment::Yes => settings::write_all(json, record, &record.environment),
+            WithEnvironment::No => settings::write_settings(json, record),
         }
     });
 }
 
-/// The state of a program and what is counted.
+/// Writes the state and the counters of a program.
 pub fn write_status(json: &mut Json, record: &ProgramInfo, users: &mut Users) {
     let process = &record.process;
     json.key(b"status").string(process.state.word().as_bytes());
@@ -79,7 +88,7 @@ mod tests {
     use crate::protocol::program_info;
 
     #[test]
-    fn what_is_ours_alone_is_there_where_it_says_something() {
+    fn members_that_pm2_lacks_are_written_only_if_set() {
         let mut record = program_info::sample();
         let plain = text(&[program_info::sample()], false);
         assert!(!plain.contains("lost_output") && !plain.contains("pm_log_path"));

@@ -7,24 +7,24 @@ use std::os::fd::AsFd;
 use crate::error::{Context, Result};
 use crate::sys::terminal;
 
-/// How what is printed looks.
+/// The format of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
-    /// Standard output is a terminal: frames, and only so many columns.
+    /// Standard output is a terminal: tables have frames and fit its width.
     pub terminal: bool,
-    /// Colours.
+    /// Colors are used.
     pub colour: bool,
-    /// The width of the terminal.
+    /// The width of the terminal in columns.
     pub columns: usize,
-    /// Blocks of text in the place of tables.
+    /// Tables are printed as blocks of text.
     pub mini: bool,
 }
 
-/// The width of a terminal that does not tell.
+/// The width of a terminal that does not report it.
 const COLUMNS: usize = 80;
 
 impl Look {
-    /// What suits standard output.
+    /// The format for standard output.
     pub fn of_stdout() -> Look {
         let stdout = io::stdout();
         let mut look = Look::default();
@@ -38,15 +38,12 @@ impl Look {
         look
     }
 
-    /// The tint, where there are colours.
+    /// The escape sequence of a color, empty without colors.
     pub fn tint(self, tint: Tint) -> &'static str {
-        match self.colour {
-            true => tint.start(),
-            false => "",
-        }
+        if self.colour { tint.start() } else { "" }
     }
 
-    /// A colour that many things of a kind are told apart by, where there are colours.
+    /// The color for the item of this number, to tell many items apart; empty without colors.
     pub fn one_of_many(self, number: u32) -> &'static str {
         let count = u32::try_from(MANY.len()).unwrap_or(1);
         let place = usize::try_from(number % count).ok();
@@ -56,28 +53,25 @@ impl Look {
         }
     }
 
-    /// What ends a tint.
+    /// The escape sequence that ends a color, empty without colors.
     pub fn plain(self) -> &'static str {
-        match self.colour {
-            true => "\x1b[0m",
-            false => "",
-        }
+        if self.colour { "\x1b[0m" } else { "" }
     }
 }
 
-/// Colours without a meaning: none of red, which is for what is wrong.
+/// Colors without a meaning. Red is left out: it is for errors.
 const MANY: [&str; 8] = [
     "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m",
 ];
 
-/// A colour with a meaning.
+/// A color with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tint {
-    /// It runs.
+    /// Running.
     Good,
-    /// It is about to change.
+    /// Changing its state.
     Changing,
-    /// It does not run.
+    /// Not running.
     Bad,
     /// A heading.
     Heading,
@@ -97,20 +91,20 @@ impl Tint {
     }
 }
 
-/// Prints to standard output. What ends with a LF goes out in one write.
+/// Prints to standard output. Text that ends with LF is written at once.
 pub fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let done = stdout.write_all(bytes).and_then(|()| stdout.flush());
     done.doing(|| "writing to standard output")
 }
 
-/// Prints a sentence to standard error.
+/// Prints a message to standard error.
 pub fn complain(sentence: impl Display) {
-    // Its lines stay lines; a name in them can do nothing else to the terminal.
+    // Line breaks stay. Other control characters, perhaps in a name, do not reach the terminal.
     let sentence = sentence.to_string();
     let lines: Vec<_> = sentence.split('\n').map(harmless).collect();
     let line = format!("rpm: {}\n", lines.join("\n"));
-    // Where standard error is closed there is nobody to tell.
+    // If standard error is closed, nothing can be done.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

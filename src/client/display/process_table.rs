@@ -3,43 +3,43 @@
 use std::fmt::Write as _;
 
 use super::output::{Look, Tint, harmless};
-use super::table::{Column, Narrow, Table};
+use super::table::{Align, Column, Narrow, Table};
 use super::usage::Meter;
 use super::users::Users;
 use crate::model::life::State;
 use crate::protocol::process::Process;
 use crate::units;
 
-const fn column(title: &'static str, right: bool, narrow: Narrow) -> Column {
+const fn column(title: &'static str, align: Align, narrow: Narrow) -> Column {
     Column {
         title,
         plain_title: title,
-        right,
+        align,
         narrow,
     }
 }
 
-const ID: Column = column("id", true, Narrow::Keep);
-const NAME: Column = column("name", false, Narrow::Cut(3));
-const NAMESPACE: Column = column("namespace", false, Narrow::Drop(0));
-const MODE: Column = column("mode", false, Narrow::Drop(2));
-const PID: Column = column("pid", true, Narrow::Drop(8));
-const UPTIME: Column = column("uptime", true, Narrow::Drop(7));
+const ID: Column = column("id", Align::Right, Narrow::Keep);
+const NAME: Column = column("name", Align::Left, Narrow::Cut(3));
+const NAMESPACE: Column = column("namespace", Align::Left, Narrow::Drop(0));
+const MODE: Column = column("mode", Align::Left, Narrow::Drop(2));
+const PID: Column = column("pid", Align::Right, Narrow::Drop(8));
+const UPTIME: Column = column("uptime", Align::Right, Narrow::Drop(7));
 const RESTARTS: Column = Column {
     title: "↺",
     plain_title: "restarts",
-    right: true,
+    align: Align::Right,
     narrow: Narrow::Drop(6),
 };
-const STATUS: Column = column("status", false, Narrow::Keep);
-const CPU: Column = column("cpu", true, Narrow::Drop(4));
-const MEMORY: Column = column("mem", true, Narrow::Drop(5));
-const USER: Column = column("user", false, Narrow::Drop(1));
+const STATUS: Column = column("status", Align::Left, Narrow::Keep);
+const CPU: Column = column("cpu", Align::Right, Narrow::Drop(4));
+const MEMORY: Column = column("mem", Align::Right, Narrow::Drop(5));
+const USER: Column = column("user", Align::Left, Narrow::Drop(1));
 
-/// On a terminal narrower than this, names of users are not even looked up.
+/// On narrower terminals names of users are not looked up.
 const ROOM_FOR_USERS: usize = 90;
 
-/// The colour of a state.
+/// The color of a state.
 pub fn tint(state: State) -> Tint {
     match state {
         State::Online => Tint::Good,
@@ -48,28 +48,28 @@ pub fn tint(state: State) -> Tint {
     }
 }
 
-/// Tenths of a percent as people read them.
+/// Tenths of a percent as text.
 pub fn percent(tenths: u64) -> String {
     format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
-/// The list while it is being made, program by program.
+/// The table of programs, filled program by program.
 pub struct ProcessTable {
     look: Look,
     table: Table,
-    /// What stands in the place of the table where blocks are wanted.
+    /// The blocks of text that replace the table.
     blocks: String,
     with_users: bool,
-    /// The moment that the table is of.
+    /// The moment of the table.
     pub meter: Meter,
     users: Users,
     /// Whether one of the programs is not online.
     pub down: bool,
-    /// The programs of which output could not be written: the first, as people call it, and its id.
+    /// The first program that lost output, with its id.
     losing: Option<(String, u32)>,
-    /// How many these are.
+    /// The number of programs that lost output.
     losers: usize,
-    /// How much of theirs that is, in bytes.
+    /// The size of the lost output in bytes.
     lost: u64,
 }
 
@@ -97,7 +97,7 @@ impl ProcessTable {
         }
     }
 
-    /// The sentence about output that could not be written, where there is any.
+    /// The sentence about lost output, if there is any.
     pub fn lost_text(&self) -> Option<String> {
         let (name, id) = self.losing.as_ref()?;
         let (whose, others) = match self.losers {
@@ -121,17 +121,19 @@ impl ProcessTable {
             self.losers += 1;
             self.lost = self.lost.saturating_add(process.lost);
         }
-        match self.look.mini {
-            true => self.add_block(process),
-            false => self.add_row(process),
+        if self.look.mini {
+            self.add_block(process);
+        } else {
+            self.add_row(process);
         }
     }
 
     /// The table as text.
     pub fn finish(self) -> String {
-        match self.look.mini {
-            true => self.blocks,
-            false => self.table.render(self.look),
+        if self.look.mini {
+            self.blocks
+        } else {
+            self.table.render(self.look)
         }
     }
 
@@ -152,7 +154,7 @@ impl ProcessTable {
         }
     }
 
-    /// A block of lines, as in pm2's mini list.
+    /// Adds a block of lines, as in pm2's mini list.
     fn add_block(&mut self, process: &Process) {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let _ = write!(
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn eighty_columns_show_what_matters() {
+    fn eighty_columns_show_the_main_columns() {
         let look = Look {
             terminal: true,
             columns: 80,
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_was_lost_is_told_in_one_sentence() {
+    fn lost_output_is_reported_in_one_sentence() {
         let mut listing = ProcessTable::new(Look::default());
         let mut sentence = |id, lost| {
             let mut process = process(id, "a\x1b", State::Online);
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mini_list_is_made_of_blocks() {
+    fn the_mini_list_consists_of_blocks() {
         let look = Look {
             mini: true,
             ..Look::default()

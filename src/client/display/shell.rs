@@ -1,11 +1,12 @@
-//! Words as a shell needs them.
+//! Quoting for the shell.
 
-/// The word with quotes where a shell would take it for more than one, or for anything but itself.
+/// The word, in quotes if a shell would not take it literally as one word.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace("'", "'\\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace("'", "'\\''"))
     }
 }
 
@@ -14,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_needs_quotes_gets_them() {
+    fn only_special_words_are_quoted() {
         assert_eq!(quoted("/srv/a-b_c.js"), "/srv/a-b_c.js");
         assert_eq!(quoted(""), "''");
         assert_eq!(quoted("it's $x"), "'it'\\''s $x'");

@@ -1,14 +1,14 @@
-//! The order of a listing: `--sort FIELD[:asc|:desc]`.
+//! The order of the table of programs: `--sort FIELD[:asc|:desc]`.
 
 use std::cmp::Ordering;
 
 use super::usage::Meter;
 use crate::protocol::process::Process;
 
-/// How two programs compare by a field.
+/// Compares two programs by a field.
 type Compare = fn(&Process, &Process, &Meter) -> Ordering;
 
-/// The fields, each under its own name and those that pm2 and the table have for it.
+/// The fields, each with its name and the names in pm2 and in the table.
 const FIELDS: &[(&[&str], Compare)] = &[
     (&["id", "pm_id"], |a, b, _| a.id.cmp(&b.id)),
     (&["name"], |a, b, _| a.name.cmp(&b.name)),
@@ -36,7 +36,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of this name. The error completes "--sort: …".
+    /// Parses an order. The error completes "--sort: …".
     pub fn parse(text: &str) -> Result<Order, String> {
         let (name, direction) = text.split_once(':').unwrap_or((text, "asc"));
         let row = FIELDS.iter().find(|(names, _)| names.contains(&name));
@@ -59,11 +59,15 @@ impl Order {
         })
     }
 
-    /// Sorts programs; those that are equal stay in the order of their ids.
+    /// Sorts programs. Equal programs stay in the order of their ids.
     pub fn sort(&self, processes: &mut [Process], meter: &Meter) {
-        processes.sort_by(|a, b| match self.descending {
-            true => (self.compare)(b, a, meter),
-            false => (self.compare)(a, b, meter),
+        processes.sort_by(|a, b| {
+            let order = (self.compare)(a, b, meter);
+            if self.descending {
+                order.reverse()
+            } else {
+                order
+            }
         });
     }
 }

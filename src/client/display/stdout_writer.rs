@@ -1,4 +1,4 @@
-//! Standard output that never keeps a signal from being heard, however slowly it is read.
+//! Writes to standard output without delaying the handling of signals, however slow the reader is.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
@@ -11,41 +11,41 @@ use crate::sys::fd;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::SelfPipe;
 
-/// So many bytes fit into a pipe that is ready for writing. `pipe(7)`: PIPE_BUF
+/// A pipe that is ready for writing takes this many bytes. pipe(7): PIPE_BUF
 const PIECE: usize = 4096;
-/// How long whoever does not read is waited for when the end has been asked for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for a reader that does not read, after a signal.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How standard output is.
+/// The state of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// It is read, sooner or later.
+    /// It can be written to.
     Open,
-    /// The end has been asked for: it is waited for no longer than [`PATIENCE`].
+    /// A signal has arrived: a write waits at most [`TIMEOUT`].
     Ending,
-    /// It was closed, or given up. What is written is dropped.
+    /// The reader closed it, or did not read in time. Further output is dropped.
     Closed,
-    /// It cannot be written to, which was said. What is written is dropped.
+    /// A write failed, and the error was printed. Further output is dropped.
     Failed,
 }
 
 impl Flow {
-    /// Whether what is written is dropped.
+    /// Whether further output is dropped.
     pub fn is_over(self) -> bool {
         matches!(self, Flow::Closed | Flow::Failed)
     }
 }
 
-/// Writes to standard output. That fails never: whether it is closed is in the cell.
+/// Writes to standard output. A write never fails; errors change the state in the cell.
 pub struct StdoutWriter<'a> {
-    /// How it is.
+    /// The state.
     pub flow: &'a Cell<Flow>,
-    /// What must be heard.
+    /// The signals that must be handled.
     pub signals: &'a SelfPipe,
 }
 
 impl StdoutWriter<'_> {
-    /// Waits until something can be written. `false`: there is nobody to wait for any longer.
+    /// Waits until a write is possible. Returns `false` if the reader is gone or too slow.
     fn wait(&self) -> io::Result<bool> {
         let stdout = io::stdout();
         let write = Interest {
@@ -53,25 +53,25 @@ impl StdoutWriter<'_> {
             write: true,
         };
         let mut set = PollSet::default();
-        let mut patience = (self.flow.get() == Flow::Ending).then_some(PATIENCE);
+        let mut timeout = (self.flow.get() == Flow::Ending).then_some(TIMEOUT);
         loop {
             set.clear();
             set.push(stdout.as_fd(), write, true);
-            if patience.is_none() {
+            if timeout.is_none() {
                 set.push(self.signals.fd(), Interest::READ, false);
             }
-            self.signals.listening(|| set.wait(patience))?;
+            self.signals.listening(|| set.wait(timeout))?;
             let mut signalled = false;
             for (is_stdout, ready) in set.ready() {
-                match is_stdout {
-                    true => return Ok(ready.writable && !ready.error),
-                    false => signalled = true,
+                if is_stdout {
+                    return Ok(ready.writable && !ready.error);
                 }
+                signalled = true;
             }
-            match (signalled, patience) {
-                (true, _) => patience = Some(PATIENCE),
-                (false, Some(_)) => return Ok(false),
-                (false, None) => {}
+            if signalled {
+                timeout = Some(TIMEOUT);
+            } else if timeout.is_some() {
+                return Ok(false);
             }
         }
     }
@@ -89,7 +89,7 @@ impl Write for StdoutWriter<'_> {
             Err(e) => Err(e),
         };
         match written {
-            // Asked for once more.
+            // The caller tries again.
             Err(e) if e.kind() == ErrorKind::WouldBlock => Err(ErrorKind::Interrupted.into()),
             Err(e) => {
                 self.flow.set(match e.kind() {

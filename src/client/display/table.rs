@@ -1,4 +1,4 @@
-//! Tables: framed and fitted to a terminal, aligned by blanks for everything else.
+//! Tables: with frames that fit a terminal, else aligned by blanks.
 
 use std::fmt::{self, Write as _};
 
@@ -6,53 +6,62 @@ use super::output::{Look, Tint};
 
 /// One column.
 pub struct Column {
-    /// Its heading.
+    /// The heading.
     pub title: &'static str,
-    /// Its heading where there is no terminal, in ASCII.
+    /// The heading without a terminal, in ASCII.
     pub plain_title: &'static str,
-    /// Numbers stand on the right.
-    pub right: bool,
-    /// What becomes of it when the terminal is too narrow.
+    /// The alignment of the cells.
+    pub align: Align,
+    /// What happens to the column on a narrow terminal.
     pub narrow: Narrow,
 }
 
-/// How a column makes room; the lowest number comes first.
+/// The alignment of cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// For text.
+    Left,
+    /// For numbers.
+    Right,
+}
+
+/// What happens to a column on a narrow terminal; lower numbers first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Narrow {
-    /// It stays.
+    /// It is kept.
     Keep,
     /// It is left out.
     Drop(u8),
-    /// Its cells are cut.
+    /// Its cells are truncated.
     Cut(u8),
 }
 
-/// A column is not cut below this.
+/// The smallest width that a column is truncated to.
 const SHORTEST: usize = 8;
 
-/// Steps of making room.
+/// The number of steps of narrowing.
 const STEPS: u8 = 10;
 
 struct Cell {
-    /// Where its text ends.
+    /// The end of its text.
     end: usize,
-    /// How many characters it has.
+    /// Its width in characters.
     width: usize,
     tint: Option<Tint>,
 }
 
-/// A table that is being filled, cell after cell. All texts are in one string, as there may be thousands.
+/// A table that is filled cell by cell. All texts are in one string, since there may be thousands.
 pub struct Table {
     columns: Vec<&'static Column>,
     text: String,
     cells: Vec<Cell>,
 }
 
-/// How wide a column is shown; none where it is left out.
+/// The width of each column; none if it is left out.
 type Widths = Vec<Option<usize>>;
 
 impl Table {
-    /// An empty table of these columns.
+    /// An empty table with these columns.
     pub fn new(columns: Vec<&'static Column>) -> Table {
         Table {
             columns,
@@ -66,7 +75,7 @@ impl Table {
         self.tinted(text, None);
     }
 
-    /// Adds the next cell, `-` where there is nothing.
+    /// Adds the next cell, `-` for nothing.
     pub fn optional(&mut self, text: Option<impl fmt::Display>) {
         match text {
             Some(text) => self.cell(text),
@@ -74,24 +83,24 @@ impl Table {
         }
     }
 
-    /// Adds the next cell in a colour.
+    /// Adds the next cell in a color.
     pub fn tinted(&mut self, text: impl fmt::Display, tint: Option<Tint>) {
         let start = self.text.len();
         let _ = write!(self.text, "{text}");
         let added = self.text.get(start..).unwrap_or_default();
-        let width = match added.is_ascii() {
-            true => added.len(),
-            false => added.chars().count(),
-        };
+        let width = width_of(added);
         let end = self.text.len();
         self.cells.push(Cell { end, width, tint });
     }
 
     /// The table as text.
     pub fn render(&self, look: Look) -> String {
-        let titles = self.columns.iter().map(|column| match look.terminal {
-            true => column.title,
-            false => column.plain_title,
+        let titles = self.columns.iter().map(|column| {
+            if look.terminal {
+                column.title
+            } else {
+                column.plain_title
+            }
         });
         let titles: Vec<&str> = titles.collect();
         let mut widths: Widths = titles
@@ -103,16 +112,15 @@ impl Table {
                 *width = (*width).max(Some(cell.width));
             }
         }
-        match look.terminal {
-            true => {
-                self.fit(&mut widths, look.columns);
-                self.framed(&titles, &widths, look)
-            }
-            false => self.plain(&titles, &widths),
+        if look.terminal {
+            self.fit(&mut widths, look.columns);
+            self.framed(&titles, &widths, look)
+        } else {
+            self.plain(&titles, &widths)
         }
     }
 
-    /// Makes the columns fit, step by step.
+    /// Narrows the columns step by step until they fit.
     fn fit(&self, widths: &mut Widths, room: usize) {
         for step in 0..STEPS {
             let needed = widths
@@ -135,7 +143,7 @@ impl Table {
         }
     }
 
-    /// The rows, each as its cells' text and tint.
+    /// The rows, each as the texts and colors of its cells.
     fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = (&str, Option<Tint>)>> {
         let mut start = 0;
         self.cells
@@ -187,7 +195,7 @@ impl Table {
             let before = tint.map_or("", |tint| look.tint(tint));
             let behind = tint.map_or("", |_| look.plain());
             out.push_str(before);
-            pad(out, text, width, column.right);
+            pad(out, text, width, column.align);
             out.push_str(behind);
             out.push(' ');
         }
@@ -218,7 +226,7 @@ impl Table {
             if at > 0 {
                 out.push_str("  ");
             }
-            pad(out, text, width.unwrap_or(0), column.right);
+            pad(out, text, width.unwrap_or(0), column.align);
         }
         out.truncate(out.trim_end_matches(' ').len());
         out.push('\n');
@@ -238,27 +246,36 @@ fn rule(out: &mut String, widths: &Widths, look: Look, [left, middle, right]: [c
     out.push('\n');
 }
 
-/// Appends the text, filled up or cut to a width in characters.
-fn pad(out: &mut String, text: &str, width: usize, right: bool) {
-    let length = match text.is_ascii() {
-        true => text.len(),
-        false => text.chars().count(),
-    };
+/// The width of a text in characters.
+fn width_of(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
+}
+
+/// Appends the text, padded or truncated to a width in characters.
+fn pad(out: &mut String, text: &str, width: usize, align: Align) {
+    let length = width_of(text);
     let Some(blanks) = width.checked_sub(length) else {
         out.extend(text.chars().take(width.saturating_sub(1)));
         out.push('…');
         return;
     };
-    if right {
-        fill(out, blanks);
-        out.push_str(text);
-    } else {
-        out.push_str(text);
-        fill(out, blanks);
+    match align {
+        Align::Right => {
+            fill(out, blanks);
+            out.push_str(text);
+        }
+        Align::Left => {
+            out.push_str(text);
+            fill(out, blanks);
+        }
     }
 }
 
-/// Appends so many blanks, many at once.
+/// Appends blanks, many at a time.
 fn fill(out: &mut String, mut blanks: usize) {
     const BLANKS: &str = "                                ";
     while blanks > 0 {
@@ -275,19 +292,19 @@ mod tests {
     const ID: Column = Column {
         title: "id",
         plain_title: "id",
-        right: true,
+        align: Align::Right,
         narrow: Narrow::Keep,
     };
     const NAME: Column = Column {
         title: "name",
         plain_title: "name",
-        right: false,
+        align: Align::Left,
         narrow: Narrow::Cut(1),
     };
     const AGE: Column = Column {
         title: "↺",
         plain_title: "age",
-        right: true,
+        align: Align::Right,
         narrow: Narrow::Drop(0),
     };
 
@@ -331,14 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_table_is_its_heading() {
+    fn an_empty_table_has_a_heading() {
         let empty = Table::new(vec![&ID, &NAME]);
         assert_eq!(empty.render(Look::default()), "id  name\n");
         assert_eq!(empty.render(terminal(80)).lines().count(), 3);
     }
 
     #[test]
-    fn a_tint_takes_no_room() {
+    fn a_color_has_no_width() {
         let mut table = Table::new(vec![&NAME]);
         table.tinted("online", Some(Tint::Good));
         let text = table.render(Look {

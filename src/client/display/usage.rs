@@ -1,27 +1,27 @@
-//! Ages and shares, all seen from one moment.
+//! Ages, uptimes and shares of the processor, measured at one moment.
 
 use crate::protocol::process::Process;
 use crate::sys::clock;
 
-/// The moment that a listing is made at.
+/// The moment of measurement.
 pub struct Meter {
     now: u64,
 }
 
 impl Meter {
-    /// This moment.
+    /// The present moment.
     pub fn new() -> Meter {
         Meter {
             now: clock::wall_ms(),
         }
     }
 
-    /// How long ago, in ms, a moment of the wall clock was; none where it never was.
+    /// The age in ms of a moment of the wall clock; none for 0.
     pub fn age(&self, moment: u64) -> Option<u64> {
         (moment > 0).then(|| self.now.saturating_sub(moment))
     }
 
-    /// How long the present run of a program has lasted, in ms.
+    /// The duration of the current run in ms; none if the program does not run.
     pub fn uptime(&self, process: &Process) -> Option<u64> {
         self.age(process.since).filter(|_| process.pid > 0)
     }

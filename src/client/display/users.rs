@@ -2,12 +2,12 @@
 
 use crate::sys::user;
 
-/// Names of users, each looked up once.
+/// A cache of names of users.
 #[derive(Default)]
 pub struct Users(Vec<(u32, String)>);
 
 impl Users {
-    /// The name of a user, or the number where there is none.
+    /// The name of a user, or the number if there is no name.
     pub fn name(&mut self, uid: u32) -> &str {
         let known = self.0.iter().position(|(known, _)| *known == uid);
         let at = known.unwrap_or_else(|| {

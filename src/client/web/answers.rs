@@ -53,7 +53,15 @@ pub fn overview(records: &[ProgramInfo]) -> Response {
         system::write_monit(json.key(b"monit"));
         json.key(b"processes").array(|json| {
             for record in records {
-                json.object(|json| json::program(json, record, &mut meter, &mut users, false));
+                json.object(|json| {
+                    json::program(
+                        json,
+                        record,
+                        &mut meter,
+                        &mut users,
+                        json::WithEnvironment::No,
+                    )
+                });
             }
         });
     });

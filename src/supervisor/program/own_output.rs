@@ -39,7 +39,7 @@ impl Supervisor {
     }
 
     /// Why a program cannot print to its files, as far as their names show: no link is followed, since the file system of
-    /// a path that a user named may hang. The client follows them, see `client::own_output`.
+    /// a path that a user named may hang. The client follows them, see `client::daemon::log_paths`.
     pub(crate) fn has_no_output(&self, spec: &Spec) -> Option<String> {
         let files = [&spec.out_file, &spec.error_file, &spec.log_file];
         let given = files.into_iter().filter(|file| !file.is_empty());

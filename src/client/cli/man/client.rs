@@ -1,7 +1,7 @@
 //! rpm(1), made from the tables of commands, flags and fields.
 
 use super::super::command::{COMMANDS, Command};
-use super::super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
+use super::super::flag::{self, Flag, GLOBAL, kebab};
 use super::super::help::capital;
 use super::super::roff::Page;
 use super::common::{DATE, HOMES, meaning};
@@ -29,7 +29,7 @@ pub fn page() -> String {
         "Each is a flag of start and restart. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME turns a \
          switch off.",
     );
-    for field in flag::fields() {
+    for field in flag::settings() {
         let (name, with) = flag_name(field.short, &kebab(field.name), field.placeholder);
         page.item(
             &name,
@@ -72,10 +72,7 @@ fn one_command(page: &mut Page, command: &Command) {
     let names: Vec<&str> = command.names().collect();
     let explanation = format!("{}. {}", capital(command.meaning), command.help);
     page.item(&names.join(", "), command.arguments, &explanation);
-    let own = FLAGS
-        .iter()
-        .filter(|flag| command.flags.contains(&flag.name));
-    for flag in own.filter(|flag| !flag.hidden) {
+    for flag in flag::flags_of(Some(command)).filter(|flag| !flag.hidden) {
         one_flag(page, flag, &format!("{} ", command.name));
     }
 }
@@ -84,9 +81,10 @@ fn one_command(page: &mut Page, command: &Command) {
 fn one_flag(page: &mut Page, flag: &Flag, of: &str) {
     let (name, with) = flag_name(flag.short, flag.name, flag.placeholder);
     // A value that may be left out stands right behind the name.
-    let (name, with) = match flag.is_optional() {
-        true => (format!("{name}{with}"), String::new()),
-        false => (name, with),
+    let (name, with) = if flag.is_optional() {
+        (format!("{name}{with}"), String::new())
+    } else {
+        (name, with)
     };
     page.item(
         &format!("{of}{name}"),
@@ -205,6 +203,7 @@ fn exit_status(page: &mut Page) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::flag::FLAGS;
     use super::*;
     use crate::model::field::FIELDS;
 
