@@ -211,14 +211,38 @@ impl Home {
             || folders.iter().any(|path| path.file_name() == Some(name))
     }
 
-    /// The records of all programs, a folder each.
+    /// The list of all programs and their pipes.
     pub fn run(&self) -> PathBuf {
         self.0.join("run")
     }
 
-    /// The records of one program.
-    pub fn records(&self, id: u32) -> Records {
-        Records(self.run().join(id.to_string()))
+    /// The list of all programs: lines of the protocol, each with a checksum.
+    pub fn list(&self) -> PathBuf {
+        self.run().join("list")
+    }
+
+    /// The folder that the writer of the list locks. The log writer locks [`Home::run`].
+    pub fn list_lock(&self) -> PathBuf {
+        self.pids()
+    }
+
+    /// The next [`Home::list`] until it is on the disk.
+    pub fn list_new(&self) -> PathBuf {
+        self.run().join("list.new")
+    }
+
+    /// The pipes of one program.
+    pub fn records(&self, id: u32) -> Pipes {
+        let path = |name| self.run().join(format!("{id}.{name}"));
+        Pipes {
+            out: path("out"),
+            err: path("err"),
+        }
+    }
+
+    /// Where the release before this one has the records of one program.
+    pub fn former_records(&self, id: u32) -> PathBuf {
+        self.run().join(id.to_string())
     }
 }
 
@@ -229,48 +253,21 @@ pub fn older(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The folder `run/ID`: all that it takes to find a program again.
+/// The FIFOs that a program prints to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Records(PathBuf);
+pub struct Pipes {
+    out: PathBuf,
+    err: PathBuf,
+}
 
-impl Records {
-    /// The folder itself.
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-
-    /// What the program is: one line of the protocol.
-    pub fn spec(&self) -> PathBuf {
-        self.0.join("spec")
-    }
-
-    /// The next [`Records::spec`] while it is being written.
-    pub fn spec_new(&self) -> PathBuf {
-        self.0.join("spec.new")
-    }
-
-    /// What is wanted and what was last so: one padded line, rewritten in place.
-    pub fn status(&self) -> PathBuf {
-        self.0.join("status")
-    }
-
-    /// The first [`Records::status`] until it is whole.
-    pub fn status_new(&self) -> PathBuf {
-        self.0.join("status.new")
-    }
-
-    /// The pid and kernel start time, written by the program's own process before it executes.
-    pub fn pid(&self) -> PathBuf {
-        self.0.join("pid")
-    }
-
+impl Pipes {
     /// The FIFO that is the program's standard output.
     pub fn out(&self) -> PathBuf {
-        self.0.join("out")
+        self.out.clone()
     }
 
     /// The FIFO that is the program's standard error.
     pub fn err(&self) -> PathBuf {
-        self.0.join("err")
+        self.err.clone()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use super::connect;
 use super::exchange::Trouble;
@@ -56,7 +57,10 @@ pub fn kill(session: &mut Session) -> Result<u8> {
 
 fn holds_programs(home: &Home) -> bool {
     let entries = std::fs::read_dir(home.run());
-    entries.is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()))
+    // Its pipes, or the folder that the release before this one had.
+    let is_program =
+        |path: PathBuf| path.extension().is_some_and(|end| end == "out") || path.is_dir();
+    entries.is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| is_program(e.path()))))
 }
 
 /// `rpm sync`

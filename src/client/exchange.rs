@@ -142,6 +142,11 @@ impl Daemon {
                 "some output may not be in the log files yet: a disk hangs or a reader does not read",
             );
         }
+        if last.flag("unsaved").unwrap_or(true) {
+            output::complain(
+                "the list of programs is not on the disk yet: the disk does not answer; rpmd goes on trying",
+            );
+        }
         Ok(last)
     }
 

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::sys::fd;
-use crate::sys::spawn::Record;
 use std::fmt::Write as _;
 
 use super::exchange::Daemon;
@@ -74,12 +73,19 @@ pub fn run(session: &mut Session) -> Result<u8> {
     session.say(&listing.finish())?;
     for path in last.all("damaged") {
         let folder = PathBuf::from(OsStr::from_bytes(path));
-        let record = fd::read_file(&folder.join("pid")).ok();
-        let pid = record.and_then(|record| Record::parse(&record));
-        let pid = pid.map_or_else(String::new, |r| format!(" (its last pid was {})", r.pid));
+        // It may have been removed since.
+        if matches!(folder.try_exists(), Ok(false)) {
+            continue;
+        }
+        // A release before this one set a folder aside.
+        let record = fd::read_file(&folder).or_else(|_| fd::read_file(&folder.join("pid")));
+        let record = String::from_utf8_lossy(&record.unwrap_or_default()).into_owned();
+        let pids = record.split_ascii_whitespace();
+        let pid = pids.rev().find_map(|word| word.strip_prefix("pid="));
+        let pid = pid.map_or_else(String::new, |pid| format!(" (its last pid was {pid})"));
         output::complain(format!(
-            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then mend or \
-             remove that folder",
+            "the records in {} are damaged, and their program is not in the list{pid}; end its process, then remove \
+             them",
             folder.display()
         ));
     }

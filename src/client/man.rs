@@ -231,7 +231,8 @@ fn signals(page: &mut Page) {
          STOPSIGNAL SIGTERM.",
     );
     page.paragraph(
-        "The log writer rpmd-log ignores all of these: it ends when the daemon tells it to. When a daemon dies by anything \
+        "The log writer rpmd-log ignores all of these: it ends when the daemon tells it to. So does rpmd-store, which brings \
+         the list of programs to the disk: it ends when that is done. When a daemon dies by anything \
          else, programs run on, and the log writer starts another daemon. One that keeps dying is restarted with a \
          growing delay, at most 5 s, for ever; rpmd.log and the next command say so. With --foreground, init restarts it.",
     );
@@ -310,7 +311,7 @@ fn files(page: &mut Page) {
             "rpmd.pid",
             "the pid of the daemon; the folder is locked as long as it lives.",
         ),
-        ("rpmd.state", "which boot and version the records are of."),
+        ("rpmd.state", "which boot and version the list is of."),
         (
             "rpmd.sockets",
             "which ports the workers of Node clusters have asked for.",
@@ -336,7 +337,15 @@ fn files(page: &mut Page) {
         ),
         ("pids/NAME-ID.pid", "the pids of programs."),
         ("web", "where rpm web serves."),
-        ("run/ID", "what it takes to find a program again."),
+        (
+            "run/list",
+            "all programs: what they are, what is wanted of them, and their processes. A line has a checksum; a damaged \
+             one costs no other program.",
+        ),
+        (
+            "run/ID.out, run/ID.err",
+            "the pipes that a program prints to.",
+        ),
     ] {
         page.item(&format!("~/.rpm/{name}"), "", meaning);
     }

@@ -29,7 +29,7 @@ use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::program::processes::Processes;
 use crate::supervisor::sockets::held::Sockets;
-use crate::supervisor::store::sync::Unsynced;
+use crate::supervisor::store::client::StoreClient;
 use crate::supervisor::store::unread::UnreadRecords;
 use crate::supervisor::timers::{Timer, Timers};
 use crate::sys::fd;
@@ -49,10 +49,12 @@ pub(crate) enum Token {
     Home,
     Listener,
     Logger,
+    Store,
     Check,
     Report(u32),
     Adopted(u32),
     Channel(u32),
+    Binding(Pid),
     Client(u64),
 }
 
@@ -77,6 +79,8 @@ pub struct Holdings {
     pub signals: SelfPipe,
     /// What programs get back.
     pub limits: Limits,
+    /// The list of programs.
+    pub store: StoreClient,
 }
 
 /// Everything that the supervisor knows.
@@ -101,7 +105,12 @@ pub struct Supervisor {
     pub(crate) accept_failed: OnceAMinute,
     pub(crate) logger_failed: OnceAMinute,
     pub(crate) home_watch: HomeWatch,
-    pub(crate) unsynced: Unsynced,
+    /// The list on its way to the disk.
+    pub(crate) store: StoreClient,
+    /// Why it cannot be written, as it was logged last.
+    pub(crate) store_noted: Option<String>,
+    /// Until when clients wait for the disk. ms
+    pub(crate) sync_until: Option<u64>,
     /// What is held for programs.
     pub(crate) sockets: Sockets,
     pub(crate) update: Option<Update>,
@@ -163,6 +172,7 @@ impl Supervisor {
             listener,
             signals,
             limits,
+            store,
         } = holdings;
         Ok(Supervisor {
             home,
@@ -179,7 +189,9 @@ impl Supervisor {
             accept_failed: OnceAMinute::default(),
             logger_failed: OnceAMinute::default(),
             home_watch: HomeWatch::default(),
-            unsynced: Unsynced::default(),
+            store,
+            store_noted: None,
+            sync_until: None,
             sockets: Sockets::default(),
             update: None,
             unrecorded: Vec::new(),
@@ -290,6 +302,7 @@ impl Supervisor {
         self.settle_end();
         busy |= self.launch_some();
         self.record_changes();
+        self.settle_store();
         self.journal.flush(&mut self.log);
         busy |= self.catch_up();
         self.connections
@@ -322,8 +335,15 @@ impl Supervisor {
         if let Some(stream) = self.log.stream() {
             set.push(stream.as_fd(), self.log.interest(), Token::Logger);
         }
+        if let Some(stream) = self.store.stream() {
+            set.push(stream.as_fd(), self.store.interest(), Token::Store);
+        }
         if let Some(answer) = self.check_fd() {
             set.push(answer.as_fd(), Interest::READ, Token::Check);
+        }
+        for binding in &self.sockets.paths.bindings {
+            let report = binding.report.as_fd();
+            set.push(report, Interest::READ, Token::Binding(binding.child));
         }
         for program in self.programs.values() {
             if let Some(report) = program.report() {
@@ -374,7 +394,7 @@ impl Supervisor {
                 Timer::Unread => self.read_again(),
                 Timer::Home => self.look_at_home(),
                 Timer::Logger => self.start_logger(),
-                Timer::Sync => self.sync_now(),
+                Timer::Sync => self.renew_store(),
                 Timer::Sockets => self.close_unused_sockets(),
                 Timer::Recall => self.log.recall(),
                 Timer::Check => self.check_is_late(),
@@ -386,8 +406,10 @@ impl Supervisor {
             match token {
                 Token::Report(id) => self.hear_report(*id),
                 Token::Logger => self.hear_logger(),
+                Token::Store => self.hear_store(),
                 Token::Check => self.hear_check(),
                 Token::Channel(id) => self.hear_channel(*id),
+                Token::Binding(child) => self.hear_binding(*child),
                 Token::Client(client) => self.hear_client(*client, *ready),
                 Token::Listener => self.accept(),
                 Token::Home => self.hear_of_home(),

@@ -40,8 +40,8 @@ pub struct Plan {
     pub stdout: CString,
     /// The FIFO for descriptor 2.
     pub stderr: CString,
-    /// Where the child records its pid and start time, see [`Record`].
-    pub record: CString,
+    /// The number of the program, which the child records with its pid and start time, see [`Record`].
+    pub id: u32,
     /// The number of the run, which is recorded too.
     pub run: u32,
     /// Log files that a user has named: none may be a folder.
@@ -151,8 +151,8 @@ pub enum Report {
     },
 }
 
-/// How many bytes the record of a pid has.
-pub const RECORD_SIZE: usize = 64;
+/// The most bytes that the record of a pid has.
+const RECORD_SIZE: usize = 160;
 
 /// The descriptors of the supervisor that matter to a child before it executes.
 #[derive(Debug, Clone, Copy)]
@@ -163,6 +163,8 @@ pub struct Inherited<'a> {
     pub listener: BorrowedFd<'a>,
     /// What it finds as descriptors 3 and up, at most [`MOST_GIVEN`].
     pub given: &'a [OwnedFd],
+    /// The list in memory, where the child records itself.
+    pub list: BorrowedFd<'a>,
     /// Closed when the child has recorded itself: whoever gets the lock afterwards finds every child on record.
     pub lock: BorrowedFd<'a>,
 }
@@ -198,6 +200,7 @@ pub fn spawn(plan: &Plan, inherited: Inherited) -> io::Result<Spawned> {
             given,
             null: inherited.null.as_raw_fd(),
             listener: inherited.listener.as_raw_fd(),
+            list: inherited.list.as_raw_fd(),
             lock: inherited.lock.as_raw_fd(),
             tell: tell.as_raw_fd(),
             offset,
@@ -245,26 +248,11 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record as a child writes it.
-    pub fn text(&self) -> String {
+    /// The line that a child records, without its checksum.
+    pub fn line(&self, id: u32) -> String {
         let joined = if self.joined { " cgroup=1" } else { "" };
         let (pid, start, run) = (self.pid, self.start, self.run);
-        let fields = format!("pid={pid} start={start} run={run}{joined}");
-        format!("{fields:<width$}\n", width = RECORD_SIZE - 1)
-    }
-
-    /// The record that a child wrote.
-    pub fn parse(record: &[u8]) -> Option<Record> {
-        let text = std::str::from_utf8(record).ok()?;
-        let mut words = text.split_ascii_whitespace();
-        let mut next = |key| words.next()?.strip_prefix(key);
-        Some(Record {
-            pid: Pid::new(next("pid=")?.parse().ok()?)?,
-            start: next("start=")?.parse().ok()?,
-            // Not recorded by the first release.
-            run: next("run=").map_or(Some(0), |run| run.parse().ok())?,
-            joined: next("cgroup=") == Some("1"),
-        })
+        format!("pid id={id} pid={pid} start={start} run={run}{joined}")
     }
 }
 

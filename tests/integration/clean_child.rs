@@ -51,12 +51,9 @@ fn assert_clean(home: &Home) {
     );
     let there = home.base.join("there");
     assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), there);
-    let records = home.root.join("run").join(program.id.to_string());
-    let only: Vec<(i32, PathBuf)> = vec![
-        (0, "/dev/null".into()),
-        (1, records.join("out")),
-        (2, records.join("err")),
-    ];
+    let pipe = |name: &str| home.root.join(format!("run/{}.{name}", program.id));
+    let only: Vec<(i32, PathBuf)> =
+        vec![(0, "/dev/null".into()), (1, pipe("out")), (2, pipe("err"))];
     // The loader of the program has files open for a moment.
     wait_until("only the descriptors 0, 1 and 2", || {
         proc::descriptors(pid) == only

@@ -67,7 +67,7 @@ fn programs_are_deleted_by_id_by_name_and_all() {
     assert!(!proc::lives(pids[1]) && !proc::lives(pids[2]));
     home.rpm(&["delete", "all"]).ok();
     assert!(home.list().is_empty());
-    assert!(home.entries("run").is_empty() && home.entries("pids").is_empty());
+    assert!(home.with_pipes().is_empty() && home.entries("pids").is_empty());
     assert_eq!(home.entries("logs").len(), 6, "log files stay");
     // Numbers are not used twice.
     assert_eq!(home.start_sleep("d").id, 3);

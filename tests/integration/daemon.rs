@@ -157,7 +157,7 @@ fn kill_ends_everything_before_it_answers() {
         .map(proc::describe)
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    assert!(home.entries("run").is_empty() && home.entries("pids").is_empty());
+    assert!(home.with_pipes().is_empty() && home.entries("pids").is_empty());
     assert!(!home.root.join("rpmd.sock").exists());
     assert_eq!(home.entries("logs").len(), 6);
     home.rpm(&["kill"]).ok();

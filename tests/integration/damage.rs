@@ -7,6 +7,7 @@ use rpm::model::life::State;
 use rpm::sys::fifo;
 use rpm::sys::signal::Signal;
 
+use crate::harness::list_file::is_of;
 use crate::harness::wait::{ended_within, wait_for_end};
 use crate::harness::wire::Wire;
 use crate::harness::{Home, LIMIT, is_root, proc, skip, wait_until};
@@ -38,14 +39,13 @@ fn a_state_file_that_says_nothing_costs_no_second_process() {
 fn a_lost_record_of_a_process_costs_no_second_one() {
     let home = Home::new();
     let pid = home.start_sleep("x").pid;
-    let record = home.root.join("run/0/pid");
     for damage in [0, 1, 2] {
-        match damage {
-            0 => fs::remove_file(&record).unwrap(),
-            1 => fs::write(&record, "").unwrap(),
-            _ => fs::write(&record, "garbage").unwrap(),
-        }
-        next_supervisor(&home);
+        home.with_list(|line| match damage {
+            _ if !is_of(line, "pid", 0) => line.to_owned(),
+            0 => String::new(),
+            1 => line.replace("start=", "start=1"),
+            _ => "garbage\n".to_owned(),
+        });
         assert_eq!((home.program("x").pid, sleeps(&home)), (pid, vec![pid]));
     }
     home.rpm(&["restart", "x"]).ok();
@@ -56,8 +56,10 @@ fn a_lost_record_of_a_process_costs_no_second_one() {
 fn a_lost_status_is_said_and_nothing_is_removed() {
     let home = Home::new();
     let pid = home.start_sleep("x").pid;
-    fs::remove_file(home.root.join("run/0/status")).unwrap();
-    next_supervisor(&home);
+    home.with_list(|line| match is_of(line, "status", 0) {
+        true => String::new(),
+        false => line.to_owned(),
+    });
     let said = home.rpm(&["list"]).ok().stderr;
     assert!(
         said.contains("run/0.damaged") && said.contains(&pid.to_string()),
@@ -69,22 +71,14 @@ fn a_lost_status_is_said_and_nothing_is_removed() {
 
 #[test]
 fn a_fifo_in_the_place_of_a_record_holds_nobody_up() {
-    for record in [
-        "rpmd.state",
-        "rpmd.pid",
-        "run/0/pid",
-        "run/0/spec",
-        "run/0/status",
-    ] {
+    for record in ["rpmd.state", "rpmd.pid", "run/list"] {
         let home = Home::new();
         let pid = home.start_sleep("x").pid;
-        let supervisor = home.supervisor();
-        proc::kill(supervisor, Signal::STOP);
+        home.kill_with_list_writer();
         let record = home.root.join(record);
         fs::remove_file(&record).unwrap();
         fifo::make(&record).unwrap();
-        proc::kill(supervisor, Signal::KILL);
-        wait_for_end(supervisor);
+        home.log_writer_goes_on();
         home.rpm(&["ping"]).ok();
         assert_eq!(sleeps(&home), [pid]);
         proc::kill(pid, Signal::KILL);
@@ -97,7 +91,7 @@ fn a_lost_pipe_is_made_anew() {
     let home = Home::new();
     home.start_sleep("x");
     home.rpm(&["stop", "x"]).ok();
-    fs::remove_file(home.root.join("run/0/out")).unwrap();
+    fs::remove_file(home.root.join("run/0.out")).unwrap();
     next_supervisor(&home);
     home.rpm(&["start", "x"]).ok();
     assert_eq!(home.rpm(&["list"]).ok().stderr, "");
@@ -188,24 +182,33 @@ fn a_folder_of_records_that_cannot_be_read_is_said() {
 #[test]
 fn what_could_not_be_recorded_is_no_success() {
     if !is_root() {
-        return skip("only root can make a file system read-only");
+        return skip("only root can make a file system");
     }
     let home = Home::new();
-    home.start_sleep("a");
-    home.start_sleep("b");
     let run = home.root.join("run");
+    fs::create_dir_all(&run).unwrap();
     let mount = |words: &[&str]| home.run(home.command(words)).ok();
     let path = run.to_str().unwrap();
-    mount(&["mount", "--bind", path, path]);
-    mount(&["mount", "-o", "remount,ro,bind", path]);
-    home.rpm(&["stop", "a"]).fails(&[
-        "a is stopped, but the next daemon will not know",
-        "Read-only file system",
-    ]);
+    mount(&["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path]);
+    home.start_sleep("a");
+    home.start_sleep("b");
+    home.rpm(&["sync"]).ok();
+    let full = run.join("full");
+    // A page of a file is filled before another is missing: the list is made longer than that.
+    let _ = fs::write(&full, vec![b'x'; 64 << 10]);
+    for value in 0..20 {
+        let value = format!("env.FULL={value}{}", "x".repeat(1000));
+        home.wire().ask(&format!("restart target=a {value}"));
+    }
+    let full_disk = "No space left on device";
+    home.rpm(&["stop", "a"])
+        .fails(&["a is stopped, but the next daemon will not know", full_disk]);
     home.rpm(&["delete", "b"])
-        .fails(&["b is stopped", "Read-only file system"]);
-    home.rpm(&["sync"]).fails(&["Read-only file system"]);
-    mount(&["mount", "-o", "remount,rw,bind", path]);
+        .fails(&["b is stopped", full_disk]);
+    home.rpm(&["sync"]).fails(&[full_disk]);
+    home.rpm(&["start", "sleep", "-n", "c", "--", "1000"])
+        .fails(&[full_disk]);
+    fs::remove_file(full).unwrap();
     home.rpm(&["sync"]).ok();
     home.rpm(&["delete", "b"]).ok();
     next_supervisor(&home);

@@ -20,7 +20,7 @@ fn scene() -> (Home, i32) {
 
 fn serves_again(home: &Home) {
     wait_until("the home is made again", || {
-        home.root.join("rpmd.sock").exists() && home.root.join("run/0/status").exists()
+        home.root.join("rpmd.sock").exists() && home.list_path().exists()
     });
 }
 

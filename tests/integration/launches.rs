@@ -71,10 +71,12 @@ fn fifos_in_the_place_of_the_homes_files_hold_nobody_up() {
     fs::remove_file(home.root.join("rpmd.log")).unwrap();
     home.rpm(&["resurrect"])
         .fails(&["dump.json", "it is a FIFO"]);
-    put_fifo(&home.root.join("run/0/pid"));
-    home.rpm(&["restart", "a"]).fails(&["recording its pid"]);
-    put_fifo(&home.root.join("run/0/status"));
-    home.rpm(&["stop", "a"]).fails(&["it is a FIFO"]);
+    home.rpm(&["sync"]).ok();
+    put_fifo(&home.root.join("run/list"));
+    home.rpm(&["sync"]).fails(&["the file was removed"]);
+    home.rpm(&["sync"]).ok();
+    put_fifo(&home.root.join("pids/a-0.pid"));
+    home.rpm(&["restart", "a"]).ok();
     home.rpm(&["kill"]);
 }
 
@@ -167,7 +169,7 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let serve = || {
         let mut words = vec!["strace", "-A", "-o", trace.to_str().unwrap()];
         let daemon = home.daemon();
-        words.extend(["-e", "trace=%file", &daemon, "--foreground"]);
+        words.extend(["-e", "trace=%file,bind,connect", &daemon, "--foreground"]);
         let rpmd = Running::start(home.command(&words));
         wait_until("a daemon", || {
             let wire = Wire::try_connect(&home.root);
@@ -183,6 +185,14 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     let (folder, script) = (named.to_str().unwrap(), file("x.sh"));
     let start = ["start", &script, "-n", "x", "--cwd", folder];
     home.rpm(&[&start[..], &flags].concat()).ok();
+    let place = format!("unix:{}", file("socket"));
+    let listen = [
+        "start", "sleep", "-n", "l", "--listen", &place, "--", "1000",
+    ];
+    home.rpm(&listen).ok();
+    assert!(named.join("socket").exists());
+    home.rpm(&["delete", "l"]).ok();
+    assert!(!named.join("socket").exists());
     home.rpm(&["restart", "x"]).ok();
     home.rpm(&[
         "restart",
@@ -216,4 +226,76 @@ fn the_daemon_itself_looks_at_no_path_that_a_user_named() {
     assert!(calls.contains("rpmd.state"), "nothing was traced: {calls}");
     let looks: Vec<&str> = calls.lines().filter(|l| l.contains(folder)).collect();
     assert!(looks.is_empty(), "{looks:#?}");
+}
+
+/// The disk of the home may hang, too. What a supervisor does before it serves is not meant.
+#[test]
+fn while_it_serves_the_daemon_itself_touches_no_file_of_the_home() {
+    if let Some(reason) = cannot_trace() {
+        return skip(reason);
+    }
+    let home = Home::new();
+    home.start_sleep("x");
+    let supervisor = home.supervisor();
+    let trace = home.base.join("trace");
+    // Without the bytes that are read and written: paths are in them.
+    let words = [
+        "strace",
+        "-y",
+        "-s",
+        "0",
+        "-o",
+        trace.to_str().unwrap(),
+        "-p",
+    ];
+    let pid = supervisor.to_string();
+    let mut strace = Running::start(home.command(&[&words[..], &[&pid]].concat()));
+    strace.wait_for_line("attached");
+    home.start_sleep("y");
+    for _ in 0..2 {
+        home.rpm(&["restart", "all"]).ok();
+        let before = home.program("x").pid;
+        proc::kill(before, Signal::KILL);
+        home.wait_for("x", "another process", |p| {
+            p.state == State::Online && p.pid != before
+        });
+        home.wire().ask("restart target=x env.A=1").ok();
+        for request in [
+            "flush",
+            "rotate",
+            "reopen",
+            "describe target=x",
+            "sync",
+            "ping",
+        ] {
+            home.wire().ask(request).ok();
+        }
+        home.rpm(&["save"]).ok();
+        home.rpm(&["stop", "x"]).ok();
+        home.rpm(&["start", "x"]).ok();
+        home.rpm(&["update"]).ok();
+    }
+    home.rpm(&["delete", "y"]).ok();
+    home.rpm(&["list"]).ok();
+    proc::kill(strace.pid(), Signal::TERM);
+    strace.wait();
+    let calls = fs::read_to_string(&trace).unwrap();
+    assert!(calls.contains("clone") || calls.contains("fork"), "{calls}");
+    let root = home.root.to_str().unwrap();
+    // Pipes are in no file system, but for their names; they arrive by the socket of the process that made them.
+    let of_pipes = ["recvmsg(", "close(", "ioctl(", "tee(", "fstat(", "fcntl("];
+    let mut starting = false;
+    let touching = calls.lines().filter(|call| {
+        starting |= call.starts_with("execve(");
+        starting &= !call.starts_with("ppoll(");
+        let is_pipe = of_pipes.iter().any(|begin| call.starts_with(begin));
+        // Its lock is handed over to the next release.
+        let is_lock = call.starts_with("fcntl(") && call.contains("F_SETFD");
+        // Where a log writer has ended, here as it was of another release, the next one is made by this path.
+        let is_logger = call.contains("/log.sock\"");
+        let allowed = is_pipe && call.contains("/run/") || is_lock || is_logger;
+        !starting && call.contains(root) && !allowed
+    });
+    let touching: Vec<&str> = touching.collect();
+    assert!(touching.is_empty(), "{touching:#?}");
 }

@@ -36,16 +36,16 @@ const FAULTS: &[Fault] = &[
         "EMFILE",
         AT_FIRST,
     ),
-    ("openat", "HOME/run/0/status", "EMFILE", AT_FIRST),
-    ("openat", "HOME/run/0/status", "EIO", AT_FIRST),
-    ("read", "HOME/run/0/status", "EIO", AT_FIRST),
-    ("statx", "HOME/run/0/status", "EIO", AT_FIRST),
-    ("openat", "HOME/run/0/spec", "EIO", AT_FIRST),
-    ("read", "HOME/run/0/spec", "ENOMEM", AT_FIRST),
-    ("openat", "HOME/run/0/pid", "EIO", AT_FIRST),
-    ("openat", "HOME/run/0/pid", "ENFILE", AT_FIRST),
-    ("openat", "HOME/run/0/out", "EMFILE", AT_FIRST),
-    ("openat", "HOME/run/0/err", "ENOMEM", AT_FIRST),
+    ("openat", "HOME/run/list", "EMFILE", AT_FIRST),
+    ("openat", "HOME/run/list", "EIO", AT_FIRST),
+    ("openat", "HOME/run/list", "ENFILE", AT_FIRST),
+    ("read", "HOME/run/list", "EIO", AT_FIRST),
+    ("read", "HOME/run/list", "ENOMEM", AT_FIRST),
+    ("statx", "HOME/run/list", "EIO", AT_FIRST),
+    ("flock", "HOME/pids", "ENOLCK", AT_FIRST),
+    ("memfd_create", "", "EMFILE", AT_FIRST),
+    ("openat", "HOME/run/0.out", "EMFILE", AT_FIRST),
+    ("openat", "HOME/run/0.err", "ENOMEM", AT_FIRST),
     ("openat", "HOME/rpmd.state", "EIO", AT_FIRST),
     ("openat", "HOME/log.batch", "EMFILE", AT_FIRST),
     ("getdents64", "HOME/run", "EIO", AT_FIRST),
@@ -135,7 +135,7 @@ fn whatever_fails_at_adoption_no_program_is_doubled_dropped_or_set_aside() {
         home.rpm(&["stop", "b"]).ok();
         assert_eq!(sleepers(&home), [first], "{fault:?}");
         // Each process counts its own calls: what a program needs before it executes fails for a new one as well.
-        let for_all = ["run/0/pid", "run/0/out", "run/0/err"];
+        let for_all = ["run/0.out", "run/0.err"];
         if !for_all.iter().any(|path| fault.1.ends_with(path)) {
             home.rpm(&["restart", "all"]).ok();
             let mut after = sleepers(&home);
@@ -158,11 +158,11 @@ fn a_record_that_cannot_be_read_is_told_of_and_nothing_is_started_in_its_place()
     }
     let before = sleepers(&home);
     home.kill_daemons();
-    let fault = ("openat", "HOME/run/0/spec", "EIO", ALWAYS);
+    let fault = ("openat", "HOME/run/0.out", "EIO", ALWAYS);
     let mut traced = supervisor_with(&home, &fault, 0);
     wait_until("a supervisor", || answers(&home));
     let listed = home.rpm(&["list"]).ok();
-    for part in ["run/0/spec", "Input/output error", "tries again"] {
+    for part in ["run/0.out", "Input/output error", "tries again"] {
         assert!(listed.stderr.contains(part), "{}", listed.shown());
     }
     home.rpm(&["stop", "a"])

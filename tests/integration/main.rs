@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod frozen_home;
 mod harness;
 
 mod adoption;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rpm::model::life::{Exit, State};
 use rpm::sys::signal::Signal;
 
+use crate::harness::list_file::{is_of, sealed};
 use crate::harness::run::Running;
 use crate::harness::wait::{ended_within, wait_for_end};
 use crate::harness::wire::Wire;
@@ -174,6 +175,7 @@ fn reboot(home: &Home) {
         proc::kill(pid, Signal::KILL);
         assert!(ended_within(pid, Duration::from_secs(10)));
     }
+    wait_until("no writer of the list", || home.list_writers().is_empty());
     let state = home.root.join("rpmd.state");
     let text = fs::read_to_string(&state).unwrap();
     fs::write(&state, text.replace("boot=", "boot=other")).unwrap();
@@ -194,13 +196,12 @@ fn in_a_new_boot_what_was_wanted_up_is_started_and_nothing_else() {
     let bystander = home.base.join("bystander");
     let mut other = Running::start(home.command(&["sleep", "1000"]));
     fs::write(&bystander, "").unwrap();
-    let record = home.root.join("run/0/pid");
     let start = &proc::stat(other.pid())[19];
-    fs::write(
-        &record,
-        format!("pid={} start={start} run=1\n", other.pid()),
-    )
-    .unwrap();
+    let record = format!("pid id=0 pid={} start={start} run=1", other.pid());
+    home.edit_list(|line| match is_of(line, "pid", 0) {
+        true => sealed(&record),
+        false => line.to_owned(),
+    });
     home.rpm(&["list"]).ok();
     assert_ne!(home.wait_for_state("up", State::Online).pid, other.pid());
     assert_eq!(home.program("down").state, State::Stopped);
@@ -223,7 +224,7 @@ fn records_of_a_newer_release_are_not_touched() {
     home.rpm(&["kill", "--keep"]).ok();
     let state = home.root.join("rpmd.state");
     let text = fs::read_to_string(&state).unwrap();
-    fs::write(&state, text.replace("version=1", "version=2")).unwrap();
+    fs::write(&state, text.replace("version=2", "version=3")).unwrap();
     home.rpm(&["list"]).fails(&["newer rpmd"]);
     let mut check = home.command(&[&home.daemon(), "--self-check"]);
     check.env("RPM_HOME", &home.root);
@@ -238,10 +239,10 @@ fn damaged_records_are_said_by_list_until_they_are_removed() {
     home.start_sleep("good");
     home.start_sleep("bad");
     home.rpm(&["stop", "bad"]).ok();
-    let status = home.root.join("run/1/status");
-    // Torn by the crash of a machine.
-    fs::write(&status, "").unwrap();
-    kill_and_wait(&home);
+    home.with_list(|line| match is_of(line, "status", 1) {
+        true => line.replace("want=", "want=x"),
+        false => line.to_owned(),
+    });
     let output = home.rpm(&["list"]).ok();
     assert!(
         output.stderr.contains("run/1.damaged are damaged"),
@@ -250,6 +251,6 @@ fn damaged_records_are_said_by_list_until_they_are_removed() {
     assert!(output.stdout.contains("good") && !output.stdout.contains("bad"));
     kill_and_wait(&home);
     assert!(home.rpm(&["list"]).ok().stderr.contains("run/1.damaged"));
-    fs::remove_dir_all(home.root.join("run/1.damaged")).unwrap();
+    fs::remove_file(home.root.join("run/1.damaged")).unwrap();
     assert_eq!(home.rpm(&["list"]).ok().stderr, "");
 }

@@ -100,7 +100,7 @@ fn one_that_proves_itself_and_then_fails_is_followed_by_one_from_the_records() {
     let pid = home.start_sleep("x").pid;
     let liar = home.script(
         "rpmd-new",
-        "#!/bin/sh\n[ \"$1\" = --self-check ] && echo ok release=9 state=1 handover=2\n",
+        "#!/bin/sh\n[ \"$1\" = --self-check ] && echo ok release=9 state=2 handover=2\n",
     );
     let supervisor = home.supervisor();
     home.wire().send(format!("update program={liar}\n"));

@@ -7,7 +7,6 @@ use crate::model::command::is_node;
 use crate::model::life::{Event, Want};
 use crate::model::spec::{Environment, ExecMode, Spec};
 use crate::model::value::SignalNumber;
-use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::log_protocol::Upkeep;
 use crate::protocol::reply::{Code, Failure};
@@ -118,6 +117,7 @@ impl Supervisor {
             want,
             ids: Vec::new(),
             failure: None,
+            mark: None,
         })))
     }
 
@@ -147,7 +147,7 @@ impl Supervisor {
             told.env = self.share_environment(told.env);
             let told = Rc::new(*told);
             for id in &ids {
-                self.replace_spec(*id, &told)?;
+                self.replace_spec(*id, &told);
             }
         }
         for id in &ids {
@@ -234,46 +234,37 @@ impl Supervisor {
         spec_text: &[u8],
         instance: u32,
         want: Want,
-    ) -> crate::error::Result<u32> {
+    ) -> u32 {
         let id = self.next_id;
         let created = self.driver.wall();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
         program.life.want = want;
-        records::create(&self.home, &mut program, spec_text)?;
         self.next_id = id.saturating_add(1);
         self.programs.insert(id, program);
-        self.unsynced(id, true);
+        self.record_new(id, spec_text);
+        // Made when it is on record.
+        self.store.make_pipes(id);
         if want == Want::Up {
             self.feed(id, Event::Start);
         }
-        Ok(id)
+        id
     }
 
-    /// Takes a program that is at rest off the list. Where its records cannot be removed it stays there.
-    pub(crate) fn forget(&mut self, id: u32) -> std::result::Result<(), String> {
-        records::remove(&self.home, id).map_err(|e| {
-            let records = self.home.records(id);
-            format!("removing {}: {}", records.folder().display(), Reason(&e))
-        })?;
+    /// Takes a program that is at rest off the list, when that was recorded.
+    pub(crate) fn forget(&mut self, id: u32) {
         let Some(program) = self.programs.remove(&id) else {
-            return Ok(());
+            return;
         };
-        if id.saturating_add(1) == self.next_id {
-            // No number means two programs, even if this supervisor is killed.
-            self.note_state();
-        }
         self.cgroups.remove(id);
         self.log
             .order(&crate::protocol::log_protocol::Order::Close { id });
-        self.unsynced(id, true);
         self.was_deleted(&program);
-        Ok(())
     }
 
     /// Replaces what a program was told: all but its name and namespace, or without a script the environment alone.
-    fn replace_spec(&mut self, id: u32, told: &Rc<Spec>) -> Result<(), Failure> {
+    fn replace_spec(&mut self, id: u32, told: &Rc<Spec>) {
         let Some(program) = self.programs.get_mut(&id) else {
-            return Ok(());
+            return;
         };
         let whole = !told.script.is_empty();
         let mut spec = Spec::clone(if whole { told } else { &program.spec });
@@ -285,12 +276,7 @@ impl Supervisor {
             false => Rc::new(spec),
         };
         let pid_file = program.pid_file(&self.home);
-        let before = std::mem::replace(&mut program.spec, spec);
-        if let Err(e) = record_spec(&self.home, program) {
-            program.spec = before;
-            let message = format!("recording what {} was told: {e}", program.spec.name);
-            return Err(Failure::new(Code::Internal, message));
-        }
+        program.spec = spec;
         if whole {
             // Its files may be others now: the log writer is told when it runs again.
             program.logged = false;
@@ -298,8 +284,7 @@ impl Supervisor {
                 self.remove_pid_file_at(id, pid_file);
             }
         }
-        self.unsynced(id, false);
-        Ok(())
+        self.record_spec(id);
     }
 
     /// Programs that were started from one shell have one environment: it is kept once.
@@ -340,12 +325,6 @@ pub(crate) enum Answer {
     Now(Line),
     /// When it is true.
     Later(Pending),
-}
-
-/// Records what a program is told from now on.
-fn record_spec(home: &Home, program: &Program) -> crate::error::Result<()> {
-    use crate::error::Context;
-    records::rewrite_spec(home, program).doing(|| "writing its record")
 }
 
 fn check_instances(spec: &Spec) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::rows;
 pub use crate::supervisor::control::rows::Rows;
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::store::client::Mark;
 use crate::supervisor::timers::Timer;
 use std::rc::Rc;
 
@@ -56,6 +57,8 @@ pub struct Start {
     pub ids: Vec<u32>,
     /// Why it is being undone.
     pub failure: Option<Failure>,
+    /// What is waited for of the writer of the list, once all of them run, and until when. ms
+    pub mark: Option<(Mark, u64)>,
 }
 
 /// Some programs on their way to where they were asked to be.
@@ -67,7 +70,9 @@ pub struct Turn {
     pub open: Vec<u32>,
     /// The log writer's token, once it was asked to write all that they have printed, or to see to their files.
     pub drain: Option<u64>,
-    /// Until when that is waited for: the disk may hang. ms
+    /// What is waited for of the writer of the list.
+    pub mark: Option<Mark>,
+    /// Until when both are waited for: the disk may hang. ms
     pub patience: u64,
     /// The first that failed.
     pub failure: Option<Failure>,
@@ -83,6 +88,7 @@ impl Turn {
             open: ids.clone(),
             ids,
             drain: None,
+            mark: None,
             patience: 0,
             failure: None,
         }
@@ -145,10 +151,8 @@ impl Supervisor {
         while start.failure.is_none() && start.ids.len() < wanted && made < INSTANCES_A_TURN {
             made += 1;
             let instance = u32::try_from(start.ids.len()).unwrap_or(0);
-            match self.add(&start.spec, &start.spec_text, instance, start.want) {
-                Ok(id) => start.ids.push(id),
-                Err(e) => start.failure = Some(Failure::new(Code::Internal, e.to_string())),
-            }
+            let id = self.add(&start.spec, &start.spec_text, instance, start.want);
+            start.ids.push(id);
         }
         if let Some(failure) = self
             .in_background(&start.ids)
@@ -176,9 +180,8 @@ impl Supervisor {
                 let (resting, resisting): (Vec<u32>, Vec<u32>) =
                     start.ids.iter().partition(|id| self.rests(**id));
                 for id in &resting {
-                    if let Err(e) = self.forget(*id) {
-                        self.note(*id, e);
-                    }
+                    self.record_gone(*id);
+                    self.forget(*id);
                 }
                 if resisting.is_empty() {
                     self.take_ids_back(&start.ids);
@@ -196,7 +199,23 @@ impl Supervisor {
             })
         };
         if start.ids.len() == wanted && start.ids.iter().all(runs) {
-            return (Some(answer(start.ids, None)), true);
+            let (mark, until) = match start.mark {
+                Some(mark) => mark,
+                None => {
+                    self.retry_store();
+                    (self.store.mark(), self.patience())
+                }
+            };
+            start.mark = Some((mark, until));
+            let recorded = self.store.has_reached(mark);
+            if !recorded && self.store.failure().is_none() && self.now < until {
+                return (Some(Pending::Start(start)), false);
+            }
+            let unsaved = ok_count(start.ids.len()).with("unsaved", "true");
+            return (
+                Some(answer(start.ids, Some(unsaved).filter(|_| !recorded))),
+                true,
+            );
         }
         let more = start.ids.len() < wanted;
         (Some(Pending::Start(start)), more)
@@ -208,6 +227,7 @@ impl Supervisor {
         if let (Some(first), Some(last)) = (first, last) {
             if last.saturating_add(1) == self.next_id {
                 self.next_id = *first;
+                self.record_next_id();
             }
         }
     }
@@ -268,6 +288,18 @@ impl Supervisor {
             turn.failure
                 .get_or_insert(Failure::new(Code::Busy, message));
         }
+        if then == Then::Forget && turn.open.is_empty() && turn.drain.is_none() {
+            // Recorded first: what cannot be recorded stays in the list.
+            for id in turn
+                .ids
+                .iter()
+                .filter(|id| self.rests(**id))
+                .copied()
+                .collect::<Vec<_>>()
+            {
+                self.record_gone(id);
+            }
+        }
         if !self.written(&mut turn, true) {
             return Some(Pending::Stop(turn, then));
         }
@@ -282,9 +314,12 @@ impl Supervisor {
             let name = self.programs.get(id).map(|p| p.spec.name.clone());
             let done = match then {
                 // What could not be ended stays in the list, where it is ended later.
-                Then::Forget if !self.rests(*id) => Ok(()),
-                Then::Forget => self.forget(*id),
-                Then::Keep => self.is_recorded(*id),
+                Then::Forget if !self.rests(*id) => {
+                    self.record_again(*id);
+                    Ok(())
+                }
+                Then::Forget => self.is_recorded().map(|()| self.forget(*id)),
+                Then::Keep => self.is_recorded(),
             };
             if let (Err(why), Some(name)) = (done, name) {
                 let message =
@@ -299,23 +334,14 @@ impl Supervisor {
         Some(Pending::Rows(rows))
     }
 
-    /// Whether what is wanted of a program is on record; tries it once more.
-    fn is_recorded(&mut self, id: u32) -> std::result::Result<(), String> {
-        let unrecorded = |s: &Supervisor| s.programs.get(&id).and_then(|p| p.unrecorded.clone());
-        if unrecorded(self).is_some() {
-            self.record(id);
-        }
-        match unrecorded(self) {
-            Some(why) => Err(why),
-            None => Ok(()),
-        }
-    }
-
     /// The last line about a turn.
     fn last_line(&self, turn: &Turn) -> Line {
         let mut last = ok_count(turn.ids.len());
         if turn.drain.is_some_and(|drain| !self.log.done(drain)) {
             last.push("unwritten", "true");
+        }
+        if turn.mark.is_some_and(|mark| !self.store.has_reached(mark)) {
+            last.push("unsaved", "true");
         }
         last
     }
@@ -331,11 +357,17 @@ impl Supervisor {
             None => {
                 let token = self.log.drain(turn.ids.clone(), ended);
                 turn.drain = Some(token);
+                self.retry_store();
+                turn.mark = Some(self.store.mark());
                 turn.patience = self.patience();
                 token
             }
         };
-        self.log.done(token) && self.pid_files_are_gone(&turn.ids) || self.now >= turn.patience
+        let recorded = turn.mark.is_none_or(|mark| self.store.has_reached(mark));
+        self.log.done(token)
+            && self.pid_files_are_gone(&turn.ids)
+            && (recorded || self.store.failure().is_some())
+            || self.now >= turn.patience
     }
 
     /// Until when the log writer is waited for.
@@ -355,6 +387,8 @@ impl Supervisor {
             Some(Pending::Restart(turn) | Pending::Stop(turn, _) | Pending::Upkeep(turn, _)) => {
                 Some(turn.patience)
             }
+            Some(Pending::Start(start)) => start.mark.map(|(_, until)| until),
+            Some(Pending::Sync) => self.sync_until,
             _ => None,
         });
         let next = waiting.filter(|until| *until > self.now).min();
@@ -365,9 +399,10 @@ impl Supervisor {
         if !self.is_synced() && self.sync_failure().is_none() {
             return Some(Pending::Sync);
         }
-        let ids: Vec<u32> = self.programs.keys().copied().collect();
-        let unrecorded = ids.into_iter().find_map(|id| self.is_recorded(id).err());
-        match unrecorded.or_else(|| self.sync_failure()) {
+        let failure = self.sync_failure().filter(|_| !self.is_synced());
+        self.sync_until = None;
+        self.patience_is_over();
+        match failure {
             Some(why) => self.reply(token, |c| c.refuse(&Failure::new(Code::Internal, why))),
             None => self.reply(token, |c| c.say(&Line::new("ok"))),
         }

@@ -49,6 +49,8 @@ pub struct Handover {
     pub next_id: u32,
     /// What programs get back.
     pub limits: Limits,
+    /// The list in memory, and its generation; releases before this had none.
+    pub list: Option<(u64, OwnedFd)>,
     /// How each program fares.
     pub programs: Vec<(u32, Line)>,
     /// The clients.
@@ -63,7 +65,7 @@ impl Supervisor {
     /// What is to be handed over, and the descriptors that belong to it.
     pub(crate) fn hand_over(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let mut text = Vec::new();
-        let mut kept = vec![self.lock.fd(), self.listener.as_fd()];
+        let mut kept = vec![self.lock.fd(), self.listener.as_fd(), self.store.memory()];
         let mut line = Line::new("supervisor");
         line.push_number("handover", VERSION);
         line.push_number("lock", self.lock.fd().as_raw_fd());
@@ -71,6 +73,8 @@ impl Supervisor {
         line.push("foreground", self.way.foreground.to_string());
         line.push_number("next-id", self.next_id);
         line.push("limits", self.limits.to_string());
+        line.push_number("list", self.store.memory().as_raw_fd());
+        line.push("generation", self.store.generation().to_string());
         line.encode(&mut text);
         for program in self.programs.values() {
             program_line(program).encode(&mut text);
@@ -251,6 +255,9 @@ impl Handover {
             foreground: first.flag("foreground").ok()?,
             next_id: first.number("next-id")?,
             limits: Limits::parse(first.text("limits")?)?,
+            list: first
+                .number("generation")
+                .zip(first.number("list").and_then(reexec::inherited)),
             programs: Vec::new(),
             connections: Vec::new(),
             kept: Vec::new(),
@@ -313,6 +320,7 @@ mod tests {
             ids: vec![1, 2],
             open: vec![2],
             drain: None,
+            mark: None,
             patience: 0,
             failure: Some(Failure::new(Code::Timeout, "too late, by far")),
         }

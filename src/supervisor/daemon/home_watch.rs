@@ -7,24 +7,21 @@ use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use crate::error::{Context, Error, Reason, Result};
+use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::supervisor::daemon::startup;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
-use crate::supervisor::program::run::Run;
-use crate::supervisor::store::records;
-use crate::supervisor::store::state;
+use crate::supervisor::store::state::{self, State};
+use crate::supervisor::store::{records, recovery};
 use crate::supervisor::timers::Timer;
 use crate::sys::inotify::Watcher;
 use crate::sys::lock::Lock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
-use crate::sys::spawn::Record;
-use crate::sys::{fifo, proc_search, procfs};
+use crate::sys::proc_search;
 
 /// The delay between a change and the check: a recursive removal is over by then. ms
 const SETTLE: u64 = 200;
@@ -142,7 +139,7 @@ impl Supervisor {
     fn make_home_again(&mut self) -> Result<()> {
         let root = self.home.root();
         // The folder that it stood in is not ours to make: it may be a file system that is not mounted now.
-        let made = records::make_folder(root);
+        let made = fs::DirBuilder::new().mode(0o700).create(root);
         made.doing(|| format!("making {0} again after it was removed", root.display()))?;
         self.move_in()
     }
@@ -151,7 +148,8 @@ impl Supervisor {
     fn move_in(&mut self) -> Result<()> {
         let root = self.home.root().display().to_string();
         self.home.make()?;
-        let ids = records::ids(&self.home)?;
+        let state = State::read(&self.home)?;
+        let ids = recovery::ids(&self.home, state.version)?;
         if ids.iter().any(|id| !self.programs.contains_key(id)) {
             let sentence = format!("{root} is now another folder, with records of other programs");
             return Err(Error::new(sentence));
@@ -192,63 +190,32 @@ impl Supervisor {
         if matches!(look_at(&pid_file), Lookup::Gone) {
             state::note_pid(&pid_file).doing(|| format!("writing {}", pid_file.display()))?;
         }
-        self.note_state();
         let mut failed = None;
-        let mut again = Vec::new();
         for program in self.programs.values_mut() {
-            match make_again(&self.home, program) {
-                Ok(true) => again.push(program.id),
-                Ok(false) => {}
-                Err(e) => failed = Some(e),
+            let pipes = self.home.records(program.id);
+            if matches!(look_at(&pipes.out()), Lookup::Gone) {
+                // Its process and the log writer keep those that they have open: the new ones are for the next run.
+                program.new_fifos = true;
+                failed = records::make_pipes(&pipes).err().or(failed);
             }
         }
-        for id in again {
-            self.unsynced(id, true);
+        if matches!(look_at(&self.home.list()), Lookup::Gone) {
+            self.renew_store();
+            self.record_state();
+            let ids: Vec<u32> = self.programs.keys().copied().collect();
+            for id in ids {
+                let pid = self.programs.get(&id).and_then(|p| Pid::new(p.life.pid));
+                if let Some(pid) = pid {
+                    self.write_pid_file(id, pid);
+                }
+            }
         }
         self.log.record_batch(&self.home);
         match failed {
-            Some(e) => Err(Error::new(format!(
-                "recreating missing records: {}",
-                Reason(&e)
-            ))),
+            Some(e) => Err(e.while_doing("recreating missing pipes")),
             None => Ok(()),
         }
     }
-}
-
-/// Recreates the records of a program if they are missing, and returns whether they were. Its process and the log
-/// writer keep the pipes that they have open: the new ones are for the next run.
-fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
-    let records = home.records(program.id);
-    if records.status().try_exists()? {
-        return Ok(false);
-    }
-    let or_there = |made: io::Result<()>| match made {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
-    or_there(records::make_folder(records.folder()))?;
-    or_there(fifo::make(&records.out()))?;
-    or_there(fifo::make(&records.err()))?;
-    program.new_fifos = true;
-    records::rewrite_spec(home, program)?;
-    let pid = Pid::new(program.life.pid);
-    let running = pid.map(|pid| (pid, procfs::look(pid)));
-    if let Some((pid, Lookup::There(stat))) = running {
-        let record = Record {
-            pid,
-            start: stat.start,
-            run: program.life.run.0,
-            joined: program.run.as_ref().is_some_and(Run::joined),
-        };
-        state::replace(&records.pid(), record.text().as_bytes())?;
-        if program.spec.pid_file.is_empty() {
-            state::replace(&program.pid_file(home), format!("{pid}\n").as_bytes())?;
-        }
-    }
-    let _ = fs::remove_file(records.status_new());
-    records::write_status(&records, program)?;
-    Ok(true)
 }
 
 /// A supervisor that serves a home which was removed from this path.
@@ -272,7 +239,7 @@ pub fn left_running(home: &Home) -> Option<String> {
     let own = [b"RPM_HOME=", home.root().as_os_str().as_bytes()].concat();
     let mut found = proc_search::find_with(&own, b"RPM_ID=");
     // The client of a program, and what it launches.
-    found.retain(|(_, name)| !matches!(name.as_str(), "rpm" | "rpmd" | "rpmd-log"));
+    found.retain(|(_, name)| !matches!(name.as_str(), "rpm" | "rpmd" | "rpmd-log" | "rpmd-store"));
     let shown = found.iter().take(NAMED);
     let shown: Vec<String> = shown.map(|(pid, name)| format!("{pid} ({name})")).collect();
     let more = if found.len() > NAMED { " …" } else { "" };

@@ -107,21 +107,21 @@ impl Supervisor {
             // The others stay on record: the next daemon goes on ending them.
             ids.retain(|id| self.rests(*id));
             for id in ids {
-                if let Err(e) = self.forget(id) {
-                    self.note(id, e);
-                }
+                self.record_gone(id);
+                self.forget(id);
             }
             if self.programs.is_empty() {
                 // An empty list begins anew.
                 self.next_id = 0;
             }
-            self.note_state();
+            self.record_next_id();
         }
         // The groups of those that run, or cannot be ended, are not empty: they stay, and the folder with them.
         self.cgroups.remove_others(|_| false);
         self.cgroups.remove_folder();
         let _ = std::fs::remove_file(self.home.socket());
         self.log.order(&Order::Bye);
+        self.store.finish();
         self.ending = Some(Ending::Farewell);
         self.timers.set(Timer::Farewell, Some(self.now + FAREWELL));
         self.changed = true;
@@ -151,6 +151,7 @@ impl Supervisor {
         self.ending == Some(Ending::Farewell)
             && (!self.timers.is_set(Timer::Farewell)
                 || self.log.stream().is_none()
+                    && self.store.stream().is_none()
                     && self.connections.values().all(Connection::flushed))
     }
 }

@@ -16,10 +16,15 @@ use crate::supervisor::event_loop::{Holdings, Supervisor, Way};
 use crate::supervisor::log::daemon_log::Journal;
 use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
+use crate::supervisor::store::client::StoreClient;
+use crate::supervisor::store::former;
+use crate::supervisor::store::list::Entry;
+use crate::supervisor::store::recovery::{self, Recovered};
 use crate::supervisor::store::state::{self, State};
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::Lock;
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::poll::PollSet;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd, reexec, socket, user, wait};
@@ -145,6 +150,13 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         .doing(|| "reading what was handed over")?;
     let handover = Handover::read(&text).ok_or_else(missing)?;
     let state = State::read(&home)?;
+    let list = handover
+        .list
+        .map(|(generation, fd)| Ok((generation, MemoryLog::inherited(fd)?)));
+    let list = list
+        .transpose()
+        .doing(|| "taking over the list in memory")?;
+    let found = recovery::recover(&home, state.boot, state.version, list)?;
     let way = Way {
         foreground: handover.foreground,
         ..way
@@ -152,7 +164,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
     let lock = Lock::inherited(handover.lock);
     let listener = UnixListener::from(handover.listener);
     let limits = Some(handover.limits);
-    let mut supervisor = assemble(home, way, lock, listener, limits)?;
+    let (mut supervisor, programs) = assemble(home, way, lock, listener, limits, found)?;
     supervisor
         .journal
         .note(format_args!("rpmd {} goes on", crate::protocol::RELEASE));
@@ -163,7 +175,7 @@ fn go_on(home: Home, way: Way, handed: i32) -> Result<Supervisor> {
         ));
     }
     supervisor.cgroups = Cgroups::find(&supervisor.home, state.recorded_cgroups(), false);
-    supervisor.take_over(state, &handover.programs)?;
+    supervisor.take_over(state, programs, &handover.programs)?;
     drop(handover.held);
     supervisor.take_handed_over(&handover.kept);
     // What was handed over and nobody has taken is not for programs.
@@ -203,8 +215,10 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
         return Ok(None);
     }
     let state = State::read(&home)?;
+    let is_former = state.version == former::VERSION;
+    let found = recovery::recover(&home, state.boot, state.version, None)?;
     let listener = listen(&home)?;
-    let mut supervisor = assemble(home, way, lock, listener, limits)?;
+    let (mut supervisor, programs) = assemble(home, way, lock, listener, limits, found)?;
     supervisor.journal.note(format_args!(
         "rpmd {} serves {}",
         crate::protocol::RELEASE,
@@ -213,8 +227,12 @@ fn prepare(home: Home, mode: Mode, way: Way, limits: Option<Limits>) -> Result<O
     // One in the foreground may be meant to be part of another daemon's program.
     let leaves = !supervisor.way.foreground;
     supervisor.cgroups = Cgroups::find(&supervisor.home, state.recorded_cgroups(), leaves);
-    supervisor.take_over(state, &[])?;
+    supervisor.take_over(state, programs, &[])?;
     supervisor.start_logger();
+    if is_former {
+        // A log writer of the release before looks for pipes where they are not any more.
+        supervisor.log.replace();
+    }
     Ok(Some(supervisor))
 }
 
@@ -225,7 +243,11 @@ fn assemble(
     lock: Lock,
     listener: UnixListener,
     limits: Option<Limits>,
-) -> Result<Supervisor> {
+    mut found: Recovered,
+) -> Result<(Supervisor, Vec<(u32, Entry)>)> {
+    let programs = std::mem::take(&mut found.programs);
+    let notes = std::mem::take(&mut found.notes);
+    let next_id = found.next_id;
     let journal = Journal::new(&home, way.foreground);
     signal::reset_all();
     signal::IGNORED.into_iter().for_each(signal::ignore);
@@ -243,13 +265,18 @@ fn assemble(
         listener,
         signals,
         limits,
+        store: StoreClient::new(found),
     };
     let init = Init::of(way.foreground);
     let supervisor = Supervisor::new(home, way, holdings, Box::new(System::new()));
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
     supervisor.init = init;
+    supervisor.next_id = next_id;
+    notes
+        .into_iter()
+        .for_each(|note| supervisor.journal.note(note));
     supervisor.watch_home();
-    Ok(supervisor)
+    Ok((supervisor, programs))
 }
 
 /// Where this home was removed while a supervisor served it, that one makes it again: it is waited for. Whether it

@@ -21,7 +21,7 @@ use crate::supervisor::daemon::handover;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::node::channel::Channel;
 use crate::supervisor::program::Program;
-use crate::supervisor::store::{records, state};
+use crate::supervisor::store::{recovery, state};
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::signal::{self, Signal};
@@ -52,14 +52,13 @@ pub struct Update {
 
 /// What `rpmd --self-check` prints: whether this release can take over the home.
 pub fn self_check(home: &Home) -> Result<String> {
-    state::State::read(home)?;
-    let ids = records::ids(home)?;
-    let readable = ids.iter().filter(|id| records::read(home, **id).is_ok());
+    let state = state::State::read(home)?;
+    let programs = recovery::ids(home, state.version)?.len();
     let line = Line::new("ok")
         .with("release", RELEASE)
         .with("state", state::VERSION.to_string())
         .with("handover", handover::VERSION.to_string())
-        .with("programs", readable.count().to_string());
+        .with("programs", programs.to_string());
     let text = String::from_utf8_lossy(&line.to_bytes()).into_owned();
     Ok(text.trim_end().to_owned())
 }
@@ -150,6 +149,7 @@ impl Supervisor {
         self.journal
             .note(format_args!("executing {}", program.display()));
         self.record_changes();
+        self.settle_store();
         self.tell_the_rest();
         self.journal.flush(&mut self.log);
         self.log.flush();
@@ -257,14 +257,14 @@ mod tests {
     #[test]
     fn only_a_release_that_knows_as_much_is_proved() {
         assert_eq!(
-            proof(b"warning: x\nok release=9 state=1 handover=2\n"),
+            proof(b"warning: x\nok release=9 state=2 handover=2\n"),
             Ok(())
         );
-        assert_eq!(proof(b"ok release=9 state=2 handover=7"), Ok(()));
+        assert_eq!(proof(b"ok release=9 state=3 handover=7"), Ok(()));
         for (said, why) in [
             (&b""[..], "--self-check"),
             (b"No such file or directory", "No such file"),
-            (b"ok release=9 state=0 handover=2", "records"),
+            (b"ok release=9 state=1 handover=2", "records"),
             (b"ok release=9", "records"),
             (b"error message=x\n", "message=x"),
             (b"\x1b[2J\xff", "?"),

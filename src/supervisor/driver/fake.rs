@@ -4,26 +4,29 @@
 pub mod world;
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use super::{Driver, FoundProcess, Scan, Target, Zombie};
 use crate::model::life::Exit;
+use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Owner, Processes};
+use crate::supervisor::store::records;
+use crate::supervisor::store::writer::Writer;
 use crate::sys::cgroup::Cgroup;
+use crate::sys::fd;
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{ProcDir, Stat};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{Inherited, Plan, Record, Report, Spawned, Stage};
-use crate::sys::{fd, open};
-use world::{Child, Process, World};
+use world::{Child, Disk, Process, WRITER, World};
 
 /// The driver of such a world.
-#[derive(Debug)]
 pub struct Fake(pub Rc<RefCell<World>>);
 
 impl Driver for Fake {
@@ -39,15 +42,13 @@ impl Driver for Fake {
         10
     }
 
-    fn spawn(&mut self, plan: &Plan, _inherited: Inherited<'_>) -> io::Result<Spawned> {
+    fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned> {
         let mut world = self.0.borrow_mut();
         if let Some(errno) = world.no_process {
             return Err(io::Error::from_raw_os_error(errno));
         }
         let variables: Vec<Vec<u8>> = plan.env.iter().map(|v| v.to_bytes().to_vec()).collect();
-        let id = variables.iter().find_map(|v| v.strip_prefix(b"RPM_ID="));
-        let id = std::str::from_utf8(id.unwrap()).unwrap().parse().unwrap();
-        let pid = world.add(Pid::own(), None, Some(id));
+        let pid = world.add(Pid::own(), None, Some(plan.id));
         let child = world.child;
         let process = world.processes.get_mut(&pid).unwrap();
         (process.variables, process.child) = (variables, child);
@@ -57,15 +58,35 @@ impl Driver for Fake {
             run: plan.run,
             joined: false,
         };
-        let path = Path::new(plan.record.to_str().unwrap());
-        let _ = std::fs::remove_file(path);
-        let mut file = open::create_new(path, 0o600)?;
-        file.write_all(record.text().as_bytes())?;
+        if !world.unrecorded {
+            let list = inherited.list.try_clone_to_owned()?;
+            MemoryLog::inherited(list)?.append(&records::pid_line(plan.id, &record))?;
+        }
         if child == Child::Fails {
             world.die(pid, Exit::Code(127));
         }
         let report = fd::open_null()?;
         Ok(Spawned { pid, report })
+    }
+
+    fn start_writer(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        list: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)> {
+        let mut world = self.0.borrow_mut();
+        // The one before ends first: it holds the lock.
+        world.writer = None;
+        if world.disk == Disk::Refuses {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let list = list.try_clone()?;
+        let writer = Writer::new(home.clone(), generation, list, theirs);
+        world.writer = Some((writer, false));
+        Ok((Pid::new(WRITER).unwrap(), ours))
     }
 
     fn read_report(&mut self, child: Option<Pid>, _report: BorrowedFd<'_>) -> Report {

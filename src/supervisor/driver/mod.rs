@@ -1,5 +1,5 @@
-//! What the supervisor's logic asks of the world: processes, signals and time. Nothing else in the logic calls the
-//! kernel for these, so the fake driver of the unit tests runs all of it.
+//! What the supervisor's logic asks of the world: processes, signals, time, and the process that brings the list to the
+//! disk. Nothing else in the logic calls the kernel for these, so the fake driver of the unit tests runs all of it.
 
 #[cfg(test)]
 pub mod fake;
@@ -8,12 +8,14 @@ pub mod system;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
 
 use crate::model::life::Exit;
 use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Processes};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{ProcDir, Stat};
@@ -90,6 +92,17 @@ pub trait Driver {
     /// # Errors
     /// There can be no more processes or descriptors.
     fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned>;
+
+    /// Starts a writer for this generation of the list.
+    ///
+    /// # Errors
+    /// There can be no more processes or descriptors.
+    fn start_writer(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        list: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)>;
 
     /// Reads what a child has reported.
     fn read_report(&mut self, child: Option<Pid>, report: BorrowedFd<'_>) -> Report;

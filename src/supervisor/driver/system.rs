@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::{Driver, FoundProcess, Scan, Target, Zombie};
 use crate::model::life::Exit;
+use crate::paths::Home;
 use crate::supervisor::program::processes::{Member, Owner, Processes, owner_by_environment};
+use crate::supervisor::store::writer;
 use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::lookup::Lookup;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::poll::{Interest, PollSet};
@@ -53,6 +57,15 @@ impl Driver for System {
 
     fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned> {
         spawn::spawn(plan, inherited)
+    }
+
+    fn start_writer(
+        &mut self,
+        home: &Home,
+        generation: u64,
+        list: &MemoryLog,
+    ) -> io::Result<(Pid, UnixStream)> {
+        writer::start(home, generation, list)
     }
 
     fn read_report(&mut self, _child: Option<Pid>, report: BorrowedFd<'_>) -> Report {
@@ -295,7 +308,7 @@ fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
     let output = [1, 2].into_iter().find_map(|number| {
         let path = proc.descriptor(pid, number)?;
         let rest = path.to_str()?.strip_prefix(fifos)?;
-        rest.split('/').next()?.parse().ok()
+        rest.split(['/', '.']).next()?.parse().ok()
     });
     output.map_or(by_environment, Owner::Program)
 }

@@ -29,7 +29,12 @@ pub struct Given {
 impl Supervisor {
     /// Whether a program can be launched before it is known what the log writer keeps for it.
     pub(crate) fn may_launch(&self, id: u32) -> bool {
-        let spec = self.programs.get(&id).map(|program| &program.spec);
+        let program = self.programs.get(&id);
+        if program.is_some_and(|program| program.fifos.is_none()) || self.is_binding(id) {
+            // They are being made.
+            return false;
+        }
+        let spec = program.map(|program| &program.spec);
         self.log.recovered()
             || spec.is_none_or(|spec| spec.exec_mode == ExecMode::Fork && spec.listen.0.is_empty())
     }
@@ -48,8 +53,9 @@ impl Supervisor {
         for place in &spec.listen.0 {
             let shown = String::from_utf8_lossy(place).into_owned();
             let failed = |e| Error::io(format!("listening at {shown}"), &e);
-            let bind = || held::bind_place(place);
-            let socket = self.socket_of(&spec.name, &shown, spec.umask.0, bind);
+            let refusal = self.take_refusal(&spec.name, &shown);
+            let bind = || refusal.map_or_else(|| held::bind_place(place), Err);
+            let socket = self.socket_of(&spec.name, &shown, bind);
             let copy = socket.and_then(|socket| socket.try_clone());
             given.fds.push(copy.map_err(failed)?);
             given.names.push(shown.replace(':', "-"));
@@ -115,10 +121,14 @@ impl Supervisor {
         self.with_channel(id, Channel::flush);
     }
 
-    fn answer_query(&mut self, id: u32, name: &str, query: &Query) {
+    pub(crate) fn answer_query(&mut self, id: u32, name: &str, query: &Query) {
         let key = query.key();
-        let umask = self.programs.get(&id).map_or(0o077, |p| p.spec.umask.0);
-        match self.socket_of(name, &key, umask, || held::bind_query(query)) {
+        if self.bind_for_worker(id, name, query) {
+            return;
+        }
+        let refusal = self.refusal(name, &key);
+        let bind = || refusal.map_or_else(|| held::bind_query(query), Err);
+        match self.socket_of(name, &key, bind) {
             Ok(socket) => {
                 self.sockets.serve(name, &key, id);
                 self.log.flush();

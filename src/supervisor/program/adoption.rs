@@ -1,5 +1,6 @@
 //! Finding programs again: what the records know is taken over by the next supervisor.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -11,8 +12,10 @@ use crate::supervisor::daemon::handover;
 use crate::supervisor::driver::FoundProcess;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::run::{Placement, Run};
-use crate::supervisor::store::records::{self, Found, Unusable};
-use crate::supervisor::store::state::{Boot, State};
+use crate::supervisor::store::list::Entry;
+use crate::supervisor::store::records::{self, Found};
+use crate::supervisor::store::recovery;
+use crate::supervisor::store::state::{Boot, State, VERSION};
 use crate::supervisor::timers::Timer;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
@@ -25,31 +28,56 @@ const LOOK_AGAIN: u64 = 1000;
 const LOOK_SOON: u64 = 50;
 
 impl Supervisor {
-    /// Takes over the programs that the records know: those that live are adopted, those that have ended meanwhile are
-    /// treated by their restart policy. In a new boot those are started that were wanted up.
-    /// What another release has handed over counts for more than the records.
-    pub(crate) fn take_over(&mut self, state: State, handed: &[(u32, Line)]) -> Result<()> {
+    /// Takes over the programs of the list: those that live are adopted, those that have ended meanwhile are treated by
+    /// their restart policy. In a new boot those are started that were wanted up.
+    /// What another release has handed over counts for more than the list.
+    pub(crate) fn take_over(
+        &mut self,
+        state: State,
+        programs: Vec<(u32, Entry)>,
+        handed: &[(u32, Line)],
+    ) -> Result<()> {
         let boot = state.boot;
-        let ids = records::ids(&self.home)?;
-        if boot == Boot::Another {
-            for id in &ids {
-                // Before the records are claimed for this boot: its number may be another's soon.
-                let _ = std::fs::remove_file(self.home.records(*id).pid());
-            }
-            if !ids.is_empty() {
-                self.journal.note("the machine has rebooted");
-            }
+        if boot == Boot::Another && !programs.is_empty() {
+            self.journal.note("the machine has rebooted");
         }
         if let Some(doubt) = state.doubt {
             self.journal.note(doubt);
         }
-        self.next_id = state.next_id;
-        self.note_state();
-        self.damaged = records::damaged(&self.home);
-        for id in ids {
+        self.next_id = self.next_id.max(state.next_id);
+        self.read_noted_sockets();
+        self.start_store();
+        // Behind the list: from then on that counts, and not the records of the release before.
+        self.record_state();
+        let contents = recovery::contents(&self.home)?;
+        self.damaged = contents.damaged;
+        if state.version == VERSION {
+            for id in contents.former {
+                self.store.remove_former(id);
+            }
+        }
+        let with_pid_file: BTreeSet<u32> = contents.pid_files.iter().map(|(id, _)| *id).collect();
+        // A supervisor that was killed may not have come to remove them, nor to write them.
+        for (id, path) in contents.pipes.into_iter().chain(contents.pid_files) {
+            if !programs.iter().any(|(of, _)| *of == id) {
+                self.store.unlink(&path);
+            }
+        }
+        for (id, entry) in programs {
             self.next_id = self.next_id.max(id.saturating_add(1));
             let line = handed.iter().find(|(of, _)| *of == id);
-            self.take_over_records(id, boot, line.map(|(_, line)| line));
+            self.take_over_entry(id, entry, boot, line.map(|(_, line)| line));
+        }
+        let running = self
+            .programs
+            .values()
+            .filter_map(|p| Some((p.id, Pid::new(p.life.pid)?)));
+        let running: Vec<(u32, Pid)> = running.collect();
+        for (id, pid) in running
+            .into_iter()
+            .filter(|(id, _)| !with_pid_file.contains(id))
+        {
+            self.write_pid_file(id, pid);
         }
         self.cgroups
             .remove_others(|id| self.programs.contains_key(&id));
@@ -59,51 +87,39 @@ impl Supervisor {
         Ok(())
     }
 
-    pub(crate) fn take_over_records(&mut self, id: u32, boot: Boot, handed: Option<&Line>) {
-        let found = match records::load(&self.home, id) {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                let _ = std::fs::remove_dir_all(self.home.records(id).folder());
-                return;
-            }
-            Err(Unusable::Damaged(e)) => return self.set_aside(id, &e),
-            Err(Unusable::Unread(e)) => return self.read_later(id, boot, e.to_string()),
+    pub(crate) fn take_over_entry(
+        &mut self,
+        id: u32,
+        entry: Entry,
+        boot: Boot,
+        handed: Option<&Line>,
+    ) {
+        // What is damaged was set aside before.
+        let Ok(mut found) = records::found(id, &entry) else {
+            return;
         };
+        let pipes = records::make_pipes(&self.home.records(id)).and_then(|pipes| {
+            records::check_room(&pipes)?;
+            Ok(pipes)
+        });
+        match pipes {
+            Ok(pipes) => found.program.fifos = Some(pipes),
+            Err(e) => return self.read_later(id, entry, boot, e.to_string()),
+        }
         match handed {
-            Some(line) => self.carry_on(found, line),
-            None => self.take_over_one(found, boot),
+            Some(line) => self.carry_on(found, line, entry),
+            None => self.take_over_one(found, boot, entry),
         }
-    }
-
-    /// Notes what concerns all records.
-    pub(crate) fn note_state(&mut self) {
-        if let Err(e) = State::write(&self.home, self.next_id, self.cgroups.folder()) {
-            self.journal.note(e);
-        }
-    }
-
-    fn set_aside(&mut self, id: u32, why: &crate::error::Error) {
-        let aside = match records::set_aside(&self.home, id) {
-            Ok(path) => {
-                let shown = path.display().to_string();
-                self.damaged.push(path);
-                shown
-            }
-            Err(e) => e.to_string(),
-        };
-        self.journal.note(format_args!(
-            "program {id} is left out: {why}; set aside: {aside}"
-        ));
     }
 
     /// Goes on with a program where another release has left it.
-    fn carry_on(&mut self, found: Found, line: &Line) {
+    fn carry_on(&mut self, found: Found, line: &Line, entry: Entry) {
         let mut program = found.program;
         let id = program.id;
         let spec = Rc::make_mut(&mut program.spec);
         spec.env = self.share_environment(Rc::clone(&spec.env));
         if handover::restore(&mut program, line).is_none() {
-            return self.take_over_one(Found { program, ..found }, Boot::Same);
+            return self.take_over_one(Found { program, ..found }, Boot::Same, entry);
         }
         // Alive or dead, it is ours to reap.
         let child = Pid::new(program.life.pid).filter(|_| program.handle().is_none());
@@ -112,7 +128,7 @@ impl Supervisor {
         self.feed(id, Event::HandedOver);
     }
 
-    fn take_over_one(&mut self, found: Found, boot: Boot) {
+    fn take_over_one(&mut self, found: Found, boot: Boot, entry: Entry) {
         let mut program = found.program;
         let id = program.id;
         // Whatever its FIFOs hold is to be saved.
@@ -120,15 +136,20 @@ impl Supervisor {
         let spec = Rc::make_mut(&mut program.spec);
         spec.env = self.share_environment(Rc::clone(&spec.env));
         // A process that should be there, and whose record is lost, bears its number and home in its environment.
+        let doubtful = found.doubtful;
         let found = found.last.filter(|_| boot == Boot::Same);
-        let lost = found.is_none() && boot == Boot::Same;
-        let last = match lost && program.life.state == life::State::Launching {
+        let unknown = found.is_none_or(|last| last.run <= program.ended) && boot == Boot::Same;
+        let launching = program.life.state == life::State::Launching;
+        let last = match unknown && launching || doubtful {
             true => match self.find_unrecorded(id, program.ended.saturating_add(1)) {
-                Lookup::There(last) => Some(last),
-                Lookup::Gone => None,
+                Lookup::There(last) => {
+                    self.record_process(id, &last);
+                    Some(last)
+                }
+                Lookup::Gone => found,
                 Lookup::Failed(e) => {
                     let doing = "looking for its process in /proc";
-                    return self.read_later(id, boot, Error::io(doing, &e).to_string());
+                    return self.read_later(id, entry, boot, Error::io(doing, &e).to_string());
                 }
             },
             false => found,

@@ -36,7 +36,7 @@ pub(crate) fn sentence(
         Stage::Stdin => "opening /dev/null".to_owned(),
         Stage::Stdout => format!("opening {}", records.out().display()),
         Stage::Stderr => format!("opening {}", records.err().display()),
-        Stage::Record => format!("recording its pid in {}", records.pid().display()),
+        Stage::Record => "recording its pid".to_owned(),
         Stage::LogFile if is_folder(reason) => {
             let log = program.named_logs().get(which).cloned().unwrap_or_default();
             return format!("writing output to {}: it is a folder", log.display());

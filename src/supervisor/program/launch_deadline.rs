@@ -17,16 +17,24 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
+        if program.life.pid == 0 {
+            let doing = if program.fifos.is_none() {
+                format!("making its pipes in {}", self.home.run().display())
+            } else {
+                self.give_up_binding(id);
+                "listening at a path".to_owned()
+            };
+            let why = format!("{doing}: {}", late());
+            self.launches.retain(|(launch, _)| *launch != id);
+            return self.has_failed(id, why);
+        }
         if let Some(run) = &mut program.run {
             run.report = None;
         }
         let name = fd::read_file(format!("/proc/{}/comm", program.life.pid).as_ref());
         let name = name.unwrap_or_default();
         let stage = Stage::of_name(name.trim_ascii_end()).unwrap_or(Stage::Session);
-        let reason = std::io::Error::other(format!(
-            "it took more than {} s; the file system may hang",
-            START_TIMEOUT / 1000
-        ));
+        let reason = std::io::Error::other(late());
         let why = sentence(program, &self.home, stage, 0, &reason);
         program.failure = Some(LaunchFailure::NotExecuted(why.clone()));
         self.note(id, format_args!("cannot run: {why}"));
@@ -40,4 +48,12 @@ impl Supervisor {
         let waits = self.driver.is_silent(child, report.as_fd());
         waits.then_some(Signal::KILL)
     }
+}
+
+/// What is said of a launch that has had its time.
+fn late() -> String {
+    format!(
+        "it took more than {} s; the file system may hang",
+        START_TIMEOUT / 1000
+    )
 }

@@ -8,13 +8,10 @@ use crate::model::life::{
     Effect, Event, Exit, Members, Note, Purpose, RunId, Save, State, Trouble,
 };
 use crate::protocol::log_protocol::Order;
-use crate::protocol::output::Output;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::exec_failure::sentence;
-use crate::supervisor::program::files::Stream;
 use crate::supervisor::program::run::{Placement, Run};
 use crate::supervisor::program::{LaunchFailure, Program};
-use crate::supervisor::store::records;
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::room::{self, Holder};
@@ -22,7 +19,6 @@ use crate::sys::signal::Signal;
 use crate::sys::spawn::{Inherited, Report};
 use crate::sys::{fifo, lookup};
 use crate::units;
-use std::os::unix::ffi::OsStringExt;
 
 /// How many processes are made in one turn of the loop.
 const LAUNCHES_A_TURN: usize = 16;
@@ -44,11 +40,13 @@ impl Supervisor {
                 Effect::Publish => self.state_changed(id),
                 Effect::Save(Save::Desired) => {
                     self.record(id);
-                    self.unsynced(id, false);
                 }
                 Effect::Save(Save::Counts) => self.unrecorded.push(id),
                 Effect::Drop(run) => self.drop_run(id, run),
-                Effect::Spawn(run) => self.launches.push_back((id, run)),
+                Effect::Spawn(run) => {
+                    self.need_pipes(id, run);
+                    self.launches.push_back((id, run));
+                }
                 Effect::Signal(_, purpose) => self.signal_for(id, purpose),
                 Effect::Arm(deadline, at) => {
                     self.timers.set(Timer::Program(id, deadline), Some(at));
@@ -101,19 +99,21 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn record(&mut self, id: u32) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        program.unrecorded = match records::rewrite_status(&self.home, program) {
-            Ok(()) => None,
-            Err(e) => {
-                let path = self.home.records(id).status();
-                Some(format!("writing {}: {}", path.display(), Reason(&e)))
-            }
-        };
-        if let Some(why) = program.unrecorded.clone() {
-            self.note(id, format_args!("cannot be recorded: {why}"));
+    /// Has the pipes of a program made that has none.
+    fn need_pipes(&mut self, id: u32, run: RunId) {
+        if self.programs.get(&id).is_some_and(|p| p.fifos.is_none()) {
+            self.store.make_pipes(id);
+            self.feed(id, Event::Preparing(run));
+        }
+    }
+
+    /// The pipes of a program could not be made.
+    pub(crate) fn pipes_failed(&mut self, id: u32, why: String) {
+        self.launches.retain(|(launch, _)| *launch != id);
+        let launching = |p: &&Program| p.life.state == State::Launching && p.life.pid == 0;
+        match self.programs.get(&id).filter(launching) {
+            Some(program) => self.not_launched(id, program.life.run, why),
+            None => program_failed(self.programs.get_mut(&id), why),
         }
     }
 
@@ -157,9 +157,22 @@ impl Supervisor {
         if std::mem::take(&mut program.new_fifos) {
             // All that was printed to those of before, then those that are there now.
             program.logged = false;
-            program.fifos = records::open_fifos(&self.home.records(id)).ok();
+            program.fifos = None;
             self.log.drain(vec![id], true);
         }
+        if program.fifos.is_none() {
+            self.need_pipes(id, run);
+            self.launches.push_front((id, run));
+            return;
+        }
+        if self.bind_paths(id) {
+            self.feed(id, Event::Preparing(run));
+            self.launches.push_front((id, run));
+            return;
+        }
+        let Some(program) = self.programs.get(&id) else {
+            return;
+        };
         if run > RunId(1) && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
@@ -181,6 +194,7 @@ impl Supervisor {
         let inherited = Inherited {
             null: self.null.as_fd(),
             listener: self.listener.as_fd(),
+            list: self.store.memory(),
             given: &given.fds,
             lock: self.lock.fd(),
         };
@@ -206,6 +220,7 @@ impl Supervisor {
                     ..Run::default()
                 });
                 self.by_pid.insert(spawned.pid, id);
+                self.write_pid_file(id, spawned.pid);
                 self.feed(id, Event::Spawned(run, spawned.pid.get()));
             }
             // Those that are being made give their descriptors back in a moment.
@@ -226,9 +241,14 @@ impl Supervisor {
     }
 
     fn not_launched(&mut self, id: u32, run: RunId, why: String) {
+        self.has_failed(id, why);
+        self.feed(id, Event::NotSpawned(run));
+    }
+
+    /// A launch has failed before there was a process.
+    pub(crate) fn has_failed(&mut self, id: u32, why: String) {
         self.note(id, &why);
         program_failed(self.programs.get_mut(&id), why);
-        self.feed(id, Event::NotSpawned(run));
     }
 
     /// Reads what the child between fork and exec has to say.
@@ -244,7 +264,11 @@ impl Supervisor {
         };
         let number = run.id;
         let child = Pid::new(program.life.pid);
-        match self.driver.read_report(child, report.as_fd()) {
+        let report = self.driver.read_report(child, report.as_fd());
+        if !matches!(report, Report::Pending) {
+            self.store.has_grown();
+        }
+        match report {
             Report::Pending => {}
             Report::NotJoined(reason) => {
                 run.placement = Placement::NoCgroup;
@@ -298,8 +322,8 @@ impl Supervisor {
                 dead.push((id, self.driver.reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                let exit = self.driver.reap(pid);
-                self.other_ended(pid, exit);
+                self.driver.reap(pid);
+                self.other_ended(pid);
                 orphans = true;
             }
         }
@@ -313,9 +337,10 @@ impl Supervisor {
     }
 
     /// A child has ended that is no program.
-    fn other_ended(&mut self, pid: Pid, exit: Option<Exit>) {
-        self.sync_child_ended(pid, exit);
+    fn other_ended(&mut self, pid: Pid) {
+        self.store_ended(pid);
         self.pid_file_removed(pid);
+        self.socket_path_removed(pid);
         if let Some(update) = self.update.as_mut().filter(|u| u.prover == Some(pid)) {
             update.prover = None;
         }
@@ -361,50 +386,6 @@ impl Supervisor {
         self.feed(id, Event::Exited(run, exit, members));
         if members == Members::Remain {
             self.look_again_at_remains();
-        }
-    }
-
-    /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
-    fn open_logs(&mut self, id: u32) {
-        if let Some(program) = self.programs.get_mut(&id).filter(|p| !p.logged) {
-            program.logged = true;
-            self.order_logs(id);
-        }
-    }
-
-    /// Tells the log writer of a program.
-    pub(crate) fn order_logs(&mut self, id: u32) {
-        if let Some(order) = self.programs.get(&id).map(|p| self.open_order(p)) {
-            self.log.order(&order);
-        }
-    }
-
-    /// What the log writer is told of a program.
-    pub(crate) fn open_order(&self, program: &Program) -> Order {
-        Order::Open {
-            id: program.id,
-            output: self.output(program),
-            lost: program.lost,
-        }
-    }
-
-    /// Where the output of a program goes, and how.
-    pub(crate) fn output(&self, program: &Program) -> Output {
-        let path = |stream| {
-            let path = program.log_file(&self.home, stream);
-            path.into_os_string().into_vec()
-        };
-        let spec = &program.spec;
-        Output {
-            out: path(Stream::Out),
-            err: path(Stream::Err),
-            both: path(Stream::Both),
-            name: spec.name.clone(),
-            date_format: spec.date_format().to_owned(),
-            log_type: spec.log_type,
-            merged: spec.merge_logs && spec.instances > 1,
-            max_size: spec.log_max_size.0,
-            max_files: spec.log_max_files,
         }
     }
 }

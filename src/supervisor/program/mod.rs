@@ -9,6 +9,7 @@ pub mod leftovers;
 pub mod lifecycle;
 pub mod limits;
 pub mod members;
+pub mod output;
 pub mod own_output;
 pub mod pause;
 pub mod pid_file;
@@ -19,13 +20,13 @@ pub mod signalling;
 use std::ffi::{CString, NulError};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::model::command::{Command, DEFAULT_PATH};
 use crate::model::life::{Life, Policy};
 use crate::model::spec::{Spec, name_of};
-use crate::paths::{Home, Records};
+use crate::paths::Home;
 use crate::protocol::line::LineWriter;
 use crate::protocol::output::Loss;
 use crate::protocol::process::Process;
@@ -77,8 +78,6 @@ pub struct Program {
     pub run: Option<Run>,
     /// The last run whose end has been dealt with.
     pub ended: u32,
-    /// Why what is wanted of it is not on record.
-    pub unrecorded: Option<String>,
     /// Why the last launch failed.
     pub failure: Option<LaunchFailure>,
     /// What the last stop could not see to: processes that it may have left.
@@ -108,7 +107,6 @@ impl Program {
             created,
             run: None,
             ended: 0,
-            unrecorded: None,
             failure: None,
             left: None,
             last_pid: None,
@@ -266,7 +264,7 @@ impl Program {
                 true => records.out(),
                 false => records.err(),
             })?,
-            record: c_path(&records.pid())?,
+            id: self.id,
             run: self.life.run.0,
             logs: self
                 .named_logs()
@@ -278,7 +276,11 @@ impl Program {
                 .iter()
                 .map(|p| c_path(p))
                 .collect::<Result<_, _>>()?,
-            pid_file: Some(c_path(&self.pid_file(home))?),
+            pid_file: match self.spec.pid_file.is_empty() {
+                // One in the home is the writer of the list's to write: nothing of the home is waited for here.
+                true => None,
+                false => Some(c_path(&self.pid_file(home))?),
+            },
             nofile: limits.nofile,
             nice: limits.nice,
             listen_pid: !given.names.is_empty(),
@@ -338,13 +340,6 @@ fn c_path(path: &Path) -> Result<CString, NulError> {
     CString::new(path.as_os_str().as_bytes())
 }
 
-/// Whether the folder of a program's records belongs to it: anything else in `run` is left alone.
-pub fn id_of(folder: &std::ffi::OsStr) -> Option<u32> {
-    let id: u32 = folder.to_str()?.parse().ok()?;
-    let plain = Records::folder(&Home::new(PathBuf::new()).records(id)).file_name() == Some(folder);
-    plain.then_some(id)
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -384,18 +379,5 @@ pub mod tests {
             assert_eq!(has(text), 1, "{text}");
         }
         assert_eq!(has("RPM_ID=99"), 0);
-    }
-
-    #[test]
-    fn only_plain_numbers_are_ids() {
-        for (name, id) in [
-            ("0", Some(0)),
-            ("17", Some(17)),
-            ("017", None),
-            ("+1", None),
-            ("x", None),
-        ] {
-            assert_eq!(id_of(name.as_ref()), id, "{name}");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Removes pid files. The path of a user may be on a file system that hangs, or may be another file by now: a forked
 //! child checks it, and removes only a file that holds the pid of the program.
 
-use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::supervisor::event_loop::Supervisor;
@@ -14,6 +14,18 @@ use crate::sys::{apart, open};
 const LONGEST: u64 = 24;
 
 impl Supervisor {
+    /// Writes the pid file in the home. One that a user has named is the program's own process to write.
+    pub(crate) fn write_pid_file(&mut self, id: u32, pid: Pid) {
+        if let Some(program) = self
+            .programs
+            .get(&id)
+            .filter(|p| p.spec.pid_file.is_empty())
+        {
+            let path = program.pid_file(&self.home);
+            self.store.write(&path, format!("{pid}\n").as_bytes());
+        }
+    }
+
     /// Removes the pid file of a program that has ended.
     pub(crate) fn remove_pid_file(&mut self, id: u32) {
         if let Some(program) = self.programs.get(&id) {
@@ -25,17 +37,18 @@ impl Supervisor {
     /// Removes a pid file that a program has had.
     pub(crate) fn remove_pid_file_at(&mut self, id: u32, path: PathBuf) {
         if path.parent() == Some(&self.home.pids()) {
-            // The home is ours, and hangs for everybody if it does.
-            let _ = fs::remove_file(path);
+            self.store.unlink(&path);
             return;
         }
         let pid = self.programs.get(&id).and_then(|program| program.last_pid);
         match daemonize::fork() {
-            Ok(Fork::Child) => apart::go_on_apart(None, (path, pid), |_, (path, pid)| {
-                daemonize::set_process_name(c"rpmd-unlink");
-                remove(&path, pid);
-                daemonize::exit_now(0)
-            }),
+            Ok(Fork::Child) => {
+                apart::go_on_apart(None::<UnixListener>, (path, pid), |_, (path, pid)| {
+                    daemonize::set_process_name(c"rpmd-unlink");
+                    remove(&path, pid);
+                    daemonize::exit_now(0)
+                })
+            }
             Ok(Fork::Parent(child)) => self.removers.push((child, id)),
             Err(e) => {
                 let path = path.display();

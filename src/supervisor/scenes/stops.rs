@@ -141,7 +141,7 @@ fn a_program_that_is_deleted_is_stopped_before_and_leaves_no_record() {
     let leader = scene.leader(0);
     assert!(scene.answer("delete target=api").starts_with("ok"));
     assert!(scene.daemon().programs.is_empty() && !scene.see().lives(leader));
-    assert!(!scene.home.records(0).folder().exists());
+    assert!(!scene.home.records(0).out().exists());
     let gone = scene.answer("stop target=api");
     assert!(gone.starts_with("error code=not-found"), "{gone}");
 }

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +11,7 @@ use std::rc::Rc;
 use crate::model::life::Life;
 use crate::model::listen::Place;
 use crate::protocol::node::Query;
+use crate::supervisor::sockets::binding::Paths;
 use crate::sys::fd;
 use crate::sys::net::{self, Options};
 use crate::sys::{place, socket};
@@ -47,6 +47,10 @@ pub struct Held {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Sockets {
+    /// What the home has of them: lines.
+    pub noted: Vec<u8>,
+    /// What is under way at paths.
+    pub paths: Paths,
     held: Vec<Held>,
     closing: Vec<Closing>,
 }
@@ -272,7 +276,7 @@ fn is_same(wanted: SocketAddr, found: SocketAddr) -> bool {
     wanted == found || wanted.port() == found.port() && every(wanted) && every(found)
 }
 
-/// Binds what a worker asks for, as Node's own primary would.
+/// Binds what a worker asks for that is no path, as Node's own primary would.
 pub fn bind_query(query: &Query) -> io::Result<OwnedFd> {
     let socket = bind_for_node(query)?;
     // Node takes connections until there are none, and counts on hearing so.
@@ -282,10 +286,6 @@ pub fn bind_query(query: &Query) -> io::Result<OwnedFd> {
 
 fn bind_for_node(query: &Query) -> io::Result<OwnedFd> {
     let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
-    if query.kind == "-1" {
-        let path = query.address.as_deref().ok_or_else(invalid)?;
-        return bind_path(Path::new(path));
-    }
     let port = u16::try_from(query.port).map_err(|_| invalid())?;
     let options = Options {
         datagrams: query.kind.starts_with("udp"),
@@ -308,7 +308,7 @@ fn bind_for_node(query: &Query) -> io::Result<OwnedFd> {
     net::bind(address, options)
 }
 
-/// Binds the socket of a place.
+/// Binds the socket of a place that is no path.
 pub fn bind_place(text: &[u8]) -> io::Result<OwnedFd> {
     match Place::parse(text).map_err(io::Error::other)? {
         Place::Tcp(address) => all_families(address, Options::default()),
@@ -319,11 +319,13 @@ pub fn bind_place(text: &[u8]) -> io::Result<OwnedFd> {
             };
             all_families(address, datagrams)
         }
-        Place::Unix(path) => bind_path(Path::new(std::ffi::OsStr::from_bytes(&path))),
+        // It is bound before, see `binding`.
+        Place::Unix(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
-fn bind_path(path: &Path) -> io::Result<OwnedFd> {
+/// Binds a path. It may wait for the file system.
+pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
     // Left by one that was killed. One that somebody listens at is not ours to take, nor is any other file.
     let stale = is_socket(path)
         && socket::connect_now(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);

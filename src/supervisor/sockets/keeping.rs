@@ -17,11 +17,10 @@ use crate::supervisor::log::client::Kept;
 use crate::supervisor::node::channel::Channel;
 use crate::supervisor::program::Program;
 use crate::supervisor::sockets::held::{self, Closing, Held, is_served};
-use crate::supervisor::store::state;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::ProcessHandle;
-use crate::sys::{fd, net, passing, place, procfs, reexec, user};
+use crate::sys::{fd, net, passing, procfs, reexec};
 
 /// So many descriptors of a process are looked at for a socket, the lowest: it was given one at its start.
 const MOST_DESCRIPTORS: usize = 4096;
@@ -48,17 +47,12 @@ impl Supervisor {
         &mut self,
         group: &str,
         key: &str,
-        umask: u32,
         bind: impl FnOnce() -> io::Result<OwnedFd>,
     ) -> io::Result<Rc<OwnedFd>> {
         if let Some(held) = self.sockets.find(group, key) {
             return Ok(Rc::clone(&held.socket));
         }
-        // A path is made with the mask of its program.
-        let own = user::set_umask(umask);
-        let bound = bind();
-        user::set_umask(own);
-        let socket = match bound {
+        let socket = match bind() {
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
                 self.find_in_programs(group, key).ok_or(e)?
             }
@@ -72,12 +66,19 @@ impl Supervisor {
     }
 
     /// Holds a socket, and has the log writer keep it. Nothing else adds one.
-    fn hold_socket(&mut self, mut held: Held) {
+    pub(crate) fn hold_socket(&mut self, mut held: Held) {
         if held.slot.is_none() {
             let name = socket_name(&held.group, &held.key);
             held.slot = self.log.keep(name, Rc::clone(&held.socket));
         }
         self.sockets.add(held);
+    }
+
+    /// Whether a program of this name that is wanted up needs a socket.
+    pub(crate) fn is_needed(&self, group: &str, key: &str) -> bool {
+        let programs = self.programs.values();
+        let mut served = programs.filter(|p| p.spec.name == group && is_served(&p.life));
+        served.any(|p| needs(p, key))
     }
 
     /// Has the log writer keep the channel of a run.
@@ -137,12 +138,12 @@ impl Supervisor {
                 }
                 true => {}
             }
-            let path = held.path.as_ref().filter(|path| {
+            let path = held.path.filter(|path| {
                 let mut others = self.sockets.iter();
-                held::is_socket(path) && !others.any(|other| other.path.as_ref() == Some(path))
+                !others.any(|other| other.path.as_ref() == Some(path))
             });
             if let Some(path) = path {
-                let _ = place::remove(path);
+                self.remove_socket_path(&held.group, path);
             }
         }
         self.note_sockets();
@@ -245,9 +246,7 @@ impl Supervisor {
         }
         let mut held = Held::new(group, key, fd);
         held.slot = slot;
-        let programs = self.programs.values();
-        let mut served = programs.filter(|p| p.spec.name == group && is_served(&p.life));
-        if !served.any(|p| needs(p, key)) {
+        if !self.is_needed(group, key) {
             gone.push(held);
             return true;
         }
@@ -313,22 +312,9 @@ impl Supervisor {
     }
 
     /// The sockets that Node workers had asked for, as the last supervisor has noted them: no spec names those.
-    fn noted_sockets(&mut self) -> Vec<(String, String)> {
-        let path = self.home.sockets();
-        let text = match fd::read_file(&path) {
-            Ok(text) => text,
-            Err(e) => {
-                if e.kind() != io::ErrorKind::NotFound {
-                    let (path, why) = (path.display(), Reason(&e));
-                    self.journal.note(format_args!(
-                        "reading {path}: {why}; ports of Node clusters may be lost"
-                    ));
-                }
-                return Vec::new();
-            }
-        };
-        let lines = text.split_inclusive(|b| *b == b'\n').map(Line::decode);
-        let lines = lines.filter_map(|line| {
+    fn noted_sockets(&self) -> Vec<(String, String)> {
+        let text = self.sockets.noted.split_inclusive(|b| *b == b'\n');
+        let lines = text.map(Line::decode).filter_map(|line| {
             let line = line.ok()?;
             let get = |key| line.text(key).map(str::to_owned);
             Some((get("group")?, get("key")?))
@@ -336,8 +322,23 @@ impl Supervisor {
         lines.collect()
     }
 
+    /// Reads what the last supervisor has noted of sockets; before this one serves.
+    pub(crate) fn read_noted_sockets(&mut self) {
+        let path = self.home.sockets();
+        match fd::read_file(&path) {
+            Ok(text) => self.sockets.noted = text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => {
+                let (path, why) = (path.display(), Reason(&e));
+                self.journal.note(format_args!(
+                    "reading {path}: {why}; ports of Node clusters may be lost"
+                ));
+            }
+        }
+    }
+
     /// Notes the sockets that Node workers have asked for.
-    fn note_sockets(&mut self) {
+    pub(crate) fn note_sockets(&mut self) {
         let mut text = Vec::new();
         for held in self.sockets.iter().filter(|held| held.is_asked_for()) {
             let line = Line::new("socket")
@@ -345,16 +346,9 @@ impl Supervisor {
                 .with("key", &held.key);
             line.encode(&mut text);
         }
-        let path = self.home.sockets();
-        let done = match fd::read_file(&path) {
-            Ok(found) if found == text => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && text.is_empty() => Ok(()),
-            _ => state::replace(&path, &text),
-        };
-        if let Err(e) = done {
-            let why = Reason(&e);
-            self.journal
-                .note(format_args!("writing {}: {why}", path.display()));
+        if self.sockets.noted != text {
+            self.store.replace(&self.home.sockets(), &text);
+            self.sockets.noted = text;
         }
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::sys::lookup::Lookup;
@@ -15,8 +15,8 @@ use crate::sys::open::{self, Access};
 use crate::sys::pid::Pid;
 use crate::sys::{clock, fd, procfs};
 
-/// The version of the records. A supervisor that finds a higher one does not touch them.
-pub const VERSION: u32 = 1;
+/// The version of the records. A supervisor that finds a higher one does not touch them. 1: a folder for each program.
+pub const VERSION: u32 = 2;
 
 /// What is known of the records before they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub enum Boot {
 pub struct State {
     /// Which boot they are of.
     pub boot: Boot,
-    /// The lowest number that no program has had, where no program is left to tell.
+    /// Their version; 0 where there is none.
+    pub version: u32,
+    /// The lowest number that no program has had, where the release before this one wrote it.
     pub next_id: u32,
     /// What could not be found out, and what was taken for true.
     pub doubt: Option<String>,
@@ -50,6 +52,7 @@ impl State {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Ok(State {
                     boot: Boot::Same,
+                    version: 0,
                     next_id: 0,
                     doubt: None,
                     cgroups: None,
@@ -59,7 +62,8 @@ impl State {
             Err(e) => return Err(Error::io(format!("reading {}", path.display()), &e)),
         };
         let line = Line::decode(&bytes).unwrap_or_default();
-        if line.number::<u32>("version").unwrap_or(0) > VERSION {
+        let version = line.number::<u32>("version").unwrap_or(0);
+        if version > VERSION {
             return Err(Error::new(format!(
                 "the records in {} were written by a newer rpmd, and this one knows versions up to {VERSION}; start \
                  the newer one",
@@ -87,6 +91,7 @@ impl State {
                 true => Boot::Another,
                 false => Boot::Same,
             },
+            version,
             next_id: line.number("next-id").unwrap_or(0),
             doubt: doubt.filter(|_| !another),
             cgroups: line
@@ -100,23 +105,8 @@ impl State {
         self.cgroups.as_deref().filter(|_| self.boot == Boot::Same)
     }
 
-    /// Notes that the records are of this boot and version, and the next number.
-    pub fn write(home: &Home, next_id: u32, cgroups: Option<&Path>) -> Result<()> {
-        let line = State::line(next_id, cgroups);
-        match fd::read_file(&home.state()) {
-            Ok(found) if found == line => Ok(()),
-            _ => State::rewrite(home, next_id, cgroups),
-        }
-    }
-
-    /// The same, though it may stand there already.
-    pub fn rewrite(home: &Home, next_id: u32, cgroups: Option<&Path>) -> Result<()> {
-        let path = home.state();
-        replace(&path, &State::line(next_id, cgroups))
-            .doing(|| format!("writing {}", path.display()))
-    }
-
-    fn line(next_id: u32, cgroups: Option<&Path>) -> Vec<u8> {
+    /// The text that says that the records are of this boot and version.
+    pub fn text(cgroups: Option<&Path>) -> Vec<u8> {
         let mut line = Line::new("state").with("version", VERSION.to_string());
         // What cannot be found out is left out: it is compared with nothing then.
         if let Lookup::There(boot) = clock::boot_id() {
@@ -125,7 +115,6 @@ impl State {
         if let Lookup::There(init) = procfs::init_start() {
             line.push("init", init.to_string());
         }
-        line.push("next-id", next_id.to_string());
         if let Some(path) = cgroups {
             line.push("cgroups", path.as_os_str().as_bytes());
         }
@@ -178,9 +167,10 @@ mod tests {
         fs::create_dir_all(home.run()).unwrap();
         let boot = || State::read(&home).unwrap().boot;
         assert_eq!(boot(), Boot::Same);
-        State::write(&home, 7, Some(Path::new("/c g/rpmd.1-2"))).unwrap();
+        let text = State::text(Some(Path::new("/c g/rpmd.1-2")));
+        replace(&home.state(), &text).unwrap();
         let own = State::read(&home).unwrap();
-        assert_eq!((own.boot, own.next_id), (Boot::Same, 7));
+        assert_eq!((own.boot, own.version), (Boot::Same, VERSION));
         assert_eq!(own.cgroups.as_deref(), Some(Path::new("/c g/rpmd.1-2")));
         let text = fs::read_to_string(home.state()).unwrap();
         fs::write(home.state(), text.replace("boot=", "boot=x")).unwrap();
@@ -200,7 +190,7 @@ mod tests {
             fs::write(home.state(), damaged).unwrap();
             assert_eq!(boot(), Boot::Same);
         }
-        fs::write(home.state(), text.replace("version=1", "version=2")).unwrap();
+        fs::write(home.state(), text.replace("version=2", "version=3")).unwrap();
         let refused = State::read(&home).unwrap_err().to_string();
         assert!(refused.contains("newer rpmd"), "{refused}");
         fs::remove_dir_all(&root).unwrap();

@@ -1,4 +1,4 @@
-//! Records, or processes that they name, that could not be looked up. That proves nothing about their programs: these
+//! Pipes of programs, or processes that the list names, that could not be looked up. That proves nothing about their programs: these
 //! are neither started nor dropped; the lookup is retried, and clients are told.
 
 use std::os::unix::ffi::OsStrExt;
@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::protocol::line::Line;
 use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::store::list::Entry;
 use crate::supervisor::store::state::Boot;
 use crate::supervisor::timers::Timer;
 
@@ -25,12 +26,18 @@ pub struct UnreadRecords {
 #[derive(Debug)]
 struct Unread {
     id: u32,
+    entry: Entry,
     boot: Boot,
     /// The sentence.
     why: String,
 }
 
 impl UnreadRecords {
+    /// What the list has of each.
+    pub fn lines(&self) -> Vec<Vec<u8>> {
+        self.all.iter().map(|unread| unread.entry.bytes()).collect()
+    }
+
     /// A sentence about the first of them, and how many there are; none where all were read.
     fn reason(&self) -> Option<String> {
         let first = self.all.first()?;
@@ -46,14 +53,19 @@ impl UnreadRecords {
 
 impl Supervisor {
     /// Records are to be read again later.
-    pub(crate) fn read_later(&mut self, id: u32, boot: Boot, why: String) {
+    pub(crate) fn read_later(&mut self, id: u32, entry: Entry, boot: Boot, why: String) {
         if !self.unread.before.contains(&id) {
             self.journal.note(format_args!(
                 "program {id} cannot be adopted yet: {why}; trying again"
             ));
         }
         let wait = self.unread.wait.max(READ_AGAIN.0);
-        self.unread.all.push(Unread { id, boot, why });
+        self.unread.all.push(Unread {
+            id,
+            entry,
+            boot,
+            why,
+        });
         let again = self.now.saturating_add(wait);
         self.timers.set(Timer::Unread, Some(again));
     }
@@ -68,7 +80,7 @@ impl Supervisor {
         self.unread.before = all.iter().map(|unread| unread.id).collect();
         self.unread.wait = (self.unread.wait * 2).clamp(READ_AGAIN.0, READ_AGAIN.1);
         for unread in all {
-            self.take_over_records(unread.id, unread.boot, None);
+            self.take_over_entry(unread.id, unread.entry, unread.boot, None);
             if self.programs.contains_key(&unread.id) {
                 self.note(unread.id, "is now adopted");
                 self.order_logs(unread.id);
@@ -80,8 +92,6 @@ impl Supervisor {
 
     /// Says in the last line of a listing what is not in it.
     pub(crate) fn say_unlisted(&mut self, last: &mut Line) {
-        self.damaged
-            .retain(|path| path.try_exists().unwrap_or(true));
         for path in &self.damaged {
             last.push("damaged", path.as_os_str().as_bytes());
         }

@@ -9,6 +9,7 @@ use std::ptr;
 
 use super::{Plan, RECORD_SIZE, Stage};
 use crate::sys::at;
+use crate::sys::checksum;
 use crate::sys::place::Place;
 use crate::sys::rights;
 use crate::sys::signal;
@@ -21,6 +22,7 @@ pub(super) struct Child<'a> {
     pub(super) given: &'a mut [RawFd],
     pub(super) null: RawFd,
     pub(super) listener: RawFd,
+    pub(super) list: RawFd,
     pub(super) lock: RawFd,
     pub(super) tell: RawFd,
     /// What start times in `/proc` are shifted by, in clock ticks.
@@ -131,28 +133,33 @@ impl Child<'_> {
         Ok(())
     }
 
-    /// Leaves on disk which process this is, before it can become the program: a supervisor that is killed right
-    /// after the fork has lost nothing.
+    /// Leaves in the list which process this is, before it can become the program: a supervisor that is killed right
+    /// after the fork has lost nothing. The list is in memory: no disk is waited for.
     unsafe fn record(&self, joined: bool) -> Result<(), Failure> {
         // SAFETY: as in `prepare`.
         unsafe {
             let own = u64::from(libc::getpid().unsigned_abs());
-            let mut text = [b' '; RECORD_SIZE];
-            let at = put(&mut text, 0, b"pid=");
-            let at = put_number(&mut text, at, own);
-            let at = put(&mut text, at, b" start=");
-            let at = put_number(&mut text, at, own_start().wrapping_add_signed(-self.offset));
-            let at = put(&mut text, at, b" run=");
-            let at = put_number(&mut text, at, u64::from(self.plan.run));
-            if joined {
-                put(&mut text, at, b" cgroup=1");
+            let mut text = [0; RECORD_SIZE];
+            let mut end = 0;
+            for (key, number) in [
+                (&b"pid id="[..], u64::from(self.plan.id)),
+                (b" pid=", own),
+                (b" start=", own_start().wrapping_add_signed(-self.offset)),
+                (b" run=", u64::from(self.plan.run)),
+            ] {
+                end = put(&mut text, end, key);
+                end = put_number(&mut text, end, number);
             }
-            put(&mut text, RECORD_SIZE - 1, b"\n");
+            if joined {
+                end = put(&mut text, end, b" cgroup=1");
+            }
+            let sum = checksum::fnv1a(text.get(..end).unwrap_or_default());
+            end = put(&mut text, end, b" sum=");
+            end = put(&mut text, end, &checksum::hex(sum));
+            end = put(&mut text, end, b"\n");
             show(Stage::Record);
-            let file = open_file(Stage::Record, &self.plan.record)?;
-            let written = libc::pwrite(file, text.as_ptr().cast(), text.len(), 0);
+            let written = libc::write(self.list, text.as_ptr().cast(), end.min(text.len()));
             step(Stage::Record, libc::c_int::from(written > 0) - 1)?;
-            libc::close(file);
         }
         Ok(())
     }
@@ -259,23 +266,6 @@ unsafe fn step(stage: Stage, result: libc::c_int) -> Result<libc::c_int, Failure
         // SAFETY: errno belongs to this thread.
         failed if failed < 0 => Err((stage, 0, unsafe { *libc::__errno_location() })),
         done => Ok(done),
-    }
-}
-
-/// Opens a file for writing, or makes it. What is no regular file is not waited for, and not written to: ENXIO, which a
-/// FIFO without a reader and a socket give by themselves. `open(2)`
-unsafe fn open_file(stage: Stage, path: &CStr) -> Result<libc::c_int, Failure> {
-    let wait_for_nothing = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: the path ends in NUL; a stat is plain data that the kernel fills in.
-    unsafe {
-        let flags = libc::O_WRONLY | libc::O_CREAT | wait_for_nothing;
-        let file = step(stage, libc::open(path.as_ptr(), flags, 0o600))?;
-        let mut stat: libc::stat = std::mem::zeroed();
-        step(stage, libc::fstat(file, &raw mut stat))?;
-        match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG => Ok(file),
-            _ => Err((stage, 0, libc::ENXIO)),
-        }
     }
 }
 

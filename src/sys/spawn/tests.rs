@@ -1,5 +1,7 @@
 use super::child::put_number;
 use super::*;
+use crate::sys::checksum::{fnv1a, hex};
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::{fifo, wait};
 use std::ffi::CStr;
@@ -33,7 +35,7 @@ impl Scene {
             umask: 0o027,
             stdout: self.path("out"),
             stderr: self.path("err"),
-            record: self.path("pid"),
+            id: 7,
             run: u32::MAX,
             logs: Vec::new(),
             pid_folders: Vec::new(),
@@ -53,9 +55,11 @@ impl Scene {
         }
         let out = fifo::open(&self.0.join("out")).unwrap();
         let [null, listener, lock] = [(); 3].map(|()| fd::open_null().unwrap());
+        let list = MemoryLog::new("rpm-test", 0).unwrap();
         let inherited = Inherited {
             null: null.as_fd(),
             listener: listener.as_fd(),
+            list: list.fd(),
             given: &self.1,
             lock: lock.as_fd(),
         };
@@ -67,15 +71,15 @@ impl Scene {
         wait::wait_for(spawned.pid).unwrap();
         let mut text = vec![0; 1 << 16];
         let n = fd::read(out.as_fd(), &mut text).unwrap_or(0);
-        let record = std::fs::read(self.0.join("pid")).unwrap_or_default();
+        let record = String::from_utf8(list.read().unwrap().1).unwrap();
         if !record.is_empty() {
-            assert_eq!(record.len(), RECORD_SIZE);
-            let Record {
-                pid, start, run, ..
-            } = Record::parse(&record).unwrap();
-            assert!(pid == spawned.pid && start > 0 && run == plan.run);
+            let start = format!("pid id=7 pid={} start=", spawned.pid);
+            assert!(record.starts_with(&start), "{record}");
+            let (line, sum) = record.trim_end().rsplit_once(" sum=").unwrap();
+            assert_eq!(sum.as_bytes(), hex(fnv1a(line.as_bytes())));
+            assert!(line.ends_with(&format!(" run={}", plan.run)), "{line}");
             if let Ok(shown) = std::fs::read_to_string(self.0.join("app.pid")) {
-                assert_eq!(shown, format!("{pid}\n"));
+                assert_eq!(shown, format!("{}\n", spawned.pid));
             }
         }
         (report, String::from_utf8(text[..n].to_vec()).unwrap())
@@ -159,11 +163,6 @@ fn the_step_that_failed_is_named() {
     assert_eq!(
         case(&["/bin/true"], &no_fifo),
         (Stage::Stdout, libc::ENOENT)
-    );
-    let no_record = |plan: &mut Plan| plan.record = c"/nothere/pid".to_owned();
-    assert_eq!(
-        case(&["/bin/true"], &no_record),
-        (Stage::Record, libc::ENOENT)
     );
     let no_pid_file = |plan: &mut Plan| plan.pid_file = Some(c"/nothere/pid".to_owned());
     assert_eq!(

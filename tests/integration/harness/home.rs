@@ -12,7 +12,6 @@ use std::time::Duration;
 use rpm::model::life::State;
 use rpm::protocol::process::Process;
 use rpm::sys::signal::Signal;
-use rpm::sys::spawn::Record;
 
 use super::run::{Output, finish, write_executable};
 use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
@@ -210,13 +209,16 @@ impl Home {
 
     /// The pids of programs by their records: where no daemon can be asked.
     pub fn list_offline(&self) -> Vec<i32> {
-        let folders = self.entries("run").into_iter();
-        let records = folders.filter_map(|id| {
-            let path = self.root.join("run").join(id).join("pid");
-            Record::parse(&fs::read(path).ok()?)
+        let list = fs::read_to_string(self.list_path()).unwrap_or_default();
+        let lines = list.lines().filter(|line| line.starts_with("pid "));
+        let pids = lines.filter_map(|line| {
+            let mut words = line.split(' ');
+            words.find_map(|word| word.strip_prefix("pid=")?.parse().ok())
         });
-        let pids = records.map(|record| record.pid.get());
-        pids.filter(|pid| proc::lives(*pid)).collect()
+        let mut pids: Vec<i32> = pids.filter(|pid| proc::lives(*pid)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
     }
 
     /// The one program of this name.

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod home;
 pub mod http;
 pub mod killer;
+pub mod list_file;
 pub mod logs;
 pub mod proc;
 pub mod run;

@@ -92,6 +92,7 @@ fn read_turn(line: &Line) -> Turn {
         open: read_ids(line, "open"),
         // Asked for again: it was another connection that the answer would have come by.
         drain: None,
+        mark: None,
         patience: 0,
         failure: read_failure(line),
     }
@@ -107,6 +108,7 @@ pub(crate) fn read_pending(line: &Line) -> Option<Pending> {
             spec_text: Vec::new(),
             ids: read_ids(line, "id"),
             failure: read_failure(line),
+            mark: None,
         })),
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),
