@@ -62,200 +62,202 @@ const TARGETS_OR_ALL: &str = "[id|name|namespace|/regex/|all]…";
 pub const COMMANDS: &[Command] = &[
     Command { name: "start", aliases: &[], arguments: "[script|command|id|name|file]…", at_least: 0, at_most: ANY,
         meaning: "start programs",
-        help: "A script is run by the interpreter for its ending. A file with an unknown ending is executed, or run by \
-               the interpreter in its first line if it is not executable. A directory is a Node package: main of \
-               its package.json, index.js, or npm start. A word without a slash that is no file here is looked up in \
-               PATH. A word with a space in it that is no file is a command of bash, or of sh where there is no bash. \
-               Without a word, it takes ecosystem.config.js or another process file of the working directory \
-               (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a program that is managed already starts or \
-               restarts that program. What follows -- goes to each program as its arguments. A program has \
-               the present environment and folder. A process file tells of programs: NAME.json (one object, an \
-               array, or both under apps; JSON5 is accepted), NAME.config.js, .cjs or .mjs, which node evaluates, a \
-               Procfile, or - for JSON on standard input. Its attributes are the fields here and those of pm2, its \
-               paths relative to its folder. What is missing is started, what is there is restarted with the new \
-               settings; a file with a mistake starts nothing. A path may begin with ~/. Python programs get \
+        help: "A script is run by the interpreter for its extension. A file with another extension is executed, or \
+               run by the interpreter in its first line if it is not executable. A directory is a Node package: main \
+               of its package.json, index.js, or npm start. A word without a slash that is not a file here is looked \
+               up in PATH. A word with a space that is not a file is a command of bash, or of sh where there is no \
+               bash. Without words, ecosystem.config.js or another process file of the working directory is started \
+               (ecosystem.*, pm2.config.*, processes.json, package.json with apps). The name or id of a managed \
+               program starts or restarts it. Arguments after -- are passed to each program. Programs get the current \
+               environment and working directory. A process file describes programs: NAME.json (one object, an array, \
+               or an array under apps; JSON5 is accepted), NAME.config.js, .cjs or .mjs, which node evaluates, a \
+               Procfile, or - for JSON on standard input. Its attributes are the settings here and those of pm2. Its \
+               paths are relative to its directory. Missing programs are started, others are restarted with the new \
+               settings. A file with a mistake starts nothing. A path may begin with ~/. Python programs get \
                PYTHONUNBUFFERED=1. pm2's flags for its own features, such as --no-vizion, --no-pmx, --trace and \
-               --source-map-support, are accepted and do nothing; -x is --exec-mode fork.",
+               --source-map-support, are accepted and ignored. -x is --exec-mode fork.",
         flags: &["force", "update-env", "env", "filter-env", "only", "no-autostart", "write"], fields: true,
         launches: true, run: start::run },
     Command { name: "dev", aliases: &[], arguments: "<script|command>", at_least: 1, at_most: 1,
-        meaning: "run a program while you work on it, and restart it when a file changes",
-        help: "What it prints is shown until ^C, which stops and removes it. It is called dev-NAME unless --name says \
-               otherwise, has FORCE_COLOR=1 where colours are shown, and is not started again when it ends, but at the \
-               next change. Its folder is watched with those below, but for node_modules, folders whose name begins \
-               with a dot, what editors keep beside a file, and its own logs. What it writes and closes there itself is \
-               a change too: leave that out with --ignore-watch. A folder that is a symbolic link is not entered. Where \
-               this command is killed by SIGKILL the program stays in the list.",
+        meaning: "run a program during development; restart it when a file changes",
+        help: "Shows the output of the program until ^C, which stops and removes it. Its name is dev-NAME unless \
+               --name is given. It has FORCE_COLOR=1 where colors are shown. When it exits, it is started again at \
+               the next change. Its directory is watched with all directories below, except node_modules, directories \
+               whose name begins with a dot, backup files of editors, and its own logs. A file that the program \
+               itself writes and closes there is a change too: exclude it with --ignore-watch. Symbolic links to \
+               directories are not followed. If this command is killed by SIGKILL, the program stays in the list.",
         flags: &["watch", "ignore-watch", "raw"], fields: true, launches: true, run: dev::run },
     Command { name: "stop", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs",
-        help: "Returns when no process is left. A process that does not end is named, and the exit status is 1. They \
-               stay in the list. A process file stands for its programs.",
+        help: "Returns when no process is left. A process that does not end is named, and the exit status is 1. \
+               Programs stay in the list. A process file selects its programs.",
         flags: &["only"], fields: false, launches: true, run: control::stop },
     Command { name: "restart", aliases: &["startOrRestart"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "stop programs and start them again",
-        help: "A program that does not run is started. Programs keep the environment that they were started \
-               with, unless --update-env gives them the present one. They keep their settings and arguments too, except \
-               those given here: what follows -- replaces the arguments. Name, namespace and number of \
-               instances are not changed. With a process file, see start: what is missing is started, and what is \
-               there gets its settings.",
+        meaning: "restart programs",
+        help: "A program that does not run is started. Programs keep their environment, unless --update-env gives \
+               them the current one. They keep their settings and arguments, except those given here; arguments after \
+               -- replace theirs. Name, namespace and number of instances do not change. A process file restarts its \
+               programs with its settings and starts those that are missing.",
         flags: &["update-env", "filter-env", "env", "only"], fields: true, launches: true, run: restart::run },
     Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "stop programs and forget them",
-        help: "Their log files stay. A process file stands for its programs.",
+        meaning: "stop programs and remove them from the list",
+        help: "Log files stay. A process file selects its programs.",
         flags: &["only"], fields: false, launches: true, run: control::delete },
     Command { name: "stopAll", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "stop every program",
+        meaning: "stop all programs",
         help: "The same as rpm stop all.",
         flags: &[], fields: false, launches: true, run: control::stop_all },
     Command { name: "restartAll", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "restart every program",
+        meaning: "restart all programs",
         help: "The same as rpm restart all.",
         flags: &[], fields: false, launches: true, run: control::restart_all },
     Command { name: "pause", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "suspend programs until they are resumed",
-        help: "All their processes get SIGSTOP. They stay in memory, keep their ports and answer nobody. stop and restart \
-               work on them as on others.",
+        meaning: "suspend programs",
+        help: "Sends SIGSTOP to all their processes. They stay in memory, keep their ports and answer no clients \
+               until rpm resume. stop and restart work as usual.",
         flags: &["only"], fields: false, launches: true, run: control::pause },
     Command { name: "resume", aliases: &[], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
-        meaning: "resume paused programs",
-        help: "All their processes get SIGCONT.",
+        meaning: "resume suspended programs",
+        help: "Sends SIGCONT to all their processes.",
         flags: &["only"], fields: false, launches: true, run: control::resume },
     Command { name: "sendSignal", aliases: &[], arguments: "<signal> <id|name|namespace|/regex/|all>…", at_least: 2, at_most: ANY,
         meaning: "send a signal to programs",
-        help: "By its name or number, to the first process of each; a program that it ends is treated by its restart policy.",
+        help: "The signal is a name or a number. It is sent to the first process of each program. If the program \
+               ends, its restart policy applies.",
         flags: &[], fields: false, launches: true, run: control::send_signal },
     Command { name: "list", aliases: &["ls", "l", "ps", "status"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "show program status",
-        help: "With words, only those programs, and the exit status is 3 when one of them is not online. The \
-               processor time is that of a program's first process, as a share of the time that it has run.",
+        help: "With words, only the selected programs are shown, and the exit status is 3 when one of them is not \
+               online. CPU is the processor time of the first process as a share of its uptime.",
         flags: &["json", "sort"], fields: false, launches: true, run: list::run },
     Command { name: "jlist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "the list as JSON, for programs",
-        help: "An array with an object for each program, as pm2 prints it. Times are milliseconds, sizes bytes.",
+        meaning: "print the list as JSON",
+        help: "An array with an object for each program, in pm2's format. Times are in milliseconds, sizes in bytes.",
         flags: &[], fields: false, launches: true, run: jlist::compact },
     Command { name: "prettylist", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "the list as JSON, for people",
+        meaning: "print the list as indented JSON",
         help: "The same as jlist, indented.",
         flags: &[], fields: false, launches: true, run: jlist::indented },
     Command { name: "describe", aliases: &["desc", "info", "show"], arguments: TARGETS, at_least: 1, at_most: ANY,
         meaning: "show details of programs",
-        help: "Settings that have their default value are left out.",
+        help: "Settings with their default values are left out.",
         flags: &[], fields: false, launches: true, run: describe::run },
     Command { name: "pid", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
-        meaning: "print the pids of programs that run, one a line",
-        help: "It fails when a word is given and none of those programs runs.",
+        meaning: "print the pids of running programs, one per line",
+        help: "Fails when programs are named and none of them runs.",
         flags: &[], fields: false, launches: true, run: daemon::pid },
     Command { name: "id", aliases: &[], arguments: "<name>", at_least: 1, at_most: 1,
-        meaning: "print the ids of the programs of this name, one a line",
-        help: "It fails when no program has the name.",
+        meaning: "print the ids of programs with this name, one per line",
+        help: "Fails when no program has this name.",
         flags: &[], fields: false, launches: true, run: daemon::id },
     Command { name: "env", aliases: &[], arguments: "<id|name>", at_least: 1, at_most: 1,
-        meaning: "print the environment that a program is started with",
-        help: "Lines of NAME=value, sorted.",
+        meaning: "print the environment of a program",
+        help: "Lines of NAME=value, sorted. It is the environment that the program is started with.",
         flags: &[], fields: false, launches: true, run: describe::environment },
     Command { name: "logs", aliases: &["log"], arguments: "[id|name|namespace|/regex/|all|rpmd]…", at_least: 0, at_most: ANY,
-        meaning: "print the last lines of log files, then each new one",
-        help: "Each line begins with the id and the name of its program, with a red bar where it is of standard error. \
-               Files that are rotated, truncated, replaced or created later are followed too, and so are programs that \
-               are started later. rpmd is the daemons' own log. Lines that begin with date and time, as --time of start \
-               has them, come in that order; --since and --until need that.",
+        meaning: "show the last lines of log files and follow them",
+        help: "Each line begins with the id and the name of its program. Lines of standard error have a red bar. \
+               Files that are rotated, truncated, replaced or created later are followed, and so are programs that \
+               are started later. rpmd selects the log of the daemon. Lines with date and time, as start --time \
+               writes them, are merged in that order. --since and --until need them.",
         flags: &["lines", "nostream", "out", "err", "raw", "json", "format", "timestamp", "highlight", "since", "until",
             "grep"], fields: false, launches: true, run: logs::run },
     Command { name: "flush", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "empty the log files of programs",
-        help: "Of all programs, unless some are named. What they have printed before is gone when the command is done, \
-               with the files FILE.1 and so on that were set aside; what they print from now on is at the beginning.",
+        help: "By default those of all programs. Rotated files (FILE.1 and so on) are removed. Output printed before \
+               the command is gone when it returns.",
         flags: &[], fields: false, launches: true, run: control::flush },
     Command { name: "logrotate", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "rotate the log files of programs",
-        help: "Each FILE becomes FILE.1, what was FILE.1 becomes FILE.2, and so on; --log-max-files of rpm start says how many \
-               are kept. What was printed before the command is in them when it is done. Of all programs, unless some are \
-               named. It happens by itself when a file would become larger than --log-max-size.",
+        help: "By default those of all programs. Each FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on; \
+               --log-max-files of rpm start limits their number. Output printed before the command is in the rotated \
+               files. Files are also rotated before they become larger than --log-max-size.",
         flags: &[], fields: false, launches: true, run: control::rotate_logs },
     Command { name: "reloadLogs", aliases: &[], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "reopen the log files of programs",
-        help: "By their names: for logrotate(8) and others that move them away, where --log-max-size 0 leaves that to them. \
-               What was printed before is in the files that were moved. Of all programs, unless some are named.",
+        help: "By default those of all programs. Use it after logrotate(8) or another program has renamed log files; \
+               start programs with --log-max-size 0 to leave rotation to it. Output printed before the command is in \
+               the renamed files.",
         flags: &[], fields: false, launches: true, run: control::reload_logs },
     Command { name: "monit", aliases: &["dash"], arguments: TARGETS_OR_ALL, at_least: 0, at_most: ANY,
         meaning: "show programs and their logs on a live full screen",
-        help: "Processor time is the share of one processor in the last second. The key ? lists the keys: they move, \
-               sort, find, restart, stop, pause, and open all that is known of a program. It draws with ASCII where the \
-               locale is not UTF-8, and without colours where NO_COLOR is set.",
+        help: "CPU is the share of one processor in the last second. ? lists the keys: they move, sort, search, \
+               restart, stop, pause and show details. ASCII is used where the locale is not UTF-8, and no color where \
+               NO_COLOR is set.",
         flags: &[], fields: false, launches: true, run: monit::run },
     Command { name: "events", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "print a line whenever the state of a program changes",
-        help: "The lines are those of the protocol: the word event, then KEY=VALUE pairs.",
+        meaning: "print a line at each change of state",
+        help: "The lines are the event lines of rpm-protocol(7).",
         flags: &[], fields: false, launches: true, run: daemon::events },
     Command { name: "save", aliases: &["dump"], arguments: "", at_least: 0, at_most: 0,
-        meaning: "write the list of programs to a file, for resurrect",
-        help: "The file is dump.json in RPM_HOME; the one before is kept as dump.json.bak. Nobody needs it to get \
-               programs back after a crash or a reboot: what is wanted is on disk at every change.",
+        meaning: "save the list of programs for resurrect",
+        help: "Writes dump.json in RPM_HOME and keeps the previous one as dump.json.bak. It is not needed after a \
+               crash or a reboot: the desired state is saved on every change.",
         flags: &["force"], fields: false, launches: true, run: save::run },
     Command { name: "resurrect", aliases: &[], arguments: "[file]", at_least: 0, at_most: 1,
         meaning: "start the programs of a saved list",
-        help: "What is in the list already is left alone, what was stopped comes back stopped. Without a file it is \
-               what save wrote, or where that is damaged, the one before. pm2's dump.pm2 is read too.",
+        help: "Programs that are in the list already are not changed. Programs that were stopped are added, not \
+               started. Without a file it is the list of save or, if that is damaged, the previous one. pm2's \
+               dump.pm2 is accepted.",
         flags: &[], fields: false, launches: true, run: resurrect::run },
     Command { name: "cleardump", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "remove the saved list and the one before",
-        help: "Programs that run are left alone.",
+        meaning: "remove the saved list and the previous one",
+        help: "Running programs are not changed.",
         flags: &[], fields: false, launches: false, run: save::clear },
     Command { name: "web", aliases: &[], arguments: "[port]", at_least: 0, at_most: 1,
         meaning: "serve a status page for browsers",
-        help: "It is a managed program, rpm-web, that serves on 127.0.0.1:9615 unless it is told otherwise, and only \
-               for reading: / is the page, or JSON for programs; /api/processes, /api/logs/ID and /api/events (server-sent \
-               events) are JSON, /metrics is for Prometheus. No answer has a value of an environment. Port 0 is any that \
-               is free. The token may be in RPM_WEB_TOKEN instead.",
+        help: "The server is a managed program, rpm-web, by default on 127.0.0.1:9615. It is read-only. / is the \
+               page, or JSON for clients other than browsers; /api/processes, /api/logs/ID and /api/events \
+               (server-sent events) are JSON; /metrics is for Prometheus. No reply contains a value of an \
+               environment. Port 0 selects a free port. RPM_WEB_TOKEN is the default of --token.",
         flags: &["bind", "host", "token", "serve"], fields: false, launches: true, run: web::run },
     Command { name: "metrics", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "print program metrics for Prometheus",
+        meaning: "print metrics for Prometheus",
         help: "The same text as /metrics of rpm web, for a textfile collector.",
         flags: &[], fields: false, launches: true, run: web::metrics },
     Command { name: "ping", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "print pong when the daemon answers",
-        help: "The daemon is launched where none runs.",
+        meaning: "check that the daemon answers",
+        help: "Prints pong. Starts the daemon if none runs.",
         flags: &[], fields: false, launches: true, run: daemon::ping },
     Command { name: "sync", aliases: &[], arguments: "", at_least: 0, at_most: 0,
-        meaning: "wait until the list of programs is on disk",
-        help: "Changes get there by themselves within seconds; after this command a crash of the machine costs none.",
+        meaning: "wait until the list is on disk",
+        help: "Changes reach the disk within seconds. After this command a crash of the machine loses none of them.",
         flags: &[], fields: false, launches: true, run: daemon::sync },
     Command { name: "update", aliases: &["updatePM2"], arguments: "", at_least: 0, at_most: 0,
         meaning: "replace the running rpmd with the installed one",
-        help: "Programs, clients and pids stay as they are. The new program is asked to prove itself first; if it cannot, \
-               the old one goes on and this command fails.",
+        help: "Programs, pids and clients stay as they are. The new rpmd is checked first. If the check fails, the \
+               old one goes on and this command fails.",
         flags: &[], fields: false, launches: false, run: daemon::update },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",
-        help: "Returns when no process is left. A process that cannot be ended is named, the exit status is 1, and \
-               the next daemon keeps trying to end it. Log files stay. With --keep only the daemon ends: the programs run on, and \
-               the next command has a daemon that adopts them. What they print meanwhile waits in their pipes, 64 KiB \
-               each; a program that ends before that takes with it what its pipe holds.",
+        help: "Returns when no process is left. A process that does not end is named, the exit status is 1, and the \
+               next daemon tries again to end it. Log files stay. With --keep only the daemon ends: programs run on, \
+               and the next command starts a daemon that adopts them. Their output waits in their pipes, 64 KiB each; \
+               a program that ends before that loses what its pipe holds.",
         flags: &["keep"], fields: false, launches: false, run: daemon::kill },
     Command { name: "generate", aliases: &["init", "ecosystem"], arguments: "[name]", at_least: 0, at_most: 1,
         meaning: "write a sample process file",
-        help: "It is called NAME.json, by default processes.json, and starts as it is. A file that is there already \
-               stays.",
+        help: "The file is NAME.json, by default processes.json. It can be started as it is. An existing file is not \
+               overwritten.",
         flags: &[], fields: false, launches: false, run: generate::run },
     Command { name: "startup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
         meaning: "make init start the daemon and its programs at boot",
-        help: "The platforms are systemd, openrc, runit, s6, sysv and systemd-user; by default the one that runs \
-               here. Root writes the file of a service that runs rpmd --foreground, enables and starts it. \
-               Anybody else gets the command line for that, and exit status 1. Where a daemon runs already, the \
-               service stands by and takes over when that daemon ends.",
+        help: "The platform is systemd, openrc, runit, s6, sysv or systemd-user, by default the one that runs here. \
+               As root, this writes a service that runs rpmd --foreground, enables it and starts it. Otherwise it \
+               prints the command for that, and the exit status is 1. If a daemon runs already, the service stands by \
+               and takes over when that daemon ends.",
         flags: SERVICE, fields: false, launches: false, run: startup::startup },
     Command { name: "unstartup", aliases: &[], arguments: "[platform]", at_least: 0, at_most: 1,
         meaning: "undo startup",
-        help: "The service is stopped, with it the programs that its daemon runs, and removed. What was wanted \
-               up is started by the next daemon.",
+        help: "Stops the service with the programs of its daemon, and removes it. The next daemon starts the programs \
+               that were wanted up.",
         flags: SERVICE_GONE, fields: false, launches: false, run: startup::unstartup },
     Command { name: "completion", aliases: &[], arguments: "<bash|zsh|fish>", at_least: 1, at_most: 1,
         meaning: "print a shell completion script",
         help: "For bash: eval \"$(rpm completion bash)\" in ~/.bashrc.",
         flags: &[], fields: false, launches: false, run: completion::run },
     Command { name: "help", aliases: &[], arguments: "[command]", at_least: 0, at_most: 1,
-        meaning: "explain rpm, or one command",
+        meaning: "explain rpm or a command",
         help: "rpm COMMAND --help is the same.",
         flags: &["man"], fields: false, launches: false, run: help::run },
     Command { name: "version", aliases: &[], arguments: "", at_least: 0, at_most: 0,

@@ -270,7 +270,7 @@ pub fn decoded(bytes: &[u8]) -> Result<Line> {
 
 /// The program of a `process` line.
 pub fn program(bytes: &[u8]) -> Result<Process> {
-    match Process::from_plain_line(bytes) {
+    match Process::from_bytes(bytes) {
         Some(process) => Ok(process),
         None => process(&decoded(bytes)?),
     }

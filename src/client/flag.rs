@@ -106,25 +106,25 @@ impl Flag {
 /// The flags that every command takes.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
-    switch!("help", Some('h'), help, "show help for the command"),
+    switch!("help", Some('h'), help, "show help"),
     switch!("version", Some('v'), version, "print the version"),
     switch!("silent", Some('s'), silent, "print only errors"),
-    switch!("no-color", None, no_color, "no colour, as with NO_COLOR in the environment"),
-    switch!("mini-list", Some('m'), mini_list, "tables as short blocks of text"),
+    switch!("no-color", None, no_color, "print no color, as with NO_COLOR in the environment"),
+    switch!("mini-list", Some('m'), mini_list, "print tables as short blocks of text"),
 ];
 
 /// The flags of some commands.
 #[rustfmt::skip]
 pub const FLAGS: &[Flag] = &[
-    switch!("force", Some('f'), force, "start it even if it is managed already; save even an empty list"),
-    switch!("update-env", Some('a'), update_env, "give the programs the present environment"),
+    switch!("force", Some('f'), force, "start a program even if it is managed already; save even an empty list"),
+    switch!("update-env", Some('a'), update_env, "give programs the current environment"),
     switch!("json", None, json, "print JSON: the list as jlist does, each log line as an object"),
     Flag { name: "lines", short: None, placeholder: "N", hidden: false, set: lines,
-        meaning: "how many of the last lines of each file to print; by default 15" },
+        meaning: "the number of last lines to print of each file; by default 15" },
     switch!("nostream", None, nostream, "do not follow the files"),
-    switch!("out", None, out, "only standard output"),
-    switch!("err", None, err, "only standard error"),
-    switch!("raw", None, raw, "print the lines as they are, without the program's name"),
+    switch!("out", None, out, "print only standard output"),
+    switch!("err", None, err, "print only standard error"),
+    switch!("raw", None, raw, "print lines as they are, without the name of the program"),
     switch!("format", None, format, "print each line as timestamp=… app=NAME id=ID type=out message=…"),
     Flag { name: "timestamp", short: None, placeholder: "[=FORM]", hidden: false,
         set: |options, form| { options.timestamp = Some(form.to_owned()); Ok(()) },
@@ -132,17 +132,18 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "highlight", short: None, placeholder: "WORD", hidden: false, set: take!(highlight),
         meaning: "show this word in reverse video" },
     Flag { name: "since", short: None, placeholder: "TIME", hidden: false, set: take!(since),
-        meaning: "only lines written then or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m, so long ago" },
+        meaning: "print only lines written at this time or later: 2026-11-25, '2026-11-25 12:00', 12:00, or 10m for \
+                  ten minutes ago" },
     Flag { name: "until", short: None, placeholder: "TIME", hidden: false, set: take!(until),
-        meaning: "only lines written until then" },
+        meaning: "print only lines written until this time" },
     Flag { name: "grep", short: None, placeholder: "PATTERN", hidden: false, set: take!(grep),
-        meaning: "only lines whose message matches this extended regular expression" },
+        meaning: "print only lines whose message matches this extended regular expression" },
     Flag { name: "env", short: None, placeholder: "NAME", hidden: false,
         set: |options, name| { options.env = Some(name.to_owned()); Ok(()) },
-        meaning: "with a process file: put its env_NAME on top of its env" },
+        meaning: "apply env_NAME of the process file over its env" },
     Flag { name: "only", short: None, placeholder: "NAME,…", hidden: false, set: only,
-        meaning: "with a process file: these of its programs, not all" },
-    switch!("no-autostart", None, no_autostart, "add the programs to the list without starting them"),
+        meaning: "select programs of the process file by name; by default all" },
+    switch!("no-autostart", None, no_autostart, "add programs to the list without starting them"),
     Flag { name: "filter-env", short: None, placeholder: "PART", hidden: false,
         set: |options, part| {
             if part.is_empty() {
@@ -151,8 +152,8 @@ pub const FLAGS: &[Flag] = &[
             options.filter_env.push(part.to_owned());
             Ok(())
         },
-        meaning: "leave variables whose names contain PART out of the environment; may be repeated" },
-    switch!("write", Some('w'), write, "write what was started into the process file NAME.config.json"),
+        meaning: "leave out variables whose names contain PART; may be repeated" },
+    switch!("write", Some('w'), write, "write the started programs to the process file NAME.config.json"),
     Flag { name: "sort", short: None, placeholder: "FIELD", hidden: false,
         set: |options, text| {
             options.sort = Some(Order::parse(text)?);
@@ -160,41 +161,41 @@ pub const FLAGS: &[Flag] = &[
         },
         meaning: "sort the table by id, name, namespace, pid, status, restarts, uptime, created, cpu or memory; FIELD:desc for \
                   the largest first" },
-    switch!("keep", None, keep, "leave the programs running, for the next daemon"),
+    switch!("keep", None, keep, "leave the programs running for the next daemon"),
     Flag { name: "watch", short: None, placeholder: "PATH", hidden: false,
         set: |options, path| { options.watch.push(path.to_owned()); Ok(()) },
-        meaning: "a folder or file to watch, in the place of the program's folder; may come several times" },
+        meaning: "watch this directory or file, not the directory of the program; may be repeated" },
     Flag { name: "ignore-watch", short: None, placeholder: "PATTERN", hidden: false,
         set: |options, text| { options.ignore_watch.push(text.to_owned()); Ok(()) },
-        meaning: "what not to watch, as 'public' or '*.log', or with a slash from the present folder on; may come \
-                  several times" },
+        meaning: "do not watch matching paths, such as 'public' or '*.log'; a pattern with a slash is relative to the \
+                  working directory; may be repeated" },
     Flag { name: "user", short: Some('u'), placeholder: "NAME", hidden: false, set: take!(user),
-        meaning: "whose programs they are; by default yours" },
+        meaning: "the user of the programs; by default yours" },
     Flag { name: "hp", short: None, placeholder: "FOLDER", hidden: false, set: take!(home),
-        meaning: "the home folder of that user" },
+        meaning: "the home directory of that user" },
     Flag { name: "service-name", short: None, placeholder: "NAME", hidden: false, set: take!(service_name),
         meaning: "the name of the service; by default rpm-USER" },
     switch!("print", None, print, "print the file that would be written, and do nothing"),
     Flag { name: "root", short: None, placeholder: "FOLDER", hidden: false, set: take!(root),
-        meaning: "write below this folder, and say which commands are left to run" },
+        meaning: "write below this directory, and print the commands that are left to run" },
     Flag { name: "man", short: None, placeholder: "", hidden: true,
         set: |options, _| { options.man = true; Ok(()) },
-        meaning: "print the manual page rpm or rpmd, as roff" },
+        meaning: "print the manual page rpm, rpmd or rpm-protocol, as roff" },
     Flag { name: "bind", short: None, placeholder: "ADDRESS", hidden: false,
         set: |options, text| { options.bind = Some(text.to_owned()); Ok(()) },
-        meaning: "the IP address to serve on; by default 127.0.0.1. One that others reach needs a token" },
+        meaning: "the IP address to serve on; by default 127.0.0.1. An address that others can reach needs a token" },
     Flag { name: "host", short: None, placeholder: "NAME", hidden: false,
         set: |options, text| { options.host.push(text.to_owned()); Ok(()) },
-        meaning: "another name that the server is reached by; may come several times" },
+        meaning: "another host name to answer to; may be repeated" },
     Flag { name: "token", short: None, placeholder: "WORD", hidden: false,
         set: |options, text| { options.token = Some(text.to_owned()); Ok(()) },
-        meaning: "what each request must bring, as ?token=WORD or Authorization: Bearer WORD" },
+        meaning: "the token that each request must have, as ?token=WORD or Authorization: Bearer WORD" },
     Flag { name: "serve", short: None, placeholder: "HOW", hidden: true,
         set: |options, word| {
             options.serve = Some(Serve::read(word).ok_or("it is open or token")?);
             Ok(())
         },
-        meaning: "be the server" },
+        meaning: "run the server" },
 ];
 
 fn lines(options: &mut Options, text: &str) -> Result<(), String> {

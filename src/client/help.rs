@@ -23,13 +23,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let words = session.words()?;
     let word = words.first().map(String::as_str);
     let text = match (session.invocation.options.man, word) {
-        (true, None | Some("rpm")) => man::client(),
-        (true, Some("rpmd")) => man::daemon(),
-        (true, Some(other)) => {
-            return Err(Error::new(format!(
-                "there is no manual page {other}; there are rpm and rpmd"
-            )));
-        }
+        (true, name) => man::page(name.unwrap_or("rpm"))?,
         (false, None) => overview(),
         (false, Some(word)) => match command::find(word) {
             Some(known) => command(known),
@@ -54,7 +48,7 @@ pub fn overview() -> String {
     let mut out = String::from("Usage: rpm [flags] <command> [arguments]\n\n");
     paragraph(
         &mut out,
-        "Keeps programs running. The daemon, rpmd, is launched by the first command.",
+        "Keep programs running. The daemon, rpmd, is started on first use.",
         0,
     );
     out.push_str("\nCommands:\n");
@@ -277,7 +271,7 @@ mod tests {
         let text = command(command::find("start").unwrap());
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(
-            "-k, --kill-timeout TIME the time to end before SIGKILL is sent; by default 1600ms"
+            "-k, --kill-timeout TIME the time to wait for its end before SIGKILL is sent; by default 1600ms"
         ));
         assert!(text.contains("--no-autorestart turn off: restart it"));
         assert!(

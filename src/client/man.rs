@@ -1,29 +1,52 @@
-//! The manual pages rpm(1) and rpmd(8), made from the tables of commands, flags, fields and verbs.
+//! The manual pages: rpm(1), made from the tables of commands, flags and fields, and those in [`daemon`] and [`protocol`].
+
+pub mod daemon;
+pub mod protocol;
 
 use super::command::{COMMANDS, Command};
 use super::flag::{self, FLAGS, Flag, GLOBAL, kebab};
 use super::help::{capital, default_of};
 use super::roff::Page;
-use crate::model::field::{FIELDS, Field};
-use crate::protocol::line::MAX_LINE;
-use crate::protocol::reply::CODES;
-use crate::protocol::verb::VERBS;
-use crate::protocol::{DAEMON_OPTIONS, RELEASE};
+use crate::error::{Error, Result};
+use crate::model::field::Field;
+use crate::protocol::RELEASE;
 
 /// When the pages last changed.
-const DATE: &str = "2026-11-25";
+const DATE: &str = "2026-11-29";
 
-const HOMES: &str = "the folder with the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
+const HOMES: &str = "the directory of the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
+
+/// A page and what makes it.
+type Row = (&'static str, fn() -> String);
+
+/// Every page by its name.
+pub const PAGES: &[Row] = &[
+    ("rpm", client),
+    ("rpmd", daemon::page),
+    ("rpm-protocol", protocol::page),
+];
+
+/// The page of this name, as roff.
+pub fn page(name: &str) -> Result<String> {
+    let found = PAGES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, make)| make()).ok_or_else(|| {
+        let names: Vec<&str> = PAGES.iter().map(|(known, _)| *known).collect();
+        Error::new(format!(
+            "there is no manual page {name}; there are {}",
+            names.join(", ")
+        ))
+    })
+}
 
 /// rpm(1)
-pub fn client() -> String {
+fn client() -> String {
     let mut page = Page::new("rpm", 1, DATE, RELEASE, "keep programs running");
     page.section("SYNOPSIS");
     page.first("rpm [flags] command [arguments]");
     page.section("DESCRIPTION");
     page.first(
-        "rpm tells the daemon rpmd what to do and shows what it says. The first command launches the daemon. \
-         It is no relative of the package manager of the same name.",
+        "rpm controls the daemon rpmd, which keeps programs running. It starts the daemon on first use. It is not related to \
+         the package manager of the same name.",
     );
     page.section("COMMANDS");
     COMMANDS
@@ -33,8 +56,8 @@ pub fn client() -> String {
     GLOBAL.iter().for_each(|flag| one_flag(&mut page, flag, ""));
     page.section("SETTINGS OF PROGRAMS");
     page.first(
-        "Each is a flag of start and restart. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME takes a \
-         switch away.",
+        "Each is a flag of start and restart. A time is a number of milliseconds, or ends in s, m, h or d. --no-NAME turns a \
+         switch off.",
     );
     for field in flag::fields() {
         let (name, with) = flag_name(field.short, &kebab(field.name), field.placeholder);
@@ -45,7 +68,9 @@ pub fn client() -> String {
         );
     }
     exit_status(&mut page);
+    process_files(&mut page);
     log_files(&mut page);
+    status_page(&mut page);
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
     page.item("NO_COLOR", "", "no colours.");
@@ -54,18 +79,14 @@ pub fn client() -> String {
         "",
         "the token of rpm web, where --token gives none.",
     );
-    page.paragraph(
-        "A program finds RPM_ID, RPM_NAME, RPM_HOME and NODE_APP_INSTANCE, the number of its instance, in its \
-         environment; its id and name also under pm2's names, pm_id and name.",
-    );
-    files(&mut page);
+    daemon::files(&mut page);
     page.section("EXAMPLES");
     page.first("Start a server under a name and follow its logs:");
     page.verbatim(&[
         "rpm start ./server.js --name api -- --port 3000",
         "rpm logs api",
     ]);
-    page.paragraph("Four instances, and a command of the shell:");
+    page.paragraph("Start four instances, and a shell command:");
     page.verbatim(&[
         "rpm start worker.py -i 4",
         "rpm start \"while :; do date; sleep 60; done\" --name clock",
@@ -73,94 +94,8 @@ pub fn client() -> String {
     page.paragraph("In a script:");
     page.verbatim(&["rpm status api || rpm restart api"]);
     page.section("SEE ALSO");
-    page.first("rpmd(8)");
+    page.first("rpmd(8), rpm-protocol(7)");
     page.finish()
-}
-
-/// rpmd(8)
-pub fn daemon() -> String {
-    let mut page = Page::new(
-        "rpmd",
-        8,
-        DATE,
-        RELEASE,
-        "the daemon that keeps programs running",
-    );
-    page.section("SYNOPSIS");
-    page.first("rpmd [flags]");
-    page.section("DESCRIPTION");
-    page.first(
-        "rpmd starts programs, starts them again when they end, and writes their output into log files. It goes \
-         into the background by itself; its first process ends when the socket is ready, or after saying why it \
-         is not. rpm(1) launches it.",
-    );
-    page.section("FLAGS");
-    for (spelling, meaning) in DAEMON_OPTIONS {
-        page.item(spelling, "", &format!("{}.", capital(meaning)));
-    }
-    page.section("PROTOCOL");
-    page.first(
-        "A request is one line of text, its answer is lines of text. Anyone who may open the socket can speak it:",
-    );
-    page.verbatim(&["printf 'list\\n' | nc -U ~/.rpm/rpmd.sock"]);
-    page.paragraph(&format!(
-        "A line is a word, then KEY=VALUE pairs with one blank between. In a value each blank, %, control byte \
-         and DEL is written %XX, in hexadecimal. The last line of an answer begins with ok or error; an error has a \
-         code and a message. Requests may be sent before earlier ones are answered; answers come in order. A line \
-         has at most {MAX_LINE} bytes."
-    ));
-    page.part("Requests");
-    for verb in VERBS {
-        page.item(verb.name, verb.fields, verb.meaning);
-    }
-    page.part("Fields of start");
-    for field in FIELDS {
-        page.item(
-            field.name,
-            field.placeholder,
-            &meaning(field, str::to_owned),
-        );
-    }
-    page.part("Codes of errors");
-    let words: Vec<&str> = CODES.iter().map(|(_, word)| *word).collect();
-    page.first(&words.join(", "));
-    signals(&mut page);
-    page.section("EXIT STATUS");
-    page.item("0", "", "the socket is ready.");
-    page.item(
-        "1",
-        "",
-        "it could not start, or it ended but could not end a program; the reason is on standard error.",
-    );
-    ports(&mut page);
-    page.section("ENVIRONMENT");
-    page.item("RPM_HOME", "", HOMES);
-    files(&mut page);
-    security(&mut page);
-    page.section("SEE ALSO");
-    page.first("rpm(1)");
-    page.finish()
-}
-
-fn security(page: &mut Page) {
-    page.section("SECURITY");
-    page.first(
-        "One daemon serves one user, and every program runs as that user, with all its rights. The socket serves that user \
-         and root. A setting that asks for another user, another group or a limit that is not supported refuses the program.",
-    );
-    page.paragraph(
-        "RPM_HOME and each folder above it must belong to the user or to root, and nobody else may write to them, except \
-         sticky folders like /tmp. Otherwise rpmd refuses the home before anything is created in it. A client refuses the \
-         daemon of another user; root may command it, but does not send its environment to it.",
-    );
-    page.paragraph(
-        "As root, log files, pid files and sockets in a folder of another user are opened, renamed and removed with the rights \
-         of that user, and new files belong to that user. In a folder that several users can write to, each file is \
-         opened with its owner's rights, and links that root owns are not followed.",
-    );
-    page.paragraph(
-        "Environments of programs, secrets included, are in run/ID/spec and dump.json, mode 0600.",
-    );
 }
 
 fn one_command(page: &mut Page, command: &Command) {
@@ -215,76 +150,90 @@ fn meaning(field: &Field, spell: impl Fn(&str) -> String) -> String {
     out
 }
 
-fn signals(page: &mut Page) {
-    page.section("SIGNALS");
-    page.item(
-        "SIGTERM, SIGINT, SIGQUIT, SIGPWR, SIGRTMIN+3",
-        "",
-        "stop all programs, each with its kill signal and timeout, write their last output, exit 0. The next daemon of this \
-         home starts those that were wanted up. Images of nginx and php-fpm are stopped with SIGQUIT, LXC \
-         containers with SIGPWR, containers that run an init with SIGRTMIN+3.",
-    );
-    page.item(
-        "SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ, SIGTTOU, SIGWINCH",
-        "",
-        "ignored. rpm reloadLogs reopens log files. An image that stops with SIGWINCH, such as httpd's, needs \
-         STOPSIGNAL SIGTERM.",
+fn process_files(page: &mut Page) {
+    page.section("PROCESS FILES");
+    page.first(
+        "A process file describes programs: one object, an array, or an array under apps. Its attributes are the settings above, \
+         as kill_timeout or killTimeout for --kill-timeout, pm2's other names for them, env and env_NAME. NAME.json may \
+         be JSON5. NAME.config.js, .cjs and .mjs are evaluated by node, for at most ten seconds. A Procfile has lines \
+         NAME: COMMAND. - is JSON on standard input.",
     );
     page.paragraph(
-        "The log writer rpmd-log ignores all of these: it ends when the daemon tells it to. So does rpmd-store, which brings \
-         the list of programs to the disk: it ends when that is done. When a daemon dies by anything \
-         else, programs run on, and the log writer starts another daemon. One that keeps dying is restarted with a \
-         growing delay, at most 5 s, for ever; rpmd.log and the next command say so. With --foreground, init restarts it.",
+        "start and restart of a file start what is missing, restart what is there with the new settings under the same id, and \
+         bring instances to the number in the file. Paths are relative to the directory of the file, or to the cwd of the \
+         program. Flags and arguments override the file.",
+    );
+    page.paragraph(
+        "Everything is checked first: a file with a mistake starts nothing, and each mistake is named with its line and \
+         column. So are scripts, directories, interpreters and commands that do not exist. false, null and an empty string \
+         leave a text or a path at its default. An attribute that is unknown or not supported yet is a warning.",
     );
 }
 
 fn log_files(page: &mut Page) {
     page.section("LOG FILES");
     page.first(
-        "A process of its own, rpmd-log, writes what programs print; it outlives the daemon. Bytes are written as they \
-         come, unless lines are changed (time, log_date_format, log_type) or several streams share a file: then whole \
-         lines are. The beginning of one waits until it is finished, the program has ended, or it has 768 KiB. An unfinished \
-         line appears after a second of silence; its rest follows it, or stands in a line of its own where another stream \
-         has printed in the meantime.",
+        "The log writer rpmd-log writes what programs print. It outlives the daemon. Bytes are written as they come, unless \
+         lines are changed (time, log_date_format, log_type) or several streams share a file: then whole lines are written. \
+         The beginning of a line waits in the FIFO until it is finished, the program has ended, or it has 768 KiB. An \
+         unfinished line, such as a prompt, appears after a second of silence. Its rest follows it, or begins a line of its own \
+         where another stream has printed in the meantime.",
     );
     page.paragraph(
-        "With time or log_date_format a line is DATE: TEXT. The tokens of the form are YYYY YY Q M MM MMM MMMM D DD Do \
-         DDD DDDD d dd ddd dddd E W WW H HH h hh k kk m mm s ss S SS SSS A a Z ZZ X x; what stands in [ ] is as it is. \
-         With log_type json a line is an object. A byte that is not UTF-8 is taken for Latin-1 in it, and the parts of \
-         a line that is too long or appears before its end have \"partial\":true, all but the last.",
+        "With time or log_date_format a line is DATE: TEXT. The tokens of the format are YYYY YY Q M MM MMM MMMM D DD Do \
+         DDD DDDD d dd ddd dddd E W WW H HH h hh k kk m mm s ss S SS SSS A a Z ZZ X x. Text in [ ] is literal. \
+         With log_type json a line is an object. A byte that is not UTF-8 is read as Latin-1. A line that is too long, or that \
+         appears before its end, is several objects: all except the last have \"partial\":true.",
+    );
+    page.paragraph(
+        "A file that would become larger than log_max_size is renamed to FILE.1, and FILE.1 to FILE.2, up to log_max_files. No \
+         line is split by that unless it is longer than 64 KiB. rpm logs reads rotated files too. Others may rotate as well: \
+         rename the files, then run rpm reloadLogs; or truncate them. A file that was removed is created again with the next output.",
+    );
+    page.paragraph(
+        "Log failures never stop a program. Output that a full or read-only disk does not take is dropped and counted. list warns, \
+         describe and metrics have the number, and the file itself has a line that begins with rpm: once it can be \
+         written again. A disk that hangs holds only rpmd-log: output waits in the FIFOs.",
     );
     page.paragraph(
         "/dev/stdout, /dev/stderr, /dev/fd/1, /dev/fd/2 and their names in /proc/self/fd, also through a link, are outputs \
-         of the daemon when it runs as rpmd --foreground; a daemon in the background refuses them. They get whole lines of all \
+         of rpmd --foreground; a daemon in the background refuses them. They get whole lines of all \
          programs, though a line of more than 4096 bytes may have a line of the daemon's log in it. They are neither rotated nor \
-         emptied nor opened by name. A slow reader is waited for: output stays in the program's pipe. When it has read \
-         nothing for 30 s and that pipe is full, output is dropped and counted until it reads again. When \
+         emptied nor opened by name. A slow reader is waited for: output stays in the FIFO. When it has read \
+         nothing for 30 s and that FIFO is full, output is dropped and counted until it reads again. When \
          the log writer is killed, up to 4096 bytes may be written twice there.",
-    );
-    page.paragraph(
-        "A file that would become larger than log_max_size is set aside as FILE.1, and what was FILE.1 as FILE.2; no line \
-         is split by that unless it is longer than 64 KiB. Somebody else may do it too: rename the files, then rpm \
-         reloadLogs, or truncate them. A file that was removed is created again with the next output.",
-    );
-    page.paragraph(
-        "Log failures never stop a program. What a full disk does not take is dropped and counted: list and \
-         describe say so, and the file itself, in a line of its own that begins with rpm:, once it can be written again.",
     );
 }
 
-fn ports(page: &mut Page) {
-    page.section("PORTS");
-    page.first(
-        "A port that the daemon has opened, by listen or for the workers of a Node cluster, belongs to the program for as \
-         long as it is wanted up. Connections wait while it is restarted, crashes, waits out its restart delay or closes \
-         its server during a graceful shutdown. stop and delete close the port, and so does a program that has failed \
-         too often (errored). A worker that closes a server and runs on for a minute has given up its port.",
-    );
+fn status_page(page: &mut Page) {
+    page.section("STATUS PAGE");
+    page.first("rpm web serves, for reading only:");
+    for (path, meaning) in [
+        (
+            "/",
+            "a live table for browsers; for others JSON: system_info, monit, processes.",
+        ),
+        (
+            "/api/processes",
+            "the status of programs, now and in the last minutes.",
+        ),
+        (
+            "/api/logs/ID?lines=N",
+            "the last lines of the logs of a program, by default 100.",
+        ),
+        (
+            "/api/events",
+            "server-sent events: processes every 2 seconds, change at once, daemon when it has ended.",
+        ),
+        ("/metrics", "the text format of Prometheus."),
+    ] {
+        page.item(path, "", meaning);
+    }
     page.paragraph(
-        "rpmd-log keeps every such socket for the next supervisor, so the death of either daemon, or an update, closes \
-         nothing. Where both are killed at once, the next supervisor takes the sockets from the programs that live, as \
-         far as pidfd_getfd(2) is allowed: for root, or where kernel.yama.ptrace_scope is 0. A socket that no process \
-         holds is closed, with the connections that waited in it, and bound again when the program is launched.",
+        "No reply has a value of an environment. Requests are answered only for localhost, loopback addresses, the address it \
+         serves on, and the names of --host. With a token each request must bring it, as ?token=WORD or Authorization: \
+         Bearer WORD; --bind to an address that others reach needs one. There is no TLS: use a proxy, or ssh -L. Limits: 64 \
+         connections, 32 of them followers of events or logs; 8 KiB of request head, and 10 s to send it.",
     );
 }
 
@@ -300,65 +249,15 @@ fn exit_status(page: &mut Page) {
     );
 }
 
-fn files(page: &mut Page) {
-    page.section("FILES");
-    for (name, meaning) in [
-        (
-            "rpmd.sock",
-            "the socket; only its owner and root may open it.",
-        ),
-        (
-            "rpmd.pid",
-            "the pid of the daemon; the folder is locked as long as it lives.",
-        ),
-        ("rpmd.state", "which boot and version the list is of."),
-        (
-            "rpmd.sockets",
-            "which ports the workers of Node clusters have asked for.",
-        ),
-        ("rpmd.log", "what the daemon has to say."),
-        (
-            "rpmd.deaths",
-            "how often the daemon has died recently, while it keeps dying.",
-        ),
-        (
-            "log.sock, log.batch",
-            "where a supervisor finds the log writer, and what is on its way to a file.",
-        ),
-        (
-            "dump.json, dump.json.bak",
-            "what save wrote, and what it wrote before. It is JSON; a byte that is not UTF-8 is written \\udcXX, as \
-             surrogateescape of Python has it.",
-        ),
-        (
-            "logs/NAME-out.log, logs/NAME-error.log",
-            "the output of programs; with -ID before .log where there are several instances. In NAME every byte but letters, \
-             digits, . _ - is %XX, and so is a . or - at its beginning; a long name is cut and ends in a digest.",
-        ),
-        ("pids/NAME-ID.pid", "the pids of programs."),
-        ("web", "where rpm web serves."),
-        (
-            "run/list",
-            "all programs: what they are, what is wanted of them, and their processes. A line has a checksum; a damaged \
-             one costs no other program.",
-        ),
-        (
-            "run/ID.out, run/ID.err",
-            "the pipes that a program prints to.",
-        ),
-    ] {
-        page.item(&format!("~/.rpm/{name}"), "", meaning);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::field::FIELDS;
 
     #[test]
     fn the_pages_have_every_row_of_the_tables() {
         let roff = |name: &str| name.replace('-', "\\-");
-        let (client, daemon) = (client(), daemon());
+        let client = client();
         for command in COMMANDS {
             assert!(
                 client.contains(&format!("\\fB{}", command.name)),
@@ -373,19 +272,24 @@ mod tests {
                 flag.name
             );
         }
-        for field in FIELDS {
-            assert!(
-                daemon.contains(&format!("\\fB{}\\fR", field.name)),
-                "{}",
-                field.name
-            );
+        for field in FIELDS.iter().filter(|field| field.flag) {
+            let name = roff(&format!("--{}", kebab(field.name)));
+            assert!(client.contains(&name), "{}", field.name);
         }
-        for verb in VERBS {
-            assert!(
-                daemon.contains(&format!("\\fB{}\\fR", verb.name)),
-                "{}",
-                verb.name
-            );
+    }
+
+    #[test]
+    fn every_page_has_its_name_and_refers_to_the_others() {
+        for (name, make) in PAGES {
+            let text = make();
+            assert!(text.starts_with(&format!(".TH {} ", name.to_uppercase())));
+            assert_eq!(page(name).unwrap(), text);
+            let (_, see) = text.split_once(".SH \"SEE ALSO\"\n").unwrap();
+            for (other, _) in PAGES.iter().filter(|(other, _)| other != name) {
+                let other = other.replace('-', "\\-");
+                assert!(see.contains(&format!("{other}(")), "{name}: {other}");
+            }
         }
+        assert!(page("rpmx").unwrap_err().to_string().contains("rpmd"));
     }
 }

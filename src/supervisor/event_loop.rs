@@ -298,6 +298,9 @@ impl Supervisor {
         let mut busy = self.serve_all();
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
+            if self.timers.is_set(Timer::Patience) {
+                self.set_patience();
+            }
         }
         self.settle_end();
         busy |= self.launch_some();

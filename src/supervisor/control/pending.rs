@@ -383,6 +383,11 @@ impl Supervisor {
     /// Some answers are given without the log writer; others may still wait for it.
     pub(crate) fn patience_is_over(&mut self) {
         self.changed = true;
+        self.set_patience();
+    }
+
+    /// Sets the deadline of the answers that wait for a disk, if there are any: nothing wakes an idle daemon.
+    pub(crate) fn set_patience(&mut self) {
         let waiting = self.connections.values().filter_map(|c| match &c.pending {
             Some(Pending::Restart(turn) | Pending::Stop(turn, _) | Pending::Upkeep(turn, _)) => {
                 Some(turn.patience)

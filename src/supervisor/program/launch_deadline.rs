@@ -1,4 +1,5 @@
-//! The deadline of launches: a child between fork and exec opens paths of users, and a file system may never answer.
+//! The deadline of launches: pipes and sockets are made in the home or at the path of a user, and a child between fork
+//! and exec opens paths of users. A file system may never answer.
 
 use std::os::fd::AsFd;
 
@@ -12,7 +13,7 @@ use crate::sys::signal::Signal;
 use crate::sys::spawn::Stage;
 
 impl Supervisor {
-    /// A child has not executed its program in time: the launch has failed.
+    /// What a launch needs was not made in time, or its child has not executed the program: the launch has failed.
     pub(crate) fn launch_is_late(&mut self, id: u32) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;

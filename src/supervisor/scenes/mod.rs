@@ -209,7 +209,7 @@ impl Scene {
         assert!(verdict.starts_with("ok"), "{verdict}");
     }
 
-    /// One turn of the loop. Nobody waits for the disk here.
+    /// One turn of the loop, and what the writer of the list does meanwhile.
     fn turn(&mut self) {
         let Some(daemon) = self.supervisor.as_mut() else {
             return;

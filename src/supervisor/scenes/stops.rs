@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::model::life::{Exit, State};
+use crate::supervisor::store::list::List;
 use crate::sys::signal::Signal;
 
 #[test]
@@ -142,6 +143,9 @@ fn a_program_that_is_deleted_is_stopped_before_and_leaves_no_record() {
     assert!(scene.answer("delete target=api").starts_with("ok"));
     assert!(scene.daemon().programs.is_empty() && !scene.see().lives(leader));
     assert!(!scene.home.records(0).out().exists());
+    scene.answer("sync");
+    let list = std::fs::read(scene.home.list()).unwrap();
+    assert!(List::read(&list).programs.is_empty());
     let gone = scene.answer("stop target=api");
     assert!(gone.starts_with("error code=not-found"), "{gone}");
 }
