@@ -162,4 +162,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test boot demo bench stress migration size install uninstall clean help
+.PHONY: all check test boot demo bench stress migration mutants size install uninstall clean help
