@@ -9,6 +9,8 @@ BENCH ?=
 BOOT ?=
 # Words for the endurance program: STRESS='--seconds 600 --seed 7', or --update-time
 STRESS ?=
+# Options of cargo mutants: MUTANTS='--shard 0/20'
+MUTANTS ?=
 CARGO_TARGET_DIR ?= target
 # The release before this one: the commit whose daemon and home are taken over. A new release moves it.
 BEFORE = 0a8ff5f98eb2ea95bccfb2a74dc8ddc134670e32
@@ -88,6 +90,13 @@ migration:
 	(cd "$$before/$(BEFORE)" && CARGO_TARGET_DIR="$$before/build" cargo build --locked); \
 	RPM_TEST_BEFORE="$$before/build/debug" cargo test --locked --test integration migration::
 
+## mutate model, protocol and the supervisor's logic, and report what unit tests miss; MUTANTS='--shard 0/20' samples
+mutants:
+	@$(NEED); need cargo-mutants; \
+	cargo mutants --timeout 120 --file 'src/model/**/*.rs' --file 'src/protocol/**/*.rs' \
+		--file 'src/supervisor/program/*.rs' --file 'src/supervisor/control/*.rs' \
+		--file 'src/supervisor/daemon/shutdown.rs' $(MUTANTS) -- --lib
+
 ## print the bytes of each program, and fail above the limit
 size: all
 	@set -e; for limit in rpmd=$(SIZE_rpmd) rpm=$(SIZE_rpm); do \
@@ -153,4 +162,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test boot demo bench stress migration size install uninstall clean help
+.PHONY: all check test boot demo bench stress migration mutants size install uninstall clean help

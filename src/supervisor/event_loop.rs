@@ -392,7 +392,6 @@ impl Supervisor {
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Program(id, deadline) => self.feed(id, Event::Deadline(deadline)),
-                Timer::Preparation(id) => self.preparation_is_late(id),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Look => self.look_at_unheld(),
                 Timer::Unread => self.read_again(),

@@ -10,8 +10,6 @@ use crate::model::life::Deadline;
 pub enum Timer {
     /// A deadline of a program.
     Program(u32, Deadline),
-    /// The pipes and sockets of a program have had their time to be made.
-    Preparation(u32),
     /// Looking again at programs whose leader has ended and others of them have not.
     Remains,
     /// Looking at processes that no descriptor is held of.

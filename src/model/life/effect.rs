@@ -57,7 +57,7 @@ pub enum Save {
     Counts,
 }
 
-/// Why a launch has failed though there was a process.
+/// Why a launch has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// The child has not executed the program in time.

@@ -26,6 +26,7 @@
 //! Pause        –             –                  –                paused[P]        –                    –             –
 //! Resume       –             –                  –                –, online[C]     –                    –             –
 //!                                                                if paused
+//! Preparing    ×             – timeout          ×                ×                ×                    ×             ×
 //! Spawned      ×             launching, pid     ×                ×                ×                    ×             ×
 //! NotSpawned   ×             waiting            ×                ×                ×                    ×             ×
 //! Executed     ×             ×                  online           ×                –                    ×             ×
@@ -34,7 +35,7 @@
 //!                                               stopping[T]      stopping[T]      stopping, no leader
 //!                                               if some remain   if some remain   if some remain
 //! Gone         ×             ×                  ×                ×                end, if no leader    ×             ×
-//! Deadline     ×             ×                  – late [K]       ×                – [K], again later   launching[S]  ×
+//! Deadline     ×             waiting            – late [K]       ×                – [K], again later   launching[S]  ×
 //! Recalled     launching[S]  launching[S]       ×                ×                ×                    waiting       –
 //! Rebooted     launching[S]  launching[S]       ×                ×                ×                    launching[S]  launching[S]
 //! HandedOver   –             – [S]              –                –                –                    –             –
@@ -64,6 +65,8 @@
 //! the states that have a Deadline cell.
 
 mod effect;
+#[cfg(test)]
+mod late;
 mod policy;
 #[cfg(test)]
 mod replaced;
@@ -132,6 +135,8 @@ pub enum Event {
     Rebooted,
     /// Another release of the daemon has handed it over.
     HandedOver,
+    /// What the run needs before its process is being made: pipes, sockets.
+    Preparing(RunId),
     /// The process of the run exists.
     Spawned(RunId, i32),
     /// The process of the run could not be made.

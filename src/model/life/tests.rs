@@ -177,7 +177,7 @@ fn every_cell_of_the_table() {
     let left: Of = |run| Event::Exited(run, Exit::Code(1), Members::Remain);
     #[rustfmt::skip]
     // In the order of COLUMNS.
-    let table: [(&str, Of, [Cell; 11]); 14] = [
+    let table: [(&str, Of, [Cell; 11]); 15] = [
         ("Start", |_| Event::Start,
             [spawn, NO, NO, NO, go_on, stay_up, stay_up, stay_up, stay_up, spawn, spawn]),
         ("Restart", |_| Event::Restart,
@@ -192,6 +192,8 @@ fn every_cell_of_the_table() {
             [NO, spawn, NO, NO, NO, NO, NO, NO, NO, wait, NO]),
         ("Rebooted", |_| Event::Rebooted,
             [NO, spawn, NO, NO, NO, NO, NO, NO, NO, spawn, spawn]),
+        ("Preparing", Event::Preparing,
+            [NO, forked, NO, NO, NO, NO, NO, NO, NO, NO, NO]),
         ("Spawned", SPAWNED,
             [NO, forked, NO, NO, NO, NO, NO, NO, NO, NO, NO]),
         ("NotSpawned", Event::NotSpawned,
@@ -252,7 +254,8 @@ fn every_cell_of_the_table() {
 /// A run that is over changes nothing, whatever is said of it.
 #[test]
 fn an_event_of_another_run_does_nothing() {
-    let events: [Of; 8] = [
+    let events: [Of; 9] = [
+        Event::Preparing,
         SPAWNED,
         Event::NotSpawned,
         Event::Executed,
@@ -302,6 +305,7 @@ fn the_effects_of_a_step_are_complete_and_in_order() {
     let cases: Vec<(&str, Event, u64, Vec<Effect>)> = vec![
         ("stopped", Event::Start, 20, vec![Publish, desired, Spawn(one)]),
         ("launching", Event::Spawned(one, PID), 20, vec![Arm(start_timeout, 20_020)]),
+        ("launching", Event::Preparing(one), 20, vec![Arm(start_timeout, 20_020)]),
         ("launching", Event::NotSpawned(one), 20, vec![Publish, Arm(Deadline::RestartDelay, 120)]),
         ("launching", Event::Stop, 20, vec![Publish, desired, RemovePidFile, ReleasePorts]),
         ("launching", Event::HandedOver, 20, vec![Spawn(one)]),
@@ -362,42 +366,6 @@ fn the_effects_of_a_step_are_complete_and_in_order() {
             ReleasePorts,
             Note(super::Note::GivesUp(1))
         ]
-    );
-}
-
-#[test]
-fn a_late_child_is_killed_again_and_again_and_so_it_is_when_it_is_stopped() {
-    let mut life = situation("forked");
-    let policy = policy();
-    assert_eq!(due(&mut life, &policy), Some(Action::Kill));
-    assert_eq!(life.deadline, Some((Deadline::KillAgain(RunId(1)), 25_000)));
-    let again = effects(
-        &mut life,
-        Event::Deadline(Deadline::KillAgain(RunId(1))),
-        &policy,
-        25_000,
-    );
-    let kill = Effect::Signal(RunId(1), Purpose::Kill);
-    assert_eq!(
-        again,
-        [kill, Effect::Arm(Deadline::KillAgain(RunId(1)), 30_000)]
-    );
-    assert_eq!(
-        act(&mut life, Event::Stop, &policy, 25_001),
-        Some(Action::Kill)
-    );
-    assert_eq!(
-        life.deadline,
-        Some((Deadline::StopTimeout(RunId(1)), 26_601))
-    );
-    effects(&mut life, FAILED(RunId(1)), &policy, 25_002);
-    assert_eq!(life.state, State::Stopped);
-    // The next run is not late.
-    effects(&mut life, Event::Start, &policy, 26_000);
-    effects(&mut life, SPAWNED(RunId(2)), &policy, 26_000);
-    assert_eq!(
-        act(&mut life, Event::Stop, &policy, 26_001),
-        Some(Action::Terminate)
     );
 }
 

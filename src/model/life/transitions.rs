@@ -41,6 +41,7 @@ impl Life {
             Event::Pause | Event::Resume => {}
             Event::Recalled | Event::Rebooted => self.recalled_again(policy, now, to),
             Event::HandedOver => self.handed_over(now, to),
+            Event::Preparing(run) => self.preparing(run, now, to),
             Event::Spawned(run, pid) => self.spawned(run, pid, now, to),
             Event::NotSpawned(run) => self.not_spawned(run, now, to),
             Event::Executed(run) => self.executed(run, now, to),
@@ -150,6 +151,13 @@ impl Life {
         self.state == State::Launching && self.run == run
     }
 
+    fn preparing(&mut self, run: RunId, now: u64, to: &mut Effects) {
+        if self.is_launching(run) && self.pid == 0 && self.deadline.is_none() {
+            let at = now.saturating_add(START_TIMEOUT);
+            self.arm(Deadline::StartTimeout(run), at, to);
+        }
+    }
+
     fn spawned(&mut self, run: RunId, pid: i32, now: u64, to: &mut Effects) {
         if self.is_launching(run) && self.pid == 0 {
             self.pid = pid;
@@ -225,7 +233,11 @@ impl Life {
         self.deadline = None;
         match self.state {
             State::Stopping => self.kill(now, to),
-            State::Launching if self.pid != 0 => {
+            State::Launching if self.pid == 0 => {
+                to.push(Effect::Fail(self.run, Trouble::Late));
+                self.not_spawned(self.run, now, to);
+            }
+            State::Launching => {
                 if !self.late {
                     self.late = true;
                     to.push(Effect::Fail(self.run, Trouble::Late));

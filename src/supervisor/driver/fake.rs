@@ -4,8 +4,7 @@
 pub mod world;
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -25,10 +24,9 @@ use crate::sys::process::ProcessHandle;
 use crate::sys::procfs::{ProcDir, Stat};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{Inherited, Plan, Record, Report, Spawned, Stage};
-use world::{Child, Process, World};
+use world::{Child, Disk, Process, WRITER, World};
 
 /// The driver of such a world.
-#[derive(Debug)]
 pub struct Fake(pub Rc<RefCell<World>>);
 
 impl Driver for Fake {
@@ -50,9 +48,7 @@ impl Driver for Fake {
             return Err(io::Error::from_raw_os_error(errno));
         }
         let variables: Vec<Vec<u8>> = plan.env.iter().map(|v| v.to_bytes().to_vec()).collect();
-        let id = variables.iter().find_map(|v| v.strip_prefix(b"RPM_ID="));
-        let id = std::str::from_utf8(id.unwrap()).unwrap().parse().unwrap();
-        let pid = world.add(Pid::own(), None, Some(id));
+        let pid = world.add(Pid::own(), None, Some(plan.id));
         let child = world.child;
         let process = world.processes.get_mut(&pid).unwrap();
         (process.variables, process.child) = (variables, child);
@@ -62,8 +58,10 @@ impl Driver for Fake {
             run: plan.run,
             joined: false,
         };
-        let mut list = File::from(inherited.list.try_clone_to_owned()?);
-        list.write_all(&records::pid_line(plan.id, &record))?;
+        if !world.unrecorded {
+            let list = inherited.list.try_clone_to_owned()?;
+            MemoryLog::inherited(list)?.append(&records::pid_line(plan.id, &record))?;
+        }
         if child == Child::Fails {
             world.die(pid, Exit::Code(127));
         }
@@ -71,23 +69,24 @@ impl Driver for Fake {
         Ok(Spawned { pid, report })
     }
 
-    fn start_store(
+    fn start_writer(
         &mut self,
         home: &Home,
         generation: u64,
-        memory: &MemoryLog,
+        list: &MemoryLog,
     ) -> io::Result<(Pid, UnixStream)> {
+        let mut world = self.0.borrow_mut();
+        // The one before ends first: it holds the lock.
+        world.writer = None;
+        if world.disk == Disk::Refuses {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut world = self.0.borrow_mut();
-        // The one before is killed, and its lock is free.
-        world.store = None;
-        let mut writer = Writer::new(home.clone(), generation, memory.try_clone()?, theirs);
-        if !world.frozen {
-            writer.begin();
-        }
-        world.store = Some(writer);
-        Ok((Pid::new(i32::MAX).unwrap(), ours))
+        let list = list.try_clone()?;
+        let writer = Writer::new(home.clone(), generation, list, theirs);
+        world.writer = Some((writer, false));
+        Ok((Pid::new(WRITER).unwrap(), ours))
     }
 
     fn read_report(&mut self, child: Option<Pid>, _report: BorrowedFd<'_>) -> Report {

@@ -1,5 +1,5 @@
-//! What the supervisor's logic asks of the world: processes, signals and time. Nothing else in the logic calls the
-//! kernel for these, so the fake driver of the unit tests runs all of it.
+//! What the supervisor's logic asks of the world: processes, signals, time, and the process that brings the list to the
+//! disk. Nothing else in the logic calls the kernel for these, so the fake driver of the unit tests runs all of it.
 
 #[cfg(test)]
 pub mod fake;
@@ -93,15 +93,15 @@ pub trait Driver {
     /// There can be no more processes or descriptors.
     fn spawn(&mut self, plan: &Plan, inherited: Inherited<'_>) -> io::Result<Spawned>;
 
-    /// Starts the writer of a list in memory; its process, and the connection with it.
+    /// Starts a writer for this generation of the list.
     ///
     /// # Errors
     /// There can be no more processes or descriptors.
-    fn start_store(
+    fn start_writer(
         &mut self,
         home: &Home,
         generation: u64,
-        memory: &MemoryLog,
+        list: &MemoryLog,
     ) -> io::Result<(Pid, UnixStream)>;
 
     /// Reads what a child has reported.

@@ -59,13 +59,13 @@ impl Driver for System {
         spawn::spawn(plan, inherited)
     }
 
-    fn start_store(
+    fn start_writer(
         &mut self,
         home: &Home,
         generation: u64,
-        memory: &MemoryLog,
+        list: &MemoryLog,
     ) -> io::Result<(Pid, UnixStream)> {
-        writer::start(home, generation, memory)
+        writer::start(home, generation, list)
     }
 
     fn read_report(&mut self, _child: Option<Pid>, report: BorrowedFd<'_>) -> Report {
@@ -308,7 +308,7 @@ fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
     let output = [1, 2].into_iter().find_map(|number| {
         let path = proc.descriptor(pid, number)?;
         let rest = path.to_str()?.strip_prefix(fifos)?;
-        rest.split('/').next()?.parse().ok()
+        rest.split(['/', '.']).next()?.parse().ok()
     });
     output.map_or(by_environment, Owner::Program)
 }

@@ -8,10 +8,8 @@ use crate::model::life::{
     Effect, Event, Exit, Members, Note, Purpose, RunId, Save, State, Trouble,
 };
 use crate::protocol::log_protocol::Order;
-use crate::protocol::output::Output;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::exec_failure::sentence;
-use crate::supervisor::program::files::Stream;
 use crate::supervisor::program::run::{Placement, Run};
 use crate::supervisor::program::{LaunchFailure, Program};
 use crate::supervisor::timers::Timer;
@@ -21,7 +19,6 @@ use crate::sys::signal::Signal;
 use crate::sys::spawn::{Inherited, Report};
 use crate::sys::{fifo, lookup};
 use crate::units;
-use std::os::unix::ffi::OsStringExt;
 
 /// How many processes are made in one turn of the loop.
 const LAUNCHES_A_TURN: usize = 16;
@@ -47,7 +44,7 @@ impl Supervisor {
                 Effect::Save(Save::Counts) => self.unrecorded.push(id),
                 Effect::Drop(run) => self.drop_run(id, run),
                 Effect::Spawn(run) => {
-                    self.need_pipes(id);
+                    self.need_pipes(id, run);
                     self.launches.push_back((id, run));
                 }
                 Effect::Signal(_, purpose) => self.signal_for(id, purpose),
@@ -103,23 +100,20 @@ impl Supervisor {
     }
 
     /// Has the pipes of a program made that has none.
-    pub(crate) fn need_pipes(&mut self, id: u32) {
+    fn need_pipes(&mut self, id: u32, run: RunId) {
         if self.programs.get(&id).is_some_and(|p| p.fifos.is_none()) {
             self.store.make_pipes(id);
-            self.watch_preparation(id);
+            self.feed(id, Event::Preparing(run));
         }
     }
 
     /// The pipes of a program could not be made.
     pub(crate) fn pipes_failed(&mut self, id: u32, why: String) {
-        self.timers.set(Timer::Preparation(id), None);
         self.launches.retain(|(launch, _)| *launch != id);
-        let program = self.programs.get(&id);
         let launching = |p: &&Program| p.life.state == State::Launching && p.life.pid == 0;
-        if let Some(run) = program.filter(launching).map(|p| p.life.run) {
-            self.not_launched(id, run, why);
-        } else {
-            program_failed(self.programs.get_mut(&id), why);
+        match self.programs.get(&id).filter(launching) {
+            Some(program) => self.not_launched(id, program.life.run, why),
+            None => program_failed(self.programs.get_mut(&id), why),
         }
     }
 
@@ -167,17 +161,16 @@ impl Supervisor {
             self.log.drain(vec![id], true);
         }
         if program.fifos.is_none() {
-            self.need_pipes(id);
+            self.need_pipes(id, run);
             self.launches.push_front((id, run));
             return;
         }
         if self.bind_paths(id) {
-            self.watch_preparation(id);
+            self.feed(id, Event::Preparing(run));
             self.launches.push_front((id, run));
             return;
         }
-        self.timers.set(Timer::Preparation(id), None);
-        let Some(program) = self.programs.get_mut(&id) else {
+        let Some(program) = self.programs.get(&id) else {
             return;
         };
         if run > RunId(1) && !program.logged {
@@ -248,9 +241,14 @@ impl Supervisor {
     }
 
     fn not_launched(&mut self, id: u32, run: RunId, why: String) {
+        self.has_failed(id, why);
+        self.feed(id, Event::NotSpawned(run));
+    }
+
+    /// A launch has failed before there was a process.
+    pub(crate) fn has_failed(&mut self, id: u32, why: String) {
         self.note(id, &why);
         program_failed(self.programs.get_mut(&id), why);
-        self.feed(id, Event::NotSpawned(run));
     }
 
     /// Reads what the child between fork and exec has to say.
@@ -388,50 +386,6 @@ impl Supervisor {
         self.feed(id, Event::Exited(run, exit, members));
         if members == Members::Remain {
             self.look_again_at_remains();
-        }
-    }
-
-    /// Has the log writer drain a program that has begun to run: one that never could leaves no files.
-    fn open_logs(&mut self, id: u32) {
-        if let Some(program) = self.programs.get_mut(&id).filter(|p| !p.logged) {
-            program.logged = true;
-            self.order_logs(id);
-        }
-    }
-
-    /// Tells the log writer of a program.
-    pub(crate) fn order_logs(&mut self, id: u32) {
-        if let Some(order) = self.programs.get(&id).map(|p| self.open_order(p)) {
-            self.log.order(&order);
-        }
-    }
-
-    /// What the log writer is told of a program.
-    pub(crate) fn open_order(&self, program: &Program) -> Order {
-        Order::Open {
-            id: program.id,
-            output: self.output(program),
-            dropped: program.lost,
-        }
-    }
-
-    /// Where the output of a program goes, and how.
-    pub(crate) fn output(&self, program: &Program) -> Output {
-        let path = |stream| {
-            let path = program.log_file(&self.home, stream);
-            path.into_os_string().into_vec()
-        };
-        let spec = &program.spec;
-        Output {
-            out: path(Stream::Out),
-            err: path(Stream::Err),
-            both: path(Stream::Both),
-            name: spec.name.clone(),
-            date_format: spec.date_format().to_owned(),
-            log_type: spec.log_type,
-            merged: spec.merge_logs && spec.instances > 1,
-            max_size: spec.log_max_size.0,
-            max_files: spec.log_max_files,
         }
     }
 }

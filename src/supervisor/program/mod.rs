@@ -9,6 +9,7 @@ pub mod leftovers;
 pub mod lifecycle;
 pub mod limits;
 pub mod members;
+pub mod output;
 pub mod own_output;
 pub mod pause;
 pub mod pid_file;

@@ -172,19 +172,29 @@ fn a_child_on_its_way_to_the_program_is_not_started_twice() {
 #[test]
 fn a_process_whose_record_is_lost_is_found_by_its_environment() {
     let mut scene = Scene::new("unrecorded");
+    scene.world().unrecorded = true;
     scene.start("");
     let leader = scene.leader(0);
-    scene.answer("sync");
-    let list = scene.home.list();
-    scene.kill_daemon(Boot::Same, |world| {
-        world.store = None;
-        let text = std::fs::read_to_string(&list).unwrap();
-        let kept = text
-            .split_inclusive('\n')
-            .filter(|l| !l.starts_with("pid "));
-        std::fs::write(&list, kept.collect::<String>()).unwrap();
-    });
+    scene.kill_daemon(Boot::Same, |_| {});
     scene.pass(10);
+    assert_eq!((scene.leader(0), scene.state(0)), (leader, State::Online));
+    // It was recorded when it was found.
+    scene.kill_daemon(Boot::Same, |_| {});
+    assert_eq!(scene.leader(0), leader);
+}
+
+#[test]
+fn a_process_without_a_record_that_cannot_be_looked_for_is_not_started_twice() {
+    let mut scene = Scene::new("unrecorded-blind");
+    scene.world().unrecorded = true;
+    scene.start("");
+    let leader = scene.leader(0);
+    scene.kill_daemon(Boot::Same, |world| world.blind = Some(libc::EMFILE));
+    scene.pass(3000);
+    assert!(scene.daemon().programs.is_empty(), "it is read again later");
+    assert_eq!(scene.see().leaders(0), [leader]);
+    scene.world().blind = None;
+    scene.pass(10_000);
     assert_eq!((scene.leader(0), scene.state(0)), (leader, State::Online));
 }
 

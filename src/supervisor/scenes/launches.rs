@@ -22,6 +22,7 @@ fn a_start_is_answered_when_the_program_is_executed_and_not_before() {
         "{}",
         client.text
     );
+    scene.pass(2000);
     assert_eq!(scene.daemon().timers.next(), None, "nothing wakes it");
 }
 

@@ -3,6 +3,7 @@
 //! after two seconds that it could not.
 
 mod adoption;
+mod disk;
 mod ending;
 mod launches;
 mod pauses;
@@ -11,7 +12,7 @@ mod walk;
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ use crate::model::life::State;
 use crate::paths::Home;
 use crate::supervisor::control::connection::Connection;
 use crate::supervisor::driver::fake::Fake;
-use crate::supervisor::driver::fake::world::World;
+use crate::supervisor::driver::fake::world::{Disk, World};
 use crate::supervisor::event_loop::{Holdings, Supervisor, Token, Way};
 use crate::supervisor::log::daemon_log::DaemonLog;
 use crate::supervisor::program::Program;
@@ -27,12 +28,11 @@ use crate::supervisor::program::limits::Limits;
 use crate::supervisor::store::client::StoreClient;
 use crate::supervisor::store::recovery;
 use crate::supervisor::store::state::{self, Boot};
-use crate::supervisor::store::writer::Writer;
 use crate::sys::lock::Lock;
+use crate::sys::memory_log::MemoryLog;
 use crate::sys::pid::Pid;
 use crate::sys::poll::Ready;
 use crate::sys::signal::SelfPipe;
-use crate::sys::socket;
 
 /// A client and what it has been answered.
 struct Client {
@@ -85,32 +85,29 @@ impl Scene {
     }
 
     fn start_daemon(&mut self, boot: Boot) {
+        self.start_daemon_with(boot, None);
+    }
+
+    /// A daemon of this home. `list`: what is in memory.
+    fn start_daemon_with(&mut self, boot: Boot, list: Option<(u64, MemoryLog)>) {
         let path = self.home.socket();
         let _ = std::fs::remove_file(&path);
         let mut state = state::State::read(&self.home).unwrap();
         state.boot = boot;
-        // What the writer has not brought to the disk is found in its memory.
-        let memory = self.world().store.as_ref().map(Writer::memory);
-        let mut found = recovery::recover(&self.home, boot, state.version, memory).unwrap();
+        let mut found = recovery::recover(&self.home, boot, state.version, list).unwrap();
         let programs = std::mem::take(&mut found.programs);
         let next_id = found.next_id;
-        // A child that another test forks has a copy of it until it executes or ends.
-        let lock = loop {
-            if let Some(lock) = Lock::acquire(self.home.root()).unwrap() {
-                break lock;
-            }
-            std::thread::yield_now();
-        };
         let holdings = Holdings {
-            lock,
+            store: StoreClient::new(found),
+            lock: self.lock(),
             journal: DaemonLog::new(&self.home, false),
-            listener: socket::listen(&path).unwrap(),
+            // Not by sys::socket, which changes the umask of the process for a moment.
+            listener: UnixListener::bind(&path).unwrap(),
             signals: SelfPipe::install(&[]).unwrap(),
             limits: Limits {
                 nofile: (1024, 1024),
                 nice: 0,
             },
-            store: StoreClient::new(found),
         };
         let way = Way {
             program: PathBuf::from("/nonexistent/rpmd"),
@@ -124,12 +121,31 @@ impl Scene {
         self.turn();
     }
 
+    /// The lock of the home. A child that another test has forked may hold that of the daemon before until it executes.
+    fn lock(&self) -> Lock {
+        loop {
+            if let Some(lock) = Lock::acquire(self.home.root()).unwrap() {
+                return lock;
+            }
+            Lock::wait_until_free(self.home.root()).unwrap();
+        }
+    }
+
     /// The daemon is killed, something happens, and the next one is started.
     fn kill_daemon(&mut self, boot: Boot, meanwhile: impl FnOnce(&mut World)) {
+        let store = &self.daemon().store;
+        let list = store.memory().try_clone_to_owned().unwrap();
+        let list = (store.generation(), MemoryLog::inherited(list).unwrap());
         self.supervisor = None;
+        // The writer lives on until all is on the disk.
+        let writer = self.world().writer.take();
+        if let (Some((mut writer, true)), Disk::Answers) = (writer, self.see().disk) {
+            writer.take_what_waits();
+            writer.finish().unwrap();
+        }
         self.world().orphan_all();
         meanwhile(&mut self.world());
-        self.start_daemon(boot);
+        self.start_daemon_with(boot, (boot == Boot::Same).then_some(list));
     }
 
     fn world(&self) -> RefMut<'_, World> {
@@ -200,11 +216,7 @@ impl Scene {
         };
         for round in 0..20 {
             let busy = daemon.settle();
-            let mut world = self.world.borrow_mut();
-            if !world.frozen {
-                world.store.as_mut().map(Writer::catch_up);
-            }
-            drop(world);
+            self.world.borrow_mut().write();
             daemon.set_look();
             daemon.begin_turn();
             let readable = Ready {
@@ -221,7 +233,9 @@ impl Scene {
             let programs = daemon.programs.values();
             let reports = programs.filter(|p| p.report().is_some());
             ready.extend(reports.map(|p| (Token::Report(p.id), readable)));
-            ready.push((Token::Store, readable));
+            if daemon.store.stream().is_some() {
+                ready.push((Token::Store, readable));
+            }
             daemon.wake(&ready);
             // What was read is carried out in the next round, and what came of it is answered in the one after.
             if !busy && round > 1 {

@@ -144,7 +144,7 @@ fn a_program_that_is_deleted_is_stopped_before_and_leaves_no_record() {
     assert!(scene.daemon().programs.is_empty() && !scene.see().lives(leader));
     assert!(!scene.home.records(0).out().exists());
     scene.answer("sync");
-    let list = std::fs::read(scene.home.list()).unwrap();
+    let list = crate::sys::open::read(&scene.home.list(), 1 << 20).unwrap();
     assert!(List::read(&list).programs.is_empty());
     let gone = scene.answer("stop target=api");
     assert!(gone.starts_with("error code=not-found"), "{gone}");

@@ -3,7 +3,7 @@
 
 use super::{Client, Scene};
 use crate::model::life::{Exit, State};
-use crate::supervisor::driver::fake::world::Child;
+use crate::supervisor::driver::fake::world::{Child, Disk};
 use crate::supervisor::store::state::Boot;
 use crate::sys::pid::Pid;
 use crate::test_rng::test_rng;
@@ -122,6 +122,10 @@ impl Walk {
                 self.asked.clear();
                 self.scene.kill_daemon(Boot::Same, |_| {});
             }
+            (22, _) => {
+                let disks = [Disk::Answers, Disk::Answers, Disk::Hangs, Disk::Refuses];
+                self.scene.world().disk = disks[(dice >> 24) as usize % 4];
+            }
             (21, _) if self.scene.see().processes.len() < 15 => {
                 self.scene.world().stranger();
             }
@@ -146,6 +150,7 @@ fn a_random_walk_breaks_no_invariant_and_ends_at_rest() {
         for _ in 0..150 {
             walk.happen(dice() >> 4);
         }
+        walk.scene.world().disk = Disk::Answers;
         walk.scene.world().blind = None;
         walk.scene.world().no_process = None;
         walk.scene.world().child = Child::Executes;
@@ -157,7 +162,8 @@ fn a_random_walk_breaks_no_invariant_and_ends_at_rest() {
             .map(|p| p.life.run.0)
             .sum::<u32>();
         // What could not be looked at is read again.
-        walk.scene.pass(60_000);
+        walk.scene.pass(15_000);
+        walk.look_at_answers();
         walk.ask("stop", "all");
         walk.scene.pass(70_000);
         walk.look_at_answers();

@@ -229,9 +229,9 @@ impl StoreClient {
     /// # Errors
     ///
     /// There can be no more processes or descriptors.
-    pub fn start(&mut self, driver: &mut dyn Driver, home: &Home) -> io::Result<()> {
+    pub fn start(&mut self, home: &Home, driver: &mut dyn Driver) -> io::Result<()> {
         self.close();
-        let (child, link) = driver.start_store(home, self.generation, &self.memory)?;
+        let (child, link) = driver.start_writer(home, self.generation, &self.memory)?;
         (self.child, self.link) = (Some(child), Some(link));
         self.failure = None;
         self.written = 0;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use crate::error::{Error, Reason, Result};
 use crate::protocol::line::Line;
 use crate::supervisor::daemon::shutdown::Ending;
+use crate::supervisor::driver::Driver;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::run::Run;
@@ -16,7 +17,6 @@ use crate::supervisor::store::state::State;
 use crate::supervisor::timers::Timer;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
-use crate::sys::procfs;
 use crate::sys::spawn::Record;
 
 /// How long `sync` waits for a disk that does not answer. ms
@@ -57,9 +57,10 @@ impl Supervisor {
     /// Records that a program is in the list though it was recorded that it is not. Its next run has new pipes.
     pub(crate) fn record_again(&mut self, id: u32) {
         let program = self.programs.get_mut(&id);
+        let driver = &mut *self.driver;
         let lines = program.map(|program| {
             program.new_fifos = true;
-            lines_of(program)
+            lines_of(program, driver)
         });
         if let Some(Lookup::There(lines)) = lines {
             self.append(&lines);
@@ -116,7 +117,7 @@ impl Supervisor {
     /// Starts the writer of the list.
     pub(crate) fn start_store(&mut self) {
         self.timers.set(Timer::Sync, None);
-        if let Err(e) = self.store.start(self.driver.as_mut(), &self.home) {
+        if let Err(e) = self.store.start(&self.home, &mut *self.driver) {
             let why = format!(
                 "syncing the list to disk: forking a process for it: {}; trying again",
                 Reason(&e)
@@ -160,10 +161,10 @@ impl Supervisor {
         }
     }
 
-    fn lines_of_all(&self) -> Result<Vec<Vec<u8>>> {
+    fn lines_of_all(&mut self) -> Result<Vec<Vec<u8>>> {
         let mut all = self.unread.lines();
         for program in self.programs.values() {
-            match lines_of(program) {
+            match lines_of(program, &mut *self.driver) {
                 Lookup::There(lines) => all.push(lines),
                 Lookup::Gone => {}
                 Lookup::Failed(e) => {
@@ -297,26 +298,25 @@ impl Supervisor {
 }
 
 /// All lines of a program. `Failed`: its process could not be looked at.
-fn lines_of(program: &Program) -> Lookup<Vec<u8>> {
+fn lines_of(program: &Program, driver: &mut dyn Driver) -> Lookup<Vec<u8>> {
     let id = program.id;
     let mut lines = records::spec_line(id, &records::spec_text(&program.spec));
     lines.extend(records::status_line(program));
     let Some(pid) = Pid::new(program.life.pid) else {
         return Lookup::There(lines);
     };
-    let run = program.run.as_ref();
-    let known = run.map_or(0, |run| run.start_ticks);
-    let start = match procfs::look(pid) {
+    let born = program.run.as_ref().map_or(0, |run| run.start_ticks);
+    let start = match driver.look(pid) {
         Lookup::There(stat) => stat.start,
         Lookup::Gone => return Lookup::There(lines),
-        Lookup::Failed(_) if known > 0 => known,
+        Lookup::Failed(_) if born > 0 => born,
         Lookup::Failed(e) => return Lookup::Failed(e),
     };
     let record = Record {
         pid,
         start,
         run: program.life.run.0,
-        joined: run.is_some_and(Run::joined),
+        joined: program.run.as_ref().is_some_and(Run::joined),
     };
     lines.extend(records::pid_line(id, &record));
     Lookup::There(lines)

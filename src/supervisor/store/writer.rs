@@ -93,8 +93,7 @@ fn serve(home: Home, generation: u64, memory: MemoryLog, socket: UnixStream) -> 
 }
 
 /// What a writer knows.
-#[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     home: Home,
     generation: u64,
     memory: MemoryLog,
@@ -118,8 +117,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that has not begun.
-    pub fn new(home: Home, generation: u64, memory: MemoryLog, socket: UnixStream) -> Writer {
+    pub(crate) fn new(
+        home: Home,
+        generation: u64,
+        memory: MemoryLog,
+        socket: UnixStream,
+    ) -> Writer {
         Writer {
             home,
             generation,
@@ -138,7 +141,7 @@ impl Writer {
     }
 
     /// Waits for its turn, and opens the file.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.failure = None;
         let begun = self.open();
         if let Err(e) = begun {
@@ -183,7 +186,7 @@ impl Writer {
     }
 
     /// Waits for requests and carries them out. Whether there is a supervisor.
-    fn turn(&mut self) -> bool {
+    pub(crate) fn turn(&mut self) -> bool {
         let timeout = self.collecting.map(|since| {
             let due = since + COLLECT;
             Duration::from_millis(due.saturating_sub(clock::monotonic_ms()))
@@ -217,6 +220,19 @@ impl Writer {
         }
         self.send();
         true
+    }
+
+    /// Carries out the requests that wait, and waits for no other.
+    #[cfg(test)]
+    pub(crate) fn take_what_waits(&mut self) {
+        loop {
+            let mut set = PollSet::default();
+            set.push(self.socket.as_fd(), Interest::READ, ());
+            let _ = set.wait(Some(Duration::ZERO));
+            if set.ready().next().is_none() || !self.turn() {
+                return;
+            }
+        }
     }
 
     fn carry_out(&mut self, request: &Line) {
@@ -347,30 +363,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Carries out what it was asked for, without waiting for more.
-    #[cfg(test)]
-    pub fn catch_up(&mut self) {
-        loop {
-            let mut set = PollSet::default();
-            set.push(self.socket.as_fd(), Interest::READ, ());
-            self.collecting = None;
-            if set.wait(Some(Duration::ZERO)).is_err() || set.ready().next().is_none() {
-                return;
-            }
-            if !self.turn() {
-                return;
-            }
-        }
-    }
-
-    /// The list in memory, and its generation.
-    #[cfg(test)]
-    pub fn memory(&self) -> (u64, MemoryLog) {
-        (self.generation, self.memory.try_clone().unwrap())
-    }
-
     /// Brings everything to the disk.
-    pub fn finish(&mut self) -> Result<(), String> {
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.copy();
         self.sync(None);
         self.failure.clone().map_or(Ok(()), Err)

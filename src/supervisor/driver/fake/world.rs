@@ -13,6 +13,8 @@ use crate::sys::signal::Signal;
 
 /// The first number of fake processes: above every pid that the kernel gives, so no real process can be meant.
 const FIRST_PID: i32 = 4_200_000;
+/// The number of the writer of the list.
+pub const WRITER: i32 = FIRST_PID - 1;
 /// So many numbers there are: they are soon used again.
 const PIDS: i32 = 30;
 
@@ -52,8 +54,18 @@ impl Process {
     }
 }
 
+/// What becomes of what is given to the writer of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// It is written at once.
+    Answers,
+    /// The disk never answers.
+    Hangs,
+    /// There can be no writer.
+    Refuses,
+}
+
 /// All of it.
-#[derive(Debug)]
 pub struct World {
     /// The time, in ms.
     pub now: u64,
@@ -61,14 +73,16 @@ pub struct World {
     pub processes: BTreeMap<Pid, Process>,
     /// What the next children do.
     pub child: Child,
+    /// The records of the next children are lost.
+    pub unrecorded: bool,
     /// Why no process can be made.
     pub no_process: Option<i32>,
+    /// What the disk does.
+    pub disk: Disk,
+    /// The writer of the list, and whether it has begun.
+    pub writer: Option<(Writer, bool)>,
     /// Why processes cannot be looked at.
     pub blind: Option<i32>,
-    /// The writer of the list.
-    pub store: Option<Writer>,
-    /// The disk does not answer.
-    pub frozen: bool,
     /// Every signal that reached a process.
     pub signals: Vec<(Pid, Signal)>,
     /// Every signal that was sent to a process of somebody else.
@@ -86,16 +100,30 @@ impl World {
             now: 1_000_000,
             processes: BTreeMap::new(),
             child: Child::Executes,
+            unrecorded: false,
             no_process: None,
+            disk: Disk::Answers,
+            writer: None,
             blind: None,
-            store: None,
-            frozen: false,
             signals: Vec::new(),
             strangers_signalled: Vec::new(),
             exits: BTreeMap::new(),
             next_pid: 0,
             ticks: 1000,
         }))
+    }
+
+    /// The writer does what it was asked to.
+    pub fn write(&mut self) {
+        let Some((writer, has_begun)) = &mut self.writer else {
+            return;
+        };
+        if self.disk == Disk::Answers {
+            if !std::mem::replace(has_begun, true) {
+                writer.begin();
+            }
+            writer.take_what_waits();
+        }
     }
 
     fn free_pid(&mut self) -> Pid {
