@@ -3,9 +3,6 @@
 //! A writer outlives its supervisor until the list is on the disk. It holds a lock and the memory file, which
 //! is found through `/proc`. So nothing is lost when a supervisor is killed while the disk does not answer.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
@@ -352,3 +349,6 @@ pub fn ids(home: &Home, version: u32) -> Result<BTreeSet<u32>> {
     }
     Ok(ids)
 }
+
+#[cfg(test)]
+mod tests;

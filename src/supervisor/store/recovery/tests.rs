@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::spec::Spec;
 use crate::supervisor::program::Program;
+use crate::supervisor::store::state;
 use std::rc::Rc;
 
 fn scene(name: &str) -> Home {
@@ -10,6 +11,10 @@ fn scene(name: &str) -> Home {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
     Home::new(root)
+}
+
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    state::replace(path, bytes.as_ref()).unwrap();
 }
 
 fn program(id: u32) -> Vec<u8> {
@@ -35,7 +40,7 @@ fn recovered(home: &Home, handed: Option<(u64, MemoryLog)>) -> Recovered {
 fn what_a_writer_has_in_memory_is_added_to_what_is_on_the_disk() {
     let home = scene("memory");
     let disk = list(3, &[0, 1]);
-    fs::write(home.list(), &disk).unwrap();
+    put(&home.list(), &disk);
     let memory = || {
         let mut memory = new_memory((1, 2), 3, disk.len() as u64).unwrap();
         memory.append(&program(2)).unwrap();
@@ -44,11 +49,11 @@ fn what_a_writer_has_in_memory_is_added_to_what_is_on_the_disk() {
     let found = recovered(&home, Some((3, memory())));
     assert_eq!((ids_of(&found), found.generation), (vec![0, 1, 2], 3));
     // The file may have more of it by now.
-    fs::write(home.list(), [disk.clone(), program(2)].concat()).unwrap();
+    put(&home.list(), [disk.clone(), program(2)].concat());
     let found = recovered(&home, Some((3, memory())));
     assert_eq!((ids_of(&found), found.generation), (vec![0, 1, 2], 3));
     // A list that was begun anew since counts for more.
-    fs::write(home.list(), list(4, &[7])).unwrap();
+    put(&home.list(), list(4, &[7]));
     let found = recovered(&home, Some((3, memory())));
     assert_eq!((ids_of(&found), found.generation), (vec![7], 4));
     // One that has not come to the disk yet is in memory as a whole.
@@ -62,11 +67,11 @@ fn what_a_writer_has_in_memory_is_added_to_what_is_on_the_disk() {
 #[test]
 fn the_next_list_counts_when_it_is_whole() {
     let home = scene("next");
-    fs::write(home.list(), list(3, &[0])).unwrap();
+    put(&home.list(), list(3, &[0]));
     let next = list(4, &[0, 1]);
-    fs::write(home.list_new(), &next[..next.len() - 1]).unwrap();
+    put(&home.list_new(), &next[..next.len() - 1]);
     assert_eq!(ids_of(&recovered(&home, None)), [0]);
-    fs::write(home.list_new(), &next).unwrap();
+    put(&home.list_new(), &next);
     let found = recovered(&home, None);
     assert_eq!((ids_of(&found), found.generation), (vec![0, 1], 5));
     let (start, memory) = found.memory.read().unwrap();
@@ -78,7 +83,7 @@ fn the_next_list_counts_when_it_is_whole() {
 fn what_is_damaged_is_set_aside_and_named() {
     let home = scene("damaged");
     let text = String::from_utf8(list(3, &[0, 1])).unwrap();
-    fs::write(home.list(), text.replace("status id=1", "status id=1 x=y")).unwrap();
+    put(&home.list(), text.replace("status id=1", "status id=1 x=y"));
     let found = recovered(&home, None);
     assert_eq!(ids_of(&found), [0]);
     assert!(
@@ -88,7 +93,7 @@ fn what_is_damaged_is_set_aside_and_named() {
     );
     let contents = contents(&home).unwrap();
     assert_eq!(contents.damaged, [home.run().join("1.damaged")]);
-    let kept = fs::read_to_string(&contents.damaged[0]).unwrap();
+    let kept = String::from_utf8(open::read(&contents.damaged[0], 1 << 20).unwrap()).unwrap();
     assert!(kept.contains("spec id=1") && kept.contains("x=y"), "{kept}");
     // It is written without it from now on.
     assert_eq!(found.generation, 4);
