@@ -9,7 +9,7 @@ use super::group;
 use super::output::{self, harmless};
 use super::pattern;
 use super::session::{DONE, FAILED, MISUSED, Session};
-use crate::config::apps::{App, Wishes};
+use crate::config::apps::{App, Options};
 use crate::config::process_file::{self, Kind, ProcessFile};
 use crate::config::restore::Group;
 use crate::error::{Error, Result};
@@ -43,9 +43,9 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         over.args = super::arguments::bytes(&invocation.rest);
         given.push("args");
     }
-    let wishes = Wishes {
+    let options = Options {
         base: &base,
-        over: &over,
+        overrides: &over,
         given: &given,
         env: invocation.options.env.as_deref(),
         only: &invocation.options.only,
@@ -65,7 +65,7 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
             words.push(Word::Plain(word.clone()));
             continue;
         };
-        match process_file::read(word, kind, &wishes) {
+        match process_file::read(word, kind, &options) {
             Ok(file) => words.push(Word::File(file)),
             Err(errors) => {
                 wrong = true;
@@ -81,13 +81,13 @@ pub fn words(session: &Session, starts: bool) -> std::result::Result<Vec<Word>, 
         Word::Plain(_) => None,
     });
     let files: Vec<_> = files.collect();
-    if files.is_empty() && !wishes.only.is_empty() {
+    if files.is_empty() && !options.only.is_empty() {
         output::complain(
             "--only chooses programs of a process file, and there is none; see rpm help start",
         );
         return Err(MISUSED);
     }
-    if let Some(env) = wishes.env.filter(|_| files.is_empty()) {
+    if let Some(env) = options.env.filter(|_| files.is_empty()) {
         let env = harmless(env);
         output::complain(format!(
             "--env {env} has no effect: only a process file has an env_{env}"

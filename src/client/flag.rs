@@ -375,14 +375,14 @@ mod tests {
 
     #[test]
     fn a_flag_without_effect_is_an_attribute_without_effect() {
-        use crate::config::attribute::{Fate, fate};
+        use crate::config::attribute::{Support, support};
         for name in MOOT {
             assert!(
                 matches!(by_name(name, &[], true), Some(Taken::Moot)),
                 "{name}"
             );
             let attribute = name.trim_start_matches("no-").replace('-', "_");
-            assert_eq!(fate(&attribute), Some(Fate::Moot), "{name}");
+            assert_eq!(support(&attribute), Some(Support::Irrelevant), "{name}");
         }
         for found in [
             by_name("execute-command", &[], true),

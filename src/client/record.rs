@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::config::settings::Told;
+use crate::config::settings::Resolved;
 use crate::error::Result;
 use crate::model::field::FIELDS;
 use crate::model::spec::{Environment, Spec};
@@ -72,8 +72,8 @@ impl Record {
     }
 
     /// The program where JSON tells of it.
-    pub fn told(&self) -> Told<'_> {
-        Told {
+    pub fn told(&self) -> Resolved<'_> {
+        Resolved {
             spec: &self.spec,
             out_path: &self.out_path,
             error_path: &self.error_path,

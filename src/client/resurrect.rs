@@ -39,7 +39,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let all = Request::List {
         targets: Vec::new(),
     };
-    let alone = restore::leave_alone(&mut programs, &daemon.processes(&all)?);
+    let alone = restore::remove_present(&mut programs, &daemon.processes(&all)?);
     session.say(&news("left alone", &alone))?;
     let mut code = if refused.is_empty() { DONE } else { FAILED };
     for group in restore::groups(programs) {

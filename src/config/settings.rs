@@ -1,7 +1,7 @@
-//! The settings of a program as JSON: each field in the type that suits it.
+//! The settings of a program as JSON, each field in a suitable type.
 
 use super::json::{Json, Node, Value};
-use super::words;
+use super::split_args;
 use crate::model::command::interpreter_shown;
 use crate::model::field::{FIELDS, Field};
 use crate::model::spec::{Environment, Spec, name_of};
@@ -23,12 +23,15 @@ pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
     }
 }
 
-/// Writes strings.
+/// Writes an array of strings.
 pub fn strings(json: &mut Json, words: &[Bytes]) {
     json.array(|json| words.iter().for_each(|word| json.string(word)));
 }
 
-/// Takes the value of a field. The error completes "NAME: …".
+/// Sets a field to a JSON value.
+///
+/// # Errors
+/// The value is invalid. Completes "NAME: …".
 pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
     let several = matches!(field.placeholder, "WORD" | "SOCKET" | "CODE,…");
     (field.clear)(spec);
@@ -36,7 +39,7 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
         Value::Array(items) if several => {
             let mut texts = Vec::new();
             for item in items {
-                texts.push(text(item).ok_or_else(|| unfit(field, item))?);
+                texts.push(text(item).ok_or_else(|| expected(field, item))?);
             }
             match field.placeholder {
                 "WORD" | "SOCKET" => texts.iter().try_for_each(|text| (field.read)(spec, text)),
@@ -44,18 +47,18 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
             }
         }
         Value::String(given) if matches!(field.placeholder, "WORD" | "SOCKET") => {
-            words::split(given)
+            split_args::split(given)
                 .iter()
                 .try_for_each(|word| (field.read)(spec, word))
         }
-        // No path, name or argument is called true.
-        Value::Bool(_) if !field.is_switch() => Err(unfit(field, node)),
-        Value::Number(_) if field.placeholder == "PATH" => Err(unfit(field, node)),
-        _ => (field.read)(spec, &text(node).ok_or_else(|| unfit(field, node))?),
+        // A path, name or argument is never a boolean.
+        Value::Bool(_) if !field.is_switch() => Err(expected(field, node)),
+        Value::Number(_) if field.placeholder == "PATH" => Err(expected(field, node)),
+        _ => (field.read)(spec, &text(node).ok_or_else(|| expected(field, node))?),
     }
 }
 
-fn unfit(field: &Field, node: &Node) -> String {
+fn expected(field: &Field, node: &Node) -> String {
     let wanted = match field.placeholder {
         "" => "true or false",
         "WORD" | "SOCKET" => "an array of strings, or a string",
@@ -68,7 +71,7 @@ fn unfit(field: &Field, node: &Node) -> String {
     format!("expected {wanted}, found {}", node.kind())
 }
 
-/// A value as the text that a field reads.
+/// A value as text for [`Field::read`].
 fn text(node: &Node) -> Option<Vec<u8>> {
     match &node.value {
         Value::Number(text) => Some(whole(text).unwrap_or_else(|| text.clone()).into_bytes()),
@@ -76,7 +79,7 @@ fn text(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// A whole number that is written as JavaScript may do it, 1500.0 or 1.5e3, in digits alone.
+/// A whole number in decimal digits, from a notation such as 1500.0 or 1.5e3.
 fn whole(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -97,23 +100,23 @@ fn whole(text: &str) -> Option<String> {
     Some([sign, bare].concat())
 }
 
-/// A program where jlist and the saved list tell of it.
-pub struct Told<'a> {
-    /// What it is.
+/// A program with its resolved paths, for jlist and the saved list.
+pub struct Resolved<'a> {
+    /// Its settings.
     pub spec: &'a Spec,
-    /// The file of its standard output.
+    /// The log file of standard output.
     pub out_path: &'a [u8],
-    /// The file of its standard error.
+    /// The log file of standard error.
     pub error_path: &'a [u8],
-    /// The file of both, empty where there is none.
+    /// The log file of both; empty if there is none.
     pub log_path: &'a [u8],
-    /// The file of its pid.
+    /// The pid file.
     pub pid_path: &'a [u8],
 }
 
-/// Writes every field, then the same once more under the names that pm2 has for it.
-pub fn write_settings(json: &mut Json, told: &Told) {
-    let spec = told.spec;
+/// Writes every field, then the members of pm2 that contain the same.
+pub fn write_settings(json: &mut Json, program: &Resolved) {
+    let spec = program.spec;
     for field in FIELDS {
         write(json.key(field.name.as_bytes()), field, &(field.write)(spec));
     }
@@ -122,14 +125,14 @@ pub fn write_settings(json: &mut Json, told: &Told) {
     for (key, path) in [
         ("pm_exec_path", spec.script.as_slice()),
         ("pm_cwd", &spec.cwd),
-        ("pm_out_log_path", told.out_path),
-        ("pm_err_log_path", told.error_path),
-        ("pm_pid_path", told.pid_path),
+        ("pm_out_log_path", program.out_path),
+        ("pm_err_log_path", program.error_path),
+        ("pm_pid_path", program.pid_path),
     ] {
         json.key(key.as_bytes()).string(path);
     }
-    if !told.log_path.is_empty() {
-        json.key(b"pm_log_path").string(told.log_path);
+    if !program.log_path.is_empty() {
+        json.key(b"pm_log_path").string(program.log_path);
     }
     strings(json.key(b"node_args"), &spec.interpreter_args);
     json.key(b"watch").bare(false);
@@ -138,8 +141,8 @@ pub fn write_settings(json: &mut Json, told: &Told) {
 }
 
 /// Writes the settings, then the environment.
-pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
-    write_settings(json, told);
+pub fn write_all(json: &mut Json, program: &Resolved, env: &Environment) {
+    write_settings(json, program);
     json.key(b"env").object(|json| {
         for assignment in env.assignments() {
             let name = name_of(assignment);
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_in_every_type_that_makes_sense() {
+    fn values_are_read_from_every_suitable_type() {
         assert_eq!(given("kill_timeout", "3000").unwrap().kill_timeout.0, 3000);
         assert_eq!(given("kill_timeout", "3e3").unwrap().kill_timeout.0, 3000);
         assert_eq!(
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_have_many_spellings() {
+    fn whole_numbers_are_read_in_any_notation() {
         for (text, digits) in [
             ("1500", Some("1500")),
             ("1500.0", Some("1500")),
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused() {
+    fn unsuitable_values_are_refused() {
         for (name, json, part) in [
             (
                 "autorestart",

@@ -1,6 +1,5 @@
-//! The line protocol: one request is one line of text, one answer is lines of text, the last of them `ok` or
-//! `error`. The same codec serves the control socket, the records in `run/ID` and the pair between the two
-//! daemons.
+//! The line protocol. A request is a line of text; a reply is lines of text, the last of them `ok` or `error`. The control
+//! socket, the records in the home, and the connection between supervisor and log writer use the same format.
 #![forbid(unsafe_code)]
 
 pub mod buffer;
@@ -14,10 +13,10 @@ pub mod reply;
 pub mod request;
 pub mod verb;
 
-/// The version of the protocol; a client that asks for another one in `hello` is refused.
+/// The version of the protocol. A client that requests another version in `hello` is refused.
 pub const VERSION: u32 = 1;
 
-/// The options of `rpmd`, spelling and meaning: what the daemon takes is what its help and manual say.
+/// The options of `rpmd` and their descriptions, for its parser, its help and the man page.
 pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
     (
         "--foreground",
@@ -25,29 +24,29 @@ pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "--standby",
-        "the same, and where another supervisor serves, wait for its end and take over",
+        "the same; if another supervisor runs, wait for its end and take over",
     ),
     (
         "--launched",
-        "used by rpm: another supervisor that serves already is no failure",
+        "used by rpm: succeed if another supervisor runs already",
     ),
     (
         "--resume",
-        "used by rpmd-log, to have a supervisor again when one died",
+        "used by rpmd-log to restart a supervisor that died",
     ),
     (
         "--limits=TEXT",
-        "used by rpmd-log: the limits that programs get",
+        "used by rpmd-log: the resource limits of programs",
     ),
     (
         "--updated=FD",
-        "used by rpmd, to go on in the place of another release of itself",
+        "used by rpmd to continue after it executed another release of itself",
     ),
     (
         "--self-check",
-        "used by rpmd, to see that this release can read the records of its home",
+        "used by rpmd to check that this release can read the records of the home",
     ),
-    ("-h, --help", "say what the options are"),
+    ("-h, --help", "print this help"),
     ("-V, --version", "print the version"),
 ];
 
