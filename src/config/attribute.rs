@@ -1,19 +1,19 @@
-//! The attributes that pm2 gives a program and that are no field here.
+//! The attributes of pm2 that are not fields of a program here.
 
 use super::json::{Node, Value};
 
-/// What becomes of an attribute.
+/// How an attribute is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Programs would behave otherwise with it: that it is left out is said.
+pub enum Support {
+    /// It would change what programs do: ignored with a warning.
     Missing,
-    /// It is about pm2 itself and means nothing here.
-    Moot,
+    /// It concerns only pm2: ignored.
+    Irrelevant,
 }
 
-use Fate::{Missing, Moot};
+use Support::{Irrelevant, Missing};
 
-/// Those that a process file may have and that are no setting of the program that is started.
+/// The attributes of a process file that are not fields of the program.
 pub const OF_FILES: [&str; 10] = [
     "append_env_to_name",
     "autostart",
@@ -27,8 +27,8 @@ pub const OF_FILES: [&str; 10] = [
     "script",
 ];
 
-/// Every other one, by the names in pm2's `schema.json`, aliases included.
-const ATTRIBUTES: &[(&str, Fate)] = &[
+/// All other attributes, by the names and aliases in pm2's `schema.json`.
+const ATTRIBUTES: &[(&str, Support)] = &[
     ("cron", Missing),
     ("cron_restart", Missing),
     ("ignore_watch", Missing),
@@ -41,39 +41,39 @@ const ATTRIBUTES: &[(&str, Fate)] = &[
     ("watch", Missing),
     ("watch_delay", Missing),
     ("watch_options", Missing),
-    ("automation", Moot),
-    ("deep_monitoring", Moot),
-    ("disable_source_map_support", Moot),
-    ("disable_trace", Moot),
-    ("event_loop_inspector", Moot),
-    ("execute_command", Moot),
-    ("install_url", Moot),
-    ("io", Moot),
-    ("kill_retry_time", Moot),
-    ("name_prefix", Moot),
-    ("pmx", Moot),
-    ("post_update", Moot),
-    ("source_map_support", Moot),
-    ("trace", Moot),
-    ("username", Moot),
-    ("v8", Moot),
-    ("vizion", Moot),
-    ("windows_hide", Moot),
-    ("write", Moot),
+    ("automation", Irrelevant),
+    ("deep_monitoring", Irrelevant),
+    ("disable_source_map_support", Irrelevant),
+    ("disable_trace", Irrelevant),
+    ("event_loop_inspector", Irrelevant),
+    ("execute_command", Irrelevant),
+    ("install_url", Irrelevant),
+    ("io", Irrelevant),
+    ("kill_retry_time", Irrelevant),
+    ("name_prefix", Irrelevant),
+    ("pmx", Irrelevant),
+    ("post_update", Irrelevant),
+    ("source_map_support", Irrelevant),
+    ("trace", Irrelevant),
+    ("username", Irrelevant),
+    ("v8", Irrelevant),
+    ("vizion", Irrelevant),
+    ("windows_hide", Irrelevant),
+    ("write", Irrelevant),
 ];
 
-/// What becomes of the attribute of this name; none where pm2 knows none.
-pub fn fate(name: &str) -> Option<Fate> {
+/// How the attribute of this name is treated; `None` if pm2 has no such attribute.
+pub fn support(name: &str) -> Option<Support> {
     let row = ATTRIBUTES.iter().find(|(known, _)| *known == name);
-    row.map(|(_, fate)| *fate)
+    row.map(|(_, support)| *support)
 }
 
-/// The names that pm2 knows.
+/// The names of all attributes of this table.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ATTRIBUTES.iter().map(|(name, _)| *name)
 }
 
-/// Whether a value asks for anything: pm2 writes many that do not into its saved list.
+/// Whether a value has an effect. pm2 writes many default values into its saved list.
 pub fn asks(name: &str, node: &Node) -> bool {
     match &node.value {
         Value::Null | Value::Bool(false) => false,
@@ -91,7 +91,7 @@ mod tests {
     use crate::model::field;
 
     #[test]
-    fn what_is_a_field_is_no_longer_here() {
+    fn no_attribute_is_a_field() {
         for name in names() {
             assert!(field::find(name).is_none(), "{name} is a field");
         }

@@ -1,8 +1,8 @@
-//! The saved list, `dump.json`: an array with an object for each program, under the names that pm2 has in its own.
+//! The saved list, `dump.json`: an array with an object per program, with the member names of pm2.
 //!
-//! Beside those names each field stands under its own, so that what is read back is the same to the last byte: bytes
-//! that are not UTF-8 come back too (see [`super::json`]). `instance` is the number of a program among its instances,
-//! `want` what is wanted of it. The list of pm2, `dump.pm2`, can be read as well.
+//! Each object also has every field of the program under its own name, and is read back from these without loss, even of
+//! bytes that are not UTF-8 (see [`super::json`]). `instance` is the number of a program among its instances, `want` its
+//! desired state. The list of pm2, `dump.pm2`, can be read too.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,23 +16,23 @@ use crate::model::field::FIELDS;
 use crate::model::life::Want;
 use crate::model::spec::{Environment, Spec, name_of};
 use crate::paths::Home;
-use crate::protocol::line::printable;
 use crate::protocol::process::read_want;
 use crate::sys::place::Place;
 use crate::sys::rights::Acting;
 use crate::sys::{lock, open};
+use crate::units::excerpt;
 
-/// What an object of ours is known by.
+/// The member that identifies an object as rpm's.
 pub const MARK: &str = "rpm_version";
 
-/// One program of a list.
+/// A program of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
-    /// What it is.
+    /// Its settings.
     pub spec: Rc<Spec>,
-    /// Which of its instances it is, from 0.
+    /// Its number among its instances, from 0.
     pub instance: u32,
-    /// What is wanted of it.
+    /// Its desired state.
     pub want: Want,
 }
 
@@ -41,18 +41,21 @@ pub struct Saved {
 pub struct Dump {
     /// The programs, in order.
     pub programs: Vec<Saved>,
-    /// What of pm2's is left out, a sentence each.
+    /// The attributes of pm2 that are ignored, a sentence each.
     pub left_out: Vec<String>,
-    /// Which programs are refused, and why: a sentence each.
+    /// The programs that are refused, and why, a sentence each.
     pub refused: Vec<String>,
 }
 
-/// Where a program cannot be read, and why.
+/// An offset in the text and what is wrong there.
 pub type Fault = (usize, String);
 
-/// Replaces the saved list of a home by a text, which ends up there whole or not at all. What it replaces is kept: as
-/// the backup where it is a list, else under a name of its own, as the backup may be the last good list. The sentence
-/// says so.
+/// Replaces the saved list of a home atomically. The old file is kept: as the backup if it is a valid list, else under
+/// another name, as the backup may be the last valid list. Returns a sentence if the old file was invalid.
+///
+/// # Errors
+///
+/// A file cannot be read or written. Then the old list stays.
 pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
     let _acting = with_rights_of_owner(home)?;
     let _held = hold(home)?;
@@ -77,32 +80,36 @@ pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
     placed.map(|()| fault.map(|why| format!("{why}; it is kept as {}", kept.display())))
 }
 
-/// What is wrong with the list that is there, where there is one.
+/// What is wrong with the present list; `None` if it is valid or does not exist.
 ///
 /// # Errors
 ///
-/// It could not be looked at: that says nothing of it.
+/// It could not be read, so it may be valid.
 fn fault(dump: &Path) -> Result<Option<Error>> {
     let doing = || format!("reading {}", dump.display());
     match open::read(dump, text::LONGEST) {
         Ok(bytes) => Ok(read_text(dump, &bytes, &Spec::default()).err()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Something else than a file, or far too long.
+        // Not a regular file, or too long.
         Err(e) if open::is_unfit(&e) => Ok(Some(Error::io(doing(), &e))),
         Err(e) => Err(Error::io(doing(), &e)),
     }
 }
 
-/// Root saves the list of another user with the rights of that user: the list is that user's to read, and a link that
-/// takes the place of the home meanwhile leads to no file of root's.
+/// Root saves the list of another user with the rights of that user, so that the user can read it, and a symbolic link that
+/// replaces the home meanwhile cannot lead to a file of root.
 fn with_rights_of_owner(home: &Home) -> Result<Acting> {
     let new = home.dump_new();
     let taken = Place::find(&new).and_then(|place| place.rights().take());
     taken.doing(|| format!("writing {}", new.display()))
 }
 
-/// A lock: one at a time writes the list of a home, or starts what is in it. It is that of a folder which is there in
-/// every home and which nobody else locks.
+/// Takes the lock for writing the list of a home, or starting its programs. It is the lock of the directory of logs, which
+/// exists in every home and is not locked for anything else.
+///
+/// # Errors
+///
+/// The directory cannot be opened or locked.
 pub fn hold(home: &Home) -> Result<File> {
     let folder = home.logs();
     let doing = || format!("opening {}", folder.display());
@@ -111,7 +118,8 @@ pub fn hold(home: &Home) -> Result<File> {
     Ok(folder)
 }
 
-/// Gives the file a second name, so that it is never missing under its own; it loses that where no file can have two.
+/// Makes a hard link `backup` to the list, so that the list never disappears. Renames it if the file system has no hard
+/// links.
 fn keep(dump: &Path, backup: &Path) -> io::Result<()> {
     if let Err(e) = fs::remove_file(backup) {
         if e.kind() != io::ErrorKind::NotFound {
@@ -124,7 +132,11 @@ fn keep(dump: &Path, backup: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the saved list and the one before. Whether there was one.
+/// Removes the saved list and its backup. Returns whether one existed.
+///
+/// # Errors
+///
+/// One cannot be removed.
 pub fn clear(home: &Home) -> Result<bool> {
     if matches!(home.root().try_exists(), Ok(false)) {
         return Ok(false);
@@ -141,7 +153,11 @@ pub fn clear(home: &Home) -> Result<bool> {
     Ok(found)
 }
 
-/// Reads a list, ours or pm2's. `base` is what a program is told that is told nothing.
+/// Reads a list of rpm or pm2. `base` has the settings of a program that has none of its own.
+///
+/// # Errors
+///
+/// The file cannot be read, or is not a list; the sentence has line and column.
 pub fn read(path: &Path, base: &Spec) -> Result<Dump> {
     let bytes = open::read(path, text::LONGEST).doing(|| format!("reading {}", path.display()))?;
     read_text(path, &bytes, base)
@@ -164,11 +180,11 @@ fn list(node: &Node, base: &Spec) -> std::result::Result<Dump, Fault> {
         return Err((node.at, why));
     };
     let mut dump = Dump::default();
-    let mut theirs = Vec::new();
+    let mut of_pm2 = Vec::new();
     for item in items {
         if let Some(why) = limit::refusal_of_saved(item) {
             let name = item.get("name").and_then(Node::string).unwrap_or_default();
-            let name = printable(name);
+            let name = excerpt(name);
             dump.refused.push(format!("cannot restore {name}: {why}"));
             continue;
         }
@@ -179,21 +195,21 @@ fn list(node: &Node, base: &Spec) -> std::result::Result<Dump, Fault> {
         let (saved, left_out) = pm2::program(item, base)?;
         for attribute in left_out {
             let name = &saved.spec.name;
-            let sentence = format!("{name}: {attribute} is not supported yet and left out");
+            let sentence = format!("{name}: {attribute} is not supported yet, ignored");
             if !dump.left_out.contains(&sentence) {
                 dump.left_out.push(sentence);
             }
         }
-        theirs.push(dump.programs.len());
+        of_pm2.push(dump.programs.len());
         dump.programs.push(saved);
     }
-    number_instances(&mut dump.programs, &theirs);
+    number_instances(&mut dump.programs, &of_pm2);
     Ok(dump)
 }
 
-/// pm2 saves each instance by itself: those that are the same are counted, and numbered in their order.
-fn number_instances(programs: &mut [Saved], theirs: &[usize]) {
-    let mut open: Vec<usize> = theirs.to_vec();
+/// Counts and numbers the instances of each program: pm2 saves them as separate programs.
+fn number_instances(programs: &mut [Saved], of_pm2: &[usize]) {
+    let mut open: Vec<usize> = of_pm2.to_vec();
     while let Some(first) = open.first().and_then(|at| programs.get(*at)) {
         let spec = Rc::clone(&first.spec);
         let same = |at: &usize| programs.get(*at).is_some_and(|p| p.spec == spec);
@@ -211,7 +227,7 @@ fn number_instances(programs: &mut [Saved], theirs: &[usize]) {
     }
 }
 
-/// A program of ours: every field under its own name.
+/// A program of rpm, with every field under its own name.
 fn program(node: &Node) -> std::result::Result<Saved, Fault> {
     let mut spec = Spec::default();
     for field in FIELDS {
@@ -255,7 +271,11 @@ fn program(node: &Node) -> std::result::Result<Saved, Fault> {
     })
 }
 
-/// `NAME=value` of a member, where it can be a variable.
+/// The assignment `NAME=value` of a member.
+///
+/// # Errors
+///
+/// It cannot be a variable.
 pub fn assignment(member: &Member, value: &[u8]) -> std::result::Result<Vec<u8>, Fault> {
     let assignment = [member.key.as_slice(), b"=", value].concat();
     if member.key.is_empty() || name_of(&assignment) != member.key || assignment.contains(&0) {

@@ -1,18 +1,18 @@
-//! Attributes that restrict a program and that this release does not support.
+//! Attributes that restrict a program and are not supported.
 //!
-//! Without its user or its limits, a program could do more than its file allows: it is refused. Every other unknown
-//! attribute is ignored with a warning.
+//! Without its user or its limits, a program could do more than its file permits, so it is refused. Other unknown
+//! attributes are ignored with a warning.
 
 use super::json::{Node, Value};
 use crate::model::field;
 use crate::sys::user;
 
-/// What an attribute limits.
+/// What an attribute restricts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
-    /// Which user the program is.
+    /// The user of the program.
     User,
-    /// Which group it is of.
+    /// The group of the program.
     Group,
     /// Anything else.
     Other,
@@ -20,7 +20,7 @@ enum Limit {
 
 use Limit::{Group, Other, User};
 
-/// Names in the files of process managers and containers: pm2, systemd, supervisord, launchd, Docker.
+/// Names from process managers and container runtimes: pm2, systemd, supervisord, launchd, Docker.
 const LIMITS: &[(&str, Limit)] = &[
     ("uid", User),
     ("user", User),
@@ -71,7 +71,7 @@ const LIMITS: &[(&str, Limit)] = &[
     ("ulimits", Other),
 ];
 
-/// How the names of more of them begin.
+/// Prefixes of further names.
 const FAMILIES: [&str; 9] = [
     "apparmor_",
     "cgroup_",
@@ -97,13 +97,13 @@ fn limit(name: &str) -> Option<Limit> {
         .or_else(|| family().map(|_| Other))
 }
 
-/// Whether an attribute limits what a program may do.
+/// Whether an attribute restricts a program.
 pub fn is_one(name: &str) -> bool {
     limit(name).is_some()
 }
 
-/// Why a program with this attribute is refused; none where it limits nothing, or asks for what is so anyway. Completes
-/// "NAME: …".
+/// Why a program with this attribute is refused, completing "NAME: …". `None` if it restricts nothing, or requests the
+/// present user or group.
 pub fn refusal(name: &str, node: &Node) -> Option<String> {
     let limit = limit(name)?;
     let asks = match &node.value {
@@ -125,25 +125,25 @@ pub fn refusal(name: &str, node: &Node) -> Option<String> {
             let is_own = text.parse() == Ok(own) || user::user_name(own).is_some_and(|n| n == text);
             let why = format!(
                 "programs cannot run as another user yet, and this one would run as {me}; start it from the \
-                 daemon of that user, or leave {name} out"
+                 daemon of that user, or remove {name}"
             );
             Some(why).filter(|_| !is_own)
         }
         Group => {
             let is_own = text.parse() == Ok(group) || user::group_of(&text) == Some(group);
             let why = format!(
-                "programs cannot run in another group yet, and this one would run in group {group} as {me}; leave \
-                 {name} out"
+                "programs cannot run in another group yet, and this one would run in group {group} as {me}; remove \
+                 {name}"
             );
             Some(why).filter(|_| !is_own)
         }
         Other => Some(format!(
-            "this limit is not supported yet, so the program would run without it; leave {name} out"
+            "this limit is not supported yet, so the program would run without it; remove {name}"
         )),
     }
 }
 
-/// Why a program of a saved list is refused.
+/// Why a program of a saved list is refused, as "NAME: …".
 pub fn refusal_of_saved(program: &Node) -> Option<String> {
     program.members().iter().find_map(|member| {
         let key = std::str::from_utf8(&member.key).ok()?;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_user_and_group_are_taken() {
+    fn only_the_present_user_and_group_are_accepted() {
         let (uid, gid) = (user::effective_uid(), user::effective_gid());
         for (name, own) in [("uid", uid), ("user", uid), ("gid", gid), ("group", gid)] {
             assert_eq!(refused(name, &own.to_string()), None);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_refused_and_what_is_none_is_not() {
+    fn restrictions_are_refused_and_other_names_are_not() {
         for name in [
             "no_new_privs",
             "no-new-privs",
@@ -229,7 +229,7 @@ mod tests {
     fn no_name_is_in_two_tables() {
         for (at, (name, _)) in LIMITS.iter().enumerate() {
             assert!(field::find(name).is_none(), "{name} is a field");
-            assert!(attribute::fate(name).is_none(), "{name} is an attribute");
+            assert!(attribute::support(name).is_none(), "{name} is an attribute");
             assert!(LIMITS.iter().skip(at + 1).all(|(other, _)| other != name));
         }
     }

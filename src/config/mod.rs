@@ -1,5 +1,4 @@
-//! What programs are told by files: JSON, process files, the saved list. The client's business alone: the daemon
-//! reads no JSON.
+//! Configuration files: JSON, process files, the saved list. Used only by the client; the daemon reads no JSON.
 #![forbid(unsafe_code)]
 
 pub mod apps;
@@ -17,5 +16,5 @@ pub mod restore;
 pub mod script;
 pub mod settings;
 pub mod shebang;
+pub mod split_args;
 pub mod text;
-pub mod words;

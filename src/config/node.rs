@@ -1,4 +1,4 @@
-//! The value of a module, as Node evaluates it.
+//! Evaluating a JavaScript module with Node.
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
@@ -12,13 +12,13 @@ use super::place;
 use crate::error::{Context, Error, Result};
 use crate::sys::poll::{Interest, PollSet};
 
-/// How long a module may take.
+/// The longest time that evaluating a module may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Prints what the module exports as JSON. `import` takes both kinds of modules; what they print themselves must not
-/// come in between, and what they leave running must not hold anybody up. Node gives `-e` the globals `module` and
-/// `exports`, to which a CommonJS file in an ES package would export without an error; without them it fails, and is
-/// read as what it is.
+/// Prints the exports of a module as JSON. `import` loads both kinds of modules. Output of the module goes to stderr, and
+/// the process exits even if the module leaves timers running. With `-e`, Node defines the globals `module` and `exports`,
+/// to which a CommonJS file in an ES package would export without an error. Without them it fails, and is then loaded as
+/// CommonJS.
 const PROGRAM: &str = "
 process.stdout.write = process.stderr.write.bind(process.stderr);
 const [fs, path, url, Module] = ['fs', 'path', 'url', 'module'].map(name => require(name));
@@ -40,7 +40,7 @@ const read = () => {
   for (const name of ['module', 'exports', 'require', '__filename', '__dirname']) delete globalThis[name];
   return import(url.pathToFileURL(file).href);
 };
-// Node sets them at the end of this turn.
+// Node sets the globals at the end of this turn.
 new Promise(resolve => setImmediate(resolve))
   .then(read)
   .catch(commonjs)
@@ -54,10 +54,13 @@ new Promise(resolve => setImmediate(resolve))
   .catch(e => { console.error(e && e.stack || e); process.exit(1); });
 ";
 
-/// The JSON of what a module exports.
+/// The exports of a module, as JSON.
+///
+/// # Errors
+/// Node is not installed, fails, or takes too long.
 pub fn evaluate(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("evaluating {}", path.display());
-    // Node would say the same in many more words.
+    // For a missing file, this error is shorter than Node's.
     std::fs::File::open(path).doing(|| format!("reading {}", path.display()))?;
     let file = place::absolute(path).map_err(Error::new)?;
     let mut command = Command::new("node");
@@ -72,16 +75,16 @@ pub fn evaluate(path: &Path) -> Result<Vec<u8>> {
         _ => Error::io(doing(), &error),
     })?;
     let read = child.stdout.take().map(read_in_time);
-    let heard = read.unwrap_or(Ok(None)).doing(doing);
-    if !matches!(heard, Ok(Some(_))) {
+    let output = read.unwrap_or(Ok(None)).doing(doing);
+    if !matches!(output, Ok(Some(_))) {
         let _ = child.kill();
     }
-    finish(&mut child, heard?, &doing())
+    finish(&mut child, output?, &doing())
 }
 
-fn finish(child: &mut Child, heard: Option<Vec<u8>>, doing: &str) -> Result<Vec<u8>> {
+fn finish(child: &mut Child, output: Option<Vec<u8>>, doing: &str) -> Result<Vec<u8>> {
     let status = child.wait().doing(|| doing)?;
-    match heard {
+    match output {
         None => Err(Error::new(format!(
             "{doing}: it took longer than {} s",
             LIMIT.as_secs()
@@ -93,7 +96,7 @@ fn finish(child: &mut Child, heard: Option<Vec<u8>>, doing: &str) -> Result<Vec<
     }
 }
 
-/// All that is written into the pipe; none where it does not end in time.
+/// Reads the pipe to its end; `None` if that takes too long.
 fn read_in_time(mut stdout: ChildStdout) -> std::io::Result<Option<Vec<u8>>> {
     let end = Instant::now() + LIMIT;
     let mut bytes = Vec::new();

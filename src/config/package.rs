@@ -1,4 +1,4 @@
-//! A directory as the program that it contains: a Node package, by its `package.json`.
+//! The program of a directory that is a Node package, from its `package.json`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,30 +7,30 @@ use std::path::{Path, PathBuf};
 use super::json::{Node, Source, parse};
 use super::text;
 
-/// How the program of a directory is started.
+/// How the program of a package is started.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// By this script.
+    /// This script.
     Script(PathBuf),
-    /// By `npm start` in the directory.
+    /// `npm start` in the directory.
     NpmStart,
 }
 
-/// The program that a directory contains.
+/// The program of a package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Package {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// How it is started.
     pub entry: Entry,
 }
 
 impl Package {
-    /// The program of a directory: `main` of its `package.json`, else `index.js`, as `node DIRECTORY` has it; else its
+    /// The program of a directory: `main` of its `package.json`, else `index.js`, as with `node DIRECTORY`; else its
     /// `start` script.
     ///
     /// # Errors
-    /// There is none, or `package.json` cannot be read: a sentence.
+    /// It has none, or `package.json` cannot be read.
     pub fn of(folder: &Path) -> Result<Package, String> {
         let path = folder.join("package.json");
         let shown = path.display().to_string();
@@ -70,7 +70,7 @@ impl Package {
                 });
             }
         };
-        // Of @scope/name the name.
+        // The name of @scope/name.
         let name = string("name").and_then(|name| name.rsplit(|b| *b == b'/').next());
         let name = name.filter(|name| !name.is_empty());
         let own = || folder.file_name().map(OsStr::as_bytes).unwrap_or(b"app");
@@ -79,7 +79,7 @@ impl Package {
     }
 }
 
-/// The file that Node finds for the `main` of a package.
+/// The file of the `main` of a package, as Node resolves it.
 fn resolved(folder: &Path, main: &[u8]) -> Option<PathBuf> {
     let main = OsStr::from_bytes(main);
     let with_ending = |ending: &str| {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entry_of_a_package_is_found_as_node_finds_it() {
+    fn the_entry_of_a_package_is_resolved_as_in_node() {
         let base = std::env::temp_dir().join(format!("rpm-package-{}", std::process::id()));
         let entry = |name: &str, json: Option<&str>, files: &[&str]| {
             let folder = base.join(name);

@@ -1,4 +1,4 @@
-//! Paths as users write them: relative to the working directory, or with `~/` for the home directory.
+//! Paths given by users: relative to the working directory, or with `~/` for the home directory.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::Reason;
 use crate::sys::user;
 
-/// The working directory under the name that the shell has for it (`pwd -L` of POSIX): a link such as `current` stays in
-/// it, so that a restart follows the link to the next release.
+/// The logical working directory (`pwd -L` of POSIX). A symbolic link such as `current` stays in it, so that a restart
+/// follows the link to the next release.
 ///
 /// # Errors
 /// The working directory has been removed, or cannot be read.
@@ -27,10 +27,10 @@ pub fn working_directory() -> Result<PathBuf, String> {
     })
 }
 
-/// Whether a path is absolute, plain, and the directory that this process is in.
+/// Whether a path is absolute, without `.` and `..`, and the working directory of this process.
 fn names_the_working_directory(path: &Path) -> bool {
     let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
-    // `components` leaves out each `.` but a leading one.
+    // `components` skips every `.` except a leading one.
     let bytes = path.as_os_str().as_bytes();
     let dots = bytes.split(|b| *b == b'/').any(|part| part == b".");
     let same = |a: std::fs::Metadata, b: std::fs::Metadata| {
@@ -45,7 +45,7 @@ fn names_the_working_directory(path: &Path) -> bool {
         }
 }
 
-/// The absolute path, without `.`; links in it stay. `~/` is the home directory of the user.
+/// The absolute path, without `.`, with `~/` expanded. Symbolic links are not resolved.
 ///
 /// # Errors
 /// The path is empty, or relative while there is no working directory.
@@ -63,7 +63,7 @@ pub fn absolute(path: &Path) -> Result<Vec<u8>, String> {
     Ok(path.into_os_string().into_vec())
 }
 
-/// The path with the home directory of the user in the place of `~`, where that is its first part.
+/// The path with a leading `~/` replaced by the home directory of the user.
 pub fn at_home(path: &[u8]) -> Vec<u8> {
     let rest = match path.strip_prefix(b"~") {
         Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_leading_tilde_of_its_own_is_the_home_directory() {
+    fn only_a_leading_tilde_is_expanded() {
         let home = std::env::var("HOME").unwrap();
         let home = home.trim_end_matches('/');
         for (path, expected) in [
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_name_of_the_directory_itself_is_taken_from_the_shell() {
+    fn pwd_is_used_only_if_it_is_a_plain_name_of_the_working_directory() {
         let here = std::env::current_dir().unwrap();
         assert!(names_the_working_directory(&here));
         for wrong in [
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_path_keeps_its_links() {
+    fn an_absolute_path_keeps_symbolic_links() {
         assert_eq!(absolute(Path::new("/a/./b/../c")).unwrap(), b"/a/b/../c");
         let here = working_directory().unwrap();
         let expected = here.join("x/y").into_os_string().into_vec();

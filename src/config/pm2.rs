@@ -1,10 +1,10 @@
-//! A program in pm2's saved list, `dump.pm2`.
+//! A program of pm2's saved list, `dump.pm2`.
 //!
 //! An object holds the attributes, the resolved paths (`pm_exec_path`, `pm_cwd`, …), and the environment under `env`.
 //! Each variable, and pm2's counters, are repeated beside them. Lists of pm2 before 0.9 have another form and are not
 //! read.
 
-use super::attribute::{self, Fate};
+use super::attribute::{self, Support};
 use super::dump::{Fault, Saved, assignment};
 use super::json::{Member, Node, Value};
 use super::settings;
@@ -17,10 +17,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-/// How the names begin that pm2 itself puts into an environment.
+/// Prefixes of the variables that pm2 adds to an environment.
 const PREFIXES: [&str; 4] = ["PM2_", "axm_", "km_", "pm_"];
 
-/// The program of an object, and what of it is left out. `base` is what a program is told that is told nothing.
+/// The program of an object, and the names of its attributes that are ignored. `base` has the settings of a program that
+/// has none of its own.
+///
+/// # Errors
+/// It is not a program of pm2, or an attribute has an invalid value.
 pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> {
     let mut spec = base.clone();
     let mut left_out = Vec::new();
@@ -34,14 +38,14 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
         let Ok(name) = std::str::from_utf8(&member.key) else {
             continue;
         };
-        match (field_of(name), attribute::fate(name)) {
-            // Of what is no switch, false says nothing.
+        match (field_of(name), attribute::support(name)) {
+            // False for an attribute that is not a boolean: not set.
             (Some(field), _) if member.node.value == Value::Bool(false) && !field.is_switch() => {}
             (Some(field), _) if member.node.value != Value::Null => {
                 settings::read(&mut spec, field, &member.node)
                     .map_err(|why| (member.node.at, format!("{name}: {why}")))?;
             }
-            (None, Some(Fate::Missing)) if attribute::asks(name, &member.node) => {
+            (None, Some(Support::Missing)) if attribute::asks(name, &member.node) => {
                 left_out.push(name.to_owned());
             }
             _ => {}
@@ -59,7 +63,7 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
     if node.get("exec_interpreter").is_none() && spec.interpreter.is_empty() {
         spec.interpreter = "node".to_owned();
     }
-    // pm2 has its own cluster of Node processes: until there is one here, each is an ordinary instance.
+    // Each object is one instance; the caller counts them.
     spec.instances = 1;
     let merged = spec.merge_logs;
     spec.out_file = output(node, "pm_out_log_path", merged);
@@ -85,7 +89,7 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
     Ok((saved, left_out))
 }
 
-/// The field of an attribute that means the same here as there.
+/// The field of an attribute that has the same meaning here.
 fn field_of(name: &str) -> Option<&'static Field> {
     let others = [
         "script",
@@ -99,8 +103,8 @@ fn field_of(name: &str) -> Option<&'static Field> {
     field::find(name).filter(|field| !others.contains(&field.name))
 }
 
-/// Where a stream goes, empty for where it goes by default: pm2's own folder of logs is no place for others. The
-/// number of the process that pm2 puts into the name is taken out again.
+/// The log file of a stream; empty, for the default, if it is in pm2's own directory of logs. The number of the process
+/// that pm2 adds to the name is removed.
 fn output(node: &Node, key: &str, merged: bool) -> Bytes {
     let path = node.get(key).and_then(Node::string).unwrap_or_default();
     let folder = node.get("PM2_HOME").and_then(Node::string);
@@ -238,8 +242,8 @@ mod tests {
         assert_eq!(
             left_out,
             [
-                "api: max_memory_restart is not supported yet and left out",
-                "py: cron_restart is not supported yet and left out",
+                "api: max_memory_restart is not supported yet, ignored",
+                "py: cron_restart is not supported yet, ignored",
             ]
         );
     }
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pm2_was_told_about_log_files_is_taken() {
+    fn log_settings_of_pm2_are_read() {
         let program = |json: &str| {
             let text =
                 format!("{{\"name\": \"a\", \"pm_exec_path\": \"/a.js\", \"env\": {{}}, {json}}}");
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_that_pm2_puts_into_a_path_is_taken_out() {
+    fn the_number_that_pm2_adds_to_a_path_is_removed() {
         let path = |json: &str, merged: bool| {
             let text = format!("{{\"p\": \"{json}\"}}");
             let source = super::super::json::Source {

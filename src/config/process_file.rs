@@ -1,30 +1,30 @@
-//! Files that say which programs are to run: JSON, a module of Node, a Procfile.
+//! Process files: JSON, a Node module, or a Procfile.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::apps::{App, Apps, Wishes};
+use super::apps::{App, Apps, Options};
 use super::json::{Source, parse};
 use super::{node, procfile, text};
 use crate::error::{Error, Result};
 
-/// What kind of file it is, by its name.
+/// The kind of a process file, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// JSON.
     Json,
     /// A module that Node evaluates.
     Module,
-    /// A line `NAME: COMMAND` for each program.
+    /// A line `NAME: COMMAND` per program.
     Procfile,
     /// JSON on standard input.
     Standard,
-    /// Not read here.
+    /// Not supported.
     Yaml,
 }
 
-/// The kind of process file that a word names; none where it names none.
+/// The kind of process file that a word names; `None` if it is not the name of a process file.
 pub fn kind(word: &OsStr) -> Option<Kind> {
     if word == "-" {
         return Some(Kind::Standard);
@@ -40,7 +40,7 @@ pub fn kind(word: &OsStr) -> Option<Kind> {
     }
 }
 
-/// The process files that `rpm start` looks for where it is given none, in this order.
+/// The process files that `rpm start` without arguments looks for, in this order.
 const DEFAULTS: [&str; 13] = [
     "ecosystem.config.js",
     "ecosystem.config.cjs",
@@ -57,7 +57,7 @@ const DEFAULTS: [&str; 13] = [
     "package.json with apps",
 ];
 
-/// The first of the default process files that is in the working directory.
+/// The first default process file in the working directory.
 pub fn default() -> Option<&'static str> {
     let (package, others) = DEFAULTS.split_last()?;
     let found = others.iter().find(|name| Path::new(name).is_file());
@@ -75,27 +75,30 @@ pub fn default() -> Option<&'static str> {
     })
 }
 
-/// A file that was read, and in which nothing is wrong.
+/// A process file without errors.
 #[derive(Debug)]
 pub struct ProcessFile {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its programs.
     pub apps: Vec<App>,
-    /// What is not taken from it, a sentence each.
+    /// What was ignored, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Reads a file. `Err`: all that is wrong with it.
+/// Reads a process file.
+///
+/// # Errors
+/// All faults in it.
 pub fn read(
     word: &OsStr,
     kind: Kind,
-    wishes: &Wishes,
+    options: &Options,
 ) -> std::result::Result<ProcessFile, Vec<Error>> {
     let one = |error| vec![error];
     let path = Path::new(word);
     let (name, folder) = match kind {
-        Kind::Standard => ("standard input".to_owned(), present()),
+        Kind::Standard => ("standard input".to_owned(), working_directory()),
         _ => (path.display().to_string(), folder_of(path)),
     };
     let folder = folder.map_err(one)?;
@@ -104,7 +107,7 @@ pub fn read(
         Kind::Standard => text::read_all(std::io::stdin().lock(), &name),
         Kind::Module => node::evaluate(path),
         Kind::Yaml => Err(Error::new(format!(
-            "{name}: YAML is not read; write the same as JSON"
+            "{name}: YAML is not supported; write the file as JSON"
         ))),
     };
     let bytes = bytes.map_err(one)?;
@@ -113,7 +116,7 @@ pub fn read(
         text: &bytes,
         literal: kind != Kind::Module,
     };
-    let mut apps = Apps::new(wishes, &folder);
+    let mut apps = Apps::new(options, &folder);
     match kind {
         Kind::Procfile => procfile::read(&source, &mut apps),
         _ => apps.take_all(&parse(&source).map_err(one)?),
@@ -135,11 +138,11 @@ pub fn read(
     }
 }
 
-fn present() -> Result<PathBuf> {
+fn working_directory() -> Result<PathBuf> {
     super::place::working_directory().map_err(Error::new)
 }
 
-/// The folder of a file: what is relative in the file is relative to it.
+/// The directory of a file, to which paths in the file are relative.
 fn folder_of(path: &Path) -> Result<PathBuf> {
     let file = super::place::absolute(path).map_err(Error::new)?;
     let file = PathBuf::from(OsStr::from_bytes(&file));
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_tells_the_kind() {
+    fn the_name_determines_the_kind() {
         for (word, expected) in [
             ("processes.json", Some(Kind::Json)),
             ("/a/b.c.json", Some(Kind::Json)),

@@ -1,9 +1,9 @@
-//! A Procfile, as Heroku and foreman have it: a line `NAME: COMMAND` for each program; the shell runs the command.
+//! A Procfile, as of Heroku and foreman: a line `NAME: COMMAND` per program. The shell runs the command.
 
 use super::apps::Apps;
 use super::json::Source;
 
-/// Reads all lines. Empty ones, and those that begin with `#`, say nothing.
+/// Reads all lines. Empty lines and lines that begin with `#` are ignored.
 pub fn read(source: &Source, apps: &mut Apps) {
     let mut at = 0;
     for line in source.text.split(|b| *b == b'\n') {
@@ -20,14 +20,14 @@ pub fn read(source: &Source, apps: &mut Apps) {
     }
 }
 
-/// Name and command of a line. Names are of letters, digits, `-` and `_`, as foreman has it.
+/// The name and command of a line. A name has letters, digits, `-` and `_`, as in foreman.
 fn pair(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().position(|b| *b == b':')?;
     let (name, rest) = line.split_at_checked(colon)?;
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let command = rest.get(1..)?.trim_ascii();
-    let sound = !name.is_empty() && name.iter().all(plain) && !command.is_empty();
-    sound.then_some((std::str::from_utf8(name).ok()?, command))
+    let valid = !name.is_empty() && name.iter().all(plain) && !command.is_empty();
+    valid.then_some((std::str::from_utf8(name).ok()?, command))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What of a saved list is to be started, and how its programs belong together.
+//! Which programs of a saved list are started, grouped by instances.
 
 use std::rc::Rc;
 
@@ -7,33 +7,33 @@ use crate::model::life::Want;
 use crate::model::spec::Spec;
 use crate::protocol::process::Process;
 
-/// Instances of one program.
+/// The instances of a program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What they are.
+    /// Their settings.
     pub spec: Rc<Spec>,
-    /// The number of each among its instances, and what is wanted of it.
+    /// The number and desired state of each.
     pub members: Vec<(u32, Want)>,
 }
 
 impl Group {
-    /// Whether every instance is in it, and all are wanted up.
+    /// Whether all instances are listed, and all are wanted up.
     pub fn is_all_up(&self) -> bool {
         let up = self.members.iter().filter(|(_, want)| *want == Want::Up);
         u32::try_from(up.count()) == Ok(self.spec.instances)
     }
 
-    /// What is wanted of an instance; none where it is not in the list.
+    /// The desired state of an instance; `None` if it is not listed.
     pub fn want(&self, instance: u32) -> Option<Want> {
         let found = self.members.iter().find(|(number, _)| *number == instance);
         found.map(|(_, want)| *want)
     }
 }
 
-/// Takes out of a saved list what is there already: each program in `present` stands for one of the same name,
-/// namespace and number among its instances. Those that do.
-pub fn leave_alone(saved: &mut Vec<Saved>, present: &[Process]) -> Vec<Process> {
-    let mut alone = Vec::new();
+/// Removes the programs from a saved list that are present, and returns these. Each present program matches one of the same
+/// name, namespace and instance.
+pub fn remove_present(saved: &mut Vec<Saved>, present: &[Process]) -> Vec<Process> {
+    let mut removed = Vec::new();
     for process in present {
         let same = |saved: &Saved| {
             (
@@ -48,13 +48,13 @@ pub fn leave_alone(saved: &mut Vec<Saved>, present: &[Process]) -> Vec<Process> 
         };
         if let Some(at) = saved.iter().position(same) {
             saved.remove(at);
-            alone.push(process.clone());
+            removed.push(process.clone());
         }
     }
-    alone
+    removed
 }
 
-/// The groups of a list, in its order. Instances that were told different things are groups of their own.
+/// The groups of a list, in its order. Instances with different settings are in different groups.
 pub fn groups(saved: Vec<Saved>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for program in saved {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_are_one_group_each_with_its_want() {
+    fn instances_are_grouped_with_their_desired_states() {
         let list = vec![
             saved("a", 2, 0, Want::Up),
             saved("b", 1, 0, Want::Down),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_left_alone_once() {
+    fn each_present_program_removes_one_of_the_list() {
         let mut list = vec![
             saved("a", 2, 0, Want::Up),
             saved("a", 2, 1, Want::Up),
@@ -150,8 +150,8 @@ mod tests {
             present("b", "default", 0),
             present("a", "web", 0),
         ];
-        let alone = leave_alone(&mut list, &there);
-        assert_eq!(alone, there[..2]);
+        let removed = remove_present(&mut list, &there);
+        assert_eq!(removed, there[..2]);
         let left: Vec<_> = list
             .iter()
             .map(|s| (s.spec.name.as_str(), s.instance))

@@ -1,4 +1,4 @@
-//! What a word means where a script is expected: a file, a directory, a shell command, or a command in `PATH`.
+//! Resolves a script argument: a file, a directory, a shell command, or a command in `PATH`.
 
 #[cfg(test)]
 mod tests;
@@ -17,11 +17,11 @@ use crate::model::command::{
 };
 use crate::model::spec::{ExecMode, Spec};
 
-/// The program that a word means. Files are looked for in `folders`, of which the first counts for one that is missing;
-/// `spec` has the settings that were given.
+/// The program that a word names. `spec` has the given settings. Files are searched in `folders`; a missing file is taken
+/// to be in the first.
 ///
 /// # Errors
-/// What the word names cannot be started: a sentence.
+/// The program cannot be started.
 pub fn meaning(mut spec: Spec, word: &OsStr, folders: &[&Path]) -> Result<Spec, String> {
     resolve_interpreter(&mut spec)?;
     if word.as_bytes().trim_ascii().is_empty() {
@@ -59,7 +59,7 @@ pub fn meaning(mut spec: Spec, word: &OsStr, folders: &[&Path]) -> Result<Spec, 
             (None, None) => spec.script = bytes.to_vec(),
         }
     } else {
-        // What is executed as it is fails in the daemon's hands; an interpreter would start, and fail for ever.
+        // If it is executed directly, the daemon reports the error. An interpreter would start, fail, and be restarted.
         if is_interpreted(&spec, bytes) {
             return Err(missing(word, folders));
         }
@@ -72,13 +72,13 @@ pub fn meaning(mut spec: Spec, word: &OsStr, folders: &[&Path]) -> Result<Spec, 
     Ok(spec)
 }
 
-/// The name of a program by its script: without directory and ending.
+/// The default name of a program: its script without directory and extension.
 pub fn name_for(word: &OsStr) -> String {
     let stem = Path::new(word).file_stem().unwrap_or(word);
     stem.to_string_lossy().into_owned()
 }
 
-/// Whether a word is a path, not a name that is looked up in `PATH`.
+/// Whether a word is a path, not a name for `PATH`.
 fn is_path(word: &[u8]) -> bool {
     word.contains(&b'/') || matches!(word, b"." | b"..")
 }
@@ -110,7 +110,10 @@ fn is_interpreted(spec: &Spec, script: &[u8]) -> bool {
     }
 }
 
-/// The interpreter as it was given: `~/` is the home directory, `node@VERSION` one of the versions that nvm installed.
+/// Resolves the given interpreter: expands `~/`, and `node@VERSION` to a version that nvm installed.
+///
+/// # Errors
+/// The version is not installed.
 fn resolve_interpreter(spec: &mut Spec) -> Result<(), String> {
     if let Some(version) = spec.interpreter.strip_prefix("node@") {
         let set = spec.env.get(b"NVM_DIR").map(<[u8]>::to_vec);
@@ -135,8 +138,11 @@ fn resolve_interpreter(spec: &mut Spec) -> Result<(), String> {
     Ok(())
 }
 
-/// Chooses how a file without known ending is run, by its first line: `node` and whatever runs a file that is not
-/// executable are named as interpreters, so that their arguments, and a cluster, are possible.
+/// Chooses the interpreter of a file without a known extension from its first line. It is set for Node, so that arguments
+/// and a cluster are possible, and for a file that is not executable.
+///
+/// # Errors
+/// The file is not executable and names no interpreter.
 fn choose_interpreter(spec: &mut Spec, file: &Path) -> Result<(), String> {
     if spec.interpreter == "none" && !is_executable(file) {
         return Err(not_executable(file));
@@ -165,8 +171,8 @@ fn choose_interpreter(spec: &mut Spec, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes a command that was found in `PATH`: by its name, which is looked up at each start; by its path where an
-/// interpreter reads it.
+/// Uses a command that was found in `PATH`: by its name, which is searched at each start, or by its path if an interpreter
+/// reads it.
 fn found_in_path(spec: &mut Spec, word: &[u8], file: &Path) -> Result<(), String> {
     let is_cluster = spec.instances > 1 || spec.exec_mode == ExecMode::Cluster;
     let before = spec.interpreter.clone();
@@ -183,7 +189,7 @@ fn found_in_path(spec: &mut Spec, word: &[u8], file: &Path) -> Result<(), String
     Ok(())
 }
 
-/// The command of this name in the `PATH` of the program.
+/// The executable of this name in the `PATH` of the program.
 fn which(spec: &Spec, name: &[u8]) -> Option<PathBuf> {
     let folder = Path::new(OsStr::from_bytes(&spec.cwd));
     let programs = Command::lookup_of(name, spec).into_iter();
@@ -229,7 +235,7 @@ fn package(mut spec: Spec, folder: &Path) -> Result<Spec, String> {
     Ok(spec)
 }
 
-/// `bash -c WORD`, or with `sh` where there is no bash, with the arguments as `$1` and so on.
+/// Sets the program to `bash -c WORD`, or `sh` if bash is not installed, with the arguments as `$1` and so on.
 pub fn shell_command(spec: &mut Spec, word: &OsStr) {
     let given = std::mem::take(&mut spec.args);
     let bash = which(spec, b"bash").map(|bash| bash.as_os_str().as_bytes().to_vec());
@@ -245,10 +251,10 @@ pub fn shell_command(spec: &mut Spec, word: &OsStr) {
     }
 }
 
-/// Whether what is executed is there, before the daemon is asked to do so. The error completes "script: …".
+/// Checks that the program can be executed, before the daemon is asked to.
 ///
 /// # Errors
-/// It is not there, or cannot be executed.
+/// It does not exist, or cannot be executed. Completes "script: …".
 pub fn check(spec: &Spec) -> Result<(), String> {
     let command = Command::of(spec);
     let folder = Path::new(OsStr::from_bytes(&spec.cwd));
@@ -279,10 +285,10 @@ pub fn check(spec: &Spec) -> Result<(), String> {
     ))
 }
 
-/// Whether one of the interpreters that suit the ending of a script is there.
+/// Checks that an interpreter for the extension of a script is installed.
 ///
 /// # Errors
-/// None is: a sentence that names them.
+/// None is; the sentence names them.
 pub fn check_ending(spec: &Spec) -> Result<(), String> {
     let names = interpreters_for(&spec.script);
     let by_ending = spec.interpreter.is_empty() && !names.is_empty();
@@ -306,7 +312,7 @@ fn no_interpreter(names: &[&str]) -> String {
     }
 }
 
-/// Whether what a file says in its first line can be executed.
+/// Checks that the interpreter in the first line of a file exists.
 fn first_line(file: &Path) -> Result<(), String> {
     let Some(first_line) = Shebang::of(file) else {
         return Ok(());

@@ -1,7 +1,7 @@
-//! The settings of a program as JSON: each field in the type that suits it.
+//! The settings of a program as JSON, each field in a suitable type.
 
 use super::json::{Json, Node, Value};
-use super::words;
+use super::split_args;
 use crate::model::command::interpreter_shown;
 use crate::model::field::{FIELDS, Field};
 use crate::model::spec::{Environment, Spec, name_of};
@@ -24,12 +24,15 @@ pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
     }
 }
 
-/// Writes strings.
+/// Writes an array of strings.
 pub fn strings(json: &mut Json, words: &[Bytes]) {
     json.array(|json| words.iter().for_each(|word| json.string(word)));
 }
 
-/// Takes the value of a field. The error completes "NAME: …".
+/// Sets a field to a JSON value.
+///
+/// # Errors
+/// The value is invalid. Completes "NAME: …".
 pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
     let several = matches!(field.placeholder, "WORD" | "SOCKET" | "CODE,…");
     (field.clear)(spec);
@@ -37,7 +40,7 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
         Value::Array(items) if several => {
             let mut texts = Vec::new();
             for item in items {
-                texts.push(text(item).ok_or_else(|| unfit(field, item))?);
+                texts.push(text(item).ok_or_else(|| expected(field, item))?);
             }
             match field.placeholder {
                 "WORD" | "SOCKET" => texts.iter().try_for_each(|text| (field.read)(spec, text)),
@@ -45,18 +48,18 @@ pub fn read(spec: &mut Spec, field: &Field, node: &Node) -> Result<(), String> {
             }
         }
         Value::String(given) if matches!(field.placeholder, "WORD" | "SOCKET") => {
-            words::split(given)
+            split_args::split(given)
                 .iter()
                 .try_for_each(|word| (field.read)(spec, word))
         }
-        // No path, name or argument is called true.
-        Value::Bool(_) if !field.is_switch() => Err(unfit(field, node)),
-        Value::Number(_) if field.placeholder == "PATH" => Err(unfit(field, node)),
-        _ => (field.read)(spec, &text(node).ok_or_else(|| unfit(field, node))?),
+        // A path, name or argument is never a boolean.
+        Value::Bool(_) if !field.is_switch() => Err(expected(field, node)),
+        Value::Number(_) if field.placeholder == "PATH" => Err(expected(field, node)),
+        _ => (field.read)(spec, &text(node).ok_or_else(|| expected(field, node))?),
     }
 }
 
-fn unfit(field: &Field, node: &Node) -> String {
+fn expected(field: &Field, node: &Node) -> String {
     let wanted = match field.placeholder {
         "" => "true or false",
         "WORD" | "SOCKET" => "an array of strings, or a string",
@@ -69,7 +72,7 @@ fn unfit(field: &Field, node: &Node) -> String {
     format!("expected {wanted}, found {}", node.kind())
 }
 
-/// A value as the text that a field reads.
+/// A value as text for [`Field::read`].
 fn text(node: &Node) -> Option<Vec<u8>> {
     match &node.value {
         Value::Number(text) => Some(whole(text).unwrap_or_else(|| text.clone()).into_bytes()),
@@ -77,7 +80,7 @@ fn text(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// A whole number that is written as JavaScript may do it, 1500.0 or 1.5e3, in digits alone.
+/// A whole number in decimal digits, from a notation such as 1500.0 or 1.5e3.
 fn whole(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -98,7 +101,7 @@ fn whole(text: &str) -> Option<String> {
     Some([sign, bare].concat())
 }
 
-/// Writes every field, then the same once more under the names that pm2 has for it.
+/// Writes every field, then the members of pm2 that contain the same.
 pub fn write_settings(json: &mut Json, program: &ProgramInfo) {
     let spec = &program.spec;
     for field in FIELDS {
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_in_every_type_that_makes_sense() {
+    fn values_are_read_from_every_suitable_type() {
         assert_eq!(given("kill_timeout", "3000").unwrap().kill_timeout.0, 3000);
         assert_eq!(given("kill_timeout", "3e3").unwrap().kill_timeout.0, 3000);
         assert_eq!(
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_have_many_spellings() {
+    fn whole_numbers_are_read_in_any_notation() {
         for (text, digits) in [
             ("1500", Some("1500")),
             ("1500.0", Some("1500")),
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused() {
+    fn unsuitable_values_are_refused() {
         for (name, json, part) in [
             (
                 "autorestart",

@@ -6,24 +6,24 @@ use std::path::Path;
 
 use crate::model::command::base_name;
 
-/// The kernel reads so much of the first line (`BINPRM_BUF_SIZE`), in bytes.
+/// How much of the file the kernel reads, in bytes. BINPRM_BUF_SIZE
 const LONGEST: usize = 256;
 
-/// What a first line names.
+/// A parsed first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shebang {
-    /// The file after `#!`.
+    /// The interpreter after `#!`.
     pub file: Vec<u8>,
-    /// The rest of the line, which is one argument.
+    /// The rest of the line, a single argument.
     pub argument: Option<Vec<u8>>,
 }
 
 impl Shebang {
-    /// The first line of a file; none where the file is a program of another kind, or cannot be read.
+    /// The first line of a file; `None` if it does not begin with `#!`, or cannot be read.
     pub fn of(file: &Path) -> Option<Shebang> {
         let mut bytes = Vec::new();
         let limit = u64::try_from(LONGEST).ok()?;
-        // A FIFO in the place of a script would have nobody at its other end.
+        // Opening a FIFO would block.
         let is_file = file.metadata().is_ok_and(|found| found.is_file());
         let opened = is_file.then(|| File::open(file))?.ok()?;
         opened.take(limit).read_to_end(&mut bytes).ok()?;
@@ -32,7 +32,7 @@ impl Shebang {
 
     fn parse(text: &[u8]) -> Option<Shebang> {
         let line = text.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
-        // A script that was written on Windows: the kernel would look for a file with a CR in its name.
+        // A script from Windows. The kernel would take the CR as part of the name.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = trim(line);
         let blank = line.iter().position(|b| is_blank(*b));
@@ -44,7 +44,7 @@ impl Shebang {
         })
     }
 
-    /// The interpreter and its arguments. What `env(1)` looks up is named itself where that is the same.
+    /// The interpreter and its arguments. `env NAME` is replaced by NAME if that is equivalent. `env(1)`
     pub fn command(&self) -> (Vec<u8>, Vec<Vec<u8>>) {
         let argument = self.argument.as_deref();
         if base_name(&self.file) == b"env" {
@@ -60,7 +60,7 @@ impl Shebang {
     }
 }
 
-/// The words that `env ARGUMENT` executes; none where env does more than that.
+/// The command that `env ARGUMENT` executes; `None` if env does more than that.
 fn env_words(argument: &[u8]) -> Option<Vec<Vec<u8>>> {
     let special = |b: &u8| b"'\"\\$#".contains(b);
     let split = argument.strip_prefix(b"-S");

@@ -1,9 +1,9 @@
-//! What is executed: the interpreter by a script's ending, and where a command is looked for.
+//! The command line of a program: the interpreter of a script, and the search in `PATH`.
 
 use super::spec::{ExecMode, Spec};
 use super::value::Bytes;
 
-/// Interpreters by the ending of a script, the first that is installed counts.
+/// Interpreters by the extension of a script. The first that is installed is used.
 const INTERPRETERS: &[(&str, &[&str])] = &[
     ("js", &["node"]),
     ("cjs", &["node"]),
@@ -23,27 +23,27 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
     ("lua", &["lua"]),
 ];
 
-/// Node runs TypeScript without JSX since 22.18.
+/// Node runs TypeScript without JSX since version 22.18.
 const TYPESCRIPT: &[&str] = &["tsx", "ts-node", "bun", "node"];
 
-/// The variable that has Python write what is printed at once. `python(1)`
+/// The variable that makes Python's output unbuffered. `python(1)`
 pub const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
-/// Where commands are looked for when the program's environment has no PATH (as `execvp(3)` has a default).
+/// The search path if the environment of a program has no PATH, similar to the default of `execvp(3)`.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What to execute: the files to try in order, and the arguments.
+/// A command line: the files to try in order, and the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// Absolute or relative to the working folder; the first that can be executed counts.
+    /// Absolute, or relative to the working directory. The first that can be executed is used.
     pub programs: Vec<Bytes>,
-    /// The argument vector, its zeroth included.
+    /// The arguments, including argv[0].
     pub argv: Vec<Bytes>,
-    /// Whether an interpreter is executed, and the script is a file that it reads.
+    /// Whether an interpreter is executed, which reads the script.
     pub interpreted: bool,
 }
 
-/// The interpreters that suit a script by its ending: none where it is executed as it is.
+/// The interpreters for the extension of a script; empty if it is executed directly.
 pub fn interpreters_for(script: &[u8]) -> &'static [&'static str] {
     let file = script.rsplit(|b| *b == b'/').next().unwrap_or_default();
     let Some(dot) = file.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) else {
@@ -55,7 +55,7 @@ pub fn interpreters_for(script: &[u8]) -> &'static [&'static str] {
 }
 
 impl Command {
-    /// The command of a program.
+    /// The command line of a program.
     pub fn of(spec: &Spec) -> Command {
         let by_ending = interpreters_for(&spec.script);
         let interpreters: Vec<&[u8]> = match spec.interpreter.as_str() {
@@ -84,10 +84,9 @@ impl Command {
             interpreted,
         }
     }
-}
 
-impl Command {
-    /// The files that a name may mean to a program: itself where it has a slash, else one in each folder of its `PATH`.
+    /// The candidates for a command name: the name itself if it has a slash, else a file in each directory of the `PATH` of
+    /// the program.
     pub fn lookup_of(name: &[u8], spec: &Spec) -> Vec<Bytes> {
         let mut programs = Vec::new();
         let path = spec.env.get(b"PATH").unwrap_or(DEFAULT_PATH);
@@ -96,7 +95,7 @@ impl Command {
     }
 }
 
-/// The interpreter that `describe` and `jlist` show: its name, or "none".
+/// The name of the interpreter for `describe` and `jlist`, or "none".
 pub fn interpreter_shown(spec: &Spec) -> &str {
     match spec.interpreter.as_str() {
         "" => interpreters_for(&spec.script)
@@ -107,7 +106,7 @@ pub fn interpreter_shown(spec: &Spec) -> &str {
     }
 }
 
-/// Appends the files that `command` may mean: itself where it has a slash, else one in each folder of `path`.
+/// Appends the candidates for `command`: itself if it has a slash, else a file in each directory of `path`.
 fn lookup(command: &[u8], path: &[u8], programs: &mut Vec<Bytes>) {
     if command.contains(&b'/') {
         programs.push(command.to_vec());
@@ -123,8 +122,7 @@ fn lookup(command: &[u8], path: &[u8], programs: &mut Vec<Bytes>) {
     }
 }
 
-/// Chooses the mode of a program that was told how many instances there shall be and not in which mode: as in pm2, those
-/// of a Node script are the workers of a cluster.
+/// Chooses cluster mode for a Node script with a given number of instances and no given mode, as in pm2.
 pub fn choose_mode(spec: &mut Spec, is_given: impl Fn(&str) -> bool) {
     let own_sockets = spec.listen.0.is_empty();
     if is_node(spec) && own_sockets && is_given("instances") && !is_given("exec_mode") {
@@ -132,17 +130,17 @@ pub fn choose_mode(spec: &mut Spec, is_given: impl Fn(&str) -> bool) {
     }
 }
 
-/// Whether a program is a script that node runs.
+/// Whether a program is run by Node.
 pub fn is_node(spec: &Spec) -> bool {
     is_node_name(base_name(interpreter_shown(spec).as_bytes()))
 }
 
-/// Whether the command of this name is Node; Debian calls it `nodejs` too.
+/// Whether this is the name of Node, which is also `nodejs` on Debian.
 pub fn is_node_name(name: &[u8]) -> bool {
     matches!(name, b"node" | b"nodejs")
 }
 
-/// Whether the command of this name is Python: `python3.12`, `pypy3`.
+/// Whether this is a name of Python, such as `python3.12` or `pypy3`.
 pub fn is_python_name(name: &[u8]) -> bool {
     let version = ["python", "pypy"]
         .iter()
@@ -150,7 +148,7 @@ pub fn is_python_name(name: &[u8]) -> bool {
     version.is_some_and(|version| version.iter().all(|b| b.is_ascii_digit() || *b == b'.'))
 }
 
-/// Whether a program is Python: by its interpreter, as a command, or in a shell command.
+/// Whether a program is run by Python: as the interpreter, as the command, or in a shell command.
 pub fn is_python(spec: &Spec) -> bool {
     let is_python = |word: &[u8]| is_python_name(base_name(word));
     if is_python(interpreter_shown(spec).as_bytes()) || is_python(&spec.script) {
@@ -166,13 +164,13 @@ pub fn is_python(spec: &Spec) -> bool {
     }
 }
 
-/// The part behind the last slash.
+/// The part after the last slash.
 pub fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
-/// How many instances `-i TEXT` asks for on a machine with `processors`: a number, `max` or 0 for one a
-/// processor, a negative number for so many less; nonsense means one.
+/// The number of instances for `-i TEXT`: a number, `max` or 0 for one per processor, or a negative number for that many
+/// fewer than processors. 1 for other text.
 pub fn instances(text: &str, processors: u32) -> u32 {
     let processors = processors.max(1);
     if text == "max" {
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ending_chooses_the_interpreter() {
+    fn the_extension_selects_the_interpreter() {
         let command = Command::of(&spec("/srv/app.py"));
         assert_eq!(
             texts(&command.programs),
@@ -220,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_known_ending_is_executed_as_it_is() {
+    fn a_file_without_known_extension_is_executed_directly() {
         let command = Command::of(&spec("/srv/.sh"));
         assert_eq!(texts(&command.programs), ["/srv/.sh"]);
         let mut named = spec("sleep");
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn python_is_known_by_its_interpreter_and_in_commands() {
+    fn python_is_recognized_as_interpreter_and_in_commands() {
         let python = |script: &str, interpreter: &str, args: &[&str]| {
             is_python(&Spec {
                 interpreter: interpreter.into(),
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_are_counted_as_pm2_does() {
+    fn instances_are_counted_as_by_pm2() {
         for (text, count) in [
             ("max", 4),
             ("0", 4),

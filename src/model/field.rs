@@ -1,46 +1,46 @@
-//! The table of fields: what a program can be told. Configuration, protocol, command line, `describe` and
-//! the manual are all made from these rows.
+//! The table of fields, the settings of a program. Process files, protocol, command line, `describe` and the man page are
+//! derived from it.
 
 use super::listen::Places;
 use super::spec::Spec;
 use super::value::{Bytes, Codes, ExecMode, LogType, Millis, Octal, SignalNumber, Size, Value};
 
-/// One row.
+/// A field.
 pub struct Field {
-    /// The name in files, in the protocol and in `describe`.
+    /// The name in process files, in the protocol and in `describe`.
     pub name: &'static str,
-    /// Other names that are accepted for it.
+    /// Other accepted names.
     pub aliases: &'static [&'static str],
     /// The one-letter flag.
     pub short: Option<char>,
-    /// Whether it is a flag of the command line at all; what is not is said in another way there.
+    /// Whether it is a flag of the command line. Others are given as arguments.
     pub flag: bool,
-    /// What stands for the value in a usage line; empty for a switch.
+    /// The placeholder of the value in a usage line; empty for a switch.
     pub placeholder: &'static str,
     /// Whether the value is a list, whose items are given one by one.
     pub is_list: bool,
-    /// One line that says what it does.
+    /// A one-line description.
     pub meaning: &'static str,
-    /// Takes a value.
+    /// Sets the value from text; adds an item to a list.
     pub read: fn(&mut Spec, &[u8]) -> Result<(), String>,
-    /// Gives the value back.
+    /// The value as text; one per item of a list.
     pub write: fn(&Spec) -> Vec<Vec<u8>>,
-    /// Forgets the items of a list.
+    /// Clears a list.
     pub clear: fn(&mut Spec),
 }
 
 impl Field {
-    /// Whether the value is true or false: on the command line `--name` and `--no-name`.
+    /// Whether the value is a boolean: `--name` and `--no-name` on the command line.
     pub fn is_switch(&self) -> bool {
         self.placeholder.is_empty()
     }
 
-    /// Every name: its own, then the aliases.
+    /// The name, then the aliases.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// The default, as text: empty where there is none.
+    /// The default as text; empty if there is none.
     pub fn default_text(&self) -> String {
         let values = (self.write)(&Spec::default());
         let texts: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v)).collect();
@@ -65,7 +65,7 @@ macro_rules! field {
     };
 }
 
-/// Every field of a program but its environment.
+/// All fields of a program except its environment.
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
     field!(name: String, [], Some('n'), true, "the name of the program; by default its script without folder and extension"),
@@ -101,7 +101,7 @@ pub const FIELDS: &[Field] = &[
     field!(treekill: bool, [], None, true, "signal all its processes, not only the first"),
 ];
 
-/// A name in snake_case, where it is in camelCase.
+/// Converts a name from camelCase to snake_case.
 pub fn snake(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for c in name.chars() {
@@ -113,7 +113,7 @@ pub fn snake(name: &str) -> String {
     snake
 }
 
-/// The row of a field by its name, an alias, or either in camelCase.
+/// The field of this name or alias, in snake_case or camelCase.
 pub fn find(key: &str) -> Option<&'static Field> {
     let snake = snake(key);
     FIELDS
@@ -127,24 +127,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn no_name_and_no_letter_is_taken_twice() {
+    fn names_and_letters_are_unique() {
         let mut names = BTreeSet::new();
         let mut letters = BTreeSet::new();
         for field in FIELDS {
             for name in field.names() {
-                assert!(names.insert(name), "{name} stands twice");
+                assert!(names.insert(name), "{name} is there twice");
                 let plain = |b: u8| b.is_ascii_lowercase() || b == b'_';
                 assert!(name.bytes().all(plain), "{name} is not snake_case");
             }
             if let Some(letter) = field.short {
-                assert!(letters.insert(letter), "-{letter} stands twice");
+                assert!(letters.insert(letter), "-{letter} is there twice");
             }
             assert!(!field.meaning.is_empty() && !field.meaning.ends_with('.'));
         }
     }
 
     #[test]
-    fn every_default_is_read_back_as_itself() {
+    fn every_default_is_read_back() {
         for field in FIELDS {
             let mut spec = Spec::default();
             (field.clear)(&mut spec);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_by_every_spelling() {
+    fn a_field_is_found_in_either_case() {
         for key in ["kill_timeout", "killTimeout"] {
             assert_eq!(find(key).unwrap().name, "kill_timeout");
         }

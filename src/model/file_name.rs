@@ -1,21 +1,20 @@
-//! The names of the files that a program has by default. Each program has its own: two names, or one name and two
-//! streams, never lead to one file.
+//! The default names of the log and pid files of a program. Different program names or streams never have the same file.
 //!
 //! ```text
-//! NAME-out.log  NAME-out-ID.log      standard output; with the number where instances have files of their own
+//! NAME-out.log  NAME-out-ID.log      standard output; with the id if instances have separate files
 //! NAME-error.log  NAME-error-ID.log  standard error
 //! NAME.log  NAME-ID.log              both
 //! NAME-ID.pid                        the pid
 //! ```
 //!
-//! In NAME, letters, digits, `.`, `_` and `-` stand for themselves. Every other byte is `%XX`, as is a `.` or `-` that the
-//! name begins with: no file is hidden, and none looks like an option. Read from its end, the name of a file says which
-//! of these forms it has; where NAME itself ends like one of them, the `-` of that ending is written `%2D` in the name of
-//! the file of both streams. A name that is too long is cut, and ends in `%%` and a digest of the whole of it.
+//! In NAME, letters, digits, `.`, `_` and `-` are kept. Every other byte is written `%XX`, and so is a leading `.` or `-`:
+//! no file is hidden or looks like an option. The end of a file name determines its form. If NAME itself has such an
+//! ending, its `-` is written `%2D` in the name of the file of both streams. A NAME that is too long is cut, and ends in
+//! `%%` and a digest of the whole name.
 
 use std::fmt::Write as _;
 
-/// Which output of a program a file has.
+/// The stream of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
     /// Standard output.
@@ -26,12 +25,12 @@ pub enum Output {
     Both,
 }
 
-/// The most that NAME has, in bytes: a file name has at most 255, and more comes behind it, see NAME_MAX of limits.h.
+/// The longest NAME, in bytes. A file name has at most 255 (NAME_MAX of limits.h), including what follows NAME.
 const MOST: usize = 160;
-/// How much of a longer one is kept before the digest.
+/// The bytes of a longer name that are kept before the digest.
 const KEPT: usize = 120;
 
-/// The name of a log file; `number` is that of the program where instances have files of their own.
+/// The name of a log file. `number` is the id of the program, if instances have separate files.
 pub fn log(name: &str, output: Output, number: Option<u32>) -> String {
     let mut file = of(name);
     match output {
@@ -55,7 +54,7 @@ pub fn pid(name: &str, id: u32) -> String {
     format!("{}-{id}.pid", of(name))
 }
 
-/// A name as it stands in the names of files.
+/// The NAME of a program name.
 pub fn of(name: &str) -> String {
     let mut file = String::new();
     let mut cut = 0;
@@ -81,14 +80,14 @@ pub fn of(name: &str) -> String {
     file
 }
 
-/// Where the `-` stands of an ending that would be taken for that of another form.
+/// The position of the `-` of an ending that looks like that of another form.
 fn ambiguous_end(file: &str) -> Option<usize> {
     let (before, end) = file.rsplit_once('-')?;
     let number = !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
     (number || matches!(end, "out" | "error")).then_some(before.len())
 }
 
-/// FNV-1a of 128 bits. draft-eastlake-fnv, sections 2 and 5
+/// The 128-bit FNV-1a hash. draft-eastlake-fnv, sections 2 and 5
 fn digest(bytes: &[u8]) -> u128 {
     let basis = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     bytes.iter().fold(basis, |hash: u128, byte| {
@@ -102,7 +101,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn a_name_that_is_plain_is_the_name_of_its_files() {
+    fn plain_names_are_kept_and_others_escaped() {
         for (name, file) in [
             ("api_2", "api_2"),
             ("a-b.c", "a-b.c"),
@@ -125,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_that_is_a_stream_or_a_number_is_told_from_the_real_one() {
+    fn an_ambiguous_ending_is_escaped() {
         assert_eq!(log("a-out", Output::Both, None), "a%2Dout.log");
         assert_eq!(log("a-out-3", Output::Both, None), "a-out%2D3.log");
         assert_eq!(log("a-error", Output::Both, Some(3)), "a%2Derror-3.log");
         assert_eq!(log("a-", Output::Both, None), "a-.log");
-        // Not of the streams themselves: what stands last there is their own.
+        // Files of one stream have an ending of their own.
         assert_eq!(log("a-out", Output::Out, None), "a-out-out.log");
     }
 
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!(digest(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
     }
 
-    /// Names that are made of what could be mistaken for another thing.
+    /// Names of parts that could be ambiguous.
     fn names() -> Vec<String> {
         const PIECES: [&str; 20] = [
             "a", "-", "out", "-out", "error", "-error", "3", "-3", "-13", ".", ".log", ".1", "%",
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_names_streams_or_numbers_lead_to_one_file() {
+    fn no_two_names_streams_or_numbers_have_the_same_file() {
         let mut seen: BTreeMap<String, (String, Output, Option<u32>)> = BTreeMap::new();
         for name in names() {
             for output in [Output::Out, Output::Error, Output::Both] {

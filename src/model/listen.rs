@@ -1,27 +1,30 @@
-//! Addresses of sockets that the daemon opens for a program: `tcp:0.0.0.0:3000`, `tcp:3000`, `udp:[::1]:53`,
+//! The addresses of sockets that the daemon opens for a program: `tcp:0.0.0.0:3000`, `tcp:3000`, `udp:[::1]:53`,
 //! `unix:/run/app.sock`.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::value::{Bytes, Value};
 
-/// Where a socket is.
+/// The address of a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// An address that takes connections.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// An address that takes datagrams.
+    /// A UDP address.
     Udp(SocketAddr),
-    /// A path that takes connections.
+    /// The path of a Unix stream socket.
     Unix(Bytes),
 }
 
-/// A list of places, as they were written.
+/// A list of addresses, as they were given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Places(pub Vec<Bytes>);
 
 impl Place {
-    /// The place of a text. The error completes "listen: …".
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// Completes "listen: …".
     pub fn parse(text: &[u8]) -> Result<Place, String> {
         let shown = String::from_utf8_lossy(text);
         let wrong = || {
@@ -48,7 +51,7 @@ impl Place {
     }
 }
 
-/// An address with a port; a port alone means every address.
+/// An IP address and port; a port alone means all addresses.
 fn internet(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_read_or_named_with_what_is_wrong() {
+    fn addresses_are_parsed_and_invalid_ones_named() {
         let tcp = |text: &str| Place::Tcp(text.parse().unwrap());
         for (text, place) in [
             ("tcp:127.0.0.1:80", tcp("127.0.0.1:80")),

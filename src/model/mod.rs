@@ -1,4 +1,4 @@
-//! The pure part: no clock, no file, no socket. What a program is, how it lives, how people name it.
+//! Pure types and logic, without clock, files and sockets: the settings of a program, its state machine, selectors.
 #![forbid(unsafe_code)]
 
 pub mod command;

@@ -1,21 +1,21 @@
-//! How people name programs: by id, by name, `all`.
+//! Selecting programs: by id, by name, by namespace, or `all`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One word that means some programs.
+/// A word that selects programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// Every program.
     All,
-    /// The program with this number, else those with this name.
+    /// The program with this id, else those with this name.
     Number(u32, String),
-    /// Those with this name, else those of this namespace.
+    /// The programs with this name, else those of this namespace.
     Name(String),
 }
 
-/// What of a program a selector looks at.
+/// The properties by which a program is selected.
 pub struct Subject<'a> {
-    /// Its number.
+    /// Its id.
     pub id: u32,
     /// Its name.
     pub name: &'a str,
@@ -24,7 +24,7 @@ pub struct Subject<'a> {
 }
 
 impl Selector {
-    /// The meaning of a word. An id has one spelling: `007` and `+7` are names.
+    /// Parses a word. An id has one spelling: `007` and `+7` are names.
     pub fn parse(word: &str) -> Selector {
         match word.parse::<u32>() {
             _ if word == "all" => Selector::All,
@@ -34,12 +34,12 @@ impl Selector {
     }
 }
 
-/// The ids that words mean together, in order and each once. The programs are looked at once, however many words there
-/// are.
+/// The ids that words select together, in order and without duplicates. The programs are visited once, whatever the number
+/// of words.
 ///
 /// # Errors
 ///
-/// The first word that means nothing.
+/// The first word that selects nothing.
 pub fn select<'w, 'a>(
     words: &'w [String],
     subjects: impl Iterator<Item = Subject<'a>>,
@@ -55,7 +55,7 @@ pub fn select<'w, 'a>(
     }
     let named = |name: &str| names.get(name).map(Vec::as_slice).unwrap_or_default();
     let mut found = BTreeSet::new();
-    // A word that comes again means the same.
+    // Skip repeated words.
     let distinct: BTreeSet<&str> = words.iter().map(String::as_str).collect();
     let mut nothing = BTreeSet::new();
     for word in distinct {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_means_an_id_then_a_name_then_a_namespace() {
+    fn a_word_is_an_id_then_a_name_then_a_namespace() {
         for (word, ids) in [
             ("all", &[0, 1, 2, 3][..]),
             ("1", &[1]),
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn words_mean_each_program_once_and_the_first_that_means_nothing_is_named() {
+    fn programs_are_selected_once_and_the_first_unknown_word_is_the_error() {
         assert_eq!(meant(&["jobs", "3", "api", "3"]).unwrap(), [0, 1, 2, 3]);
         assert_eq!(meant(&["all", "1", "all"]).unwrap(), [0, 1, 2, 3]);
         assert_eq!(meant(&["api", "z", "a"]), Err("z".to_owned()));
     }
 
     #[test]
-    fn many_words_look_at_each_program_once() {
+    fn many_words_visit_each_program_once() {
         let words: Vec<String> = (0..100_000).map(|_| "all".to_owned()).collect();
         let mut looked = 0;
         let counted = subjects().inspect(|_| looked += 1);

@@ -1,4 +1,4 @@
-//! What a program is: everything that is needed to start it, and nothing about how it fares.
+//! The settings of a program: everything needed to start it, and nothing of its state.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use super::listen::Places;
 pub use super::value::ExecMode;
 use super::value::{Bytes, Codes, LogType, Millis, Octal, SignalNumber, Size};
 
-/// A program as it was asked for. The fields are described in [`FIELDS`].
+/// The settings of a program. The fields are described in [`FIELDS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Spec {
@@ -43,21 +43,21 @@ pub struct Spec {
     pub kill_signal: SignalNumber,
     pub kill_timeout: Millis,
     pub treekill: bool,
-    /// Shared by all programs that were started from the same environment.
+    /// Shared by programs that were started from the same environment.
     pub env: Rc<Environment>,
 }
 
-/// How large a log file may become unless another size is given, in bytes.
+/// The default of `log_max_size`, in bytes.
 pub const LOG_MAX_SIZE: u64 = 32 << 20;
-/// How many older log files are kept unless another number is given.
+/// The default of `log_max_files`.
 pub const LOG_MAX_FILES: u32 = 4;
-/// The date and time that `time` stands for, as pm2 has it.
+/// The date format of `time`, as in pm2.
 pub const TIME_FORMAT: &str = "YYYY-MM-DDTHH:mm:ss";
 
-/// What `log_file` is for a file beside those of the two streams, where those lie by default.
+/// The value of `log_file` for a file in the default directory of logs.
 pub const BESIDE: &[u8] = b"true";
 
-/// Whether the path of a log file means that there is none.
+/// Whether the path of a log file means no file.
 pub fn is_no_file(path: &[u8]) -> bool {
     matches!(path, b"NULL" | b"null" | b"/dev/null")
 }
@@ -102,7 +102,11 @@ impl Default for Spec {
 }
 
 impl Spec {
-    /// Takes a field by its name or an alias of it. `Ok(false)`: there is no such field.
+    /// Sets a field by its name or alias. `Ok(false)`: there is no such field.
+    ///
+    /// # Errors
+    ///
+    /// The value is invalid: a sentence.
     pub fn set(&mut self, key: &str, value: &[u8]) -> Result<bool, String> {
         if let Some(name) = key.strip_prefix("env.") {
             Rc::make_mut(&mut self.env).set(name.as_bytes(), value)?;
@@ -119,12 +123,12 @@ impl Spec {
         Ok(true)
     }
 
-    /// Takes many fields, as a record or a request has them: the environment is put together once, and not anew with
-    /// each variable. The keys that are no fields are left out, and returned.
+    /// Sets the fields of a record or a request, and returns the unknown keys. Builds the environment once, not for each
+    /// variable.
     ///
     /// # Errors
     ///
-    /// The first value that cannot be read, in a sentence.
+    /// The first invalid value: a sentence.
     pub fn set_all<'a, I>(&mut self, pairs: I) -> Result<Vec<&'a str>, String>
     where
         I: IntoIterator<Item = &'a (String, Vec<u8>)>,
@@ -140,8 +144,8 @@ impl Spec {
                 unknown.push(key.as_str());
             }
         }
-        let sound = |a: &Vec<u8>| !a.contains(&0) && a.iter().skip(1).any(|b| *b == b'=');
-        if assignments.iter().any(|a| !sound(a) || a.starts_with(b"=")) {
+        let valid = |a: &Vec<u8>| !a.contains(&0) && a.iter().skip(1).any(|b| *b == b'=');
+        if assignments.iter().any(|a| !valid(a) || a.starts_with(b"=")) {
             return Err("env: a variable is NAME=VALUE, without a NUL byte".to_owned());
         }
         let all = assignments.iter().map(Vec::as_slice);
@@ -149,7 +153,7 @@ impl Spec {
         Ok(unknown)
     }
 
-    /// Every field that differs from its default, and every variable of the environment, as key and value.
+    /// The fields that differ from their defaults, and the variables of the environment, as keys and values.
     pub fn pairs(&self) -> Vec<(String, Vec<u8>)> {
         let default = Spec::default();
         let mut pairs = Vec::new();
@@ -167,7 +171,7 @@ impl Spec {
         pairs
     }
 
-    /// What a program is told about itself, beside its environment.
+    /// The variables that are added to the environment of a program: its id, name, home and so on.
     pub fn told(&self, id: u32, instance: u32, home: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         let mut told = vec![
             ("RPM_ID", id.to_string().into_bytes()),
@@ -184,7 +188,7 @@ impl Spec {
         told
     }
 
-    /// The form of the date and time that each line in its log files begins with; empty where there is none.
+    /// The date format of the lines in its log files; empty for none.
     pub fn date_format(&self) -> &str {
         if self.log_date_format.is_empty() && self.time {
             TIME_FORMAT
@@ -193,18 +197,21 @@ impl Spec {
         }
     }
 
-    /// The name as it stands in the names of its files.
+    /// The name in the names of its files.
     pub fn file_name(&self) -> String {
         super::file_name::of(&self.name)
     }
 }
 
-/// An environment: `NAME=value` blocks, each ended by NUL, in the order they were set.
+/// An environment: assignments `NAME=value`, each ended by NUL, in the order in which they were set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Environment(Box<[u8]>);
 
 impl Environment {
-    /// Sets one variable, replacing what it was.
+    /// Sets a variable.
+    ///
+    /// # Errors
+    /// It has no valid name, or a NUL byte.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), String> {
         if name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
             return Err("env: a variable has a name without '=' and no NUL byte".to_owned());
@@ -223,7 +230,10 @@ impl Environment {
         Ok(())
     }
 
-    /// Sets one variable given as `NAME=value`.
+    /// Sets a variable given as `NAME=value`.
+    ///
+    /// # Errors
+    /// As [`Environment::set`].
     pub fn set_assignment(&mut self, assignment: &[u8]) -> Result<(), String> {
         let at = assignment.iter().position(|b| *b == b'=');
         let parts = at.and_then(|at| Some((assignment.get(..at)?, assignment.get(at + 1..)?)));
@@ -231,7 +241,7 @@ impl Environment {
         self.set(name, value)
     }
 
-    /// An environment of many assignments at once; malformed ones are left out, of doubles the last counts.
+    /// An environment of these assignments. Malformed ones are skipped; of duplicates the last is used.
     pub fn from_assignments<'a>(all: impl IntoIterator<Item = &'a [u8]>) -> Environment {
         let mut seen: Vec<&[u8]> = Vec::new();
         let mut index = std::collections::BTreeMap::new();
@@ -267,13 +277,13 @@ impl Environment {
         found.get(name.len() + 1..)
     }
 
-    /// Each variable as `NAME=value`.
+    /// The variables as `NAME=value`.
     pub fn assignments(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|b| *b == 0).filter(|a| !a.is_empty())
     }
 }
 
-/// The part of `NAME=value` before the first '='.
+/// The name in `NAME=value`.
 pub fn name_of(assignment: &[u8]) -> &[u8] {
     assignment.split(|b| *b == b'=').next().unwrap_or_default()
 }
@@ -283,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_comes_back_from_its_pairs() {
+    fn a_spec_is_read_back_from_its_pairs() {
         let mut spec = Spec {
             name: "my app".into(),
             script: b"/srv/\xff.js".to_vec(),
@@ -304,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_keeps_the_last_of_doubles() {
+    fn an_environment_keeps_the_last_of_duplicates() {
         let env = Environment::from_assignments([&b"A=1"[..], b"B=2", b"A=3", b"=x", b"C"]);
         assert_eq!(env.assignments().collect::<Vec<_>>(), [b"A=3", b"B=2"]);
         assert_eq!(env.get(b"A"), Some(&b"3"[..]));

@@ -1,4 +1,4 @@
-//! Date and time as they stand in log files.
+//! Time stamps in log files.
 
 mod form;
 
@@ -6,12 +6,12 @@ use std::fmt;
 
 pub use form::Form;
 
-/// A moment, taken apart in local time.
+/// A point in time, with its local date and time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
     /// Milliseconds since the epoch.
     pub ms: u64,
-    /// The year, as 2026.
+    /// The year, such as 2026.
     pub year: i32,
     /// 1 to 12.
     pub month: u32,
@@ -53,23 +53,23 @@ impl fmt::Display for Moment {
     }
 }
 
-/// What a stamp tells.
+/// The time in a time stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// Milliseconds since the epoch.
     At(u64),
-    /// A date and time where nothing says of which zone: local time, then.
+    /// A date and time without a zone, taken as local time.
     Local(Civil),
 }
 
 /// A date and time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
-    /// The year, as 2026.
+    /// The year, such as 2026.
     pub year: i32,
     /// 1 to 12.
     pub month: u32,
-    /// 1 to 31; counted from the first of January it may be larger, where the month is 1.
+    /// 1 to 31. With month 1 it may also be the day of the year, 1 to 366.
     pub day: u32,
     /// 0 to 23.
     pub hour: u32,
@@ -82,16 +82,14 @@ pub struct Civil {
 }
 
 impl Civil {
-    /// Milliseconds since the epoch, where it is in UTC.
+    /// Milliseconds since the epoch, taken as UTC.
     pub fn as_utc(&self) -> i64 {
         let days = days_before(self.year, self.month) + i64::from(self.day) - 1;
         let minutes = days * 1440 + i64::from(self.hour) * 60 + i64::from(self.minute);
         (minutes * 60 + i64::from(self.second)) * 1000 + i64::from(self.milli)
     }
-}
 
-impl Civil {
-    /// Whether the month has that day.
+    /// Whether the month has this day.
     pub fn is_real(&self) -> bool {
         let next = match self.month {
             12 => days_before(self.year + 1, 1),
@@ -101,8 +99,8 @@ impl Civil {
     }
 }
 
-/// The days from the epoch to the first of a month. The year is taken to begin in March, so that the day that only
-/// some years have is its last; 400 years are 146097 days.
+/// The days from the epoch to the first day of a month. Years are counted from March, so that a leap day is the last day
+/// of a year. 400 years have 146097 days.
 fn days_before(year: i32, month: u32) -> i64 {
     let year = i64::from(year) - i64::from(month < 3);
     let month = i64::from((month + 9) % 12);
@@ -111,10 +109,10 @@ fn days_before(year: i32, month: u32) -> i64 {
         - 719_468
 }
 
-/// `2026-11-25T12:34:56.789Z`, as toISOString of JavaScript. Takes milliseconds since the epoch.
+/// A time in ms since the epoch as `2026-11-25T12:34:56.789Z`, like `toISOString` of JavaScript.
 pub fn iso(ms: u64) -> String {
     let days = i64::try_from(ms / 86_400_000).unwrap_or(0);
-    // The last month that begins on that day or before, found near to where it must be.
+    // Find the last month that begins on or before that day, from an estimate of the year.
     let mut year = i32::try_from(days * 400 / 146_097).unwrap_or(0) + 1971;
     while days_before(year, 1) > days {
         year -= 1;
@@ -135,7 +133,7 @@ impl Moment {
         (self.weekday + 6) % 7 + 1
     }
 
-    /// The week of the year, 1 to 53. One that two years share is that of the year that has most of its days.
+    /// The ISO week, 1 to 53. A week belongs to the year that has most of its days.
     fn iso_week(&self) -> u32 {
         let week = (self.yearday + 10).saturating_sub(self.iso_weekday()) / 7;
         match week {
@@ -147,7 +145,7 @@ impl Moment {
     }
 }
 
-/// Whether the first day of a year or its last one is a Thursday, as the epoch was.
+/// Whether a year has 53 ISO weeks: its first or last day is a Thursday. The epoch was a Thursday.
 fn has_53_weeks(year: i32) -> bool {
     let is_thursday = |days: i64| days.rem_euclid(7) == 0;
     is_thursday(days_before(year, 1)) || is_thursday(days_before(year + 1, 1) - 1)

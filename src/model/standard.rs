@@ -1,9 +1,8 @@
-//! Paths that name a descriptor of the process that opens them, such as `/dev/stdout`. As an output file they mean the
-//! daemon's own descriptor.
+//! Paths of descriptors, such as `/dev/stdout`. As a log file they mean the descriptor of the daemon.
 
 use std::path::{Component, Path};
 
-/// An output of the daemon.
+/// A standard output of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standard {
     /// Standard output, descriptor 1.
@@ -12,12 +11,12 @@ pub enum Standard {
     Error,
 }
 
-/// What such a path names.
+/// The descriptor that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
-    /// An output.
+    /// Standard output or error.
     Standard(Standard),
-    /// A descriptor that is none.
+    /// Another descriptor.
     Other,
 }
 
@@ -25,7 +24,7 @@ impl Standard {
     /// Both.
     pub const BOTH: [Standard; 2] = [Standard::Out, Standard::Error];
 
-    /// The shortest path for it, and the word for it in messages between the daemons.
+    /// Its path, which also identifies it in messages between the daemons.
     pub fn path(self) -> &'static str {
         match self {
             Standard::Out => "/dev/stdout",
@@ -33,7 +32,7 @@ impl Standard {
         }
     }
 
-    /// What it is called.
+    /// Its name, for messages.
     pub fn word(self) -> &'static str {
         match self {
             Standard::Out => "standard output",
@@ -42,8 +41,7 @@ impl Standard {
     }
 }
 
-/// The descriptor that a path names by its spelling, for the process of this number; none where it is another kind of
-/// path.
+/// The descriptor that a path names for the process with this pid; `None` for other paths. No file is accessed.
 pub fn named(path: &Path, own: i32) -> Option<Named> {
     let words: Vec<&str> = path
         .components()
@@ -74,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_spelling_of_an_output_is_known_and_no_other_path() {
+    fn paths_of_descriptors_are_recognized() {
         let out = Some(Named::Standard(Standard::Out));
         let error = Some(Named::Standard(Standard::Error));
         for (path, wanted) in [

@@ -1,31 +1,34 @@
-//! The kinds of values that a field can have: how each is read and written, in one place.
+//! The types of field values, with their conversion from and to text.
 
 use std::fmt::Write as _;
 
 use crate::units;
 
-/// A value that can be read from text and written back as the same text.
+/// A value that is converted from and to text.
 pub trait Value {
-    /// What stands for the value in a usage line; empty for a switch.
+    /// The placeholder of the value in a usage line; empty for a switch.
     const PLACEHOLDER: &'static str;
 
     /// Whether it has items, each given on its own.
     const IS_LIST: bool = false;
 
-    /// Takes one text; a list takes it as one more item. The error completes "NAME: …".
+    /// Sets the value from text; adds an item to a list.
+    ///
+    /// # Errors
+    /// The text is invalid. Completes "NAME: …".
     fn read(&mut self, text: &[u8]) -> Result<(), String>;
 
-    /// The value as text: nothing where there is none, several where it is a list.
+    /// The value as text; one per item of a list.
     fn write(&self) -> Vec<Vec<u8>>;
 
-    /// Forgets every item: a list that is given anew replaces the old one.
+    /// Clears a list, before a new one is set.
     fn clear(&mut self) {}
 }
 
-/// Bytes that may be anything but NUL: a path, an argument.
+/// Bytes without NUL: a path or an argument.
 pub type Bytes = Vec<u8>;
 
-/// A time span in milliseconds.
+/// A duration in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Millis(pub u64);
 
@@ -40,14 +43,14 @@ pub struct Octal(pub u32);
 /// How instances of a program are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExecMode {
-    /// As processes that know nothing of each other.
+    /// As independent processes.
     Fork,
-    /// As the workers of a Node cluster, which share their ports.
+    /// As workers of a Node cluster, which share their ports.
     Cluster,
 }
 
 impl ExecMode {
-    /// The word.
+    /// Its name in text.
     pub fn word(self) -> &'static str {
         match self {
             ExecMode::Fork => "fork",
@@ -60,17 +63,17 @@ impl ExecMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// What the lines of a log file are.
+/// The format of the lines of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogType {
-    /// What was printed, with date and time where that is wanted.
+    /// The lines as printed, possibly with date and time.
     Raw,
-    /// A JSON object each.
+    /// A JSON object per line.
     Json,
 }
 
 impl LogType {
-    /// The word.
+    /// Its name in text.
     pub fn word(self) -> &'static str {
         match self {
             LogType::Raw => "raw",
@@ -89,7 +92,7 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 
 fn no_nul(bytes: &[u8]) -> Result<&[u8], String> {
     if bytes.contains(&0) {
-        Err("the value holds a NUL byte".to_owned())
+        Err("the value has a NUL byte".to_owned())
     } else {
         Ok(bytes)
     }
@@ -132,11 +135,11 @@ impl Value for Vec<Bytes> {
     }
 }
 
-/// The boolean that a text means: the only reader of booleans, for files, flags, requests and what is handed over.
+/// Parses a boolean, in process files, flags, requests and records.
 ///
 /// # Errors
 ///
-/// The text is none of the eight words. The sentence completes "NAME: …".
+/// The text is none of the eight words. Completes "NAME: …".
 pub fn read_bool(bytes: &[u8]) -> Result<bool, String> {
     match bytes {
         b"true" | b"yes" | b"on" | b"1" => Ok(true),

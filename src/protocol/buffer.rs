@@ -1,14 +1,14 @@
-//! Buffers between a stream and whole lines.
+//! Buffers for reading lines from a stream and writing to it.
 
 use super::line::MAX_LINE;
 
-/// Bytes that came in, until they are lines.
+/// Received bytes, until they are whole lines.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
-    /// Where the first line that has not been taken begins.
+    /// The offset of the first line that was not returned yet.
     start: usize,
-    /// Up to where no LF was found yet.
+    /// The offset up to which there is no LF after `start`.
     searched: usize,
 }
 
@@ -17,7 +17,7 @@ pub struct LineBuffer {
 pub struct TooLong;
 
 impl LineBuffer {
-    /// Adds bytes that came in.
+    /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.start.min(self.bytes.len()));
         self.searched = self.searched.saturating_sub(self.start);
@@ -25,7 +25,10 @@ impl LineBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line, its LF included.
+    /// The next whole line, with its LF; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// The line is longer than [`MAX_LINE`].
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, TooLong> {
         let from = self.searched.max(self.start);
         let unseen = self.bytes.get(from..).unwrap_or_default();
@@ -52,18 +55,18 @@ impl LineBuffer {
         }
     }
 
-    /// What has come in and was not taken.
+    /// The bytes that were not returned yet.
     pub fn rest(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// Whether a whole line is there.
+    /// Whether a whole line is buffered.
     pub fn has_line(&self) -> bool {
         let from = self.searched.max(self.start);
         self.bytes.get(from..).unwrap_or_default().contains(&b'\n')
     }
 
-    /// What is left without a LF when the stream has ended: a last line, if it is not empty.
+    /// Removes and returns the bytes that were not returned yet: at the end of the stream, a last line without a LF.
     pub fn take_rest(&mut self) -> Vec<u8> {
         let rest = self.bytes.split_off(self.start.min(self.bytes.len()));
         self.forget();
@@ -75,13 +78,13 @@ impl LineBuffer {
         self.start == self.bytes.len()
     }
 
-    /// Gives the memory of a long line back as well.
+    /// Empties the buffer and frees its memory.
     fn forget(&mut self) {
         *self = LineBuffer::default();
     }
 }
 
-/// Bytes that wait to go out.
+/// Bytes to send.
 #[derive(Debug, Default)]
 pub struct OutBuffer {
     bytes: Vec<u8>,
@@ -94,12 +97,12 @@ impl OutBuffer {
         &mut self.bytes
     }
 
-    /// What has not gone out yet.
+    /// The bytes that were not sent yet.
     pub fn pending(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// Notes that `n` bytes went out.
+    /// Removes `n` sent bytes.
     pub fn sent(&mut self, n: usize) {
         self.start = self.start.saturating_add(n);
         if self.start >= self.bytes.len() {
@@ -116,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_out_whole_however_they_came_in() {
+    fn lines_are_whole_whatever_pieces_arrive() {
         for step in 1..12 {
             let mut buffer = LineBuffer::default();
             let mut lines = Vec::new();
@@ -133,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_is_looked_at_twice_however_slowly_a_line_comes() {
+    fn no_byte_is_searched_twice() {
         let mut buffer = LineBuffer::default();
         for count in 1..10_000 {
             buffer.push(b"x");
             assert_eq!(buffer.next_line(), Ok(None));
-            // What is searched is behind what has been, and nothing is moved.
+            // The search continues where it ended, and nothing is moved.
             assert_eq!((buffer.searched, buffer.start), (count, 0));
             assert!(!buffer.has_line());
         }
     }
 
     #[test]
-    fn a_line_without_end_is_refused() {
+    fn a_line_that_is_too_long_is_an_error() {
         let mut buffer = LineBuffer::default();
         for _ in 0..MAX_LINE / 1024 - 1 {
             buffer.push(&[b'x'; 1024]);
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn output_goes_out_in_pieces() {
+    fn output_is_sent_in_pieces() {
         let mut out = OutBuffer::default();
         out.tail().extend_from_slice(b"hello");
         out.sent(2);

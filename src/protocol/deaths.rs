@@ -1,21 +1,21 @@
-//! The record of repeated supervisor deaths: written by the log writer, reported by the next command.
+//! The record of repeated supervisor crashes. The log writer writes it, and the next command reports it.
 
 use super::line::Line;
 use crate::units;
 
-/// A row of deaths.
+/// A series of crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deaths {
-    /// How many.
+    /// Their number.
     pub count: u32,
-    /// When the first one died, ms since the epoch.
+    /// The time of the first, in ms since the epoch.
     pub since: u64,
-    /// When the next one is started, ms since the epoch.
+    /// The time of the next start, in ms since the epoch.
     pub next: u64,
 }
 
 impl Deaths {
-    /// As a line.
+    /// The record as a line.
     pub fn to_line(self) -> Line {
         Line::new("deaths")
             .with("count", self.count.to_string())
@@ -23,7 +23,7 @@ impl Deaths {
             .with("next", self.next.to_string())
     }
 
-    /// What a file with that line says.
+    /// Parses the record; `None` if it is malformed.
     pub fn read(text: &[u8]) -> Option<Deaths> {
         let line = Line::decode(text)
             .ok()
@@ -35,7 +35,7 @@ impl Deaths {
         })
     }
 
-    /// The sentence about it, `now` in ms since the epoch.
+    /// A sentence for the user; `now` in ms since the epoch.
     pub fn sentence(&self, now: u64) -> String {
         let past = units::format_age(now.saturating_sub(self.since));
         let count = self.count;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_of_deaths_comes_back_and_is_said() {
+    fn crashes_are_read_back_and_reported() {
         let deaths = Deaths {
             count: 4,
             since: 1_000,
@@ -63,7 +63,7 @@ mod tests {
             deaths.sentence(13_000),
             "rpmd died 4 times in the last 12s; next try in 200 ms"
         );
-        // It is time, or the clock was set.
+        // The time of the next start has come, or the clock was set.
         assert_eq!(deaths.sentence(14_000), "rpmd died 4 times in the last 13s");
         assert!(deaths.sentence(0).contains("last 0s"));
     }

@@ -1,4 +1,4 @@
-//! The codec of one line.
+//! Encoding and decoding a line.
 //!
 //! ```text
 //! line  = tag *( SP key "=" value ) LF
@@ -6,26 +6,26 @@
 //! value = bytes; SP, LF, "%", control bytes and DEL are written %XX (upper-case hex); "" is the empty value
 //! ```
 //!
-//! The reader takes lower-case hex too, several spaces where one would do, and a CR before the LF, because
-//! people type these lines by hand.
+//! The decoder also accepts lower-case hex, several spaces, and a CR before the LF, as people may type lines by hand.
 
 use std::borrow::Cow;
 
 use crate::model::value::read_bool;
+use crate::units::excerpt;
 
-/// The longest line in bytes, its LF included.
+/// The longest line in bytes, including its LF.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// One line: a tag and its fields in order. A key may come several times.
+/// A line: a tag and its fields in order. A key may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line {
-    /// The first word.
+    /// The tag.
     pub tag: String,
-    /// Key and raw value, decoded, in the order they were written.
+    /// Keys and decoded values, in order.
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
-/// Why a line could not be read.
+/// Why a line could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
@@ -33,7 +33,7 @@ fn is_tag(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(|b| b.is_ascii_lowercase() || *b == b'-')
 }
 
-/// Whether `word` can be a key.
+/// Whether a word is a valid key.
 pub fn is_key(word: &[u8]) -> bool {
     !word.is_empty()
         && word
@@ -42,7 +42,7 @@ pub fn is_key(word: &[u8]) -> bool {
 }
 
 impl Line {
-    /// A line of `tag` without fields.
+    /// A line without fields.
     pub fn new(tag: &str) -> Line {
         Line {
             tag: tag.to_owned(),
@@ -50,7 +50,7 @@ impl Line {
         }
     }
 
-    /// The same line with one more field.
+    /// The line with another field.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl AsRef<[u8]>) -> Line {
         self.push(key, value);
@@ -62,7 +62,7 @@ impl Line {
         self.fields.push((key.to_owned(), value.as_ref().to_vec()));
     }
 
-    /// Adds a field whose value is a number.
+    /// Adds a field with a number.
     pub fn push_number(&mut self, key: &str, value: impl Into<i64>) {
         self.push(key, value.into().to_string());
     }
@@ -73,33 +73,33 @@ impl Line {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The last value of `key`, where it is UTF-8.
+    /// The last value of `key`, if it is UTF-8.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(|v| std::str::from_utf8(v).ok())
     }
 
-    /// The last value of `key`, where it is a number.
+    /// The last value of `key`, if it is a number.
     pub fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
         self.text(key).and_then(|v| v.parse().ok())
     }
 
-    /// The boolean of `key`: false where there is none.
+    /// The boolean value of `key`; false if there is none.
     ///
     /// # Errors
     ///
-    /// A value that is no boolean, in a sentence that completes "TAG: …".
+    /// The value is not a boolean. Completes "TAG: …".
     pub fn flag(&self, key: &str) -> Result<bool, Malformed> {
         let read = |value| read_bool(value).map_err(|why| Malformed(format!("{key}: {why}")));
         self.get(key).map_or(Ok(false), read)
     }
 
-    /// Every value of `key`, in order.
+    /// All values of `key`, in order.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let matching = self.fields.iter().filter(move |(k, _)| k == key);
         matching.map(|(_, value)| value.as_slice())
     }
 
-    /// Appends the line, its LF included, to `out`.
+    /// Appends the encoded line, with its LF, to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut writer = LineWriter::begin(out, &self.tag);
         for (key, value) in &self.fields {
@@ -108,14 +108,17 @@ impl Line {
         writer.end();
     }
 
-    /// The line as bytes, its LF included.
+    /// The encoded line, with its LF.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode(&mut out);
         out
     }
 
-    /// Reads one line; a LF or CR LF at its end is optional.
+    /// Decodes a line; a LF or CR LF at its end is optional.
+    ///
+    /// # Errors
+    /// What is malformed, in a sentence.
     pub fn decode(bytes: &[u8]) -> Result<Line, Malformed> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -134,7 +137,7 @@ impl Line {
     }
 }
 
-/// Writes a line straight into a buffer: what answers of many lines are made with.
+/// Encodes a line directly into a buffer, for replies of many lines.
 pub struct LineWriter<'a>(&'a mut Vec<u8>);
 
 impl<'a> LineWriter<'a> {
@@ -152,7 +155,7 @@ impl<'a> LineWriter<'a> {
         encode_value(value, self.0);
     }
 
-    /// Adds a field whose value is a number.
+    /// Adds a field with a number.
     pub fn number(&mut self, key: &str, value: i64) {
         use std::io::Write as _;
         self.0.push(b' ');
@@ -167,7 +170,7 @@ impl<'a> LineWriter<'a> {
     }
 }
 
-/// Appends `value` as it stands in a line.
+/// Appends an encoded value.
 fn encode_value(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &b in value {
@@ -188,10 +191,10 @@ pub(super) fn decode_field(word: &[u8]) -> Result<Field<'_>, Malformed> {
     let at = word.iter().position(|b| *b == b'=');
     let parts = at.and_then(|at| Some((word.get(..at)?, word.get(at + 1..)?)));
     let Some((key, value)) = parts else {
-        return Err(Malformed(format!("'{}' is not key=value", printable(word))));
+        return Err(Malformed(format!("'{}' is not key=value", excerpt(word))));
     };
     if !is_key(key) {
-        return Err(Malformed(format!("'{}' cannot be a key", printable(key))));
+        return Err(Malformed(format!("'{}' cannot be a key", excerpt(key))));
     }
     Ok((key, decode_value(value)?))
 }
@@ -224,18 +227,13 @@ fn decode_value(value: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
     Ok(out.into())
 }
 
-/// The beginning of hostile input, fit to be shown in a sentence.
-pub fn printable(bytes: &[u8]) -> String {
-    crate::units::excerpt(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_rng::test_rng;
 
     #[test]
-    fn a_line_comes_back_as_it_went() {
+    fn a_line_is_decoded_as_it_was_encoded() {
         let line = Line::new("start")
             .with("name", "my app")
             .with("arg", "")

@@ -1,6 +1,5 @@
-//! The line protocol: one request is one line of text, one answer is lines of text, the last of them `ok` or
-//! `error`. The same codec serves the control socket, the records in `run/ID` and the pair between the two
-//! daemons.
+//! The line protocol. A request is a line of text; a reply is lines of text, the last of them `ok` or `error`. The control
+//! socket, the records in the home, and the connection between supervisor and log writer use the same format.
 #![forbid(unsafe_code)]
 
 pub mod buffer;
@@ -15,10 +14,10 @@ pub mod reply;
 pub mod request;
 pub mod verb;
 
-/// The version of the protocol; a client that asks for another one in `hello` is refused.
+/// The version of the protocol. A client that requests another version in `hello` is refused.
 pub const VERSION: u32 = 1;
 
-/// The options of `rpmd`, spelling and meaning: what the daemon takes is what its help and manual say.
+/// The options of `rpmd` and their descriptions, for its parser, its help and the man page.
 pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
     (
         "--foreground",

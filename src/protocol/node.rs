@@ -1,58 +1,58 @@
-//! The messages that Node exchanges with the processes that it forks: each is one JSON value and a newline. What a
-//! cluster's primary has to understand of them, and what it answers; `lib/internal/cluster` in Node's source.
+//! The messages between the primary and the workers of a Node cluster, each a JSON value and a LF. `lib/internal/cluster`
+//! in Node's source
 //!
-//! Only the members of the outermost object matter: this is no JSON parser but a walk over one level of it.
+//! Only the members of the outermost object are needed, so this is not a full JSON parser.
 
 use std::fmt::Write as _;
 
 use crate::units;
 
-/// What a worker wants of its primary.
+/// A message of a worker to its primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A socket to serve; the answer carries it.
+    /// Requests a socket, which is passed with the reply.
     QueryServer(Query),
-    /// It does not serve the socket of this key any more.
+    /// Closed the socket of this key.
     Close {
         /// The key.
         key: String,
-        /// What the answer names.
+        /// The sequence number for the reply.
         seq: u64,
     },
-    /// It serves.
+    /// Listens now.
     Listening,
-    /// Another message of the cluster's own that waits for an answer.
+    /// Another cluster message that requires a reply.
     Other {
-        /// What the answer names.
+        /// The sequence number for the reply.
         seq: u64,
     },
-    /// The descriptor that was sent last has arrived, or was refused: the next one may be sent.
+    /// Received or refused the last descriptor; the next may be sent.
     HandleArrived,
-    /// It has sent a descriptor, and waits to hear that it arrived.
+    /// Sent a descriptor, which must be acknowledged.
     Handle,
-    /// One of the program's own, or one that needs no answer.
+    /// A message of the application, or one that requires no reply.
     Own,
 }
 
-/// The socket that a worker asks for.
+/// The socket that a worker requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// What the answer names.
+    /// The sequence number for the reply.
     pub seq: u64,
-    /// An address or a path; none means every address.
+    /// An address or a path; `None` means all addresses.
     pub address: Option<String>,
     /// The port; -1 for a path.
     pub port: i32,
     /// `4`, `6`, `udp4`, `udp6`, or `-1` for a path.
     pub kind: String,
-    /// Which of several servers of one address it is.
+    /// The index among several servers with the same address.
     pub index: u64,
-    /// libuv's flags of the bind: 1 is IPv6 only, 2 address reuse, 4 and more port reuse.
+    /// The bind flags of libuv: 1 is IPv6 only, 2 address reuse, 4 and more port reuse.
     pub flags: u32,
 }
 
 impl Query {
-    /// What tells this socket from others of the program, in Node's own form.
+    /// The key of the socket within the program, as Node forms it.
     pub fn key(&self) -> String {
         let address = self.address.as_deref().unwrap_or("null");
         format!("{address}:{}:{}:{}", self.port, self.kind, self.index)
@@ -60,7 +60,7 @@ impl Query {
 }
 
 impl Message {
-    /// The message of a line.
+    /// Parses a line.
     pub fn read(line: &[u8]) -> Message {
         let Some(members) = members(line) else {
             return Message::Own;
@@ -103,7 +103,7 @@ impl Message {
     }
 }
 
-/// The answer to a query: the socket goes with it, or an error number of `errno(3)` stands in its place.
+/// The reply to a query: the socket is passed with it, or it has an error number of `errno(3)`.
 pub fn server_answer(query: &Query, errno: i32) -> Vec<u8> {
     let mut inner = format!(
         "{{\"cmd\":\"NODE_CLUSTER\",\"ack\":{},\"key\":\"",
@@ -123,15 +123,15 @@ pub fn server_answer(query: &Query, errno: i32) -> Vec<u8> {
     format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"{kind}\",\"msg\":{inner}}}\n").into_bytes()
 }
 
-/// The answer to a message that wants to hear no more than that it arrived.
+/// The reply that only acknowledges a message.
 pub fn plain_answer(seq: u64) -> Vec<u8> {
     format!("{{\"cmd\":\"NODE_CLUSTER\",\"ack\":{seq}}}\n").into_bytes()
 }
 
-/// The answer to a message with a descriptor.
+/// The acknowledgement of a descriptor.
 pub const HANDLE_ANSWER: &[u8] = b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 
-/// The members of an object, names without their quotation marks and values as they stand; none where it is no object.
+/// The members of an object: names without quotes, values unparsed. `None` if the line is not an object.
 fn members(line: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut rest = skip_blanks(line).strip_prefix(b"{")?;
     let mut found = Vec::new();
@@ -155,7 +155,7 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     text.trim_ascii_start()
 }
 
-/// How long the value is that a text begins with.
+/// The length of the value at the beginning of a text.
 fn value_length(text: &[u8]) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
     for (at, byte) in text.iter().enumerate() {
@@ -190,7 +190,7 @@ fn value_length(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// The text of a value that is a string; a path may have any character escaped.
+/// The decoded text of a string value.
 fn string(value: &[u8]) -> Option<String> {
     let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let inner = std::str::from_utf8(inner).ok()?;
@@ -230,7 +230,7 @@ mod tests {
     const QUERY: &str = r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":3457,"addressType":4,"backlog":0,"seq":1}"#;
 
     #[test]
-    fn what_a_worker_says_is_understood() {
+    fn messages_of_workers_are_parsed() {
         let Message::QueryServer(query) = Message::read(QUERY.as_bytes()) else {
             panic!("no query");
         };
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_those_of_node() {
+    fn replies_are_those_of_node() {
         let Message::QueryServer(mut query) = Message::read(QUERY.as_bytes()) else {
             panic!("no query");
         };

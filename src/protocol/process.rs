@@ -1,4 +1,4 @@
-//! The `process` line: how a program fares. The same fields, under the tag `event`, tell followers of a change.
+//! The `process` line: the state of a program. An `event` line has the same fields.
 
 use std::str::FromStr;
 
@@ -6,46 +6,46 @@ use super::line::{Field, Line, LineWriter, decode_field};
 use crate::model::life::{Exit, State, Want};
 use crate::model::spec::ExecMode;
 
-/// How one program fares.
+/// The state of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number, never used twice by one list.
+    /// Its id, which a list never reuses.
     pub id: u32,
     /// Its name.
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// What is so.
+    /// Its present state.
     pub state: State,
-    /// What is wanted.
+    /// Its desired state.
     pub want: Want,
-    /// Its pid; 0 when there is none.
+    /// Its pid; 0 if it has no process.
     pub pid: i32,
-    /// When the present run began, ms since the epoch; 0 when it does not run.
+    /// The start of the present run, in ms since the epoch; 0 if it does not run.
     pub since: u64,
-    /// When it was first started, ms since the epoch.
+    /// The time of its first start, in ms since the epoch.
     pub created: u64,
-    /// How often it was started again.
+    /// The number of restarts.
     pub restarts: u32,
-    /// How many of the last runs in a row did not last.
+    /// The number of unstable restarts in a row.
     pub unstable: u32,
     /// How the last run ended.
     pub exit: Option<Exit>,
-    /// How it was started.
+    /// Its exec mode.
     pub mode: ExecMode,
-    /// Which of its instances it is, from 0.
+    /// Its number among its instances, from 0.
     pub instance: u32,
-    /// Whose it is.
+    /// Its user.
     pub uid: u32,
-    /// The processor time that its leader has used, in ms; 0 where it was not looked at.
+    /// The processor time of its main process, in ms; 0 if not measured.
     pub cpu: u64,
-    /// The resident memory of its leader, in bytes; 0 where it was not looked at.
+    /// The resident memory of its main process, in bytes; 0 if not measured.
     pub memory: u64,
-    /// How much of its output could not be written to its log files, in bytes.
+    /// The bytes of its output that could not be written to its log files.
     pub lost: u64,
 }
 
-/// The field that says how a run ended.
+/// The field of an exit status.
 pub fn exit_pair(exit: Exit) -> (&'static str, i64) {
     match exit {
         Exit::Code(code) => ("exit_code", i64::from(code)),
@@ -54,7 +54,7 @@ pub fn exit_pair(exit: Exit) -> (&'static str, i64) {
     }
 }
 
-/// How a run ended, by the field that says so.
+/// The exit status in the fields of a line.
 pub fn read_exit(line: &Line) -> Option<Exit> {
     let code = line.number("exit_code").map(Exit::Code);
     let signal = || line.number("exit_signal").map(Exit::Signal);
@@ -62,7 +62,7 @@ pub fn read_exit(line: &Line) -> Option<Exit> {
     code.or_else(signal).or_else(unknown)
 }
 
-/// The word of what is wanted.
+/// The word of a desired state.
 pub fn want_word(want: Want) -> &'static str {
     match want {
         Want::Up => "up",
@@ -70,7 +70,7 @@ pub fn want_word(want: Want) -> &'static str {
     }
 }
 
-/// What the word means.
+/// The desired state of a word.
 pub fn read_want(word: &[u8]) -> Option<Want> {
     match word {
         b"up" => Some(Want::Up),
@@ -80,7 +80,7 @@ pub fn read_want(word: &[u8]) -> Option<Want> {
 }
 
 impl Process {
-    /// Appends the fields to a line that has been begun.
+    /// Appends the fields to a line.
     pub fn write(&self, line: &mut LineWriter) {
         line.number("id", i64::from(self.id));
         line.field("name", self.name.as_bytes());

@@ -1,8 +1,8 @@
-//! The last line of an answer.
+//! The lines of a reply.
 
 use super::line::Line;
 
-/// What kind of failure it was, for programs.
+/// The kind of a failure, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Code {
@@ -45,7 +45,7 @@ impl Code {
     }
 }
 
-/// Why a request was not carried out.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The kind.
@@ -63,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// The failure as the line that ends an answer.
+    /// The last line of the reply.
     pub fn to_line(&self) -> Line {
         Line::new("error")
             .with("code", self.code.word())
@@ -71,19 +71,19 @@ impl Failure {
     }
 }
 
-/// A line of an answer, as the client meets it.
+/// A line of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A line before the last.
+    /// A line before the last one.
     Row(Line),
-    /// Done; the line may say more.
+    /// The request succeeded; the line may have fields.
     Done(Line),
-    /// Not done.
+    /// The request failed.
     Failed(Failure),
 }
 
 impl Reply {
-    /// What a line of an answer is.
+    /// Interprets a line.
     pub fn from_line(line: Line) -> Reply {
         match line.tag.as_str() {
             "ok" => Reply::Done(line),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_comes_back() {
+    fn every_code_is_read_back() {
         for (code, word) in CODES {
             let failure = Failure::new(code, "no process called 'a b'");
             let line = Line::decode(&failure.to_line().to_bytes()).unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn ok_ends_and_others_do_not() {
+    fn only_ok_and_error_end_a_reply() {
         let ok = Line::new("ok").with("count", "2");
         assert_eq!(Reply::from_line(ok.clone()), Reply::Done(ok));
         let row = Line::new("process");

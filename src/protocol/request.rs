@@ -1,4 +1,4 @@
-//! Requests.
+//! Requests of the protocol.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub enum Request {
     },
     Restart {
         targets: Vec<String>,
-        /// What replaces what they were told: with an empty script, only the environment does.
+        /// The new settings, if given; only the new environment if the script is empty.
         told: Option<Box<Spec>>,
     },
     Delete {
@@ -93,7 +93,7 @@ impl Request {
         }
     }
 
-    /// Whether it tells an environment: that may hold secrets.
+    /// Whether it has an environment, which may contain secrets.
     pub fn has_environment(&self) -> bool {
         match self {
             Request::Start { .. } => true,
@@ -146,7 +146,10 @@ impl Request {
         line
     }
 
-    /// The request that a line asks for.
+    /// Parses a line.
+    ///
+    /// # Errors
+    /// The verb is unknown, or a field is unknown or invalid.
     pub fn from_line(line: &Line) -> Result<Request, Failure> {
         refuse_repeated(line)?;
         match line.tag.as_str() {
@@ -206,7 +209,7 @@ impl From<Malformed> for Failure {
     }
 }
 
-/// The boolean of a field; false where it is not given.
+/// The boolean value of a field; false if it is not given.
 fn flag(line: &Line, key: &str) -> Result<bool, Failure> {
     let read = line.flag(key);
     read.map_err(|Malformed(why)| bad(format!("{}: {why}", line.tag)))
@@ -226,7 +229,7 @@ fn push_pairs(line: &mut Line, spec: &Spec) {
     line.fields.extend(spec.pairs());
 }
 
-/// Refuses every key but those of `allowed`.
+/// Checks that a line has only these keys.
 fn only(line: &Line, allowed: &[&str]) -> Result<(), Failure> {
     match line
         .fields
@@ -325,7 +328,7 @@ fn restart(line: &Line) -> Result<Request, Failure> {
         return Err(bad(format!("restart: no field {key} without script=PATH")));
     }
     let given = !others.is_empty();
-    let spec = told("restart", others)?;
+    let spec = spec_of("restart", others)?;
     Ok(Request::Restart {
         targets,
         told: given.then(|| Box::new(spec)),
@@ -344,7 +347,7 @@ fn start(line: &Line) -> Result<Request, Failure> {
             _ => others.push(field),
         }
     }
-    let spec = told("start", others)?;
+    let spec = spec_of("start", others)?;
     if spec.script.is_empty() {
         return Err(bad("start: which program? script=PATH says it"));
     }
@@ -355,8 +358,8 @@ fn start(line: &Line) -> Result<Request, Failure> {
     })
 }
 
-/// What a program is told by the fields of a request.
-fn told(verb: &str, fields: Fields) -> Result<Spec, Failure> {
+/// The settings in the fields of a request.
+fn spec_of(verb: &str, fields: Fields) -> Result<Spec, Failure> {
     let mut spec = Spec::default();
     let unknown = spec.set_all(fields);
     let unknown = unknown.map_err(|why| bad(format!("{verb}: {why}")))?;

@@ -1,12 +1,12 @@
-//! The table of verbs that requests are made of.
+//! The table of verbs of requests.
 
 /// One verb of the protocol.
 pub struct Verb {
     /// The tag of the request line.
     pub name: &'static str,
-    /// Its fields, as they are written.
+    /// Its fields, for the man page.
     pub fields: &'static str,
-    /// One line that says what it does.
+    /// A one-line description.
     pub meaning: &'static str,
 }
 

@@ -23,7 +23,7 @@ fn a_program_that_proc_does_not_show_is_not_taken_for_ended() {
     command.env("EMPTY", &empty).env("PID", pid.to_string());
     command.env("RPMD", home.daemon());
     let mut supervisor = Running::start(command);
-    home.wait_for_journal("does not show it; treating it as running");
+    home.wait_for_journal("is hidden in /proc; treating it as running");
     assert_eq!(home.program("a").pid, pid);
     assert!(proc::lives(pid));
     proc::kill(supervisor.pid(), Signal::KILL);

@@ -43,7 +43,7 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
         strace.wait_for_line("attached");
     }
     // What the last client and the last start left to do is done by now, or shows.
-    assert!(strace.hears_nothing_for(Duration::from_secs(10)));
+    assert!(strace.is_silent_for(Duration::from_secs(10)));
     proc::kill(strace.pid(), Signal::INT);
     strace.wait();
     let text = fs::read_to_string(&trace).unwrap();

@@ -11,7 +11,7 @@ use rpm::protocol::process::Process;
 use rpm::sys::pid::Pid;
 use rpm::sys::signal::{self, Signal};
 
-use crate::harness::killer::{Call, Killed, Killer, ToldOnFailure, cannot_trace, some_of};
+use crate::harness::killer::{Call, Killed, Killer, PrintOnFailure, cannot_trace, some_of};
 use crate::harness::wait::{readable, wait_for_end};
 use crate::harness::wire::Wire;
 use crate::harness::{Home, LIMIT, proc, skip, wait_until};
@@ -191,7 +191,7 @@ where
         let done = (self.act)(scene);
         assert!(done || call.is_some());
         let end = killer.end(!done);
-        let _told = ToldOnFailure(format!(
+        let _told = PrintOnFailure(format!(
             "{call:?}, done: {done}, {before:#?}\n{}",
             end.shown
         ));
@@ -367,7 +367,7 @@ fn the_start_of_a_supervisor_in_place_of_one_that_died() {
                 killer.end(true)
             }
         };
-        let _told = ToldOnFailure(format!("{call:?}, {before:#?}\n{}", end.shown));
+        let _told = PrintOnFailure(format!("{call:?}, {before:#?}\n{}", end.shown));
         home.rpm(&["ping"]).ok();
         let after = scene.subjects();
         assert_ne!(after[0].pid, before[0].pid);

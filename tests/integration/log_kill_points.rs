@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rpm::sys::signal::Signal;
 
-use crate::harness::killer::{Call, Killer, ToldOnFailure, cannot_trace, some_of};
+use crate::harness::killer::{Call, Killer, PrintOnFailure, cannot_trace, some_of};
 use crate::harness::logs::{whole_text, without_stamps};
 use crate::harness::{Home, assert_same_bytes, proc, skip, wait_until};
 
@@ -85,7 +85,7 @@ fn the_log_writer_while_it_sets_files_aside() {
         // It may be killed by this, and is asked again.
         home.rpm(&["reloadLogs", "x"]).ok();
         let end = killer.end(false);
-        let _told = ToldOnFailure(format!("{call:?}\n{}", end.shown));
+        let _told = PrintOnFailure(format!("{call:?}\n{}", end.shown));
         home.rpm(&["reloadLogs", "x"]).ok();
         let lines = ["a", "b", "c", "d"].map(|letter| format!("{round} {letter}\n"));
         let text = without_stamps(&whole_text(&path));
@@ -138,7 +138,7 @@ fn the_log_writer_while_it_says_what_is_missing() {
         let end = killer.end(false);
         proc::kill(pid, Signal::USR1);
         written(round);
-        let _told = ToldOnFailure(format!("{call:?}\n{}", end.shown));
+        let _told = PrintOnFailure(format!("{call:?}\n{}", end.shown));
         let text = String::from_utf8(without_stamps(&fs::read(&real).unwrap())).unwrap();
         let begin = format!("rpm: {missing} bytes are missing here, from ");
         let (said, lines): (Vec<&str>, Vec<&str>) =

@@ -146,7 +146,7 @@ fn nobody_is_woken_for_a_line_that_is_shown_or_for_none() {
     let words = ["strace", "-o", trace.to_str().unwrap(), "-p", &pid];
     let mut strace = Running::start(home.command(&words));
     strace.wait_for_line("attached");
-    assert!(strace.hears_nothing_for(Duration::from_secs(4)));
+    assert!(strace.is_silent_for(Duration::from_secs(4)));
     proc::kill(strace.pid(), Signal::INT);
     strace.wait();
     let text = fs::read_to_string(&trace).unwrap();

@@ -196,7 +196,7 @@ fn only_later_programs_that_are_meant_are_followed() {
     // The first line that is heard tells that it follows.
     wait_until("it to listen", || {
         append(&home.log_path("api-1-out.log"), "ready\n");
-        !logs.hears_nothing_for(Duration::from_millis(50))
+        !logs.is_silent_for(Duration::from_millis(50))
     });
     home.start("web", &lines("web"), &[]);
     home.wait_for_log("web-out.log", "web here");
@@ -310,7 +310,7 @@ fn at_rest_it_makes_no_system_call() {
     let beside = home.log_path("beside.log");
     let mut other = fs::File::options().append(true).open(&beside).unwrap();
     other.write_all(b"x\n").unwrap();
-    assert!(strace.hears_nothing_for(Duration::from_secs(5)));
+    assert!(strace.is_silent_for(Duration::from_secs(5)));
     proc::kill(strace.pid(), Signal::INT);
     strace.wait();
     let text = fs::read_to_string(&trace).unwrap();

@@ -1,7 +1,7 @@
-//! The whole program, `rpm` and `rpmd`, each test in an `RPM_HOME` of its own.
+//! Tests of the whole programs, `rpm` and `rpmd`, each in a private `RPM_HOME`.
 //!
-//! The tests wait for facts (events, files, ends of processes) and never sleep. `RPM_TEST_ALL=1` makes a test fail
-//! that cannot be run here, where it is passed over otherwise.
+//! The tests wait for events, files and process exits, and never sleep for a fixed time. A test that cannot run here is
+//! skipped; with `RPM_TEST_ALL=1` it fails.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -72,9 +72,7 @@ fn what_is_in_a_file_is_started_and_then_restarted_as_the_file_has_it_now() {
     home.script("f.json", &text);
     let output = home.rpm(&["start", "f.json", "--env", "x"]).ok();
     assert!(
-        output
-            .stderr
-            .contains("f.json:4:13: b: there is no env_x in it"),
+        output.stderr.contains("f.json:4:13: b: it has no env_x"),
         "{}",
         output.shown()
     );
@@ -188,9 +186,9 @@ fn a_file_with_a_mistake_starts_nothing() {
     home.rpm(&["start", "missing.json"])
         .fails(&["reading missing.json: No such file"]);
     home.rpm(&["start", "eco.yaml"])
-        .fails(&["YAML is not read"]);
+        .fails(&["YAML is not supported"]);
     home.rpm(&["start", "good.json", "--only", "goof"])
-        .fails(&["no program is called goof (did you mean good?)"]);
+        .fails(&["it has no program goof (did you mean good?)"]);
     let output = home.rpm(&["start", "sleep", "--only", "a"]);
     assert_eq!(output.code, 2, "{}", output.shown());
     assert!(!home.root.exists(), "no daemon is launched for nothing");

@@ -25,7 +25,7 @@ fn the_web_server_is_a_program_like_others() {
     home.rpm(&["web", "1"]).fails(&["rpm delete rpm-web first"]);
     home.rpm(&["stop", "rpm-web"]).ok();
     assert!(TcpStream::connect(site.address).is_err());
-    let site = Site::said(&home.rpm(&["web"]).ok().stdout);
+    let site = Site::from_text(&home.rpm(&["web"]).ok().stdout);
     site.get("/").is(200, "\"name\":\"rpm-web\"");
     home.rpm(&["delete", "rpm-web"]).ok();
     assert!(TcpStream::connect(site.address).is_err());

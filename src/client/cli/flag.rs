@@ -391,14 +391,14 @@ mod tests {
 
     #[test]
     fn an_ignored_flag_is_an_ignored_attribute() {
-        use crate::config::attribute::{Fate, fate};
+        use crate::config::attribute::{Support, support};
         for name in IGNORED {
             assert!(
                 matches!(by_name(name, find("start")), Some(Taken::Ignored)),
                 "{name}"
             );
             let attribute = name.trim_start_matches("no-").replace('-', "_");
-            assert_eq!(fate(&attribute), Some(Fate::Moot), "{name}");
+            assert_eq!(support(&attribute), Some(Support::Irrelevant), "{name}");
         }
         for found in [
             by_name("execute-command", find("start")),

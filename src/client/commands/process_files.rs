@@ -11,7 +11,7 @@ use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
 use crate::client::daemon::targets::{expanded, target};
 use crate::client::display::actions::action_lines;
 use crate::client::display::output::{self, harmless};
-use crate::config::apps::{App, Wishes};
+use crate::config::apps::{App, Options};
 use crate::config::process_file::{self, Kind, ProcessFile};
 use crate::config::restore::Group;
 use crate::error::{Error, Result};
@@ -47,9 +47,9 @@ pub fn words(session: &Session, what_for: Use) -> std::result::Result<Vec<Word>,
         over.args = arguments::bytes(&invocation.rest);
         given.push("args");
     }
-    let wishes = Wishes {
+    let options = Options {
         base: &base,
-        over: &over,
+        overrides: &over,
         given: &given,
         env: invocation.options.env.as_deref(),
         only: &invocation.options.only.0,
@@ -69,7 +69,7 @@ pub fn words(session: &Session, what_for: Use) -> std::result::Result<Vec<Word>,
             words.push(Word::Plain(word.clone()));
             continue;
         };
-        match process_file::read(word, kind, &wishes) {
+        match process_file::read(word, kind, &options) {
             Ok(file) => words.push(Word::File(file)),
             Err(errors) => {
                 wrong = true;
@@ -85,13 +85,13 @@ pub fn words(session: &Session, what_for: Use) -> std::result::Result<Vec<Word>,
         Word::Plain(_) => None,
     });
     let files: Vec<_> = files.collect();
-    if files.is_empty() && !wishes.only.is_empty() {
+    if files.is_empty() && !options.only.is_empty() {
         output::complain(
             "--only selects programs of a process file, and none is given; see rpm help start",
         );
         return Err(USAGE_ERROR);
     }
-    if let Some(env) = wishes.env.filter(|_| files.is_empty()) {
+    if let Some(env) = options.env.filter(|_| files.is_empty()) {
         let env = harmless(env);
         output::complain(format!(
             "--env {env} has no effect: only a process file has an env_{env}"

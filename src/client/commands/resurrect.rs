@@ -29,7 +29,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let mut daemon = session.daemon()?;
     // Two at once would both find no programs.
     let _held = dump::hold(daemon.home())?;
-    let alone = restore::leave_alone(&mut programs, &daemon.list()?);
+    let alone = restore::remove_present(&mut programs, &daemon.list()?);
     session.say(&action_lines("left alone", &alone))?;
     let mut code = if refused.is_empty() { DONE } else { FAILED };
     for group in restore::groups(programs) {

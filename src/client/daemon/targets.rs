@@ -16,7 +16,7 @@ pub fn target(word: &OsStr) -> Result<String> {
     match std::str::from_utf8(word.as_bytes()) {
         Ok(word) => Ok(word.to_owned()),
         Err(_) => {
-            let shown = crate::protocol::line::printable(word.as_bytes());
+            let shown = crate::units::excerpt(word.as_bytes());
             Err(Error::new(format!(
                 "no program is called '{shown}': names are UTF-8"
             )))

@@ -1,4 +1,4 @@
-//! The programs of a process file: pm2's attributes, each read and checked before anything is started.
+//! The programs of a process file, in pm2's attributes. All are read and checked before any is started.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use self::values::{
     Filter, did_you_mean, filter, instances, is_left_out, nearest_attribute, port, switch, text_in,
     text_of, variables,
 };
-use super::attribute::{self, Fate};
+use super::attribute::{self, Support};
 use super::dump::{Fault, assignment};
 use super::json::{Member, Node, Value};
 use super::place::{absolute, at_home};
@@ -25,53 +25,53 @@ use crate::model::life::Want;
 use crate::model::spec::{BESIDE, Environment, Spec, name_of};
 use crate::units;
 
-/// What the command line says about the programs of a file.
-pub struct Wishes<'a> {
-    /// What a program is told that is told nothing: mask and environment.
+/// The options of the command line for the programs of a file.
+pub struct Options<'a> {
+    /// The settings of a program that has none of its own: umask and environment.
     pub base: &'a Spec,
-    /// Fields that were given there, and count more than those in the file.
-    pub over: &'a Spec,
-    /// Their names.
+    /// The fields given on the command line, which override those in the file.
+    pub overrides: &'a Spec,
+    /// The names of these fields.
     pub given: &'a [&'static str],
-    /// NAME where `env_NAME` goes on top of `env`.
+    /// NAME, if `env_NAME` is applied after `env`.
     pub env: Option<&'a str>,
-    /// The names of the programs that are meant; all where there are none.
+    /// The names of the selected programs; all programs if empty.
     pub only: &'a [String],
-    /// Whether they are to be started: then what they execute must be there.
+    /// Whether they will be started; then their executables must exist.
     pub starts: bool,
 }
 
 /// One program.
 #[derive(Debug)]
 pub struct App {
-    /// What it is.
+    /// Its settings.
     pub spec: Spec,
     /// Whether it is started when it is added to the list.
     pub want: Want,
-    /// Whether it is started even if one of its name is there.
+    /// Whether it is started even if a program of its name exists.
     pub force: bool,
 }
 
-/// The programs while they are being read.
+/// The state of reading the programs of a file.
 pub struct Apps<'a> {
-    wishes: &'a Wishes<'a>,
+    options: &'a Options<'a>,
     folder: &'a Path,
     done: Done,
     names: Vec<String>,
 }
 
-/// What came of it.
+/// The result of reading a file.
 #[derive(Default)]
 pub struct Done {
-    /// The programs that are meant.
+    /// The selected programs.
     pub apps: Vec<App>,
-    /// What is wrong: then none of them is to be started.
+    /// Errors. If there are any, no program may be started.
     pub faults: Vec<Fault>,
-    /// What is not taken.
+    /// What was ignored.
     pub warnings: Vec<Fault>,
 }
 
-/// What has been read of one program.
+/// The state of reading one program.
 struct Draft<'a> {
     app: App,
     script: Option<(usize, &'a [u8])>,
@@ -82,30 +82,30 @@ struct Draft<'a> {
     port: Option<Vec<u8>>,
     filter: Option<Filter<'a>>,
     suffixed: bool,
-    /// Which of the fields were given that others depend on.
+    /// The names of the given fields on which the defaults of others depend.
     given: Vec<&'static str>,
 }
 
 type Checked<T> = Result<T, Fault>;
 
 impl<'a> Apps<'a> {
-    /// None yet. What is relative in the file is relative to `folder`.
-    pub fn new(wishes: &'a Wishes<'a>, folder: &'a Path) -> Apps<'a> {
+    /// No programs yet. Relative paths in the file are relative to `folder`.
+    pub fn new(options: &'a Options<'a>, folder: &'a Path) -> Apps<'a> {
         Apps {
-            wishes,
+            options,
             folder,
             done: Done::default(),
             names: Vec::new(),
         }
     }
 
-    /// Something is wrong at this place.
+    /// Reports an error at an offset in the file.
     pub fn fault(&mut self, at: usize, why: impl Into<String>) {
         self.done.faults.push((at, why.into()));
     }
 
-    /// Takes a file: one program, an array of them, or an object with such an array under `apps`, which pm2 also
-    /// finds under `pm2` in a `package.json`.
+    /// Reads a file: one program, an array of programs, or an object with such an array under `apps`, or under `pm2` as in
+    /// a `package.json` of pm2.
     pub fn take_all(&mut self, root: &Node) {
         let inner = root.get("apps").or_else(|| root.get("pm2"));
         if inner.is_some() {
@@ -115,7 +115,7 @@ impl<'a> Apps<'a> {
                     _ if root.get("apps").is_none() => {}
                     key => {
                         let key = String::from_utf8_lossy(key);
-                        let why = format!("{key}: not read; programs stand under apps");
+                        let why = format!("{key}: ignored; programs are listed under apps");
                         self.done.warnings.push((member.at, why));
                     }
                 }
@@ -128,7 +128,7 @@ impl<'a> Apps<'a> {
         }
     }
 
-    /// Takes one program.
+    /// Reads one program.
     fn take(&mut self, node: &Node) {
         if !matches!(node.value, Value::Object(_)) {
             let why = format!(
@@ -163,12 +163,12 @@ impl<'a> Apps<'a> {
         }
     }
 
-    /// Takes a command of the shell.
+    /// Reads a program that is a shell command.
     pub fn take_command(&mut self, at: usize, name: &str, command: &[u8]) {
         let mut draft = self.draft();
         draft.app.spec.name = name.to_owned();
         draft.app.spec.cwd = self.folder.as_os_str().as_bytes().to_vec();
-        let done = self.overrule(&mut draft.app.spec).and_then(|()| {
+        let done = self.override_fields(&mut draft.app.spec).and_then(|()| {
             draft.app.spec.env = Rc::new(self.environment(&draft).map_err(|(_, why)| why)?);
             script::shell_command(&mut draft.app.spec, OsStr::from_bytes(command));
             Ok(draft.app)
@@ -179,15 +179,15 @@ impl<'a> Apps<'a> {
         }
     }
 
-    /// What came of all.
+    /// The result.
     pub fn finish(mut self) -> Done {
         if self.names.is_empty() && self.done.faults.is_empty() {
-            self.fault(0, "there are no programs in it");
+            self.fault(0, "it has no programs");
         }
-        for wanted in self.wishes.only {
+        for wanted in self.options.only {
             if !self.names.contains(wanted) {
                 let near = units::nearest(wanted, self.names.iter().map(String::as_str));
-                let why = ["no program is called ", wanted, &did_you_mean(near)].concat();
+                let why = ["it has no program ", wanted, &did_you_mean(near)].concat();
                 self.done.faults.push((0, why));
             }
         }
@@ -197,7 +197,7 @@ impl<'a> Apps<'a> {
     fn draft(&self) -> Draft<'static> {
         Draft {
             app: App {
-                spec: self.wishes.base.clone(),
+                spec: self.options.base.clone(),
                 want: Want::Up,
                 force: false,
             },
@@ -216,7 +216,7 @@ impl<'a> Apps<'a> {
     fn add(&mut self, app: App, at: usize) {
         let name = &app.spec.name;
         if self.names.contains(name) && !app.force {
-            let why = format!("two programs are called {name}; names tell them apart");
+            let why = format!("two programs have the name {name}; give each its own name");
             return self.fault(at, why);
         }
         self.names.push(name.clone());
@@ -230,20 +230,20 @@ impl<'a> Apps<'a> {
             let twice = String::from_utf8_lossy(twice);
             return self.fault(
                 at,
-                format!("{name}: listen: another program has {twice} already"),
+                format!("{name}: listen: another program already has {twice}"),
             );
         }
-        match self.wishes.starts.then(|| script::check(&app.spec)) {
+        match self.options.starts.then(|| script::check(&app.spec)) {
             Some(Err(why)) => self.fault(at, format!("{name}: script: {why}")),
             _ => self.done.apps.push(app),
         }
     }
 
     fn is_meant(&self, name: &String) -> bool {
-        self.wishes.only.is_empty() || self.wishes.only.contains(name)
+        self.options.only.is_empty() || self.options.only.contains(name)
     }
 
-    /// Takes one attribute. The error completes "KEY: …".
+    /// Reads one attribute. The error completes "KEY: …".
     fn attribute<'n>(
         &mut self,
         draft: &mut Draft<'n>,
@@ -257,7 +257,7 @@ impl<'a> Apps<'a> {
         }
         if let Some(name) = key.strip_prefix("env_") {
             let members = variables(node)?;
-            if self.wishes.env == Some(name) {
+            if self.options.env == Some(name) {
                 draft.named_env.extend(members);
                 draft.named = true;
             }
@@ -267,7 +267,7 @@ impl<'a> Apps<'a> {
         let mut warning = None;
         match name.as_str() {
             "env" => draft.env.extend(variables(node)?),
-            // What `condition && value` of JavaScript gives where the condition is false.
+            // The result of `condition && value` in JavaScript if the condition is false.
             _ if is_left_out(&name, node) => {}
             "script" | "exec" | "cmd" | "command" => draft.script = Some((node.at, text_in(node)?)),
             "cwd" => draft.cwd = Some((node.at, text_in(node)?)),
@@ -293,20 +293,20 @@ impl<'a> Apps<'a> {
                 let beside = switch(node)?.then(|| BESIDE.to_vec());
                 draft.app.spec.log_file = beside.unwrap_or_default();
             }
-            _ => match (field::find(&name), attribute::fate(&name)) {
+            _ => match (field::find(&name), attribute::support(&name)) {
                 (Some(field), _) => settings::read(&mut draft.app.spec, field, node)?,
-                (None, Some(Fate::Missing)) if attribute::asks(&name, node) => {
-                    warning = Some("not supported yet, and left out".to_owned());
+                (None, Some(Support::Missing)) if attribute::asks(&name, node) => {
+                    warning = Some("not supported yet, ignored".to_owned());
                 }
                 (None, Some(_)) => {}
-                // A command that starts nothing may name what an earlier release started.
+                // A command that starts nothing may name programs that an earlier release started.
                 (None, None) if limit::is_one(&name) => match limit::refusal(&name, node) {
-                    Some(why) if self.wishes.starts => return Err(why),
+                    Some(why) if self.options.starts => return Err(why),
                     _ => {}
                 },
                 (None, None) => {
                     let hint = did_you_mean(nearest_attribute(&name));
-                    warning = Some(["no such attribute", &hint, ", left out"].concat());
+                    warning = Some(["no such attribute", &hint, ", ignored"].concat());
                 }
             },
         }
@@ -315,7 +315,7 @@ impl<'a> Apps<'a> {
         Ok(())
     }
 
-    /// What the attributes mean together.
+    /// Combines the attributes of a program.
     fn complete(&mut self, mut draft: Draft, at: usize) -> Checked<App> {
         let spec = &mut draft.app.spec;
         spec.cwd = self.cwd(draft.cwd)?;
@@ -327,7 +327,7 @@ impl<'a> Apps<'a> {
         ] {
             *path = at_home(path);
         }
-        self.overrule(spec).map_err(|why| (at, why))?;
+        self.override_fields(spec).map_err(|why| (at, why))?;
         let script = draft
             .script
             .ok_or_else(|| (at, "a program needs a script".to_owned()));
@@ -339,8 +339,8 @@ impl<'a> Apps<'a> {
         let word = OsStr::from_bytes(word);
         let mut spec = match script::meaning(spec.clone(), word, &[folder]) {
             Ok(spec) => spec,
-            Err(why) if self.wishes.starts => return Err((place, ["script: ", &why].concat())),
-            // To stop a program nobody needs its script.
+            Err(why) if self.options.starts => return Err((place, ["script: ", &why].concat())),
+            // A program can be stopped without its script.
             Err(_) if spec.name.is_empty() => Spec {
                 name: script::name_for(word),
                 ..spec
@@ -348,21 +348,21 @@ impl<'a> Apps<'a> {
             Err(_) => spec,
         };
         command::choose_mode(&mut spec, |field| {
-            draft.given.contains(&field) || self.wishes.given.contains(&field)
+            draft.given.contains(&field) || self.options.given.contains(&field)
         });
-        if let Some(env) = self.wishes.env {
+        if let Some(env) = self.options.env {
             if draft.suffixed {
                 spec.name = [&spec.name, "-", env].concat();
             }
             if !draft.named && self.is_meant(&spec.name) {
-                let why = [&spec.name, ": there is no env_", env, " in it"].concat();
+                let why = [&spec.name, ": it has no env_", env].concat();
                 self.done.warnings.push((at, why));
             }
         }
         Ok(App { spec, want, force })
     }
 
-    /// The folder that a program runs in.
+    /// The working directory of a program.
     fn cwd(&self, given: Option<(usize, &[u8])>) -> Checked<Vec<u8>> {
         let Some((at, text)) = given else {
             return Ok(self.folder.as_os_str().as_bytes().to_vec());
@@ -370,30 +370,30 @@ impl<'a> Apps<'a> {
         let folder = self.folder.join(OsStr::from_bytes(&at_home(text)));
         let done = match folder.metadata() {
             Ok(found) if found.is_dir() => absolute(&folder),
-            _ if !self.wishes.starts => absolute(&folder),
+            _ if !self.options.starts => absolute(&folder),
             Ok(_) => Err(format!("{} is not a folder", folder.display())),
             Err(e) => Err(format!("{}: {}", folder.display(), Reason(&e))),
         };
         done.map_err(|why| (at, ["cwd: ", &why].concat()))
     }
 
-    /// Gives a program what the command line says.
-    fn overrule(&self, spec: &mut Spec) -> Result<(), String> {
+    /// Applies the fields of the command line.
+    fn override_fields(&self, spec: &mut Spec) -> Result<(), String> {
         for field in FIELDS
             .iter()
-            .filter(|field| self.wishes.given.contains(&field.name))
+            .filter(|field| self.options.given.contains(&field.name))
         {
             (field.clear)(spec);
-            for value in (field.write)(self.wishes.over) {
+            for value in (field.write)(self.options.overrides) {
                 (field.read)(spec, &value)?;
             }
         }
         Ok(())
     }
 
-    /// The environment: that of the command line, filtered, then `env`, `env_NAME`, `port`. Null takes a variable away.
+    /// The environment: that of the command line, filtered, then `env`, `env_NAME` and `port`. Null removes a variable.
     fn environment(&self, draft: &Draft) -> Checked<Environment> {
-        let base = self.wishes.base.env.assignments();
+        let base = self.options.base.env.assignments();
         let mut assignments = Vec::new();
         for assignment in base {
             let filter = draft.filter.as_ref();

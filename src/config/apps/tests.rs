@@ -10,7 +10,7 @@ use std::path::PathBuf;
 struct Scene {
     folder: PathBuf,
     base: Spec,
-    over: Spec,
+    overrides: Spec,
 }
 
 impl Scene {
@@ -27,7 +27,7 @@ impl Scene {
         Scene {
             folder,
             base,
-            over: Spec::default(),
+            overrides: Spec::default(),
         }
     }
 
@@ -35,22 +35,22 @@ impl Scene {
         &'w self,
         kind: Kind,
         text: &str,
-        change: impl FnOnce(&mut Wishes<'w>),
+        change: impl FnOnce(&mut Options<'w>),
     ) -> Result<ProcessFile, Vec<String>> {
         let path = self.folder.join("f.json");
         std::fs::write(&path, text).unwrap();
-        let mut wishes = Wishes {
+        let mut options = Options {
             base: &self.base,
-            over: &self.over,
+            overrides: &self.overrides,
             given: &[],
             env: None,
             only: &[],
             starts: true,
         };
-        change(&mut wishes);
+        change(&mut options);
         let folder = format!("{}/", self.folder.display());
         let plain = |text: &str| text.replace(&folder, "");
-        match read(path.as_os_str(), kind, &wishes) {
+        match read(path.as_os_str(), kind, &options) {
             Ok(mut file) => {
                 file.warnings = file.warnings.iter().map(|w| plain(w)).collect();
                 Ok(file)
@@ -237,10 +237,7 @@ fn the_environment_is_that_of_the_command_line_and_of_the_file() {
     let file = scene
         .read_as(Kind::Json, text, |w| w.env = Some("none"))
         .unwrap();
-    assert_eq!(
-        file.warnings,
-        ["f.json:1:1: app-none: there is no env_none in it"]
-    );
+    assert_eq!(file.warnings, ["f.json:1:1: app-none: it has no env_none"]);
     for (filter, left) in [
         ("true", &[][..]),
         ("\"HOME\"", &["PATH=/usr/bin:/bin", "AWS_KEY=x"]),
@@ -257,11 +254,8 @@ fn the_environment_is_that_of_the_command_line_and_of_the_file() {
 fn what_is_wrong_is_named_with_its_place_and_nothing_is_left_out() {
     let scene = Scene::new("wrong");
     for (text, wrong) in [
-        ("[]", &["f.json:1:1: there are no programs in it"][..]),
-        (
-            "{\"apps\": []}",
-            &["f.json:1:1: there are no programs in it"],
-        ),
+        ("[]", &["f.json:1:1: it has no programs"][..]),
+        ("{\"apps\": []}", &["f.json:1:1: it has no programs"]),
         (
             "3",
             &["f.json:1:1: expected an object with the attributes of a program, found a number"],
@@ -301,7 +295,7 @@ fn what_is_wrong_is_named_with_its_place_and_nothing_is_left_out() {
         ),
         (
             "[{\"name\": \"a\", \"script\": \"app.sh\", \"listen\": \"tcp:1\"}, {\"name\": \"b\", \"script\": \"app.sh\", \"listen\": \"tcp:1\"}]",
-            &["f.json:1:56: b: listen: another program has tcp:1 already"],
+            &["f.json:1:56: b: listen: another program already has tcp:1"],
         ),
         (
             "{\"script\": \"app.sh\", \"exec_mode\": \"both\"}",
@@ -319,11 +313,11 @@ fn what_is_wrong_is_named_with_its_place_and_nothing_is_left_out() {
         ),
         (
             "[{\"script\": \"app.sh\"}, {\"script\": \"sub/app.sh\"}]",
-            &["f.json:1:24: two programs are called app; names tell them apart"],
+            &["f.json:1:24: two programs have the name app; give each its own name"],
         ),
         (
             "{\"script\": \"app.sh\", \"name\": \"a\\u0000\"}",
-            &["f.json:1:30: a\u{0}: name: the value holds a NUL byte"],
+            &["f.json:1:30: a\u{0}: name: the value has a NUL byte"],
         ),
     ] {
         assert_eq!(scene.read(text).unwrap_err(), wrong, "{text}");
@@ -339,11 +333,11 @@ fn what_is_not_taken_is_said() {
     assert_eq!(
         file.warnings,
         [
-            "f.json:2:59: static: not read; programs stand under apps",
-            "f.json:1:44: a: autorestrat: no such attribute (did you mean autorestart?), left out",
-            "f.json:1:65: a: max_memory_restart: not supported yet, and left out",
-            "f.json:2:1: a: cron: not supported yet, and left out",
-            "f.json:2:46: a: xyzzy: no such attribute, left out",
+            "f.json:2:59: static: ignored; programs are listed under apps",
+            "f.json:1:44: a: autorestrat: no such attribute (did you mean autorestart?), ignored",
+            "f.json:1:65: a: max_memory_restart: not supported yet, ignored",
+            "f.json:2:1: a: cron: not supported yet, ignored",
+            "f.json:2:46: a: xyzzy: no such attribute, ignored",
         ]
     );
 }
@@ -364,7 +358,7 @@ fn some_of_the_programs_may_be_meant() {
         .unwrap_err();
     assert_eq!(
         wrong,
-        ["f.json:1:1: no program is called aa (did you mean a?)"]
+        ["f.json:1:1: it has no program aa (did you mean a?)"]
     );
     // Those that are only to be stopped need not be there.
     let file = scene
@@ -376,8 +370,8 @@ fn some_of_the_programs_may_be_meant() {
 #[test]
 fn the_command_line_counts_more() {
     let mut scene = Scene::new("over");
-    scene.over.args = vec![b"x".to_vec()];
-    scene.over.instances = 3;
+    scene.overrides.args = vec![b"x".to_vec()];
+    scene.overrides.instances = 3;
     let text = r#"{"script": "app.sh", "args": ["a", "b"], "instances": 2, "namespace": "n"}"#;
     let file = scene
         .read_as(Kind::Json, text, |w| w.given = &["args", "instances"])
@@ -415,9 +409,9 @@ fn a_procfile_is_commands_of_the_shell() {
         wrong,
         [
             "f.json:2:1: expected NAME: COMMAND",
-            "f.json:3:1: two programs are called web; names tell them apart"
+            "f.json:3:1: two programs have the name web; give each its own name"
         ]
     );
     let wrong = scene.read_as(Kind::Procfile, "\n# a", |_| {}).unwrap_err();
-    assert_eq!(wrong, ["f.json:1:1: there are no programs in it"]);
+    assert_eq!(wrong, ["f.json:1:1: it has no programs"]);
 }

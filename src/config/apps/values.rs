@@ -1,4 +1,4 @@
-//! Values of attributes.
+//! Values of attributes. Each error completes "KEY: …".
 
 use crate::config::attribute::{self, OF_FILES};
 use crate::config::json::{Json, Member, Node, Value};
@@ -12,6 +12,9 @@ fn expected(what: &str, node: &Node) -> String {
 }
 
 /// The members of an environment.
+///
+/// # Errors
+/// The value is not an object.
 pub fn variables(node: &Node) -> Result<&[Member], String> {
     match &node.value {
         Value::Object(members) => Ok(members),
@@ -19,7 +22,10 @@ pub fn variables(node: &Node) -> Result<&[Member], String> {
     }
 }
 
-/// A string that says something.
+/// A string that is not empty.
+///
+/// # Errors
+/// The value is another one.
 pub fn text_in(node: &Node) -> Result<&[u8], String> {
     match node.string() {
         Some(b"") => Err("it is empty".to_owned()),
@@ -28,7 +34,7 @@ pub fn text_in(node: &Node) -> Result<&[u8], String> {
     }
 }
 
-/// The value of a variable: JSON text where it is an object or an array, as pm2 has it; none for null.
+/// The value of a variable; an object or array as JSON text, as in pm2. `None` for null.
 pub fn text_of(node: &Node) -> Option<Vec<u8>> {
     match &node.value {
         Value::Null => None,
@@ -41,18 +47,18 @@ pub fn text_of(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// Which variables `filter_env` keeps away from a program.
+/// Which variables `filter_env` removes from the environment of a program.
 pub enum Filter<'a> {
     /// All of them, or none.
     All(bool),
-    /// The one of this name.
+    /// The variable of this name.
     Name(&'a [u8]),
-    /// Those whose names hold one of these.
+    /// Those whose names contain one of these.
     Parts(Vec<&'a [u8]>),
 }
 
 impl Filter<'_> {
-    /// Whether a variable is kept away.
+    /// Whether a variable is removed.
     pub fn holds(&self, name: &[u8]) -> bool {
         match self {
             Filter::All(all) => *all,
@@ -64,7 +70,10 @@ impl Filter<'_> {
     }
 }
 
-/// `filter_env`
+/// The value of `filter_env`.
+///
+/// # Errors
+/// The value is of another type.
 pub fn filter(node: &Node) -> Result<Filter<'_>, String> {
     let wrong = || expected("true, a name, or an array of parts of names", node);
     match &node.value {
@@ -78,14 +87,20 @@ pub fn filter(node: &Node) -> Result<Filter<'_>, String> {
     }
 }
 
-/// True or false.
+/// A boolean.
+///
+/// # Errors
+/// The value is none.
 pub fn switch(node: &Node) -> Result<bool, String> {
     let text = node.scalar();
     let text = text.ok_or_else(|| expected("true or false", node))?;
     read_bool(&text)
 }
 
-/// How many instances: a number, or "max".
+/// The number of instances: a number, or "max".
+///
+/// # Errors
+/// The value is neither, or too large.
 pub fn instances(node: &Node) -> Result<u32, String> {
     let wanted = "a number or \"max\"";
     let text = node.scalar().ok_or_else(|| expected(wanted, node))?;
@@ -101,7 +116,10 @@ pub fn instances(node: &Node) -> Result<u32, String> {
     }
 }
 
-/// `port`: a number, or a string, which may be the path of a socket.
+/// The value of `port`: a number, or a string, which may be the path of a socket.
+///
+/// # Errors
+/// The value is of another type.
 pub fn port(node: &Node) -> Result<Vec<u8>, String> {
     match &node.value {
         Value::Number(_) | Value::String(_) => node.scalar(),
@@ -110,8 +128,8 @@ pub fn port(node: &Node) -> Result<Vec<u8>, String> {
     .ok_or_else(|| expected("a number", node))
 }
 
-/// Whether the value says that an attribute is not set: `false` where something else than true or false is expected, or
-/// an empty string where a text is.
+/// Whether the value means that the attribute is not set: `false` for one that is not a boolean, or an empty string for
+/// one that is a text.
 pub fn is_left_out(name: &str, node: &Node) -> bool {
     let unset = match &node.value {
         Value::Bool(given) => !given,
@@ -124,19 +142,19 @@ pub fn is_left_out(name: &str, node: &Node) -> bool {
         && match (name, field::find(name)) {
             ("cwd" | "port", _) => true,
             ("script" | "exec", _) => false,
-            // `false` there is a path too: no file beside the others.
+            // `false` is a value of these: no combined file.
             ("log" | "log_file", _) => node.value != Value::Bool(false),
             (_, Some(field)) => text(field.placeholder) || word(field.placeholder),
             (_, None) => false,
         }
 }
 
-/// The question whether something else was meant.
+/// The hint " (did you mean NAME?)", or nothing.
 pub fn did_you_mean(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| [" (did you mean ", near, "?)"].concat())
 }
 
-/// The attribute that was meant.
+/// The attribute with the most similar name.
 pub fn nearest_attribute(name: &str) -> Option<&'static str> {
     let fields = FIELDS.iter().flat_map(Field::names);
     units::nearest(

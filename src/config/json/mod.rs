@@ -1,9 +1,9 @@
-//! JSON as RFC 8259 has it. The reader takes JSON5 too: comments, a comma before a closing bracket, bare keys, single
-//! quotes, hexadecimal numbers and the like, as people write them for pm2, which evaluates such files as JavaScript.
+//! JSON, RFC 8259. The reader accepts JSON5 too: comments, trailing commas, unquoted keys, single quotes, hexadecimal
+//! numbers. Files for pm2 contain these, as pm2 evaluates them as JavaScript.
 //!
-//! JSON text is UTF-8, and a path, an argument or a variable of a program may be other bytes. Where these must come
-//! back as they went, a byte that is no part of UTF-8 is written as the lone surrogate `\udcXX`, as Python's
-//! `surrogateescape` has it (PEP 383): so `json.loads` and `os.fsencode` give the same bytes too.
+//! JSON text is UTF-8, but a path, an argument or a variable may contain other bytes. Where they must be read back without
+//! loss, a byte that is not UTF-8 is written as the lone surrogate `\udcXX`, as Python's `surrogateescape` does (PEP 383).
+//! So `json.loads` and `os.fsencode` return the same bytes.
 
 mod read;
 mod scalar;
@@ -16,5 +16,5 @@ pub use read::{Member, Node, Value, parse};
 pub use source::Source;
 pub use write::Json;
 
-/// What the surrogate of a byte that is no part of UTF-8 begins with: 0x80 to 0xff become U+DC80 to U+DCFF.
+/// The surrogate of byte 0. The bytes 0x80 to 0xff that are not UTF-8 become U+DC80 to U+DCFF.
 const ESCAPED_BYTE: u32 = 0xdc00;

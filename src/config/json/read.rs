@@ -1,13 +1,13 @@
-//! A reader of JSON and JSON5: a tree of values that know where they stand.
+//! A parser of JSON and JSON5. It returns a tree of values with their offsets in the text.
 
 use super::Source;
 use crate::error::Result;
-use crate::protocol::line::printable;
+use crate::units::excerpt;
 
-/// How deep arrays and objects may stand in each other.
+/// The deepest nesting of arrays and objects.
 const DEPTH: usize = 100;
 
-/// A value and where it begins, in bytes from the beginning of the text.
+/// A value and its offset in the text, in bytes.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct Node {
@@ -21,9 +21,9 @@ pub struct Node {
 pub enum Value {
     Null,
     Bool(bool),
-    /// As JSON writes it; or `Infinity`, `-Infinity`, `NaN`.
+    /// A number in JSON notation, or `Infinity`, `-Infinity`, `NaN`.
     Number(String),
-    /// The bytes that it means.
+    /// The decoded bytes.
     String(Vec<u8>),
     Array(Vec<Node>),
     Object(Vec<Member>),
@@ -33,14 +33,14 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct Member {
-    /// Where the key stands.
+    /// The offset of the key, in bytes.
     pub at: usize,
     pub key: Vec<u8>,
     pub node: Node,
 }
 
 impl Node {
-    /// The member of an object: of several with the key the last, as JavaScript has it.
+    /// The member of an object; of several with this key the last, as in JavaScript.
     pub fn get(&self, key: &str) -> Option<&Node> {
         let found = self
             .members()
@@ -50,7 +50,7 @@ impl Node {
         found.map(|member| &member.node)
     }
 
-    /// The members of an object; none of any other value.
+    /// The members of an object; empty for other values.
     pub fn members(&self) -> &[Member] {
         match &self.value {
             Value::Object(members) => members,
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// The bytes of a string.
+    /// The bytes of a string; `None` for other values.
     pub fn string(&self) -> Option<&[u8]> {
         match &self.value {
             Value::String(bytes) => Some(bytes),
@@ -66,7 +66,7 @@ impl Node {
         }
     }
 
-    /// What a number, a string, true or false stand for as text; none of any other value.
+    /// A number, string or boolean as text; `None` for other values.
     pub fn scalar(&self) -> Option<Vec<u8>> {
         match &self.value {
             Value::Bool(given) => Some(given.to_string().into_bytes()),
@@ -76,7 +76,7 @@ impl Node {
         }
     }
 
-    /// What kind of value it is, for sentences.
+    /// The kind of value, for messages.
     pub fn kind(&self) -> &'static str {
         match &self.value {
             Value::Null => "null",
@@ -89,7 +89,10 @@ impl Node {
     }
 }
 
-/// The value that a text is.
+/// Parses a text.
+///
+/// # Errors
+/// The first fault, with line and column.
 pub fn parse(source: &Source) -> Result<Node> {
     let fault = match std::str::from_utf8(source.text) {
         Ok(text) => match Reader::new(text).document() {
@@ -110,17 +113,17 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// Whether a comment ends before it.
+/// Whether it ends a line, and so a comment.
 fn ends_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether it may stand in a word of JavaScript.
+/// Whether it may be part of an identifier of JavaScript.
 pub(super) fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
 }
 
-/// Where the text is no JSON, and why.
+/// An offset and what is wrong there.
 pub(super) struct Fault(usize, String);
 
 pub(super) struct Reader<'a> {
@@ -133,7 +136,7 @@ pub(super) type Read<T> = std::result::Result<T, Fault>;
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Reader<'a> {
-        // A byte order mark says nothing in UTF-8.
+        // Skip a byte order mark.
         let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
         Reader { text, at, depth: 0 }
     }
@@ -160,7 +163,7 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Goes past the byte where it is the next one.
+    /// Skips the next byte if it is this one; whether it was.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -179,14 +182,14 @@ impl<'a> Reader<'a> {
                     .rest()
                     .split(|c: char| !c.is_alphanumeric() && c != '_');
                 let word = word.take(1).collect::<String>();
-                format!("'{}'", printable(word.as_bytes()))
+                format!("'{}'", excerpt(word.as_bytes()))
             }
-            Some(c) => format!("'{}'", printable(c.encode_utf8(&mut [0; 4]).as_bytes())),
+            Some(c) => format!("'{}'", excerpt(c.encode_utf8(&mut [0; 4]).as_bytes())),
         };
         Fault(self.at, format!("expected {what}, found {found}"))
     }
 
-    /// Goes past blanks and comments.
+    /// Skips white space and comments.
     fn blank(&mut self) -> Read<()> {
         loop {
             let rest = self.rest();
@@ -219,7 +222,7 @@ impl<'a> Reader<'a> {
         Ok(Node { at, value })
     }
 
-    /// The letters, digits and the like that come next.
+    /// The identifier at this position; empty if there is none.
     pub(super) fn word(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
@@ -241,7 +244,7 @@ impl<'a> Reader<'a> {
 
     fn nested(&mut self, inner: fn(&mut Self) -> Read<Value>) -> Read<Value> {
         if self.depth == DEPTH {
-            return self.fault(self.at, format!("more than {DEPTH} brackets are open"));
+            return self.fault(self.at, format!("nested more than {DEPTH} levels deep"));
         }
         self.depth += 1;
         self.at += 1;

@@ -1,10 +1,10 @@
-//! Keys, numbers and strings of JSON, with the extensions of JSON5. <https://spec.json5.org/>
+//! Keys, numbers and strings of JSON and JSON5. <https://spec.json5.org/>
 
 use super::ESCAPED_BYTE;
 use super::read::{Read, Reader, Value};
 
 impl<'a> Reader<'a> {
-    /// A key of an object: a string, or a word.
+    /// A key of an object: a string or an identifier.
     pub(super) fn key(&mut self) -> Read<Vec<u8>> {
         if let Some(quote @ (b'"' | b'\'')) = self.peek() {
             return self.string(quote);
@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number, which becomes one of JSON.
+    /// A number, converted to JSON notation.
     pub(super) fn number(&mut self) -> Read<Value> {
         let begin = self.at;
         let minus = self.take(b'-');
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number, where no letter follows it.
+    /// Checks that no letter follows the number.
     fn ended(&self, begin: usize, text: String) -> Read<Value> {
         match self.word() {
             "" => Ok(Value::Number(text)),
@@ -88,12 +88,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text from a place to here.
+    /// The text from an offset to this position.
     fn since(&self, begin: usize) -> &'a str {
         self.text().get(begin..self.at).unwrap_or_default()
     }
 
-    /// Goes past digits.
+    /// Skips and returns digits.
     fn digits(&mut self) -> &'a str {
         let begin = self.at;
         while self.peek().is_some_and(|b| b.is_ascii_digit()) {
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         self.since(begin)
     }
 
-    /// A string that this quote begins.
+    /// A string in this kind of quotes.
     pub(super) fn string(&mut self, quote: u8) -> Read<Vec<u8>> {
         let begin = self.at;
         self.at += 1;
@@ -155,11 +155,11 @@ impl<'a> Reader<'a> {
                 None => return self.fault(begin, "\\x needs two hexadecimal digits"),
             },
             '0' if !self.peek().is_some_and(|b| b.is_ascii_digit()) => '\0',
-            // JavaScript drops the backslash; a path or a pattern was meant.
+            // JavaScript drops such a backslash; more likely it is part of a path or a pattern.
             _ if c.is_ascii_alphanumeric() => {
                 return self.fault(begin, "unknown escape; a backslash is written \\\\");
             }
-            // The string goes on in the next line.
+            // A line continuation.
             '\r' => {
                 let _ = self.take(b'\n');
                 return Ok(());
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `\uXXXX`, and a second one where the first is half of a character.
+    /// `\uXXXX`, or two of them for a surrogate pair.
     fn unicode(&mut self, begin: usize, bytes: &mut Vec<u8>) -> Read<()> {
         let unit = self.four_digits(begin)?;
         let code = match unit {
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes past so many hexadecimal digits; none where there are fewer.
+    /// Skips this number of hexadecimal digits and returns their value; `None` if there are fewer.
     fn hex_digits(&mut self, count: usize) -> Option<u32> {
         let digits = self.rest().get(..count)?;
         let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());

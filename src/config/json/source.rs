@@ -1,24 +1,24 @@
-//! A text, and places in it.
+//! A text and positions in it.
 
 use crate::error::Error;
 
-/// A text that was read from somewhere.
+/// A text with the name of its source.
 pub struct Source<'a> {
-    /// What it is called, for sentences.
+    /// The name, for messages.
     pub name: &'a str,
     /// The text.
     pub text: &'a [u8],
-    /// Whether the text is what its author wrote: then places in it mean something to them.
+    /// Whether users wrote this text, so that line numbers help them. Not for generated text.
     pub literal: bool,
 }
 
 impl Source<'_> {
-    /// An error at a byte of the text: `NAME:LINE:COLUMN: WHY`, which editors and terminals can follow.
+    /// An error at an offset of the text: `NAME:LINE:COLUMN: WHY`, which editors recognize.
     pub fn error(&self, at: usize, why: &str) -> Error {
         Error::new(format!("{}: {why}", self.place(at)))
     }
 
-    /// Where a byte of the text stands, lines and columns counted from 1, columns in characters.
+    /// The position of an offset: `NAME:LINE:COLUMN`. Lines and columns count from 1, columns in characters.
     pub fn place(&self, at: usize) -> String {
         if !self.literal {
             return self.name.to_owned();
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_lines_and_characters() {
+    fn positions_count_lines_and_characters() {
         let source = Source {
             name: "f",
             text: "a\n\u{fc}b\n".as_bytes(),

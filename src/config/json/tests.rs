@@ -199,7 +199,7 @@ fn what_is_wrong_is_said_with_its_place() {
     assert_eq!(found, "f.json:2:3: the byte 0xff is not UTF-8");
     assert!(read("[".repeat(100) + &"]".repeat(100)).is_ok());
     let found = read("[".repeat(100_000)).unwrap_err();
-    assert_eq!(found, "f.json:1:101: more than 100 brackets are open");
+    assert_eq!(found, "f.json:1:101: nested more than 100 levels deep");
 }
 
 #[test]

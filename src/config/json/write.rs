@@ -1,4 +1,4 @@
-//! A writer of JSON.
+//! A JSON writer.
 
 use std::fmt::{Display, Write as _};
 
@@ -8,16 +8,16 @@ use crate::units;
 /// JSON text that is being written.
 pub struct Json {
     out: String,
-    /// Whether each open array or object has an item yet.
+    /// For each open array or object, whether it has an item.
     open: Vec<bool>,
-    /// A key has been written and its value has not.
+    /// A key was written, its value not yet.
     keyed: bool,
     indented: bool,
     exact: bool,
 }
 
 impl Json {
-    /// Nothing yet; `indented` for people.
+    /// An empty text; `indented` for reading by people.
     pub fn new(indented: bool) -> Json {
         Json {
             out: String::new(),
@@ -28,25 +28,25 @@ impl Json {
         }
     }
 
-    /// The same, but no byte of a string is lost: what is not UTF-8 is written as lone surrogates.
+    /// Write strings without loss: bytes that are not UTF-8 become lone surrogates.
     #[must_use]
     pub fn exact(mut self) -> Json {
         self.exact = true;
         self
     }
 
-    /// The text, a LF at its end.
+    /// The text, with a LF at its end.
     pub fn finish(mut self) -> String {
         self.out.push('\n');
         self.out
     }
 
-    /// An array of what `items` writes.
+    /// An array of the values that `items` writes.
     pub fn array(&mut self, items: impl FnOnce(&mut Json)) {
         self.nested('[', ']', items);
     }
 
-    /// An object of what `members` writes, a key before each value.
+    /// An object of the members that `members` writes, each a key and a value.
     pub fn object(&mut self, members: impl FnOnce(&mut Json)) {
         self.nested('{', '}', members);
     }
@@ -62,7 +62,7 @@ impl Json {
         self
     }
 
-    /// A string; what is not UTF-8 becomes U+FFFD, unless the text is exact.
+    /// A string. Bytes that are not UTF-8 become U+FFFD, unless [`Json::exact`] is set.
     pub fn string(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push('"');
@@ -79,23 +79,23 @@ impl Json {
         self.out.push('"');
     }
 
-    /// A number, `true`, `false` or `null`: what is JSON as it stands.
+    /// A number, `true`, `false` or `null`.
     pub fn bare(&mut self, value: impl Display) {
         self.shown(&value);
     }
 
-    /// One piece of code for values of all types.
+    /// Not generic, so that the code exists once.
     fn shown(&mut self, value: &dyn Display) {
         self.separate();
         let _ = write!(self.out, "{value}");
     }
 
-    /// A value that was read.
+    /// A parsed value.
     pub fn node(&mut self, node: &Node) {
         match &node.value {
             Value::Null => self.bare("null"),
             Value::Bool(given) => self.bare(given),
-            // As JSON.stringify has it.
+            // Infinity and NaN, as JSON.stringify does.
             Value::Number(text) if text.ends_with(['y', 'N']) => self.bare("null"),
             Value::Number(text) => self.bare(text),
             Value::String(bytes) => self.string(bytes),
@@ -127,7 +127,7 @@ impl Json {
         self.out.push(right);
     }
 
-    /// What stands between the value before and the next one.
+    /// Writes the separator before the next value.
     fn separate(&mut self) {
         if std::mem::take(&mut self.keyed) {
             return;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_hold_anything() {
+    fn strings_are_escaped() {
         let mut json = Json::new(false);
         json.string(b"\"\\\n\r\t\0\x1b\x7f\xff \xc3\xa9");
         let expected = "\"\\\"\\\\\\n\\r\\t\\u0000\\u001b\\u007f\u{fffd} é\"\n";

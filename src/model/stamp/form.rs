@@ -1,8 +1,8 @@
-//! Forms of date and time, as those of moment and dayjs: `YYYY-MM-DDTHH:mm:ss.SSSZ`.
+//! Date formats with the tokens of moment and dayjs, such as `YYYY-MM-DDTHH:mm:ss.SSSZ`.
 
 use super::{Civil, Moment, Reading};
 
-/// A form of date and time, written with the tokens of moment.
+/// A date format. <https://momentjs.com/docs/#/displaying/format/>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form(Vec<Piece>);
 
@@ -17,37 +17,37 @@ enum Token {
     Year,
     ShortYear,
     Quarter,
-    /// With at least so many digits, as the following.
+    /// With at least this many digits; so are the following.
     Month(usize),
     MonthName(usize),
     Day(usize),
     Ordinal,
     YearDay(usize),
     Weekday,
-    /// With so many letters.
+    /// With this many letters.
     WeekdayName(usize),
     IsoWeekday,
     IsoWeek(usize),
     Hour(usize),
     /// 1 to 12.
-    HalfHour(usize),
+    Hour12(usize),
     /// 1 to 24.
-    LateHour(usize),
+    Hour24(usize),
     Minute(usize),
     Second(usize),
-    /// The first so many digits behind the dot.
+    /// The first digits of the fraction, this many.
     Fraction(usize),
-    /// What separates hours and minutes.
+    /// With this separator between hours and minutes.
     Offset(&'static str),
     Seconds,
     Millis,
-    Half([&'static str; 2]),
+    AmPm([&'static str; 2]),
 }
 
-/// A name is whole.
+/// The length of a whole name.
 const WHOLE: usize = usize::MAX;
 
-/// Of tokens that begin alike the longest stands first.
+/// A token precedes its own prefixes.
 #[rustfmt::skip]
 const TOKENS: &[(&str, Token)] = &[
     ("YYYY", Token::Year), ("YY", Token::ShortYear),
@@ -59,14 +59,14 @@ const TOKENS: &[(&str, Token)] = &[
     ("d", Token::Weekday), ("E", Token::IsoWeekday),
     ("WW", Token::IsoWeek(2)), ("W", Token::IsoWeek(1)),
     ("HH", Token::Hour(2)), ("H", Token::Hour(1)),
-    ("hh", Token::HalfHour(2)), ("h", Token::HalfHour(1)),
-    ("kk", Token::LateHour(2)), ("k", Token::LateHour(1)),
+    ("hh", Token::Hour12(2)), ("h", Token::Hour12(1)),
+    ("kk", Token::Hour24(2)), ("k", Token::Hour24(1)),
     ("mm", Token::Minute(2)), ("m", Token::Minute(1)),
     ("ss", Token::Second(2)), ("s", Token::Second(1)),
     ("SSS", Token::Fraction(3)), ("SS", Token::Fraction(2)), ("S", Token::Fraction(1)),
     ("ZZ", Token::Offset("")), ("Z", Token::Offset(":")),
     ("X", Token::Seconds), ("x", Token::Millis),
-    ("A", Token::Half(["AM", "PM"])), ("a", Token::Half(["am", "pm"])),
+    ("A", Token::AmPm(["AM", "PM"])), ("a", Token::AmPm(["am", "pm"])),
 ];
 
 const MONTHS: [&str; 12] = [
@@ -95,8 +95,7 @@ const WEEKDAYS: [&str; 7] = [
 ];
 
 impl Form {
-    /// The form that a text describes. Every text is one: what is no token stands for itself, as does all that is
-    /// in `[` and `]`.
+    /// Parses a format. Every text is valid: text that is not a token, and text in `[` and `]`, is copied.
     pub fn new(text: &str) -> Form {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -118,7 +117,7 @@ impl Form {
         Form(pieces)
     }
 
-    /// Writes a moment in this form.
+    /// Writes a time in this format.
     pub fn write(&self, at: &Moment, out: &mut Vec<u8>) {
         for piece in &self.0 {
             match piece {
@@ -128,8 +127,8 @@ impl Form {
         }
     }
 
-    /// Reads a moment in this form at the beginning of a text, and gives what follows it. None where the text begins
-    /// in another way, and where the form does not tell a date and at least hour and minute.
+    /// Reads a time in this format at the beginning of a text, and returns it with the rest. `None` if the text does not
+    /// begin with one, or the format lacks date, hour or minute.
     pub fn read<'a>(&self, text: &'a [u8]) -> Option<(Reading, &'a [u8])> {
         let mut parts = Parts::default();
         let mut rest = text;
@@ -171,8 +170,8 @@ impl Token {
             Token::IsoWeekday => digits(at.iso_weekday().into(), 1, out),
             Token::IsoWeek(width) => digits(at.iso_week().into(), width, out),
             Token::Hour(width) => digits(at.hour.into(), width, out),
-            Token::HalfHour(width) => digits(u64::from((at.hour + 11) % 12 + 1), width, out),
-            Token::LateHour(width) => digits(u64::from((at.hour + 23) % 24 + 1), width, out),
+            Token::Hour12(width) => digits(u64::from((at.hour + 11) % 12 + 1), width, out),
+            Token::Hour24(width) => digits(u64::from((at.hour + 23) % 24 + 1), width, out),
             Token::Minute(width) => digits(at.minute.into(), width, out),
             Token::Second(width) => digits(at.second.into(), width, out),
             Token::Fraction(1) => digits(milli / 100, 1, out),
@@ -187,15 +186,14 @@ impl Token {
             }
             Token::Seconds => digits(at.ms / 1000, 1, out),
             Token::Millis => digits(at.ms, 1, out),
-            Token::Half([before, after]) => {
+            Token::AmPm([before, after]) => {
                 let half = if at.hour < 12 { before } else { after };
                 out.extend_from_slice(half.as_bytes());
             }
         }
     }
 
-    /// Reads what this token stands for, and gives what follows. What tells no more than others do, as the day of the
-    /// week, is passed over.
+    /// Reads the value of this token, and returns the rest. Redundant values, such as the day of the week, are skipped.
     fn read<'a>(self, text: &'a [u8], parts: &mut Parts) -> Option<&'a [u8]> {
         let (part, width) = match self {
             Token::Year => (&mut parts.year, 4..=4),
@@ -210,14 +208,14 @@ impl Token {
             Token::Day(least) => (&mut parts.day, least..=2),
             Token::YearDay(least) => (&mut parts.yearday, least..=3),
             Token::Hour(least) => (&mut parts.hour, least..=2),
-            Token::HalfHour(least) => (&mut parts.half_hour, least..=2),
-            Token::LateHour(least) => (&mut parts.late_hour, least..=2),
+            Token::Hour12(least) => (&mut parts.hour12, least..=2),
+            Token::Hour24(least) => (&mut parts.hour24, least..=2),
             Token::Minute(least) => (&mut parts.minute, least..=2),
             Token::Second(least) => (&mut parts.second, least..=2),
             Token::Millis => (&mut parts.since_epoch, 1..=17),
             Token::Seconds => {
                 let (seconds, rest) = number(text, 1..=14)?;
-                // The form may tell milliseconds beside.
+                // The format may have milliseconds too.
                 parts.since_epoch.get_or_insert(seconds * 1000);
                 return Some(rest);
             }
@@ -233,7 +231,7 @@ impl Token {
                 return Some(rest);
             }
             Token::WeekdayName(length) => return Some(named(text, &WEEKDAYS, length)?.1),
-            Token::Half(names) => {
+            Token::AmPm(names) => {
                 let (half, rest) = named(text, &names, WHOLE)?;
                 parts.afternoon = Some(half == 1);
                 return Some(rest);
@@ -262,7 +260,7 @@ impl Token {
     }
 }
 
-/// What the tokens of a form have told.
+/// The values of the tokens of a format.
 #[derive(Default)]
 struct Parts {
     since_epoch: Option<u64>,
@@ -271,8 +269,8 @@ struct Parts {
     day: Option<u64>,
     yearday: Option<u64>,
     hour: Option<u64>,
-    half_hour: Option<u64>,
-    late_hour: Option<u64>,
+    hour12: Option<u64>,
+    hour24: Option<u64>,
     afternoon: Option<bool>,
     minute: Option<u64>,
     second: Option<u64>,
@@ -285,7 +283,7 @@ struct Parts {
 impl Parts {
     fn reading(&self) -> Option<Reading> {
         if let Some(ms) = self.since_epoch {
-            // Of `X` the milliseconds may stand elsewhere.
+            // With `X`, another token may have the milliseconds.
             let rest = self.milli.filter(|_| ms % 1000 == 0);
             return Some(Reading::At(ms + rest.unwrap_or(0)));
         }
@@ -297,11 +295,11 @@ impl Parts {
             (Some(month), Some(day)) => (within(month, 1..=12)?, within(day, 1..=31)?),
             _ => (1, within(self.yearday?, 1..=366)?),
         };
-        let hour = match (self.hour, self.late_hour) {
+        let hour = match (self.hour, self.hour24) {
             (Some(hour), _) => within(hour, 0..=23)?,
             (None, Some(hour)) => within(hour, 1..=24)? % 24,
             (None, None) => {
-                within(self.half_hour?, 1..=12)? % 12 + if self.afternoon? { 12 } else { 0 }
+                within(self.hour12?, 1..=12)? % 12 + if self.afternoon? { 12 } else { 0 }
             }
         };
         let civil = Civil {
@@ -323,7 +321,7 @@ impl Parts {
     }
 }
 
-/// Writes a number with at least so many digits.
+/// Writes a number with at least `width` digits.
 fn digits(value: u64, width: usize, out: &mut Vec<u8>) {
     let mut text = [b'0'; 20];
     let mut rest = value;
@@ -345,7 +343,7 @@ fn name(names: &[&str], number: u32, length: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(name.get(..length).unwrap_or(name).as_bytes());
 }
 
-/// As many digits as there are, within these limits, and what follows them.
+/// Reads a number with digits in this range, as many as possible, and returns it with the rest.
 fn number(text: &[u8], width: std::ops::RangeInclusive<usize>) -> Option<(u64, &[u8])> {
     let is_digit = |b: &&u8| b.is_ascii_digit();
     let length = text.iter().take(*width.end()).take_while(is_digit).count();
@@ -354,7 +352,7 @@ fn number(text: &[u8], width: std::ops::RangeInclusive<usize>) -> Option<(u64, &
     (length >= *width.start()).then(|| (digits.iter().fold(0, add), rest))
 }
 
-/// The number of the name that a text begins with, and what follows it.
+/// Reads one of these names, cut to `length`, and returns its index with the rest.
 fn named<'a>(text: &'a [u8], names: &[&str], length: usize) -> Option<(u64, &'a [u8])> {
     names.iter().zip(0..).find_map(|(name, number)| {
         let name = name.get(..length).unwrap_or(name);
@@ -362,7 +360,7 @@ fn named<'a>(text: &'a [u8], names: &[&str], length: usize) -> Option<(u64, &'a 
     })
 }
 
-/// What makes a number an ordinal one.
+/// The suffix of an ordinal number.
 fn ending(number: u32) -> &'static str {
     match (number % 100, number % 10) {
         (11..=13, _) => "th",

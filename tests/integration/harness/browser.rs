@@ -1,4 +1,4 @@
-//! Headless Chromium, spoken to over a pair of pipes: <https://chromedevtools.github.io/devtools-protocol/>
+//! Headless Chromium, controlled over a pair of pipes: <https://chromedevtools.github.io/devtools-protocol/>
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,23 +13,23 @@ pub struct Browser {
     running: Running,
     requests: File,
     answers: File,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     number: u32,
     session: String,
 }
 
 impl Browser {
-    /// Starts it in a folder of the test, and opens a page.
+    /// Starts a browser in the directory of the test, and opens a page.
     #[track_caller]
     pub fn open(home: &Home, url: &str, width: u32, height: u32) -> Browser {
         let pipe = |name: &str| {
             let path = home.base.join(name);
             rpm::sys::fifo::make(&path).unwrap();
-            // For reading and writing: so the opening does not wait for the browser.
+            // Opened for reading and writing, so that the open does not block until the browser opens it.
             File::options().read(true).write(true).open(path).unwrap()
         };
         let (requests, answers) = (pipe("requests"), pipe("answers"));
-        // It reads requests from descriptor 3 and answers on 4.
+        // The browser reads requests from descriptor 3 and writes replies to 4.
         let script = "exec chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
              --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage \
              --user-data-dir=\"$PWD/profile\" --remote-debugging-pipe about:blank 3<requests 4>answers";
@@ -39,7 +39,7 @@ impl Browser {
             running: Running::start(command),
             requests,
             answers,
-            heard: Vec::new(),
+            received: Vec::new(),
             number: 0,
             session: String::new(),
         };
@@ -56,7 +56,7 @@ impl Browser {
         browser
     }
 
-    /// Sends a request and waits for its answer, as JSON.
+    /// Sends a request and returns its reply, as JSON.
     #[track_caller]
     fn ask(&mut self, method: &str, parameters: &str) -> String {
         self.number += 1;
@@ -78,9 +78,9 @@ impl Browser {
     #[track_caller]
     fn message(&mut self) -> String {
         loop {
-            if let Some(end) = self.heard.iter().position(|b| *b == 0) {
-                let rest = self.heard.split_off(end + 1);
-                let message = std::mem::replace(&mut self.heard, rest);
+            if let Some(end) = self.received.iter().position(|b| *b == 0) {
+                let rest = self.received.split_off(end + 1);
+                let message = std::mem::replace(&mut self.received, rest);
                 return String::from_utf8_lossy(&message[..end]).into_owned();
             }
             assert!(
@@ -89,11 +89,11 @@ impl Browser {
             );
             let mut chunk = [0; 64 << 10];
             let n = self.answers.read(&mut chunk).unwrap();
-            self.heard.extend_from_slice(&chunk[..n]);
+            self.received.extend_from_slice(&chunk[..n]);
         }
     }
 
-    /// Gives the window another size.
+    /// Resizes the window.
     #[track_caller]
     pub fn resize(&mut self, width: u32, height: u32) {
         self.ask(
@@ -110,15 +110,15 @@ impl Browser {
         let limit = LIMIT.as_millis();
         let script = format!(
             "new Promise(done => {{ const end = Date.now() + {limit}; const look = () => {{ let so = false; \
-             try {{ so = {expression}; }} catch {{}} if (so) done('it is so'); \
-             else if (Date.now() > end) done('waited in vain: ' + document.body.innerText); \
+             try {{ so = {expression}; }} catch {{}} if (so) done('condition met'); \
+             else if (Date.now() > end) done('timed out: ' + document.body.innerText); \
              else setTimeout(look, 10); }}; look(); }})"
         );
         let answer = self.ask(
             "Runtime.evaluate",
             &format!("{{\"expression\":\"{script}\",\"awaitPromise\":true}}"),
         );
-        assert!(answer.contains("it is so"), "{expression}: {answer}");
+        assert!(answer.contains("condition met"), "{expression}: {answer}");
     }
 }
 
@@ -132,7 +132,7 @@ impl Drop for Browser {
     }
 }
 
-/// The string of this name in an answer.
+/// A string member of a reply.
 #[track_caller]
 fn string(json: &str, name: &str) -> String {
     let rest = json.split(&format!("\"{name}\":\"")).nth(1).expect(json);

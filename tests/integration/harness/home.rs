@@ -1,4 +1,4 @@
-//! A private `RPM_HOME`, and the daemon in it.
+//! A private `RPM_HOME` and its daemon.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,23 +18,23 @@ use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
 use super::wire::Wire;
 use super::{abandoned, app, has, proc};
 
-/// Homes made so far, to give each a name of its own.
+/// The number of homes so far, for unique names.
 static HOMES: AtomicU32 = AtomicU32::new(0);
 
-/// A home that no daemon knew before. Dropping it ends its daemon, and fails the test if anything survives.
+/// A new home. Dropping it stops its daemon, and fails the test if a process survives.
 pub struct Home {
-    /// A folder for the test's own files, where its commands run.
+    /// The directory of the test's own files, in which its commands run.
     pub base: PathBuf,
     /// `RPM_HOME`.
     pub root: PathBuf,
-    /// Whom the commands belong to, where that is somebody else.
+    /// The user of the commands, if not the present one.
     uid: Option<u32>,
     bin: PathBuf,
     transcript: Mutex<String>,
 }
 
 impl Home {
-    /// A new home; its folder is not there yet.
+    /// A new home; its directory does not exist yet.
     pub fn new() -> Home {
         static CLEANED: Once = Once::new();
         CLEANED.call_once(|| abandoned::remove(Path::new(env!("CARGO_BIN_EXE_rpm"))));
@@ -53,7 +53,7 @@ impl Home {
         }
     }
 
-    /// A home of a user that nobody else is, with copies of the programs that this user can reach. Only for root.
+    /// A home of an otherwise unused user, with copies of the programs that this user can access. Only for root.
     pub fn of_another_user() -> Home {
         let mut home = Home::new();
         let number = HOMES.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Home {
         home
     }
 
-    /// A home with copies of the programs, in the folder `bin`, that a test may replace.
+    /// A home with copies of the programs in `bin`, which a test may replace.
     pub fn with_own_programs() -> Home {
         let mut home = Home::new();
         let bin = home.base.join("bin");
@@ -120,7 +120,7 @@ impl Home {
         self.run(self.command(&all))
     }
 
-    /// Runs a command and keeps what it said, to be shown when the test fails.
+    /// Runs a command, and keeps its output to print it if the test fails.
     #[track_caller]
     pub fn run(&self, command: Command) -> Output {
         match finish(command) {
@@ -132,7 +132,7 @@ impl Home {
         }
     }
 
-    /// Runs a script of the shell in which `$RPM` and `$RPMD` are the two programs.
+    /// Runs a shell script in which `$RPM` and `$RPMD` are the two programs.
     #[track_caller]
     pub fn shell(&self, script: &str) -> Output {
         let mut command = self.command(&["bash", "-c", script]);
@@ -140,7 +140,7 @@ impl Home {
         self.run(command)
     }
 
-    /// The same by whoever runs the tests, where the home is of another user.
+    /// The same as the user who runs the tests, for a home of another user.
     #[track_caller]
     pub fn shell_as_root(&self, script: &str) -> Output {
         let mut command = Command::new("bash");
@@ -149,7 +149,7 @@ impl Home {
         self.run(command)
     }
 
-    /// A file with this text in the test's folder, executable.
+    /// Writes an executable file in the directory of the test.
     pub fn script(&self, name: &str, text: &str) -> String {
         let path = self.base.join(name);
         write_executable(|| fs::write(&path, text));
@@ -157,7 +157,7 @@ impl Home {
         path.to_str().unwrap().to_owned()
     }
 
-    /// One of the C programs in `tests/apps`, compiled; none without a compiler.
+    /// Compiles a C program of `tests/apps`; `None` without a compiler.
     #[track_caller]
     pub fn compiled(&self, source: &str) -> Option<String> {
         if !has("cc") {
@@ -172,7 +172,7 @@ impl Home {
         Some(program)
     }
 
-    /// Starts a program of the shell with this text.
+    /// Starts a shell script with this text.
     #[track_caller]
     pub fn start(&self, name: &str, text: &str, flags: &[&str]) -> Process {
         let file = self.script(&format!("{name}.sh"), text);
@@ -181,7 +181,7 @@ impl Home {
         self.program(name)
     }
 
-    /// Starts a program that does nothing.
+    /// Starts a program that only sleeps.
     #[track_caller]
     pub fn start_sleep(&self, name: &str) -> Process {
         self.rpm(&["start", "sleep", "--name", name, "--", "1000"])
@@ -189,13 +189,13 @@ impl Home {
         self.program(name)
     }
 
-    /// A connection of the protocol.
+    /// A connection to the daemon.
     #[track_caller]
     pub fn wire(&self) -> Wire {
         Wire::connect(&self.root)
     }
 
-    /// A connection that follows the events from now on.
+    /// A connection that receives events.
     #[track_caller]
     pub fn events(&self) -> Wire {
         let mut wire = self.wire();
@@ -209,7 +209,7 @@ impl Home {
         self.wire().ask("list").ok().processes()
     }
 
-    /// The pids of programs by their records: where no daemon can be asked.
+    /// The pids of programs from their records, without a daemon.
     pub fn list_offline(&self) -> Vec<i32> {
         let list = fs::read_to_string(self.list_path()).unwrap_or_default();
         let lines = list.lines().filter(|line| line.starts_with("pid "));
@@ -223,7 +223,7 @@ impl Home {
         pids
     }
 
-    /// The one program of this name.
+    /// The only program of this name.
     #[track_caller]
     pub fn program(&self, name: &str) -> Process {
         let mut called = self.list();
@@ -232,7 +232,7 @@ impl Home {
         called.remove(0)
     }
 
-    /// Waits until the program of this name is so.
+    /// Waits until the program of this name satisfies a condition.
     #[track_caller]
     pub fn wait_for(&self, name: &str, what: &str, is_so: impl Fn(&Process) -> bool) -> Process {
         let mut events = self.events();
@@ -254,14 +254,14 @@ impl Home {
         self.root.join("logs").join(file)
     }
 
-    /// What a file in `logs` holds.
+    /// The contents of a file in `logs`.
     #[track_caller]
     pub fn log(&self, file: &str) -> Vec<u8> {
         let path = self.log_path(file);
         fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// Waits until a file in `logs` has this text; all of it then.
+    /// Waits until a file in `logs` contains this text, and returns its contents.
     #[track_caller]
     pub fn wait_for_log(&self, file: &str, text: &str) -> String {
         let path = self.log_path(file);
@@ -278,7 +278,7 @@ impl Home {
         text.lines().next().unwrap().parse().unwrap()
     }
 
-    /// The pid of the log writer, which may take a moment to be there and to have its name.
+    /// The pid of the log writer; waits until it has started and set its name.
     #[track_caller]
     pub fn log_writer(&self) -> Option<i32> {
         let mut writers = Vec::new();
@@ -289,7 +289,7 @@ impl Home {
         writers.first().copied()
     }
 
-    /// The pids of all log writers. A child of one, on its way to execute a supervisor, is none.
+    /// The pids of all log writers, without their forked children that are about to execute a supervisor.
     pub fn log_writers(&self) -> Vec<i32> {
         let mut named = proc::named(&self.root, "rpmd-log");
         let all = named.clone();
@@ -302,7 +302,7 @@ impl Home {
         named
     }
 
-    /// Kills both daemons, neither of which has time to have another of the other.
+    /// Kills both daemons at once, so that neither restarts the other.
     #[track_caller]
     pub fn kill_daemons(&self) {
         let both = [self.supervisor(), self.log_writer().unwrap()];
@@ -312,7 +312,7 @@ impl Home {
         both.into_iter().for_each(wait_for_end);
     }
 
-    /// Names of what is in a folder of the home.
+    /// The names in a directory of the home, sorted.
     pub fn entries(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(folder)).unwrap().flatten();
         let mut names: Vec<String> = entries
@@ -327,7 +327,7 @@ impl Home {
         fs::read_to_string(self.root.join("rpmd.log")).unwrap_or_default()
     }
 
-    /// Waits until the daemons' own log tells of something: the log writer writes it, in its own time.
+    /// Waits until the daemons' own log contains this text.
     #[track_caller]
     pub fn wait_for_journal(&self, text: &str) {
         wait_until(&format!("'{text}' in rpmd.log"), || {
@@ -335,7 +335,7 @@ impl Home {
         });
     }
 
-    /// Ends everything; what is wrong afterwards.
+    /// Stops everything, and returns what went wrong.
     fn end(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.root.join("rpmd.sock").exists() {
@@ -350,7 +350,7 @@ impl Home {
         for pid in proc::of_home(&self.root) {
             let shown = proc::describe(pid);
             if !ended_within(pid, Duration::from_secs(5)) {
-                wrong.push(format!("it survives: {shown}"));
+                wrong.push(format!("still alive: {shown}"));
                 proc::kill(pid, Signal::KILL);
             }
         }

@@ -1,4 +1,4 @@
-//! Requests of HTTP, written as they stand.
+//! Raw HTTP requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,13 +15,13 @@ pub struct Site {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// The head, with its last line end.
+    /// The status line and header, with the last line end.
     pub head: String,
     pub body: String,
 }
 
 impl Answer {
-    /// It must have this status, and this part in its body.
+    /// Asserts this status, and this part of the body.
     #[track_caller]
     pub fn is(&self, status: u16, part: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -30,18 +30,18 @@ impl Answer {
 }
 
 impl Home {
-    /// Starts the web server on a port that is free, with these words too.
+    /// Starts the web server on a free port, with these further arguments.
     #[track_caller]
     pub fn web(&self, more: &[&str]) -> Site {
         let output = self.rpm(&[&["web", "0"], more].concat()).ok();
-        Site::said(&output.stdout)
+        Site::from_text(&output.stdout)
     }
 }
 
 impl Site {
-    /// The one whose address stands in a text.
+    /// The server whose address is in a text.
     #[track_caller]
-    pub fn said(text: &str) -> Site {
+    pub fn from_text(text: &str) -> Site {
         let rest = text.split("http://").nth(1).expect(text);
         let address = rest.split('/').next().unwrap().parse().expect(text);
         Site { address }
@@ -56,7 +56,7 @@ impl Site {
         stream
     }
 
-    /// Sends bytes as far as they are taken, and reads all that comes until the server hangs up.
+    /// Sends bytes, as far as they are accepted, and reads until the server closes the connection.
     #[track_caller]
     pub fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
@@ -64,7 +64,7 @@ impl Site {
         read_to_end(&mut stream)
     }
 
-    /// Asks for a target, with these fields too.
+    /// Sends a request for a target, with these further header fields.
     #[track_caller]
     pub fn ask(&self, method: &str, target: &str, fields: &str) -> Answer {
         let address = self.address;
@@ -81,7 +81,7 @@ impl Site {
     }
 }
 
-/// All that comes until the server hangs up.
+/// Reads until the server closes the connection.
 #[track_caller]
 pub fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -91,13 +91,13 @@ pub fn read_to_end(stream: &mut TcpStream) -> String {
             Ok(0) => break,
             Ok(n) => bytes.extend_from_slice(&chunk[..n]),
             Err(e) if e.kind() == ErrorKind::ConnectionReset => break,
-            Err(e) => panic!("the web server says nothing for {LIMIT:?}: {e}"),
+            Err(e) => panic!("the web server sends nothing for {LIMIT:?}: {e}"),
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The answer that a text is.
+/// Parses an answer.
 #[track_caller]
 pub fn answer(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").expect(text);

@@ -1,4 +1,4 @@
-//! Killing a process at the system call that one chooses. `strace(1)`, "Tampering"
+//! Killing a process at a chosen system call. "Tampering" of `strace(1)`
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,24 +9,24 @@ use rpm::sys::signal::Signal;
 use super::run::Running;
 use super::{Home, has, is_root, proc};
 
-/// How many system calls are told of.
+/// How many system calls are printed.
 const SHOWN: usize = 12;
 
-/// A system call: its name, and the how many-th of that name it is, from 1.
+/// A system call: its name, and its number among those of this name, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call(pub String, pub usize);
 
-/// Why nobody can be traced here, if so.
+/// Why tracing is not possible, if so.
 pub fn cannot_trace() -> Option<&'static str> {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     match (has("strace"), is_root() || matches!(scope.trim(), "" | "0")) {
         (false, _) => Some("strace is not installed"),
-        (true, false) => Some("only root may trace a process here that is no child"),
+        (true, false) => Some("only root may trace a process here that is not a child"),
         (true, true) => None,
     }
 }
 
-/// One of so many system calls or other cases, or of as many as `RPM_TEST_EVERY` says.
+/// Every N-th of these cases; `RPM_TEST_EVERY` overrides N.
 pub fn some_of<T>(calls: Vec<T>, ordinary: usize, first: usize) -> Vec<T> {
     let given = std::env::var("RPM_TEST_EVERY").ok();
     let every = given.map_or(ordinary, |every| every.parse().expect("a number"));
@@ -37,7 +37,7 @@ pub fn some_of<T>(calls: Vec<T>, ordinary: usize, first: usize) -> Vec<T> {
         .collect()
 }
 
-/// One of so many cases of a table, or of as many as `RPM_TEST_EVERY` says; another one in each run.
+/// Every N-th case of a table, starting elsewhere in each run; `RPM_TEST_EVERY` overrides N.
 pub fn every<T>(table: &[T], ordinary: usize) -> impl Iterator<Item = &T> {
     let given = std::env::var("RPM_TEST_EVERY").ok();
     let every = given.map_or(ordinary, |every| every.parse().expect("a number"));
@@ -45,24 +45,24 @@ pub fn every<T>(table: &[T], ordinary: usize) -> impl Iterator<Item = &T> {
     table.iter().skip(first).step_by(every)
 }
 
-/// A process whose system calls are recorded, and that is perhaps killed at one of them, which it does not make then.
+/// A traced process, optionally killed at one system call, before it is made.
 pub struct Killer {
     strace: Running,
     trace: PathBuf,
 }
 
-/// What became of the process.
+/// The result of tracing.
 pub struct Killed {
-    /// It was killed.
+    /// Whether the process was killed.
     pub killed: bool,
-    /// The system calls that it made.
+    /// Its system calls.
     pub calls: Vec<Call>,
-    /// The last of them, for people.
+    /// The last of them, for messages.
     pub shown: String,
 }
 
 impl Killer {
-    /// Of a process that runs.
+    /// Traces a running process.
     #[track_caller]
     pub fn of(home: &Home, pid: i32, at: Option<&Call>) -> Killer {
         let mut killer = Killer::of_command(home, at, &["-p", &pid.to_string()]);
@@ -70,7 +70,7 @@ impl Killer {
         killer
     }
 
-    /// Of a command that is started.
+    /// Traces a new command.
     pub fn of_command(home: &Home, at: Option<&Call>, command: &[&str]) -> Killer {
         let trace = home.base.join("trace");
         let mut words = vec!["strace", "-o", trace.to_str().unwrap()];
@@ -85,12 +85,12 @@ impl Killer {
         }
     }
 
-    /// Whether it has come to its end, with its process.
+    /// Whether tracing has ended, with the process.
     pub fn is_over(&self) -> bool {
         !proc::lives(self.strace.pid())
     }
 
-    /// Lets go of the process, unless it is on its way to its end.
+    /// Stops tracing; waits for the process instead if it `ends`.
     #[track_caller]
     pub fn end(mut self, ends: bool) -> Killed {
         if !ends && !self.is_over() {
@@ -119,10 +119,10 @@ impl Killer {
     }
 }
 
-/// What is said if the test fails.
-pub struct ToldOnFailure(pub String);
+/// A message that is printed if the test fails.
+pub struct PrintOnFailure(pub String);
 
-impl Drop for ToldOnFailure {
+impl Drop for PrintOnFailure {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.0);

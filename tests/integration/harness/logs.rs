@@ -1,4 +1,4 @@
-//! Log files with those that were set aside, what stood in them before it was stamped, and `rpm logs` of them.
+//! Log files with their rotated files, their lines without time stamps, and `rpm logs`.
 
 use std::fs;
 use std::io::Write;
@@ -9,17 +9,17 @@ use rpm::sys::signal::Signal;
 use super::run::Running;
 use super::{Home, proc, wait_until};
 
-/// The file that was set aside so many files ago.
+/// The path of a rotated file.
 pub fn older(path: &Path, number: usize) -> PathBuf {
     PathBuf::from(format!("{}.{number}", path.display()))
 }
 
-/// How many were set aside and are there, without a gap.
+/// The number of rotated files, without a gap.
 pub fn count_older(path: &Path) -> usize {
     (1..).take_while(|n| older(path, *n).exists()).count()
 }
 
-/// A log file and those that were set aside, the oldest first.
+/// The contents of the rotated files and the log file, oldest first.
 #[track_caller]
 pub fn files(path: &Path) -> Vec<Vec<u8>> {
     let paths = (1..=count_older(path)).rev().map(|n| older(path, n));
@@ -28,7 +28,7 @@ pub fn files(path: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The text of all of them; each but the youngest ends with a whole line.
+/// The contents of all of them together. Asserts that each but the newest ends with a whole line.
 #[track_caller]
 pub fn whole_text(path: &Path) -> Vec<u8> {
     let files = files(path);
@@ -41,7 +41,7 @@ pub fn whole_text(path: &Path) -> Vec<u8> {
     files.concat()
 }
 
-/// What the lines were before each got a stamp, which ends with the first `": "`.
+/// The lines without their time stamps, each of which ends with the first `": "`.
 #[track_caller]
 pub fn without_stamps(text: &[u8]) -> Vec<u8> {
     let bare = |line: &[u8]| {
@@ -53,7 +53,7 @@ pub fn without_stamps(text: &[u8]) -> Vec<u8> {
     lines.flat_map(bare).collect()
 }
 
-/// What the lines were before each became an object, where nothing in them was escaped.
+/// The messages of JSON lines in which nothing is escaped.
 #[track_caller]
 pub fn without_json(text: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(text).unwrap();
@@ -68,20 +68,20 @@ pub fn without_json(text: &[u8]) -> Vec<u8> {
     lines.map(bare).collect::<String>().into_bytes()
 }
 
-/// Has a program of [`super::Home::compiled`] come to its end, and all of it written.
+/// Stops a program of [`super::Home::compiled`], and waits until its output is written.
 #[track_caller]
 pub fn finish(home: &Home, name: &str) {
     fs::write(home.base.join("enough"), "").unwrap();
     wait_until("all is printed", || home.base.join("printed").exists());
     home.rpm(&["stop", name]).ok();
-    // It may be behind by more than the patience of a command: hundreds of files are renamed for each that is set aside.
+    // It may lag by more than the timeout of a command, as each rotation renames hundreds of files.
     let mut wire = home.wire();
     wait_until("the log writer is done", || {
         wire.ask("reopen").last.tag == "ok"
     });
 }
 
-/// Kills the log writer, and waits for the next.
+/// Kills the log writer, and waits for the next one.
 #[track_caller]
 pub fn kill_log_writer(home: &Home) {
     let writer = home.log_writer().unwrap();
@@ -91,19 +91,19 @@ pub fn kill_log_writer(home: &Home) {
     });
 }
 
-/// How the lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy)]
 pub enum Form {
-    /// As they are.
+    /// As printed.
     Plain,
     /// With date and time.
     Stamped,
-    /// As objects.
+    /// As JSON objects.
     Json,
 }
 
 impl Form {
-    /// The flags that have them written so.
+    /// The flags for this format.
     pub fn flags(self) -> &'static [&'static str] {
         match self {
             Form::Plain => &[],
@@ -112,7 +112,7 @@ impl Form {
         }
     }
 
-    /// What was printed.
+    /// The printed text.
     #[track_caller]
     pub fn bare(self, text: &[u8]) -> Vec<u8> {
         match self {
@@ -123,27 +123,27 @@ impl Form {
     }
 }
 
-/// `rpm logs` beside the test; what it prints is heard line by line.
+/// Runs `rpm logs` in the background; its output is read line by line.
 pub fn follow(home: &Home, words: &str) -> Running {
     let command = format!("exec {} logs {words} >&2", home.client());
     Running::start(home.command(&["sh", "-c", &command]))
 }
 
-/// A program that is quiet, and whose standard output is this file in the test's folder.
+/// Starts a program that prints nothing, with a log file in the directory of the test.
 pub fn quiet(home: &Home, name: &str, flags: &[&str]) {
     let file = format!("{name}.log");
     let words = ["start", "sleep", "--name", name, "-o", &file, "-e", "NULL"];
     home.rpm(&[&words, flags, &["--", "1000"]].concat()).ok();
 }
 
-/// Adds to a file, which is made where it is not there.
+/// Appends to a file, which is created if it does not exist.
 pub fn append(path: &Path, text: &str) {
     let mut options = fs::File::options();
     let file = options.append(true).create(true).open(path);
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// What `--nostream` prints.
+/// The output of `rpm logs --nostream`.
 #[track_caller]
 pub fn printed(home: &Home, words: &[&str]) -> String {
     home.rpm(&[&["logs", "--nostream"], words].concat())

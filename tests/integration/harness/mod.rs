@@ -1,4 +1,4 @@
-//! What the tests are made with.
+//! Helpers for the tests.
 
 mod abandoned;
 pub mod browser;
@@ -19,7 +19,7 @@ pub use wait::{LIMIT, wait_until};
 
 use std::path::PathBuf;
 
-/// Passes a test over, or fails it with `RPM_TEST_ALL=1`.
+/// Skips a test, or fails it with `RPM_TEST_ALL=1`.
 pub fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
     let all = std::env::var_os("RPM_TEST_ALL").is_some_and(|value| value == "1");
@@ -32,12 +32,12 @@ pub fn has(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Whether the tests may do what only root may.
+/// Whether the tests run as root.
 pub fn is_root() -> bool {
     rpm::sys::user::effective_uid() == 0
 }
 
-/// The folder of the project.
+/// The directory of the project.
 pub fn project() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
@@ -49,7 +49,7 @@ pub fn app(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Bytes without any pattern, the same for the same seed.
+/// Pseudo-random bytes, the same for the same seed.
 pub fn random_bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -63,7 +63,7 @@ pub fn random_bytes(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Says where two byte strings differ first, as megabytes cannot be read.
+/// Asserts that two byte strings are equal, and prints only where they differ first.
 pub fn assert_same_bytes(got: &[u8], wanted: &[u8], what: &str) {
     if got == wanted {
         return;
@@ -83,7 +83,7 @@ pub fn assert_same_bytes(got: &[u8], wanted: &[u8], what: &str) {
     );
 }
 
-/// What `steady` prints, where it says at the end of its log how many lines that were.
+/// The output of `steady`, from the number of lines at the end of its log.
 pub fn steady_text(log: &[u8]) -> Vec<u8> {
     let last = log.rsplit(|b| *b == b'\n').nth(1).unwrap_or_default();
     let last = String::from_utf8_lossy(last);

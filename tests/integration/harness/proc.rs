@@ -1,4 +1,4 @@
-//! What `/proc` says.
+//! Processes in `/proc`.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,14 +10,14 @@ use rpm::sys::signal::{self, Signal};
 
 use super::wait::wait_until;
 
-/// Every process number.
+/// All pids.
 pub fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     names.collect()
 }
 
-/// The processes that live and have this `RPM_HOME` in their environment: the daemons, their programs, clients.
+/// The live processes with this `RPM_HOME` in their environment: the daemons, their programs, clients.
 pub fn of_home(home: &Path) -> Vec<i32> {
     let wanted = [b"RPM_HOME=", home.as_os_str().as_bytes()].concat();
     let is_of_home = |pid: &i32| environment(*pid).contains(&wanted);
@@ -31,14 +31,14 @@ pub fn named(home: &Path, wanted: &str) -> Vec<i32> {
     pids
 }
 
-/// The environment of a process; none where it has ended.
+/// The environment of a process; empty if it has exited.
 pub fn environment(pid: i32) -> Vec<Vec<u8>> {
     let block = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let assignments = block.split(|b| *b == 0).filter(|a| !a.is_empty());
     assignments.map(<[u8]>::to_vec).collect()
 }
 
-/// The environment of a process that lives. In the middle of an `execve(2)` it shows none: that is waited out.
+/// The environment of a live process. Waits while it is empty, during an `execve(2)`.
 #[track_caller]
 pub fn environment_of_live(pid: i32) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
@@ -81,12 +81,12 @@ pub fn stat(pid: i32) -> Vec<String> {
     behind.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// Whether a process runs: one that has ended and was not reaped does not.
+/// Whether a process is alive, and not a zombie.
 pub fn lives(pid: i32) -> bool {
     stat(pid).first().is_some_and(|state| state != "Z")
 }
 
-/// The open descriptors and what they are.
+/// The open descriptors of a process and their files.
 pub fn descriptors(pid: i32) -> Vec<(i32, PathBuf)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return Vec::new();
@@ -102,7 +102,7 @@ pub fn descriptors(pid: i32) -> Vec<(i32, PathBuf)> {
     all
 }
 
-/// Everything below a process.
+/// The descendants of a process.
 pub fn descendants(pid: i32) -> Vec<i32> {
     let below = ProcDir::open().unwrap().descendants(Pid::new(pid).unwrap());
     below.into_iter().map(Pid::get).collect()
@@ -114,20 +114,20 @@ pub fn kill(pid: i32, signal: Signal) {
     signal::kill(pid, signal).unwrap_or_else(|e| panic!("signalling {pid}: {e}"));
 }
 
-/// SIGSTOP, the same number on every processor that this runs on.
+/// SIGSTOP, which has the same number on all supported architectures.
 const STOP: i32 = 19;
 
-/// Stops a process: what it does next it does after [`go_on`].
+/// Stops a process until [`go_on`].
 pub fn stop(pid: i32) {
     kill(pid, Signal::new(STOP).unwrap());
 }
 
-/// Lets a stopped process go on.
+/// Continues a stopped process.
 pub fn go_on(pid: i32) {
     kill(pid, Signal::CONT);
 }
 
-/// A line about a process, for people.
+/// A line about a process, for messages.
 pub fn describe(pid: i32) -> String {
     let words = arguments(pid).join(" ");
     let state = stat(pid).first().cloned().unwrap_or_default();

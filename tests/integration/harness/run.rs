@@ -1,4 +1,4 @@
-//! Running commands, never longer than they may.
+//! Running commands with a time limit.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +11,8 @@ use rpm::sys::signal::Signal;
 use super::proc;
 use super::wait::{LIMIT, ended_within};
 
-/// Held alone by who writes a file that will be executed, and shared by who starts a command: a new process has for a
-/// moment what other threads hold open for writing, and such a file cannot be executed. `execve(2)`, `ETXTBSY`
+/// Locked exclusively to write an executable, and shared to start a command. A new process inherits the files that other
+/// threads have open for writing until its exec, and such a file cannot be executed: `ETXTBSY` of `execve(2)`.
 static EXECUTABLES: RwLock<()> = RwLock::new(());
 
 /// Starts a command.
@@ -27,10 +27,10 @@ pub fn write_executable<T>(write: impl FnOnce() -> io::Result<T>) -> T {
     write().unwrap()
 }
 
-/// What a command said.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// The exit status; -1 when a signal ended it.
+    /// The exit status; -1 if a signal terminated it.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -38,20 +38,20 @@ pub struct Output {
 }
 
 impl Output {
-    /// The command must have worked.
+    /// Asserts that the command succeeded.
     #[track_caller]
     pub fn ok(self) -> Output {
         assert_eq!(self.code, 0, "{}", self.shown());
         self
     }
 
-    /// The command must have failed with exit status 1 and a sentence on stderr that has all of these parts.
+    /// Asserts that the command failed with exit status 1 and that stderr has all of these parts.
     #[track_caller]
     pub fn fails(self, parts: &[&str]) -> Output {
         self.ends_with(1, parts)
     }
 
-    /// The command line must have been refused, exit status 2, with this part in the sentence.
+    /// Asserts that the command line was refused with exit status 2 and this part on stderr.
     #[track_caller]
     pub fn misused(self, part: &str) -> Output {
         self.ends_with(2, &[part])
@@ -70,7 +70,7 @@ impl Output {
         self
     }
 
-    /// All of it, for people.
+    /// All of it, for messages.
     pub fn shown(&self) -> String {
         format!(
             "{}\n  exit status {}\n  stdout: {:?}\n  stderr: {:?}\n",
@@ -79,16 +79,16 @@ impl Output {
     }
 }
 
-/// Runs a command to its end and to the end of its output: one that leaves its pipes open to a daemon fails.
+/// Runs a command until it exits and its output ends. It fails if a daemon keeps the output open.
 pub fn finish(mut command: Command) -> Result<Output, String> {
     let shown = format!("{command:?}");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = spawn(&mut command).map_err(|e| format!("{shown}: {e}"))?;
     let pid = i32::try_from(child.id()).unwrap();
-    let (tell, heard) = mpsc::channel();
-    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match heard.recv_timeout(LIMIT) {
+    match receiver.recv_timeout(LIMIT) {
         Ok(Ok(output)) => Ok(Output {
             code: output.status.code().unwrap_or(-1),
             stdout: text(&output.stdout),
@@ -100,19 +100,19 @@ pub fn finish(mut command: Command) -> Result<Output, String> {
             let what = if proc::lives(pid) {
                 format!("does not end: {}", proc::describe(pid))
             } else {
-                "has ended, and somebody holds its output open".to_owned()
+                "has exited, but another process holds its output open".to_owned()
             };
             if proc::lives(pid) {
                 proc::kill(pid, Signal::KILL);
             }
-            let heard = heard.recv_timeout(Duration::from_secs(2));
-            let said = heard.map(|output| output.map(|o| (text(&o.stdout), text(&o.stderr))));
-            Err(format!("{shown} {what}; it said {said:?}"))
+            let output = receiver.recv_timeout(Duration::from_secs(2));
+            let said = output.map(|output| output.map(|o| (text(&o.stdout), text(&o.stderr))));
+            Err(format!("{shown} {what}; it printed {said:?}"))
         }
     }
 }
 
-/// A command that runs beside the test, and whose stderr is heard line by line.
+/// A command in the background, whose stderr is read line by line.
 pub struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -120,15 +120,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it.
+    /// Starts a command.
     pub fn start(mut command: Command) -> Running {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = spawn(&mut command).unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                let _ = tell.send(line);
+                let _ = sender.send(line);
             }
         });
         Running {
@@ -138,7 +138,7 @@ impl Running {
         }
     }
 
-    /// Its number.
+    /// Its pid.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
@@ -158,25 +158,25 @@ impl Running {
         }
     }
 
-    /// The lines that were waited for, and those before them.
+    /// The lines read so far.
     pub fn heard(&self) -> &[String] {
         &self.heard
     }
 
-    /// Listens for so long to what should be silent.
-    pub fn hears_nothing_for(&self, time: Duration) -> bool {
+    /// Whether it prints nothing for this time.
+    pub fn is_silent_for(&self, time: Duration) -> bool {
         matches!(
             self.lines.recv_timeout(time),
             Err(mpsc::RecvTimeoutError::Timeout)
         )
     }
 
-    /// Waits for its end: its exit status, -1 when a signal ended it.
+    /// Waits until it exits, and returns its exit status; -1 if a signal terminated it.
     #[track_caller]
     pub fn wait(&mut self) -> i32 {
         assert!(
             ended_within(self.pid(), LIMIT),
-            "{} does not end; it said {:#?}",
+            "{} does not end; it printed {:#?}",
             proc::describe(self.pid()),
             self.heard
         );

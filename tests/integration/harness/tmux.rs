@@ -1,4 +1,4 @@
-//! A terminal that can be looked at.
+//! A terminal whose screen can be read.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use rpm::sys::signal::Signal;
 use super::wait::{wait_for_end, wait_until};
 use super::{Home, proc};
 
-/// A tmux server of its own with one terminal, in which a shell runs. `$RPM` is the client.
+/// A separate tmux server with one terminal, in which a shell runs. `$RPM` is the client.
 pub struct Tmux<'a> {
     home: &'a Home,
     server: i32,
@@ -74,7 +74,7 @@ impl Tmux<'_> {
         self.tmux(&["resize-window", "-x", &size[0], "-y", &size[1]]);
     }
 
-    /// What is on the screen.
+    /// The text of the screen.
     #[track_caller]
     pub fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
@@ -86,7 +86,7 @@ impl Tmux<'_> {
         self.tmux(&["capture-pane", "-p", "-e"])
     }
 
-    /// What tmux knows of the terminal, as in `#{cursor_flag}`.
+    /// Expands a format of tmux, such as `#{cursor_flag}`.
     #[track_caller]
     pub fn format(&self, format: &str) -> String {
         self.tmux(&["display-message", "-p", format])
@@ -94,7 +94,7 @@ impl Tmux<'_> {
             .to_owned()
     }
 
-    /// Waits until the screen is so; it then.
+    /// Waits until the screen satisfies a condition, and returns it.
     #[track_caller]
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let mut last = String::new();
@@ -108,13 +108,13 @@ impl Tmux<'_> {
         last
     }
 
-    /// Waits until the screen has this part.
+    /// Waits until the screen contains this text.
     #[track_caller]
     pub fn wait_for_text(&self, part: &str) -> String {
         self.wait_for(part, |screen| screen.contains(part))
     }
 
-    /// The process below the shell whose name this is.
+    /// The descendant of the shell with this name.
     #[track_caller]
     pub fn child(&self, name: &str) -> i32 {
         let below = proc::descendants(self.server);
@@ -125,7 +125,7 @@ impl Tmux<'_> {
 
 impl Drop for Tmux<'_> {
     fn drop(&mut self) {
-        // Its programs have lost their terminal then.
+        // Its programs lose their terminal.
         proc::kill(self.server, Signal::TERM);
         wait_for_end(self.server);
     }

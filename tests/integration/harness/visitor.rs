@@ -1,4 +1,4 @@
-//! Clients that connect to a port again and again while something happens to its server, and count what they get.
+//! Clients that connect to a port repeatedly and count the results, while something happens to the server.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::{LIMIT, wait_until};
 
-/// How many connect at the same time.
+/// The number of concurrent clients.
 const VISITORS: usize = 2;
-/// How long each rests between two connections.
+/// The pause between two connections of a client.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What they got.
+/// The results.
 #[derive(Default)]
 struct Counts {
     answered: AtomicUsize,
@@ -29,12 +29,12 @@ pub struct Visitors {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Which server they visit.
+/// The kind of server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Server {
-    /// It answers a request of HTTP.
+    /// It answers HTTP requests.
     Http,
-    /// It answers whoever connects.
+    /// It answers each connection.
     Plain,
 }
 
@@ -66,7 +66,7 @@ fn visit(port: u16, server: Server, counts: &Counts) {
 }
 
 impl Visitors {
-    /// They begin.
+    /// Starts the clients.
     pub fn begin(port: u16, server: Server) -> Visitors {
         let counts = Arc::new(Counts::default());
         let threads = (0..VISITORS).map(|_| {
@@ -82,7 +82,7 @@ impl Visitors {
         Visitors { counts, threads }
     }
 
-    /// Waits until each of them has been answered since now.
+    /// Waits until each client got another answer.
     #[track_caller]
     pub fn are_answered(&self) {
         let count = || self.counts.answered.load(Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl Visitors {
         wait_until("visitors are answered", || count() >= enough);
     }
 
-    /// They end. How many were refused, and how many were connected and got no answer.
+    /// Stops the clients. Returns how many connections were refused, and how many got no answer.
     #[track_caller]
     pub fn end(self) -> (usize, usize) {
         self.counts.over.store(true, Ordering::Relaxed);

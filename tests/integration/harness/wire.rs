@@ -1,4 +1,4 @@
-//! A connection that speaks the protocol as it stands, without the client.
+//! A raw connection of the protocol, without the client.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -18,14 +18,14 @@ pub struct Wire {
 }
 
 impl Drop for Wire {
-    /// Hangs up at once. A process that another test is about to execute has copies of all descriptors for a moment, and
-    /// the daemon would not hear of a mere close before that.
+    /// Shuts the connection down. A forked child of another test may have a copy of the descriptor until its exec, so a
+    /// close alone would be delayed.
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// One answer.
+/// A reply.
 #[derive(Debug)]
 pub struct Answer {
     pub rows: Vec<Line>,
@@ -34,14 +34,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// It must be a good one.
+    /// Asserts success.
     #[track_caller]
     pub fn ok(self) -> Answer {
         assert_eq!(self.last.tag, "ok", "{:?}", self.last);
         self
     }
 
-    /// It must be an error of this code, with this part in its sentence.
+    /// Asserts an error with this code, and this part of its message.
     #[track_caller]
     pub fn refused(&self, code: &str, part: &str) {
         let last = &self.last;
@@ -53,7 +53,7 @@ impl Answer {
         assert!(last.text("message").unwrap().contains(part), "{last:?}");
     }
 
-    /// The programs it tells of, without what is different at each look.
+    /// The programs in it, without the values that always change.
     pub fn processes(&self) -> Vec<Process> {
         let rows = self.rows.iter().map(|row| Process::from_line(row).unwrap());
         let steady = rows.map(|process| Process {
@@ -72,7 +72,7 @@ impl Wire {
         Wire::try_connect(home).unwrap()
     }
 
-    /// Connects, if somebody listens.
+    /// Connects, if a daemon listens.
     pub fn try_connect(home: &Path) -> std::io::Result<Wire> {
         let stream = UnixStream::connect(home.join("rpmd.sock"))?;
         stream.set_read_timeout(Some(LIMIT))?;
@@ -89,24 +89,24 @@ impl Wire {
         self.try_send(bytes).unwrap();
     }
 
-    /// Sends bytes, as far as they are taken.
+    /// Sends bytes, as far as they are accepted.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Sends no more.
+    /// Shuts down sending.
     pub fn end_sending(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its reply.
     #[track_caller]
     pub fn ask(&mut self, request: &str) -> Answer {
         self.send(format!("{request}\n"));
         self.answer()
     }
 
-    /// Reads one answer.
+    /// Reads a reply.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         let mut rows = Vec::new();
@@ -121,7 +121,7 @@ impl Wire {
         }
     }
 
-    /// Reads one line; none at the end of the connection.
+    /// Reads a line; `None` at the end of the connection.
     #[track_caller]
     pub fn line(&mut self) -> Option<Line> {
         loop {
@@ -133,12 +133,12 @@ impl Wire {
                 Ok(0) => return None,
                 Ok(n) => self.input.push(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return None,
-                Err(e) => panic!("the daemon says nothing for {LIMIT:?}: {e}"),
+                Err(e) => panic!("the daemon sends nothing for {LIMIT:?}: {e}"),
             }
         }
     }
 
-    /// Follows the events until one satisfies.
+    /// Reads events until one satisfies a condition.
     #[track_caller]
     pub fn wait_for(&mut self, what: &str, is_it: impl Fn(&Process) -> bool) -> Process {
         loop {

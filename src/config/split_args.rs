@@ -1,7 +1,7 @@
-//! A string of several words, as pm2 takes `args`.
+//! Splitting a string of arguments as pm2 does for `args`.
 
-/// The words between blanks. Quotes keep blanks together where a word, or what follows a `=` in it, stands in a pair of
-/// them, and do not belong to the word; a quote anywhere else, and every backslash, is a character like others.
+/// The words between white space. A word, or its part after `=`, may be quoted; the quotes are removed. A quote anywhere
+/// else, and every backslash, is an ordinary character.
 pub fn split(text: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_split_as_pm2_splits_them() {
+    fn words_are_split_as_by_pm2() {
         for (text, words) in [
             ("", &[][..]),
             ("  -p  80 ", &["-p", "80"]),
