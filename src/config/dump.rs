@@ -9,12 +9,12 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::json::{Member, Node, Source, Value, parse};
+use super::json::{Node, Source, Value, parse};
+pub use super::saved::{Fault, Saved, assignment};
 use super::{limit, pm2, settings, text};
 use crate::error::{Context, Error, Result};
 use crate::model::field::FIELDS;
-use crate::model::life::Want;
-use crate::model::spec::{Environment, Spec, name_of};
+use crate::model::spec::{Environment, Spec};
 use crate::paths::Home;
 use crate::protocol::process::read_want;
 use crate::sys::place::Place;
@@ -24,17 +24,6 @@ use crate::units::excerpt;
 
 /// The member that identifies an object as rpm's.
 pub const MARK: &str = "rpm_version";
-
-/// A program of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
-    /// Its settings.
-    pub spec: Rc<Spec>,
-    /// Its number among its instances, from 0.
-    pub instance: u32,
-    /// Its desired state.
-    pub want: Want,
-}
 
 /// A list that was read.
 #[derive(Debug, Default)]
@@ -46,9 +35,6 @@ pub struct Dump {
     /// The programs that are refused, and why, a sentence each.
     pub refused: Vec<String>,
 }
-
-/// An offset in the text and what is wrong there.
-pub type Fault = (usize, String);
 
 /// Replaces the saved list of a home atomically. The old file is kept: as the backup if it is a valid list, else under
 /// another name, as the backup may be the last valid list. Returns a sentence if the old file was invalid.
@@ -269,18 +255,4 @@ fn program(node: &Node) -> std::result::Result<Saved, Fault> {
         instance,
         want,
     })
-}
-
-/// The assignment `NAME=value` of a member.
-///
-/// # Errors
-///
-/// It cannot be a variable.
-pub fn assignment(member: &Member, value: &[u8]) -> std::result::Result<Vec<u8>, Fault> {
-    let assignment = [member.key.as_slice(), b"=", value].concat();
-    if member.key.is_empty() || name_of(&assignment) != member.key || assignment.contains(&0) {
-        let why = "env: a variable has a name without '=' and no NUL byte";
-        return Err((member.at, why.to_owned()));
-    }
-    Ok(assignment)
 }

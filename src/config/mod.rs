@@ -13,6 +13,7 @@ mod pm2;
 pub mod process_file;
 mod procfile;
 pub mod restore;
+pub mod saved;
 pub mod script;
 pub mod settings;
 pub mod shebang;

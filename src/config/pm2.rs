@@ -5,8 +5,8 @@
 //! read.
 
 use super::attribute::{self, Support};
-use super::dump::{Fault, Saved, assignment};
 use super::json::{Member, Node, Value};
+use super::saved::{Fault, Saved, assignment};
 use super::settings;
 use crate::model::field::{self, Field};
 use crate::model::life::Want;

@@ -139,7 +139,7 @@ pub(super) fn is_inherited(number: RawFd) -> bool {
 }
 
 /// Closes the inherited descriptors that the parent left open, except the standard ones and those that
-/// [`super::reexec::inherited`] took.
+/// `reexec::inherited` took.
 pub fn close_inherited() {
     for number in open_descriptors().into_iter().filter(|n| is_inherited(*n)) {
         // SAFETY: nothing in this process owns it, see `is_inherited`.
