@@ -1,18 +1,16 @@
-//! What is on its way from a FIFO to files, kept where no death reaches it: neither that of the log writer nor that of
-//! both daemons.
+//! Output on its way from a FIFO to files, in memory that survives a crash of the log writer, and of both daemons.
 //!
-//! In the order in which things happen:
+//! The steps:
 //!
-//! 1. What it takes to write the batch in the same way once more is stored (`channel`, `time`, `flags`), and `length`,
-//!    how much is taken of what waits in the FIFO, and `mark`: bytes that stand at the head of the buffer and that the
-//!    first ones that wait are not. Then `stage` says that the buffer is being filled.
-//! 2. One `read(2)` moves so many bytes into the buffer. It is whole or has not happened: there is one reader, so that
-//!    many wait, and every page of the buffer is mapped. If it has happened, the mark is gone.
-//! 3. For each file, and again whenever another one has taken its place: what was written so far, which file it is and
-//!    how large (`Progress`) is stored, in the one of two places that is not in use. Then `stage` says which place counts.
-//! 4. The file has grown by what was written since. When all is done, `stage` says so.
+//! 1. Store what it takes to write the batch again in the same way (`channel`, `time`, `flags`), the `length` to read, and
+//!    a `mark`: bytes at the head of the buffer that differ from the first bytes in the FIFO. Then set `stage` to filling.
+//! 2. Read so many bytes into the buffer with one `read(2)`. It happens as a whole or not at all: this process is the only
+//!    reader, so many bytes wait, and every page of the buffer is mapped. If it has happened, the mark is overwritten.
+//! 3. For each file, and again after each rotation, store what was written so far, the inode number and the size of the
+//!    file (`Progress`), in the one of two places that is not in use. Then set `stage` to that place.
+//! 4. Append to the file: its growth tells what was written since. When all is written, set `stage` to done.
 //!
-//! A log writer that finds a stage other than "done" goes on from there: no byte is lost, none is written twice.
+//! A log writer that finds another stage than done continues from there: no byte is lost, none is written twice.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,18 +20,20 @@ mod record;
 
 use record::{recall, record};
 
-use super::line_scan::Lines;
+use super::channel::ChannelId;
+use super::line_scan::LineScan;
+use crate::protocol::output::Stream;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
 use crate::sys::raw_bytes::RawBytes;
 use crate::sys::shared::{self, SharedMemory, load, store};
 use crate::sys::{clock, fd, fifo};
 
-/// How much is moved at once, in bytes: what the pipe of a busy program holds. The larger the writes are, the less the
-/// file system has to do about each byte.
+/// The size of the buffer, in bytes: what the pipe of a busy program holds. Large writes cost the file system less per
+/// byte.
 pub const SIZE: usize = 1 << 20;
 
-/// The numbers of the shared memory.
+/// The words of the shared memory.
 const SEAL: usize = 0;
 const CHANNEL: usize = 1;
 const STAGE: usize = 2;
@@ -41,7 +41,7 @@ const LENGTH: usize = 3;
 const MARK: usize = 4;
 const TIME: usize = 5;
 const FLAGS: usize = 6;
-/// Where the two places for a progress begin.
+/// The two places for a [`Progress`].
 const FIRST: usize = 8;
 const SECOND: usize = 12;
 
@@ -58,60 +58,60 @@ const WRITING_SECOND: u64 = 4;
 const LAST: u64 = 1;
 const IN_LINES: u64 = 2;
 
-/// How many bytes the mark has; where less is taken, it is one that differs.
+/// The bytes of the mark. Where fewer are read, its first byte differs from the first that waits.
 const MARKED: usize = 8;
 
-/// The batch that is under way.
+/// The buffer and the state of the batch in it.
 #[derive(Debug)]
 pub struct Batch {
     memory: SharedMemory,
-    /// What is looked at through, in a process that moves something.
+    /// A pipe to peek into FIFOs with; only in a log writer.
     scratch: Option<(OwnedFd, OwnedFd)>,
     /// The next mark.
     mark: u64,
-    /// So much of the memory is mapped in this process.
+    /// The bytes of the buffer that are mapped in this process.
     mapped: usize,
 }
 
-/// A batch: with its bytes, all that it takes to write it.
+/// All that it takes to write a batch, except its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
-    /// Whose it is: the program's number and 0 for standard output, 1 for standard error.
-    pub channel: (u32, usize),
-    /// Up to where it is in the buffer.
+pub struct BatchHeader {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its length in bytes.
     pub length: usize,
     /// When it was read, ms since the epoch.
     pub time: u64,
-    /// Nothing more comes: a line that has no end gets one.
+    /// No more will come: a partial line gets an end.
     pub last: bool,
-    /// It is written line by line, not byte by byte.
+    /// It is written line by line.
     pub in_lines: bool,
 }
 
-/// How far the writing of a batch has come.
+/// How much of a batch is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Which of the files of the channel is written.
-    pub which: usize,
-    /// What begins is the rest of a line that is in this file already.
+    /// The file that is being written, of the files of the channel.
+    pub file_index: usize,
+    /// The batch begins with the rest of a line that is in this file.
     pub continues: bool,
-    /// How much of what is written to this file is in others that have had its name.
+    /// The bytes that are in files that had its name and were rotated.
     pub before: u64,
-    /// The number of the file.
+    /// The inode number of the file.
     pub inode: u64,
-    /// How large it was.
+    /// Its size before.
     pub start: u64,
 }
 
 impl Progress {
     fn words(&self) -> [u64; 3] {
-        let head = self.before << 2 | u64::from(self.continues) << 1 | self.which as u64 & 1;
+        let head = self.before << 2 | u64::from(self.continues) << 1 | self.file_index as u64 & 1;
         [head, self.inode, self.start]
     }
 
     fn of([head, inode, start]: [u64; 3]) -> Progress {
         Progress {
-            which: usize::from(head & 1 == 1),
+            file_index: usize::from(head & 1 == 1),
             continues: head & 2 != 0,
             before: head >> 2,
             inode,
@@ -121,7 +121,7 @@ impl Progress {
 }
 
 impl Batch {
-    /// The batch whose memory the record at `path` names, else an empty one that it names from now on.
+    /// The batch in the memory that the record at `path` names, else an empty one with a new record.
     pub fn open(path: &Path) -> io::Result<Batch> {
         let memory = match recall(path) {
             Lookup::There(memory) => memory,
@@ -134,11 +134,11 @@ impl Batch {
                 memory
             }
         };
-        Ok(Batch::of(memory))
+        Ok(Batch::from_memory(memory))
     }
 
     /// The batch in this memory.
-    pub fn of(memory: SharedMemory) -> Batch {
+    pub fn from_memory(memory: SharedMemory) -> Batch {
         Batch {
             memory,
             scratch: None,
@@ -152,7 +152,7 @@ impl Batch {
         self.memory
     }
 
-    /// Writes the record again, where there is none.
+    /// Writes the record again if it was removed.
     pub fn record_again(&self, path: &Path) -> io::Result<()> {
         match (path.try_exists(), self.memory.id()) {
             (Ok(false), Some(id)) => record(path, id, &self.memory),
@@ -160,16 +160,16 @@ impl Batch {
         }
     }
 
-    /// Gives the memory back, where nothing is left in it and nobody will look for it.
+    /// Removes the memory and its record.
     pub fn remove(self, path: &Path) {
-        // The memory first: whoever is killed in between leaves a record of nothing, not memory of no record.
+        // The memory first: a crash in between leaves a record without memory, which does no harm.
         if let Some(id) = self.memory.id() {
             shared::remove(id);
         }
         let _ = std::fs::remove_file(path);
     }
 
-    /// To be called once by each process that will move something.
+    /// Prepares this process to read batches.
     pub fn prepare(&mut self) -> io::Result<()> {
         self.mapped = 0;
         let scratch = fd::pipe()?;
@@ -180,16 +180,16 @@ impl Batch {
         Ok(())
     }
 
-    /// What there is to see of the lines that wait in a FIFO.
-    pub fn lines_waiting(&self, fifo: BorrowedFd) -> Lines {
+    /// Scans the lines that wait in a FIFO.
+    pub fn scan_lines(&self, fifo: BorrowedFd) -> LineScan {
         let scratch = self.scratch.as_ref();
-        scratch.map_or_else(Lines::default, |scratch| {
-            Lines::waiting(fifo, scratch, SIZE)
+        scratch.map_or_else(LineScan::default, |scratch| {
+            LineScan::of(fifo, scratch, SIZE)
         })
     }
 
-    /// The first bytes that wait in a FIFO, at most so many, which stay there.
-    pub fn head(&self, fifo: BorrowedFd, most: usize) -> Vec<u8> {
+    /// A copy of the first bytes in a FIFO, at most `most`. They stay there.
+    pub fn peek(&self, fifo: BorrowedFd, most: usize) -> Vec<u8> {
         let mut head = Vec::new();
         if let Some(scratch) = &self.scratch {
             fifo::look(fifo, scratch, most, |piece| head.extend_from_slice(piece));
@@ -197,14 +197,14 @@ impl Batch {
         head
     }
 
-    /// Moves what waits in a FIFO into the buffer, at most so many bytes as `wanted` has as its length.
-    pub fn take(&mut self, fifo: BorrowedFd, wanted: Taken) -> Option<Taken> {
+    /// Reads what waits in a FIFO into the buffer, at most `wanted.length` bytes.
+    pub fn read(&mut self, fifo: BorrowedFd, wanted: BatchHeader) -> Option<BatchHeader> {
         let length = fifo::waiting(fifo).min(wanted.length).min(SIZE);
         if length == 0 {
             return None;
         }
         if length > self.mapped {
-            // Only as much as is needed: most programs print little.
+            // Only as much as is needed: most programs write little.
             self.memory.touch(self.mapped..length);
             self.mapped = length;
         }
@@ -214,7 +214,7 @@ impl Batch {
         let lines = if wanted.in_lines { IN_LINES } else { 0 };
         self.store(
             CHANNEL,
-            u64::from(channel.0) << 1 | u64::from(channel.1 == 1),
+            u64::from(channel.program) << 1 | channel.stream.index() as u64,
         );
         self.store(TIME, wanted.time);
         self.store(FLAGS, last | lines);
@@ -223,11 +223,11 @@ impl Batch {
         let length = self.memory.read_from(fifo, length).unwrap_or(0);
         self.store(LENGTH, length as u64);
         self.store(STAGE, if length > 0 { READ } else { DONE });
-        (length > 0).then_some(Taken { length, ..wanted })
+        (length > 0).then_some(BatchHeader { length, ..wanted })
     }
 
-    /// Puts a mark at the head of the buffer. One of eight bytes that nobody can know is never what a program prints;
-    /// where fewer are taken, it is a byte that differs from the first that waits.
+    /// Puts a mark at the head of the buffer. No program writes the eight bytes of a mark, which it cannot know. Where fewer
+    /// are read, the mark is one byte that differs from the first that waits.
     fn set_mark(&mut self, fifo: BorrowedFd, length: usize) -> Option<()> {
         // The multiplier and the increment of Knuth's MMIX.
         self.mark = self
@@ -254,13 +254,13 @@ impl Batch {
         load(self.memory.word(which))
     }
 
-    /// The first so many bytes of the buffer. Other processes have it too.
+    /// The first so many bytes of the buffer, which other processes have mapped too.
     pub fn bytes(&self, length: usize) -> RawBytes<'_> {
         self.memory.bytes(length)
     }
 
-    /// How far the writing of the batch has come.
-    pub fn writing(&self, progress: &Progress) {
+    /// Stores how much of the batch is written.
+    pub fn record_progress(&self, progress: &Progress) {
         let (place, stage) = match self.number(STAGE) {
             WRITING_FIRST => (SECOND, WRITING_SECOND),
             _ => (FIRST, WRITING_FIRST),
@@ -271,13 +271,13 @@ impl Batch {
         self.store(STAGE, stage);
     }
 
-    /// The buffer has been written, or cannot be.
-    pub fn done(&self) {
+    /// Stores that nothing of the buffer is left to write.
+    pub fn finish(&self) {
         self.store(STAGE, DONE);
     }
 
-    /// What the last log writer has left, with all of it in the buffer, and how far that is written.
-    pub fn left(&self) -> Option<(Taken, Option<Progress>)> {
+    /// The batch that the previous log writer did not finish, and how much of it is written.
+    pub fn unfinished(&self) -> Option<(BatchHeader, Option<Progress>)> {
         let (stage, length, mark) = (self.number(STAGE), self.number(LENGTH), self.number(MARK));
         let length = usize::try_from(length).unwrap_or(0).min(SIZE);
         let mark = mark.to_le_bytes();
@@ -287,11 +287,11 @@ impl Batch {
             return None;
         }
         let (channel, flags) = (self.number(CHANNEL), self.number(FLAGS));
-        let taken = Taken {
-            channel: (
-                u32::try_from(channel >> 1).unwrap_or(0),
-                usize::from(channel & 1 == 1),
-            ),
+        let header = BatchHeader {
+            channel: ChannelId {
+                program: u32::try_from(channel >> 1).unwrap_or(0),
+                stream: Stream::from_index(channel & 1),
+            },
             length,
             time: self.number(TIME),
             last: flags & LAST != 0,
@@ -304,7 +304,7 @@ impl Batch {
         };
         let progress =
             place.map(|at| Progress::of([at, at + 1, at + 2].map(|word| self.number(word))));
-        Some((taken, progress))
+        Some((header, progress))
     }
 }
 
@@ -338,9 +338,9 @@ pub mod tests {
         }
     }
 
-    fn wanted(channel: (u32, usize), length: usize) -> Taken {
-        Taken {
-            channel,
+    fn wanted(program: u32, stream: Stream, length: usize) -> BatchHeader {
+        BatchHeader {
+            channel: ChannelId { program, stream },
             length,
             time: 5,
             last: false,
@@ -349,38 +349,40 @@ pub mod tests {
     }
 
     #[test]
-    fn whatever_the_stage_at_which_it_was_left_all_of_it_is_found() {
+    fn an_unfinished_batch_is_found_at_every_stage() {
         let (out, into) = fd::pipe().unwrap();
         let mut scratch = Scratch::new();
         let path = scratch.1.clone();
         let batch = scratch.batch();
-        assert_eq!(batch.left(), None);
-        assert_eq!(batch.take(out.as_fd(), wanted((7, 1), SIZE)), None);
+        assert_eq!(batch.unfinished(), None);
+        assert_eq!(batch.read(out.as_fd(), wanted(7, Stream::Err, SIZE)), None);
         for text in [&b"abcdefgh"[..], b"abc"] {
             fd::write(into.as_fd(), text).unwrap();
-            let taken = batch.take(out.as_fd(), wanted((7, 1), SIZE)).unwrap();
-            assert_eq!(taken, wanted((7, 1), text.len()));
+            let header = batch
+                .read(out.as_fd(), wanted(7, Stream::Err, SIZE))
+                .unwrap();
+            assert_eq!(header, wanted(7, Stream::Err, text.len()));
             let next = Batch::open(&path).unwrap();
-            assert_eq!(next.left(), Some((taken, None)));
+            assert_eq!(next.unfinished(), Some((header, None)));
             assert_eq!(next.bytes(text.len()).to_vec(), text);
             for at in 0..3 {
                 let progress = Progress {
-                    which: 1,
+                    file_index: 1,
                     continues: at == 1,
                     before: at,
                     inode: 9 + at,
                     start: at << 40,
                 };
-                batch.writing(&progress);
-                assert_eq!(next.left(), Some((taken, Some(progress))));
+                batch.record_progress(&progress);
+                assert_eq!(next.unfinished(), Some((header, Some(progress))));
             }
-            next.done();
-            assert_eq!(batch.left(), None);
+            next.finish();
+            assert_eq!(batch.unfinished(), None);
         }
     }
 
     #[test]
-    fn what_was_not_read_yet_is_told_by_the_mark() {
+    fn the_mark_tells_that_nothing_was_read() {
         let (out, into) = fd::pipe().unwrap();
         let mut scratch = Scratch::new();
         let batch = scratch.batch();
@@ -389,15 +391,17 @@ pub mod tests {
             batch.set_mark(out.as_fd(), text.len()).unwrap();
             batch.store(LENGTH, text.len() as u64);
             batch.store(STAGE, FILLING);
-            assert_eq!(batch.left(), None);
-            let taken = batch.take(out.as_fd(), wanted((1, 0), SIZE)).unwrap();
+            assert_eq!(batch.unfinished(), None);
+            let header = batch
+                .read(out.as_fd(), wanted(1, Stream::Out, SIZE))
+                .unwrap();
             batch.store(STAGE, FILLING);
-            assert_eq!(batch.left(), Some((taken, None)));
+            assert_eq!(batch.unfinished(), Some((header, None)));
         }
     }
 
     #[test]
-    fn a_record_of_another_boot_or_segment_is_not_believed() {
+    fn a_record_of_another_boot_or_segment_is_ignored() {
         let scratch = Scratch::new();
         let line = std::fs::read_to_string(&scratch.1).unwrap();
         let other = scratch.1.with_extension("other");

@@ -1,40 +1,30 @@
-//! What is missing in a log file, because it did not take it.
+//! What is missing in a log file because it could not be written.
 
-use crate::protocol::output::Loss;
+use crate::protocol::output::Dropped;
 use crate::sys::clock;
 
-/// What was dropped, and why.
+/// What was dropped without a notice in the file so far, and why.
 #[derive(Debug, Default)]
-pub struct Dropped {
-    lost: Loss,
-    why: String,
+pub struct DropCounter {
+    total: Dropped,
+    reason: String,
 }
 
-impl Dropped {
+impl DropCounter {
     /// How much, and when.
-    pub fn loss(&self) -> Loss {
-        self.lost
+    pub fn total(&self) -> Dropped {
+        self.total
     }
 
-    /// More, that another log writer has dropped.
-    pub fn add(&mut self, more: Loss) {
-        if more.bytes > 0 {
-            let first = match self.lost.bytes {
-                0 => more.first,
-                _ => self.lost.first.min(more.first),
-            };
-            self.lost = Loss {
-                bytes: self.lost.bytes.saturating_add(more.bytes),
-                first,
-                last: self.lost.last.max(more.last),
-            };
-        }
+    /// Adds what a previous log writer dropped.
+    pub fn add(&mut self, more: Dropped) {
+        self.total.add(more);
     }
 
-    /// So many bytes have been dropped now.
-    pub fn dropped(&mut self, bytes: u64) -> u64 {
+    /// Counts bytes that are dropped now, and returns their number.
+    pub fn count(&mut self, bytes: u64) -> u64 {
         let now = clock::wall_ms();
-        self.add(Loss {
+        self.total.add(Dropped {
             bytes,
             first: now,
             last: now,
@@ -42,22 +32,25 @@ impl Dropped {
         bytes
     }
 
-    /// Takes the reason; whether there was none yet.
-    pub fn because(&mut self, why: &str) -> bool {
-        let first = self.lost.bytes == 0 && self.why.is_empty();
-        why.clone_into(&mut self.why);
+    /// Sets the reason. Whether it is the first since the last notice.
+    pub fn set_reason(&mut self, reason: &str) -> bool {
+        let first = self.total.bytes == 0 && self.reason.is_empty();
+        reason.clone_into(&mut self.reason);
         first
     }
 
-    /// The line that says it in the file.
+    /// Starts again at nothing.
+    pub fn clear(&mut self) {
+        *self = DropCounter::default();
+    }
+
+    /// The line for the file.
     pub fn notice(&self) -> String {
-        let Loss { bytes, first, last } = self.lost;
+        let Dropped { bytes, first, last } = self.total;
         let (first, last) = (clock::moment(first), clock::moment(last));
-        let why = match self.why.as_str() {
-            "" => String::new(),
-            why => [": ", why].concat(),
-        };
-        format!("rpm: {bytes} bytes are missing here, from {first} to {last}{why}\n")
+        let separator = if self.reason.is_empty() { "" } else { ": " };
+        let reason = &self.reason;
+        format!("rpm: {bytes} bytes are missing here, from {first} to {last}{separator}{reason}\n")
     }
 }
 
@@ -66,18 +59,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_dropped_is_added_up_and_said_with_its_reason() {
-        let mut missing = Dropped::default();
-        assert!(missing.because("writing /x: no") && missing.dropped(3) == 3);
-        assert!(!missing.because("writing /x: still no"));
-        missing.add(Loss {
+    fn the_notice_has_the_sum_and_the_reason() {
+        let mut dropped = DropCounter::default();
+        assert!(dropped.set_reason("writing /x: no") && dropped.count(3) == 3);
+        assert!(!dropped.set_reason("writing /x: still no"));
+        dropped.add(Dropped {
             bytes: 4,
             first: 1000,
             last: 2000,
         });
-        missing.add(Loss::default());
-        assert_eq!((missing.loss().bytes, missing.loss().first), (7, 1000));
-        let notice = missing.notice();
+        dropped.add(Dropped::default());
+        assert_eq!((dropped.total().bytes, dropped.total().first), (7, 1000));
+        let notice = dropped.notice();
         assert!(notice.starts_with("rpm: 7 bytes are missing here, from 1970-01-01T"));
         assert!(notice.ends_with(": writing /x: still no\n"));
     }

@@ -1,26 +1,26 @@
-//! Lines that wait in a FIFO: how much of them is whole.
+//! Scans the lines that wait in a FIFO, without reading them.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::sys::{bytes, fifo};
 
-/// What there is to see of them.
+/// How much of what waits is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lines {
-    /// How many bytes are the first whole line.
+pub struct LineScan {
+    /// The bytes of the first line, if it is whole.
     pub first: usize,
-    /// How many bytes are whole lines.
+    /// The bytes of whole lines.
     pub whole: usize,
-    /// How many end with a character.
+    /// The bytes of whole characters.
     pub characters: usize,
-    /// How many could be seen at all.
+    /// The bytes that were scanned.
     pub seen: usize,
 }
 
-impl Lines {
-    /// Those that wait, as far as they are within the first so many bytes. They pass through `scratch`, an empty pipe.
-    pub fn waiting(fifo: BorrowedFd, scratch: &(OwnedFd, OwnedFd), most: usize) -> Lines {
-        let mut lines = Lines::default();
+impl LineScan {
+    /// Scans the first `most` bytes in a FIFO. They pass through `scratch`, an empty pipe.
+    pub fn of(fifo: BorrowedFd, scratch: &(OwnedFd, OwnedFd), most: usize) -> LineScan {
+        let mut lines = LineScan::default();
         let mut end = Vec::new();
         fifo::look(fifo, scratch, most, |piece| {
             if let Some(at) = bytes::find_last(b'\n', piece) {
@@ -32,26 +32,19 @@ impl Lines {
             lines.seen += piece.len();
             end.extend_from_slice(piece.get(piece.len().saturating_sub(3)..).unwrap_or(piece));
         });
-        lines.characters = match lines.seen - begun_character(&end) {
-            0 => lines.seen,
-            characters => characters,
+        let partial = partial_character(&end);
+        // A lone partial character is not waited for.
+        lines.characters = if lines.seen > partial {
+            lines.seen - partial
+        } else {
+            lines.seen
         };
         lines
     }
-
-    /// So many bytes, whatever they are.
-    pub fn of(bytes: usize) -> Lines {
-        Lines {
-            first: bytes,
-            whole: bytes,
-            characters: bytes,
-            seen: bytes,
-        }
-    }
 }
 
-/// How many bytes at the end are the beginning of a character. Its first byte says how many follow. RFC 3629, section 3
-fn begun_character(end: &[u8]) -> usize {
+/// The bytes of a partial character at the end. Its first byte tells how many follow. RFC 3629, section 3
+fn partial_character(end: &[u8]) -> usize {
     for (back, byte) in (1..4).zip(end.iter().rev()) {
         let length = match byte {
             0xc2..=0xdf => 2,
@@ -72,8 +65,8 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn no_character_is_cut_that_is_one() {
-        for (text, begun) in [
+    fn no_character_is_split() {
+        for (text, partial) in [
             (&b"abc"[..], 0),
             ("aé".as_bytes(), 0),
             (b"a\xc3", 1),
@@ -83,15 +76,15 @@ mod tests {
             (b"a\xff", 0),
             (b"", 0),
         ] {
-            assert_eq!(begun_character(text), begun, "{text:?}");
+            assert_eq!(partial_character(text), partial, "{text:?}");
         }
     }
 
     #[test]
-    fn whole_lines_are_counted_without_being_taken() {
+    fn whole_lines_are_counted_and_stay() {
         let (out, into) = fd::pipe().unwrap();
         let scratch = fd::pipe().unwrap();
-        let waiting = || Lines::waiting(out.as_fd(), &scratch, 1 << 18);
+        let waiting = || LineScan::of(out.as_fd(), &scratch, 1 << 18);
         for (text, whole) in [("ab", 0), ("c\nd", 4), ("e\n\n", 8), ("f", 8)] {
             fd::write(into.as_fd(), text.as_bytes()).unwrap();
             assert_eq!(waiting().whole, whole);

@@ -1,25 +1,25 @@
-//! `rpmd-log`, the log writer: drains every program's output into its log files, so that neither a disk nor a flood
-//! ever holds up the supervisor; and the keeper, which has another supervisor when the old one died.
+//! `rpmd-log`, the log writer: moves the output of every program into its log files, so that neither a slow disk nor a
+//! flood of output blocks the supervisor. It is also the watchdog that replaces a supervisor that has died.
 //!
-//! It is a plain fork of a supervisor and outlives it. It listens at `log.sock`; the supervisor that connected last is
-//! the one that it serves. It ends when it is told to, after writing what waits.
+//! It is forked by a supervisor and outlives it. It listens at `log.sock` and serves the supervisor that connected last.
+//! It exits when that says so, after it has written what waits.
 
 mod batch;
 mod channel;
+mod deadlines;
 mod dropped;
-mod file;
+mod instance_lock;
+mod line_format;
 mod line_scan;
-mod lines;
+mod log_file;
+mod log_files;
+mod log_path;
+mod nonblocking;
 mod orders;
-mod outlet;
 mod piecewise;
 mod programs;
 mod reports;
 mod rotation;
-mod sink;
-mod sinks;
-mod turn;
-mod waits;
 mod watchdog;
 
 use std::collections::VecDeque;
@@ -29,94 +29,97 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use batch::Batch;
-use batch::{Progress, Taken};
-use channel::{Channel, MUCH, Name};
-use orders::{Kept, Late};
+use batch::{BatchHeader, Progress};
+use channel::{Channel, ChannelId, MUCH};
+use deadlines::PendingDrain;
+use log_files::{FileId, LogFiles};
+use orders::{Kept, PendingRotation};
 use programs::Programs;
-use sinks::Sinks;
-use sinks::standard_of;
-use waits::Draining;
-use watchdog::Keeper;
+use watchdog::Watchdog;
 
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::log_protocol::{LINK_VERSION, Report};
-use crate::protocol::output::Output;
+use crate::protocol::output::{Output, Stream};
 use crate::sys::lookup::{self, Lookup};
 use crate::sys::passing::Outbox;
-use crate::sys::pipe_notify::Bell;
+use crate::sys::pipe_notify::PipeNotify;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{apart, clock, daemonize, fd, socket, user};
+
+/// How many batches of busy streams are moved at most before other events are handled.
+const BATCHES_PER_POLL: usize = 4;
+/// How often the socket is checked while no supervisor is connected.
+const CHECK_SOCKET: Duration = Duration::from_secs(1);
+/// The pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+/// The pause after poll(2) failed.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The log writer's state.
 struct Writer<'a> {
     home: Home,
     listener: UnixListener,
-    /// The number of the file that it listens at.
-    place: Option<u64>,
-    /// The supervisor, where one is connected.
-    link: Option<Link>,
-    keeper: Keeper,
-    /// The log files, that of the daemons among them.
-    sinks: Sinks,
-    /// The number of that one.
-    journal: usize,
-    /// What each program prints.
+    /// The inode number of the listening socket's file.
+    socket_inode: Option<u64>,
+    /// The supervisor, if one is connected.
+    connection: Option<Connection>,
+    watchdog: Watchdog,
+    /// The log files, with that of the daemon.
+    files: LogFiles,
+    daemon_log: FileId,
     programs: Programs,
-    /// Rings when more has come of a line whose beginning waits.
-    bell: Bell,
-    /// What is kept for the next supervisor.
+    /// Notifies when more of a partial line comes.
+    notify: PipeNotify,
+    /// Descriptors for the next supervisor.
     kept: Vec<Kept>,
-    /// Programs that the supervisor has not named since it came.
-    unnamed: Vec<u32>,
-    /// What is moved goes through here, whoever wrote it.
+    /// Programs that the supervisor has not sent since it connected.
+    unconfirmed: Vec<u32>,
     batch: &'a mut Batch,
-    /// What the last log writer had begun. Its program is the first that is opened.
-    inherited: Option<(Taken, Option<Progress>)>,
-    /// Files that are set aside when the line that they end with is whole.
-    late: Vec<Late>,
-    /// Programs whose output is to be written, and waits for room.
-    draining: Vec<Draining>,
-    /// When it was last looked at readers who take nothing. monotonic ms
-    looked_at_full: u64,
-    /// Those that the order with this token has set aside.
+    /// The batch that a previous log writer did not finish. Its program is the first that is opened.
+    unfinished: Option<(BatchHeader, Option<Progress>)>,
+    rotations: Vec<PendingRotation>,
+    drains: Vec<PendingDrain>,
+    /// When readers that read nothing were last checked. monotonic ms
+    readers_checked: u64,
+    /// The token of the last rotation by command, and the files that it rotated.
     rotated: (u64, Vec<PathBuf>),
-    /// Streams of which more was dropped than the supervisor knows, and when it is told. ms
-    losing: Vec<(Name, u64)>,
-    /// When FIFOs that could not be opened are tried again. ms
-    fifos_again: Option<u64>,
-    ending: bool,
+    /// Channels with dropped output to report, and when. monotonic ms
+    drop_reports: Vec<(ChannelId, u64)>,
+    /// When FIFOs that could not be opened are tried again. monotonic ms
+    retry_fifos_at: Option<u64>,
+    exiting: bool,
 }
 
 /// The connection of a supervisor.
-struct Link {
+struct Connection {
     stream: UnixStream,
     input: LineBuffer,
-    /// What has come with the input and was not taken yet.
+    /// Descriptors that came with the input.
     fds: VecDeque<Option<OwnedFd>>,
     output: Outbox,
 }
 
-/// What a poll entry stands for.
+/// The subject of a poll entry.
 #[derive(Clone, Copy)]
 enum Token {
     Listener,
-    Link,
-    Supervisor,
-    Bell,
-    Channel(Name),
-    Room(usize),
+    Connection,
+    SupervisorExit,
+    PipeWritten,
+    Channel(ChannelId),
+    Room(FileId),
 }
 
-/// Serves the supervisors that connect to `listener`; for a process that has just been forked by the first.
+/// Serves the supervisors that connect to `listener`, in a process that the first of them has just forked.
 pub fn run(listener: UnixListener, home: &Home, batch: Batch) -> ! {
     let given = (home.root().to_owned(), batch.into_memory());
     apart::go_on_apart(
         Some(listener),
         given,
         |listener, (root, memory)| match listener {
-            Some(listener) => serve(listener, Home::new(root), &mut Batch::of(memory)),
+            Some(listener) => serve(listener, Home::new(root), &mut Batch::from_memory(memory)),
             None => daemonize::exit_now(1),
         },
     )
@@ -124,314 +127,252 @@ pub fn run(listener: UnixListener, home: &Home, batch: Batch) -> ! {
 
 fn serve(listener: UnixListener, home: Home, batch: &mut Batch) -> ! {
     signal::set_default(Signal::CHLD);
-    // The end of the programs is the supervisor's to bring about: until then there is output to save.
+    // The supervisor stops the programs on a shutdown: until then there is output to write.
     let all = signal::ENDING.into_iter().chain(signal::IGNORED);
     all.for_each(signal::ignore);
-    // What the supervisor prints to is handed over where programs print to it too, see `Order::Standard`.
+    // The supervisor sends its own output for programs that use it, see `Order::Standard`.
     let _ = fd::open_null().and_then(|null| fd::replace_stdio(null.as_fd()));
     daemonize::set_process_name(c"rpmd-log");
-    let (Ok(()), Ok(bell)) = (batch.prepare(), Bell::new()) else {
-        // No descriptors: the supervisor will try again.
+    let (Ok(()), Ok(notify)) = (batch.prepare(), PipeNotify::new()) else {
+        // No descriptors: the supervisor tries again.
         daemonize::exit_now(1)
     };
-    let place = turn::file_number(&home.log_socket());
-    let _turn = turn::wait_for_turn(&home);
-    let inherited = batch.left();
-    let mut sinks = Sinks::default();
-    sinks.keep_spare();
-    let journal = sinks.acquire(home.daemon_log(), &Output::new("", b"", b""));
+    let socket_inode = instance_lock::inode_of(&home.log_socket());
+    let _lock = instance_lock::wait_for_lock(&home);
+    let unfinished = batch.unfinished();
+    let mut files = LogFiles::default();
+    files.open_spare();
+    let daemon_log = files.acquire(home.daemon_log(), &Output::new("", b"", b""));
     let mut writer = Writer {
-        sinks,
-        journal,
-        bell,
-        late: Vec::new(),
-        draining: Vec::new(),
-        looked_at_full: 0,
-        rotated: (0, Vec::new()),
-        losing: Vec::new(),
-        fifos_again: None,
-        place,
         home,
         listener,
-        link: None,
-        keeper: Keeper::default(),
+        socket_inode,
+        connection: None,
+        watchdog: Watchdog::default(),
+        files,
+        daemon_log,
         programs: Programs::default(),
+        notify,
         kept: Vec::new(),
-        unnamed: Vec::new(),
+        unconfirmed: Vec::new(),
         batch,
-        inherited,
-        ending: false,
+        unfinished,
+        rotations: Vec::new(),
+        drains: Vec::new(),
+        readers_checked: 0,
+        rotated: (0, Vec::new()),
+        drop_reports: Vec::new(),
+        retry_fifos_at: None,
+        exiting: false,
     };
-    writer.keeper.forget(&writer.home);
+    writer.watchdog.forget_deaths(&writer.home);
     let mut set = PollSet::default();
-    while !writer.ending {
-        writer.turn(&mut set);
+    while !writer.exiting {
+        writer.poll_once(&mut set);
     }
-    // It was told to end: no supervisor is missed.
-    writer.keeper.forget(&writer.home);
+    writer.watchdog.forget_deaths(&writer.home);
     writer.wait_for_readers();
-    writer.tell_all_losses();
+    writer.report_all_drops();
     writer.flush();
     daemonize::exit_now(0)
 }
 
-/// How many batches of busy streams are moved in one turn, where these are few.
-const BATCHES_A_TURN: usize = 4;
-/// How often the supervisor is told of more that was dropped. ms
-const TELL_AGAIN: u64 = 1000;
-/// How long until a FIFO that could not be opened is tried again. ms
-const FIFO_AGAIN: u64 = 1000;
-/// How often the place is looked at where the next supervisor looks for this log writer, while there is none.
-const LOOK_AT_PLACE: Duration = Duration::from_secs(1);
-/// How long a turn lasts at least in which no connection could be accepted.
-const NO_ACCEPT: Duration = Duration::from_millis(5);
-/// How long a turn is in which the kernel cannot be asked what is ready.
-const BLIND_TURN: Duration = Duration::from_millis(100);
 impl Writer<'_> {
-    fn turn(&mut self, set: &mut PollSet<Token>) {
-        set.clear();
-        set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
-        if let Some(link) = &self.link {
-            let write = !link.output.is_empty();
-            let interest = Interest { read: true, write };
-            set.push(link.stream.as_fd(), interest, Token::Link);
-        }
-        if let Some(supervisor) = self.keeper.fd().filter(|_| self.link.is_none()) {
-            set.push(supervisor, Interest::READ, Token::Supervisor);
-        }
-        set.push(self.bell.fd(), Interest::READ, Token::Bell);
-        let now = clock::monotonic_ms();
-        let mut rests = None;
-        for (id, program) in self.programs.iter() {
-            for (which, channel) in program.channels.iter().enumerate() {
-                rests = rests.into_iter().chain(channel.rests(now)).min();
-                if let Some(fifo) = channel.to_poll(now) {
-                    set.push(fifo, Interest::READ, Token::Channel((*id, which)));
-                }
-            }
-        }
-        self.push_full(set);
-        let rests = rests.into_iter().chain(self.waits_until()).min();
-        let tokens: Vec<Token> = match set.wait(self.timeout(rests)) {
+    /// Waits for events and handles them.
+    fn poll_once(&mut self, set: &mut PollSet<Token>) {
+        let timeout = self.fill(set);
+        let tokens: Vec<Token> = match set.wait(timeout) {
             Ok(_) => set.ready().map(|(token, _)| token).collect(),
-            // The kernel cannot be asked what is ready: everything is tried.
             Err(_) => {
-                std::thread::sleep(BLIND_TURN);
+                std::thread::sleep(POLL_PAUSE);
                 set.presumed_ready().map(|(token, _)| token).collect()
             }
         };
-        // Before any output, even where poll(2) had looked at the link too early: what a program prints may follow an
-        // order about it.
+        // Orders before output, even if they arrived after poll(2): a program may have written after an order about it.
         self.receive();
-        let mut comes = false;
+        let mut accept = false;
         let mut ready = Vec::new();
-        let mut has_room = Vec::new();
         for token in tokens {
             match token {
-                Token::Listener => comes = true,
-                Token::Link | Token::Supervisor => {}
-                Token::Bell => {
-                    self.bell.silence();
+                Token::Listener => accept = true,
+                Token::Connection | Token::SupervisorExit => {}
+                Token::PipeWritten => {
+                    self.notify.clear();
                     ready.extend(self.programs.with_more());
                 }
-                Token::Channel(name) => ready.push(name),
-                Token::Room(number) => {
-                    has_room.push(number);
+                Token::Channel(id) => ready.push(id),
+                Token::Room(id) => {
+                    // Writes what the file holds back first.
+                    self.files.is_full(id);
+                    ready.extend(self.channels_blocked_on(id));
                 }
             }
         }
-        for number in has_room {
-            // What waits there itself goes first.
-            self.sinks.is_full(number);
-            ready.extend(self.waiting_for(number));
-        }
         self.drain_ready(ready);
-        self.see_to_waits();
-        self.see_to_drains();
-        self.keeper.reap();
-        // After what the last supervisor has said before it left.
-        if comes {
+        self.handle_deadlines();
+        self.continue_drains();
+        self.watchdog.reap();
+        // After the last orders of the previous supervisor.
+        if accept {
             self.accept();
         }
-        if self.link.is_none() && !self.ending {
-            self.keep_place();
-            let (sinks, journal) = (&mut self.sinks, self.journal);
-            self.keeper.look(&self.home, &mut |text| {
-                reports::journal(sinks, journal, text)
+        if self.connection.is_some() {
+            self.watchdog.forget_deaths_if_stable(&self.home);
+        } else if !self.exiting {
+            self.check_socket();
+            let (files, daemon_log) = (&mut self.files, self.daemon_log);
+            self.watchdog.check(&self.home, &mut |text| {
+                reports::write_daemon_log(files, daemon_log, text)
             });
         }
-        if self.link.is_some() {
-            self.keeper.settle(&self.home);
-        }
-        self.see_to_late();
-        self.see_to_fifos();
-        self.sinks.close_quiet();
-        self.pass_notes_on();
-        self.tell_losses();
+        self.finish_rotations();
+        self.retry_fifos();
+        self.files.close_quiet();
+        self.send_notes();
+        self.report_drops();
         self.flush();
     }
 
-    /// How long to wait at most; `rests`: when the first stream is to be looked at again.
-    fn timeout(&self, rests: Option<u64>) -> Option<Duration> {
-        let alone = self.link.is_none().then(|| {
-            let keeper = self.keeper.timeout().unwrap_or(LOOK_AT_PLACE);
-            keeper.min(LOOK_AT_PLACE)
-        });
-        let late = self.late.iter().map(|late| late.deadline);
-        let at = late
-            .chain(
-                self.losing
-                    .iter()
-                    .map(|(_, at)| *at)
-                    .filter(|_| self.link.is_some()),
-            )
-            .chain(self.fifos_again)
-            .chain(self.sinks.sweep_at())
-            .chain(self.keeper.settles().filter(|_| self.link.is_some()))
-            .chain(rests)
+    /// Fills the poll set, and returns how long to wait at most.
+    fn fill(&mut self, set: &mut PollSet<Token>) -> Option<Duration> {
+        set.clear();
+        set.push(self.listener.as_fd(), Interest::READ, Token::Listener);
+        if let Some(connection) = &self.connection {
+            let write = !connection.output.is_empty();
+            let interest = Interest { read: true, write };
+            set.push(connection.stream.as_fd(), interest, Token::Connection);
+        } else if let Some(supervisor) = self.watchdog.fd() {
+            set.push(supervisor, Interest::READ, Token::SupervisorExit);
+        }
+        set.push(self.notify.fd(), Interest::READ, Token::PipeWritten);
+        let now = clock::monotonic_ms();
+        let mut paused_until = None;
+        for channel in self.programs.channels() {
+            let paused = channel.paused_until(now);
+            paused_until = paused_until.into_iter().chain(paused).min();
+            if let Some(fifo) = channel.to_poll(now) {
+                set.push(fifo, Interest::READ, Token::Channel(channel.id()));
+            }
+        }
+        self.poll_blocked_files(set);
+        let deadline = self.next_deadline();
+        self.timeout(paused_until.into_iter().chain(deadline).min())
+    }
+
+    fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
+        let reports = self.drop_reports.iter().map(|(_, at)| *at);
+        let connected = reports.chain(self.watchdog.stable_at());
+        let deadline = deadline
+            .into_iter()
+            .chain(self.rotations.iter().map(|rotation| rotation.deadline))
+            .chain(connected.filter(|_| self.connection.is_some()))
+            .chain(self.retry_fifos_at)
+            .chain(self.files.sweep_at())
             .min();
-        let deadline = at.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));
-        alone.into_iter().chain(deadline).min()
+        let left =
+            deadline.map(|at| Duration::from_millis(at.saturating_sub(clock::monotonic_ms())));
+        let alone = self.connection.is_none().then(|| {
+            let watchdog = self.watchdog.timeout().unwrap_or(CHECK_SOCKET);
+            watchdog.min(CHECK_SOCKET)
+        });
+        alone.into_iter().chain(left).min()
     }
 
-    /// Gives each stream that has something its turn, then those more that have much, unless they are many: nobody waits
-    /// long for one who floods.
-    fn drain_ready(&mut self, ready: Vec<Name>) {
+    /// Moves a batch of each ready channel, then more of the busy ones if they are few: a flood does not delay others.
+    fn drain_ready(&mut self, ready: Vec<ChannelId>) {
         let mut busy = Vec::new();
-        for name in ready {
-            if self.drain_some(name) >= MUCH {
-                busy.push(name);
+        for id in ready {
+            if self.drain_some(id) >= MUCH {
+                busy.push(id);
             }
         }
-        let more = BATCHES_A_TURN.checked_div(busy.len()).unwrap_or(0);
+        let more = BATCHES_PER_POLL.checked_div(busy.len()).unwrap_or(0);
         for _ in 1..more {
-            for name in &busy {
-                self.drain_some(*name);
+            for id in &busy {
+                self.drain_some(*id);
             }
         }
     }
 
-    /// Sees that the next supervisor will find this log writer, and leaves where it would find another one.
-    fn keep_place(&mut self) {
+    /// Checks that the next supervisor will find this log writer. Exits if it would find another one.
+    fn check_socket(&mut self) {
         let path = self.home.log_socket();
-        let found = turn::file_number(&path);
-        if found.is_some() && found == self.place {
+        let found = instance_lock::inode_of(&path);
+        if found.is_some() && found == self.socket_inode {
             return;
         }
         match socket::find(&path) {
             Lookup::There(_) => {
-                self.journal("there is another log writer: leaving the programs to it");
-                self.ending = true;
+                self.write_daemon_log(
+                    "another log writer serves this home; leaving the programs to it",
+                );
+                self.exiting = true;
                 return;
             }
-            // Perhaps there is: looked for again.
+            // Another log writer may be there: checked again.
             Lookup::Failed(_) => return,
             Lookup::Gone => {}
         }
-        // Removed by mistake, or left by one that was killed.
+        // Removed by mistake, or left behind by a log writer that was killed.
         let _ = std::fs::remove_file(&path);
         if let Ok(listener) = socket::listen(&path) {
             self.listener = listener;
-            self.place = turn::file_number(&path);
+            self.socket_inode = instance_lock::inode_of(&path);
         }
     }
 
-    /// A supervisor comes: whoever was there before has gone, or is on its way.
+    /// Accepts a supervisor, in place of the one before.
     fn accept(&mut self) {
         let mut accepted = socket::accept(&self.listener);
         if accepted.as_ref().is_err_and(lookup::lacks_room) {
-            // Files are opened again when they are needed; a supervisor, and what it is watched by, is needed now.
+            // For the connection, the supervisor's pidfd and a spare one. Files are opened again when they are used.
             for _ in 0..3 {
-                self.sinks.close_one(0);
+                self.files.close_one(0);
             }
             accepted = socket::accept(&self.listener);
         }
         let Ok(stream) = accepted else {
-            // It stays ready: that would be a loop without rest.
-            return std::thread::sleep(NO_ACCEPT);
+            // The listener stays ready: without a pause this would be a busy loop.
+            return std::thread::sleep(ACCEPT_PAUSE);
         };
         let uid = socket::peer_uid(&stream).unwrap_or(u32::MAX);
         if uid != user::effective_uid() && uid != 0 {
             return;
         }
-        self.keeper.attached(socket::peer_pid(&stream));
-        self.link = Some(Link {
+        self.watchdog.connected(socket::peer_pid(&stream));
+        self.connection = Some(Connection {
             stream,
             input: LineBuffer::default(),
             fds: VecDeque::new(),
             output: Outbox::default(),
         });
-        self.unnamed = self.programs.ids();
-        // It counts its tokens from the beginning: 0 is none of them.
+        self.unconfirmed = self.programs.ids();
+        // The new supervisor has its own tokens, from 1, and sends its pending orders again.
         self.rotated = (0, Vec::new());
-        self.forget_drains();
-        self.late.iter_mut().for_each(|late| late.token = 0);
+        self.drains.clear();
+        for rotation in &mut self.rotations {
+            rotation.token = 0;
+        }
         self.report(&Report::Hello { link: LINK_VERSION });
-        self.give_back();
-        self.tell_all_losses();
+        self.return_kept();
+        self.report_all_drops();
     }
 
-    fn channel(&mut self, name: Name) -> Option<&mut Channel> {
-        let program = self.programs.get_mut(name.0)?;
-        program.channels.get_mut(name.1)
+    fn drain_some(&mut self, id: ChannelId) -> usize {
+        self.with(id, Channel::drain_some).unwrap_or(0)
     }
 
-    /// Does something with a stream and the files, then sees what was dropped.
-    fn with<T>(
-        &mut self,
-        name: Name,
-        act: impl FnOnce(&mut Channel, &mut Sinks, &mut Batch, &Bell) -> T,
-    ) -> Option<T> {
-        let program = self.programs.get_mut(name.0)?;
-        let channel = program.channels.get_mut(name.1)?;
-        let before = channel.lost;
-        let done = act(channel, &mut self.sinks, self.batch, &self.bell);
-        let (lost, said) = (channel.lost, std::mem::take(&mut channel.said));
-        // The supervisor may not know yet how much it was in the end.
-        for loss in said {
-            self.tell_loss(name, loss);
-        }
-        if lost != before {
-            let now = clock::monotonic_ms();
-            let first = before.bytes == 0 || lost.bytes == 0;
-            match self.losing.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, at)) if first => *at = now,
-                Some(_) => {}
-                None if first => self.losing.push((name, now)),
-                None => self.losing.push((name, now + TELL_AGAIN)),
-            }
-        }
-        Some(done)
-    }
-
-    fn drain_some(&mut self, name: Name) -> usize {
-        let moved = self.with(name, |channel, sinks, batch, bell| {
-            channel.drain_some(sinks, batch, bell)
-        });
-        moved.unwrap_or(0)
-    }
-
-    /// Moves all that waits of a program.
-    fn drain(&mut self, id: u32) {
-        for which in 0..2 {
-            self.with((id, which), |channel, sinks, batch, bell| {
-                channel.drain(sinks, batch, bell);
-            });
+    /// Writes all that a program has written so far, with its partial lines.
+    fn drain(&mut self, program: u32) {
+        for stream in Stream::BOTH {
+            self.with(ChannelId { program, stream }, Channel::drain);
         }
     }
 
-    /// The same, but for the beginning of a line that is not finished yet.
-    fn drain_lines(&mut self, id: u32) {
-        for which in 0..2 {
-            self.with((id, which), |channel, sinks, batch, bell| {
-                channel.drain_lines(sinks, batch, bell);
-            });
-        }
-    }
-
-    fn drain_all(&mut self) {
-        for id in self.programs.ids() {
-            self.drain_lines(id);
+    /// Writes all that a program has written so far, without partial lines where lines are kept whole.
+    fn drain_lines(&mut self, program: u32) {
+        for stream in Stream::BOTH {
+            self.with(ChannelId { program, stream }, Channel::drain_lines);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the supervisor tells the log writer to do.
+//! Carries out the orders of the supervisor.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,43 +7,42 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::channel::Channel;
-use super::lines::Style;
+use super::channel::{Channel, ChannelId};
+use super::line_format::LineFormat;
+use super::log_file::LogFile;
+use super::log_files::{FileId, standard_of};
 use super::programs::Program;
-use super::sink::Sink;
-use super::{Writer, file, standard_of};
+use super::{Writer, log_path};
 use crate::error::Result;
 use crate::model::value::Bytes;
 use crate::protocol::line::Line;
 use crate::protocol::log_protocol::{Order, Report, Upkeep};
-use crate::protocol::output::{Loss, Output};
+use crate::protocol::output::{Dropped, Output, Stream};
 use crate::sys::{clock, passing};
 
-/// How long a file that is to be set aside may wait for the end of the line that it ends with. ms
-const LINE_ENDS: u64 = 100;
+/// How long a rotation by command waits for the end of a partial line. ms
+const LINE_END_MS: u64 = 100;
 
-/// Files that are set aside when the line that they end with is whole.
-pub struct Late {
-    /// What the report carries; 0: nobody waits for it.
+/// Files that are rotated at the end of their partial lines.
+pub struct PendingRotation {
+    /// The token of the report; 0: no supervisor waits for it.
     pub token: u64,
     paths: Vec<PathBuf>,
     failure: Option<String>,
-    /// When they are in any case. ms
+    /// When they are rotated in any case. monotonic ms
     pub deadline: u64,
 }
 
 /// A descriptor that is kept for the next supervisor.
 pub struct Kept {
-    /// Its slot.
     slot: u64,
-    /// What it is.
     name: Bytes,
     fd: Rc<OwnedFd>,
 }
 
 impl Writer<'_> {
-    /// Gives the supervisor all that was kept.
-    pub(super) fn give_back(&mut self) {
+    /// Returns all kept descriptors to the supervisor.
+    pub(super) fn return_kept(&mut self) {
         let kept = self.kept.iter().map(|kept| {
             let (slot, name) = (kept.slot, kept.name.clone());
             (Report::Kept { slot, name }, Rc::clone(&kept.fd))
@@ -54,24 +53,24 @@ impl Writer<'_> {
         self.report(&Report::Recovered);
     }
 
-    /// Takes all that the supervisor has said.
+    /// Receives orders and carries them out.
     pub(super) fn receive(&mut self) {
         let mut orders = Vec::new();
         let mut buffer = [0; 16 << 10];
-        while let Some(link) = &mut self.link {
-            match passing::receive(&link.stream, &mut buffer, &mut link.fds) {
-                Ok(n @ 1..) => link.input.push(buffer.get(..n).unwrap_or_default()),
+        while let Some(connection) = &mut self.connection {
+            match passing::receive(&connection.stream, &mut buffer, &mut connection.fds) {
+                Ok(n @ 1..) => connection.input.push(buffer.get(..n).unwrap_or_default()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => self.link = None,
+                Ok(_) | Err(_) => self.connection = None,
             }
-            if let Some(link) = &mut self.link {
-                while let Ok(Some(line)) = link.input.next_line() {
+            if let Some(connection) = &mut self.connection {
+                while let Ok(Some(line)) = connection.input.next_line() {
                     let order = Line::decode(line).ok().as_ref().and_then(Order::from_line);
-                    // Its descriptor has come with it.
+                    // Its descriptor came with it.
                     let fd = match &order {
                         Some(Order::Keep { .. } | Order::Standard { .. }) => {
-                            link.fds.pop_front().flatten()
+                            connection.fds.pop_front().flatten()
                         }
                         _ => None,
                     };
@@ -79,40 +78,43 @@ impl Writer<'_> {
                 }
             }
         }
-        // All of them in the order in which they were given.
         for (order, fd) in orders {
-            self.carry_out(order, fd);
+            self.execute(order, fd);
         }
     }
 
-    fn carry_out(&mut self, order: Order, fd: Option<OwnedFd>) {
+    fn execute(&mut self, order: Order, fd: Option<OwnedFd>) {
         match order {
-            Order::Attach { program, limits } => self.keeper.set_program(program, limits),
+            Order::Attach { program, limits } => self.watchdog.set_program(program, limits),
             Order::Complete => {
-                for id in std::mem::take(&mut self.unnamed) {
+                for id in std::mem::take(&mut self.unconfirmed) {
                     self.close(id);
                 }
             }
-            Order::Open { id, output, lost } => self.open(id, &output, lost),
+            Order::Open {
+                id,
+                output,
+                dropped,
+            } => self.open(id, &output, dropped),
             Order::Close { id } => self.close(id),
-            Order::Drain { ids, last, token } => self.begin_draining(ids, last, token),
-            Order::Ended { id } => self.end_begun_lines(id),
+            Order::Drain { ids, last, token } => self.start_drain(ids, last, token),
+            Order::Ended { id } => self.end_partial_lines(id),
             Order::Upkeep {
                 what,
                 id,
                 output,
                 token,
-            } => self.upkeep(what, id, &output, token),
-            Order::Note { lines } => self.sinks.write_lines(self.journal, &lines),
+            } => self.maintain(what, id, &output, token),
+            Order::Note { lines } => self.files.write_lines(self.daemon_log, &lines),
             Order::Keep { slot, name } => self.keep(slot, name, fd),
             Order::Drop { slot } => self.kept.retain(|kept| kept.slot != slot),
-            Order::Recall => self.give_back(),
+            Order::Recall => self.return_kept(),
             Order::Standard { which } => {
                 if let Some(fd) = fd {
-                    self.sinks.set_standard(which, fd);
+                    self.files.set_standard(which, fd);
                 }
             }
-            Order::Bye => self.ending = true,
+            Order::Bye => self.exiting = true,
         }
     }
 
@@ -137,116 +139,116 @@ impl Writer<'_> {
     }
 
     fn close(&mut self, id: u32) {
-        self.say_what_is_left(id);
+        self.note_unwritten(id);
         if let Some(program) = self.programs.remove(id) {
             self.release(&program);
         }
     }
 
     fn release(&mut self, program: &Program) {
-        for number in program.channels.iter().flat_map(Channel::sinks) {
-            self.sinks.release(*number);
+        for id in program.channels.iter().flat_map(Channel::files) {
+            self.files.release(*id);
         }
     }
 
-    fn open(&mut self, id: u32, output: &Output, lost: [Loss; 2]) {
-        self.unnamed.retain(|known| *known != id);
+    fn open(&mut self, id: u32, output: &Output, dropped: [Dropped; 2]) {
+        self.unconfirmed.retain(|known| *known != id);
+        let encoded = encoded(id, output);
         let known = self.programs.get(id);
-        if known.is_some_and(|program| program.output == *output) {
+        if known.is_some_and(|program| program.output == encoded) {
             return;
         }
-        let records = self.home.records(id);
-        let fifos = [records.out(), records.err()];
-        let channels = [0, 1].map(|which| {
-            let own = if which == 0 { &output.out } else { &output.err };
-            // A file that is named twice is one.
-            let both = Some(&output.both).filter(|both| *both != own);
-            let files = std::iter::once(own).chain(both);
-            let files = files.filter(|file| !file.is_empty());
-            let sinks = files.map(|file| {
-                let number = self.sinks.acquire(path_of(file), output);
-                self.sinks.check(number);
-                number
-            });
-            let sinks = sinks.collect();
-            let fifo = fifos.get(which).cloned().unwrap_or_default();
-            let mut channel = Channel::new((id, which), fifo, Style::of(id, which, output), sinks);
-            if let Some(lost) = lost.get(which).filter(|lost| lost.bytes > 0) {
-                channel.has_lost(*lost, &mut self.sinks);
+        let channels = Stream::BOTH.map(|stream| {
+            let own = match stream {
+                Stream::Out => &output.out,
+                Stream::Err => &output.err,
+            };
+            let files = self.acquire_files(own, output);
+            let channel = ChannelId {
+                program: id,
+                stream,
+            };
+            let mut channel = Channel::new(channel, LineFormat::of(channel, output), files);
+            let dropped = dropped.get(stream.index());
+            if let Some(dropped) = dropped.filter(|dropped| dropped.bytes > 0) {
+                channel.restore_dropped(*dropped, &mut self.files);
             }
             channel
         });
-        // The files that both have are not closed and opened again.
-        let output = output.clone();
+        let output = encoded;
         let before = self.programs.insert(id, Program { channels, output });
+        // Only now: files that both have stay open.
         if let Some(before) = before {
             self.release(&before);
         }
         self.open_fifos(id, true);
-        self.finish(id);
+        self.finish_batch(id);
     }
 
-    /// Finishes what a log writer before this one had begun for a program, before anything else of it is written.
-    fn finish(&mut self, id: u32) {
-        let Some((taken, progress)) = self.inherited.take() else {
+    /// The files of a stream, checked: its own file, and that of both streams unless it is the same.
+    fn acquire_files(&mut self, own: &Bytes, output: &Output) -> Vec<FileId> {
+        let both = Some(&output.both).filter(|both| *both != own);
+        let paths = std::iter::once(own).chain(both);
+        let mut files = Vec::new();
+        for path in paths.filter(|path| !path.is_empty()) {
+            let id = self.files.acquire(path_of(path), output);
+            self.files.check(id);
+            files.push(id);
+        }
+        files
+    }
+
+    /// Finishes the batch of a program that a previous log writer began, before more of its output is written.
+    fn finish_batch(&mut self, id: u32) {
+        let Some((header, progress)) = self.unfinished.take() else {
             return;
         };
-        if taken.channel.0 != id {
-            // Its program has been forgotten meanwhile.
-            self.batch.done();
+        if header.channel.program != id {
+            // Its program was deleted meanwhile.
+            self.batch.finish();
             return;
         }
-        self.with(taken.channel, |channel, sinks, batch, _| {
-            channel.write(&taken, progress, sinks, batch);
+        self.with(header.channel, |channel, mover| {
+            channel.write(&header, progress, mover.files, mover.batch);
         });
     }
 
-    fn upkeep(&mut self, what: Upkeep, id: u32, output: &Output, token: u64) {
+    fn maintain(&mut self, what: Upkeep, id: u32, output: &Output, token: u64) {
         match what {
-            // The beginning of a line goes with what was printed before.
+            // A partial line goes with what was written before.
             Upkeep::Flush => self.drain(id),
             Upkeep::Rotate | Upkeep::Reopen => self.drain_lines(id),
         }
         let mut paths: Vec<PathBuf> = Vec::new();
         for file in [&output.out, &output.err, &output.both] {
             let path = path_of(file);
-            // An output of the daemon's own is neither emptied nor set aside, whatever file it may be.
+            // An output of the daemon's own is never emptied or rotated.
             if !file.is_empty() && !paths.contains(&path) && standard_of(&path).is_none() {
                 paths.push(path);
             }
         }
-        match what {
-            Upkeep::Flush => {
-                let done = paths.iter().try_for_each(|path| self.empty(path));
-                self.done(token, done.err().map(|why| why.to_string()));
-            }
-            Upkeep::Reopen => {
-                let done = paths.iter().try_for_each(|path| self.reopen(path));
-                self.done(token, done.err().map(|why| why.to_string()));
-            }
-            Upkeep::Rotate => self.rotate(paths, output, token),
-        }
+        let done = match what {
+            Upkeep::Flush => paths.iter().try_for_each(|path| self.empty(path)),
+            Upkeep::Reopen => paths.iter().try_for_each(|path| self.reopen(path)),
+            Upkeep::Rotate => return self.rotate(paths, output, token),
+        };
+        self.done(token, done.err().map(|why| why.to_string()));
     }
 
     fn empty(&mut self, path: &Path) -> Result<()> {
-        file::empty(path)?;
-        if let Some(sink) = self.sinks.at(path) {
-            sink.emptied();
+        log_path::empty(path)?;
+        if let Some(file) = self.files.at(path) {
+            file.emptied();
         }
         Ok(())
     }
 
     fn reopen(&mut self, path: &Path) -> Result<()> {
-        match self.sinks.at(path) {
-            Some(sink) => sink.reopen().map_err(|e| {
-                let opening = format!("opening {}", path.display());
-                file::failed(&opening, &e)
-            }),
-            None => Ok(()),
-        }
+        let reopened = self.files.at(path).map_or(Ok(()), LogFile::reopen);
+        reopened.map_err(|e| log_path::failed(&format!("opening {}", path.display()), &e))
     }
 
-    /// Sets files aside, each once for a command that names several programs which share it.
+    /// Rotates files, each once for a command on several programs that share it.
     fn rotate(&mut self, mut paths: Vec<PathBuf>, output: &Output, token: u64) {
         if self.rotated.0 != token {
             self.rotated = (token, Vec::new());
@@ -255,55 +257,67 @@ impl Writer<'_> {
         self.rotated.1.extend(paths.iter().cloned());
         let mut failure = None;
         paths.retain(|path| {
-            let done = match self.sinks.at(path) {
-                Some(sink) if sink.is_at_line_end() => sink.rotate_now(),
-                Some(sink) => {
-                    sink.due = true;
+            let done = match self.files.at(path) {
+                Some(file) if file.is_at_line_end() => file.rotate_now(),
+                Some(file) => {
+                    file.due = true;
                     return true;
                 }
                 // Its program does not run.
                 None if path.is_file() => {
-                    let mut sink = Sink::new(path.clone());
-                    sink.max_files = output.max_files;
-                    sink.rotate_now()
+                    let mut file = LogFile::new(path.clone());
+                    file.max_files = output.max_files;
+                    file.rotate_now()
                 }
                 None => Ok(()),
             };
             failure = failure.take().or(done.err().map(|why| why.to_string()));
             false
         });
-        self.late.push(Late {
+        self.rotations.push(PendingRotation {
             token,
             paths,
             failure,
-            deadline: clock::monotonic_ms() + LINE_ENDS,
+            deadline: clock::monotonic_ms() + LINE_END_MS,
         });
-        self.see_to_late();
+        self.finish_rotations();
     }
 
-    /// Reports those that have been set aside, in the order in which they were asked for.
-    pub(super) fn see_to_late(&mut self) {
-        while let Some(late) = self.late.first_mut() {
-            let over = late.deadline <= clock::monotonic_ms();
-            let mut failure = late.failure.take();
-            let sinks = &mut self.sinks;
-            late.paths.retain(|path| match sinks.at(path) {
-                Some(sink) if sink.due && over => {
-                    let done = sink.rotate_now();
+    /// Reports rotations that are done, in the order of their commands.
+    pub(super) fn finish_rotations(&mut self) {
+        while let Some(rotation) = self.rotations.first_mut() {
+            let over = rotation.deadline <= clock::monotonic_ms();
+            let mut failure = rotation.failure.take();
+            let files = &mut self.files;
+            rotation.paths.retain(|path| match files.at(path) {
+                Some(file) if file.due && over => {
+                    let done = file.rotate_now();
                     failure = failure.take().or(done.err().map(|why| why.to_string()));
                     false
                 }
-                Some(sink) => sink.due,
+                Some(file) => file.due,
                 None => false,
             });
-            late.failure = failure;
-            if !late.paths.is_empty() {
+            rotation.failure = failure;
+            if !rotation.paths.is_empty() {
                 return;
             }
-            let late = self.late.remove(0);
-            self.done(late.token, late.failure);
+            let rotation = self.rotations.remove(0);
+            self.done(rotation.token, rotation.failure);
         }
     }
+}
+
+/// An output in little memory.
+fn encoded(id: u32, output: &Output) -> Bytes {
+    let order = Order::Open {
+        id,
+        output: output.clone(),
+        dropped: [Dropped::default(); 2],
+    };
+    let mut bytes = order.to_line().to_bytes();
+    bytes.shrink_to_fit();
+    bytes
 }
 
 fn path_of(file: &Bytes) -> PathBuf {

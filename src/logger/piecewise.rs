@@ -1,122 +1,109 @@
 //! A stream whose file has a reader that may be slow, such as the daemon's own output: lines are read from the FIFO a
 //! piece at a time, only when the file has room for them.
 
-use super::batch::Batch;
-use super::channel::{Channel, MUCH};
-use super::sinks::Sinks;
-use crate::sys::pipe_notify::Bell;
+use super::channel::{Channel, MUCH, Mover};
+use super::log_files::LogFiles;
 use crate::sys::shared_output::AT_ONCE;
 use crate::sys::{clock, fifo};
 
-/// What is taken of a line that is not whole.
+/// What is read of a partial line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
-    /// Nothing, unless it is too long to be waited for.
-    Waits,
+pub enum PartialLine {
+    /// Nothing, unless it is too long.
+    Wait,
     /// What there is of it: nothing more came for a while.
-    Shown,
-    /// All of it: there will be no more.
-    Last,
+    Show,
+    /// All of it: no more will come.
+    Final,
 }
 
-/// What came of the next piece.
-enum Piece {
+/// The result of a step.
+enum Step {
+    /// So many bytes were moved.
     Moved(usize),
-    /// So many bytes wait of a line that is not whole.
-    Begun(usize),
+    /// So many bytes of a partial line wait.
+    Partial(usize),
     Nothing,
 }
 
 impl Channel {
-    /// Whether one of its files has a reader who may be slow.
-    pub(super) fn is_piecewise(&self, sinks: &Sinks) -> bool {
-        self.sinks().iter().any(|number| sinks.has_reader(*number))
+    /// Whether one of its files has a reader that may be slow.
+    pub(super) fn is_piecewise(&self, files: &LogFiles) -> bool {
+        self.files().iter().any(|id| files.has_reader(*id))
     }
 
-    /// Whether all of its files take something now, else it waits for one of them.
-    fn has_room(&mut self, sinks: &mut Sinks) -> bool {
-        let full = self.sinks().iter().copied();
-        self.waits_for = full.into_iter().find(|number| sinks.is_full(*number));
-        self.waits_for.is_none()
+    /// Whether all of its files have room; else it waits for one of them.
+    fn has_room(&mut self, files: &mut LogFiles) -> bool {
+        let mut all = self.files().iter().copied();
+        self.blocked_on = all.find(|id| files.is_full(*id));
+        self.blocked_on.is_none()
     }
 
-    /// Whether something of it waits for room in one of its files.
-    pub(super) fn is_held_up(&mut self, sinks: &mut Sinks) -> bool {
-        let waits = self.fifo().is_some_and(|fifo| fifo::waiting(fifo) > 0);
-        let numbers = self.sinks().to_vec();
-        numbers.into_iter().any(|number| {
-            let full = sinks.is_full(number);
-            let outlet = sinks.get(number).and_then(|sink| sink.outlet());
-            full && (waits || outlet.is_some_and(|outlet| outlet.waiting() > 0))
+    /// Whether output of it waits for room in one of its files.
+    pub(super) fn is_blocked(&self, files: &mut LogFiles) -> bool {
+        let waits = self.waiting() > 0;
+        self.files().iter().any(|id| {
+            let full = files.is_full(*id);
+            let writer = files.get(*id).and_then(|file| file.writer());
+            full && (waits || writer.is_some_and(|writer| writer.waiting() > 0))
         })
     }
 
-    /// Moves what there is room for; how many bytes it was.
-    pub(super) fn drain_pieces(
-        &mut self,
-        begun: Begun,
-        sinks: &mut Sinks,
-        batch: &mut Batch,
-        bell: &Bell,
-    ) -> usize {
+    /// Moves what there is room for, and returns the number of bytes.
+    pub(super) fn drain_pieces(&mut self, partial: PartialLine, mover: &mut Mover) -> usize {
         let mut moved = 0;
-        while moved < MUCH && self.has_room(sinks) {
-            match self.move_piece(begun, sinks, batch) {
-                Piece::Moved(length) => moved += length,
-                Piece::Begun(length) => {
-                    self.hold(length, bell);
+        while moved < MUCH && self.has_room(mover.files) {
+            match self.move_piece(partial, mover) {
+                Step::Moved(length) => moved += length,
+                Step::Partial(length) => {
+                    self.wait_for_line_end(length, mover.notify);
                     break;
                 }
-                Piece::Nothing => break,
+                Step::Nothing => break,
             }
         }
         if moved > 0 {
-            // What the last of it has left there waits for room.
-            self.has_room(sinks);
+            // The end of the last piece may have found no room.
+            self.has_room(mover.files);
         }
         moved
     }
 
-    fn move_piece(&mut self, begun: Begun, sinks: &mut Sinks, batch: &mut Batch) -> Piece {
+    fn move_piece(&mut self, partial: PartialLine, mover: &mut Mover) -> Step {
         let Some(fifo) = self.fifo() else {
-            return Piece::Nothing;
+            return Step::Nothing;
         };
-        if !self.in_lines(sinks) {
-            // Bytes go as they come.
-            return match self.move_batch(AT_ONCE, false, false, sinks, batch) {
-                0 => Piece::Nothing,
-                length => Piece::Moved(length),
-            };
+        if !self.in_lines(mover.files) {
+            return step(self.move_bytes(AT_ONCE, mover));
         }
-        let head = batch.head(fifo, AT_ONCE);
+        let head = mover.batch.peek(fifo, AT_ONCE);
         if head.is_empty() {
-            return Piece::Nothing;
+            return Step::Nothing;
         }
         let fits = self
-            .style()
+            .format()
             .fits(head.as_slice().into(), clock::wall_ms(), AT_ONCE);
         if fits > 0 {
-            return self.moved(fits, false, sinks, batch);
+            return step(self.move_lines(fits, mover));
         }
-        let Some(fifo) = self.fifo() else {
-            return Piece::Nothing;
-        };
-        let (lines, waiting) = (batch.lines_waiting(fifo), fifo::waiting(fifo));
-        if lines.first > 0 {
-            // Longer than a piece: the rest of it waits at the outlet, so that it stays one line.
-            return self.moved(lines.first, false, sinks, batch);
+        let (scan, waiting) = (mover.batch.scan_lines(fifo), fifo::waiting(fifo));
+        if scan.first > 0 {
+            // Longer than a piece: the writer holds the rest of it back, so that it stays one line.
+            return step(self.move_lines(scan.first, mover));
         }
-        match begun {
-            Begun::Last if lines.seen >= waiting => self.moved(lines.seen, true, sinks, batch),
-            Begun::Waits if !self.is_too_long(lines.seen) => Piece::Begun(lines.seen),
-            _ => self.moved(lines.characters, false, sinks, batch),
+        match partial {
+            PartialLine::Final if scan.seen >= waiting => {
+                step(self.move_final_line(scan.seen, mover))
+            }
+            PartialLine::Wait if !self.is_too_long(scan.seen) => Step::Partial(scan.seen),
+            _ => step(self.move_lines(scan.characters, mover)),
         }
     }
+}
 
-    fn moved(&mut self, length: usize, last: bool, sinks: &mut Sinks, batch: &mut Batch) -> Piece {
-        match self.move_batch(length, true, last, sinks, batch) {
-            0 => Piece::Nothing,
-            length => Piece::Moved(length),
-        }
+fn step(moved: usize) -> Step {
+    match moved {
+        0 => Step::Nothing,
+        length => Step::Moved(length),
     }
 }

@@ -1,74 +1,69 @@
-//! The programs whose output is written, by their numbers.
+//! The programs whose output is written, by id.
 
-use super::channel::{Channel, Name};
-use crate::protocol::output::Output;
+use std::collections::BTreeMap;
 
-/// What a program prints.
+use super::channel::{Channel, ChannelId};
+use crate::model::value::Bytes;
+
+/// A program.
 pub struct Program {
-    /// Standard output and standard error.
+    /// Of standard output and standard error.
     pub channels: [Channel; 2],
-    /// Where they go, and how.
-    pub output: Output,
+    /// Where they go, and how, encoded: it is only compared.
+    pub output: Bytes,
 }
 
-/// All of them, in the order of their numbers.
+/// All programs.
 #[derive(Default)]
-pub struct Programs(Vec<(u32, Program)>);
+pub struct Programs(BTreeMap<u32, Box<Program>>);
 
 impl Programs {
-    fn place(&self, id: u32) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&id, |(id, _)| *id)
-    }
-
-    /// The program of this number.
+    /// The program of this id.
     pub fn get(&self, id: u32) -> Option<&Program> {
-        let place = self.place(id).ok()?;
-        self.0.get(place).map(|(_, program)| program)
+        self.0.get(&id).map(Box::as_ref)
     }
 
-    /// The same, to change it.
+    /// The program of this id, to change it.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Program> {
-        let place = self.place(id).ok()?;
-        self.0.get_mut(place).map(|(_, program)| program)
+        self.0.get_mut(&id).map(Box::as_mut)
     }
 
-    /// Adds a program; the one that had its number.
-    pub fn insert(&mut self, id: u32, program: Program) -> Option<Program> {
-        let before = self.remove(id);
-        if let Err(place) = self.place(id) {
-            self.0.insert(place, (id, program));
-        }
-        before
+    /// A channel.
+    pub fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        let program = self.0.get_mut(&id.program)?;
+        program.channels.get_mut(id.stream.index())
     }
 
-    /// Takes a program out.
-    pub fn remove(&mut self, id: u32) -> Option<Program> {
-        let place = self.place(id).ok()?;
-        Some(self.0.remove(place).1)
+    /// Adds a program, and returns the one that had its id.
+    pub fn insert(&mut self, id: u32, program: Program) -> Option<Box<Program>> {
+        self.0.insert(id, Box::new(program))
     }
 
-    /// Each with its number.
-    pub fn iter(&self) -> impl Iterator<Item = &(u32, Program)> {
-        self.0.iter()
+    /// Removes a program.
+    pub fn remove(&mut self, id: u32) -> Option<Box<Program>> {
+        self.0.remove(&id)
     }
 
-    /// The same, to change them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (u32, Program)> {
-        self.0.iter_mut()
+    /// All channels.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.0.values().flat_map(|program| &program.channels)
     }
 
-    /// Those of whose line, which is waited for, more has come.
-    pub fn with_more(&self) -> Vec<Name> {
-        let channels = self.0.iter().flat_map(|(id, program)| {
-            let pair = program.channels.iter().enumerate();
-            pair.map(|(which, channel)| ((*id, which), channel))
-        });
-        let more = channels.filter(|(_, channel)| channel.has_more());
-        more.map(|(name, _)| name).collect()
+    /// All channels, to change them.
+    pub fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.0
+            .values_mut()
+            .flat_map(|program| &mut program.channels)
     }
 
-    /// The numbers.
+    /// The channels that got more of the line whose end they wait for.
+    pub fn with_more(&self) -> Vec<ChannelId> {
+        let more = self.channels().filter(|channel| channel.has_more());
+        more.map(Channel::id).collect()
+    }
+
+    /// The ids.
     pub fn ids(&self) -> Vec<u32> {
-        self.0.iter().map(|(id, _)| *id).collect()
+        self.0.keys().copied().collect()
     }
 }

@@ -1,6 +1,6 @@
-//! Log files that are set aside: `FILE.1` is what `FILE` was, `FILE.2` what `FILE.1` was, and so on.
+//! Rotation: `FILE` becomes `FILE.1`, `FILE.1` becomes `FILE.2`, and so on.
 //!
-//! No step is done twice whoever is killed in between: files move up only as far as the first number that is free.
+//! After a crash no step is done twice: files move up only as far as the first free number.
 
 use std::fs;
 use std::io;
@@ -10,19 +10,20 @@ use std::path::Path;
 use crate::sys::place::Place;
 use crate::sys::raw_bytes::RawBytes;
 
-/// A file becomes larger than it may by at most so much, in bytes, when that saves a line from being split.
+/// A file may exceed its maximum size by so many bytes if that keeps a line whole.
 const SLACK: u64 = 64 << 10;
 
-/// Where the bytes that come next are cut.
+/// How much is written before a rotation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// So many of them belong to this file.
+    /// The bytes that are written to this file.
     pub at: usize,
-    /// Then it is set aside.
+    /// Whether it is rotated then.
     pub rotate: bool,
 }
 
-/// Where a file of this size that may have `max` bytes is left. `at_line_end`: it does not end within a line.
+/// How much of `next` is written to a file of this size that may have `max` bytes. `at_line_end`: it ends with a whole
+/// line.
 pub fn cut(next: RawBytes, size: u64, max: u64, at_line_end: bool) -> Cut {
     let length = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(next.len());
     let all = Cut {
@@ -61,8 +62,8 @@ pub fn cut(next: RawBytes, size: u64, max: u64, at_line_end: bool) -> Cut {
     }
 }
 
-/// Sets a file aside, the older ones with it, and removes those that are too many. Afterwards its name is free.
-pub fn set_aside(place: &Place, max_files: u32) -> io::Result<()> {
+/// Renames a file and its rotated ones, and removes those above `max_files`. Afterwards its name is free.
+pub fn rotate(place: &Place, max_files: u32) -> io::Result<()> {
     let most = max_files.max(1);
     let taken = |number: &u32| place.stat(*number).is_ok();
     let free = (1..most).find(|number| !taken(number)).unwrap_or(most);
@@ -74,16 +75,16 @@ pub fn set_aside(place: &Place, max_files: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the older files but the youngest so many.
-pub fn remove_older(place: &Place, but: u32) {
-    let mut number = but.saturating_add(1);
+/// Removes the rotated files except the youngest `keep`.
+pub fn remove_older(place: &Place, keep: u32) {
+    let mut number = keep.saturating_add(1);
     while place.remove_older(number).is_ok() {
         number = number.saturating_add(1);
     }
 }
 
-/// How large the file of this number is that has this name, or had it: it may be in the same folder under another one,
-/// whoever gave it that. Only looked at, and no more than its number and size counts: any path will do.
+/// The size of the file of this inode number that has or had this path. It may have been renamed within its folder. Only
+/// its inode number and size are used, so that the path need not be trusted.
 pub fn size_of(path: &Path, inode: u64) -> Option<u64> {
     let meta = path.symlink_metadata().ok();
     if let Some(meta) = meta.filter(|meta| meta.ino() == inode) {
@@ -100,8 +101,8 @@ mod tests {
     use super::*;
     use crate::paths;
 
-    fn set_aside(path: &Path, max_files: u32) -> io::Result<()> {
-        super::set_aside(&Place::find(path)?, max_files)
+    fn rotate(path: &Path, max_files: u32) -> io::Result<()> {
+        super::rotate(&Place::find(path)?, max_files)
     }
 
     fn cut_of(next: &str, size: u64, max: u64, at_line_end: bool) -> (usize, bool) {
@@ -110,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_left_between_two_lines() {
+    fn a_file_is_rotated_between_two_lines() {
         assert_eq!(cut_of("abc\nde\nf", 0, 8, true), (8, false));
         assert_eq!(cut_of("abc\nde\nfgh\n", 0, 8, true), (7, true));
         assert_eq!(cut_of("abc\nde\n", 8, 10, true), (0, true));
-        // A line has been begun: its end is waited for.
+        // The rest of a partial line stays in the file.
         assert_eq!(cut_of("abc\nde\n", 8, 10, false), (4, true));
         assert_eq!(cut_of("abc", 8, 10, false), (3, false));
         // A line that is longer than a file may be.
@@ -143,34 +144,34 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_there_are_enough() {
+    fn the_oldest_is_removed() {
         let folder = folder("rotate");
         let path = folder.join("log");
         for text in ["a", "b", "c", "d", "e"] {
             fs::write(&path, text).unwrap();
-            set_aside(&path, 3).unwrap();
+            rotate(&path, 3).unwrap();
             assert!(!path.exists());
         }
         assert_eq!(texts(&path), ["e", "d", "c", "-", "-"]);
         fs::write(&path, "f").unwrap();
-        set_aside(&path, 1).unwrap();
+        rotate(&path, 1).unwrap();
         assert_eq!(texts(&path), ["f", "-", "-", "-", "-"]);
         fs::write(&path, "g").unwrap();
-        set_aside(&path, 0).unwrap();
+        rotate(&path, 0).unwrap();
         assert_eq!(texts(&path), ["-"; 5]);
-        assert!(set_aside(&path, 3).is_err(), "there is none");
+        assert!(rotate(&path, 3).is_err(), "there is none");
         fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
-    fn what_was_interrupted_costs_no_file() {
+    fn an_interrupted_rotation_loses_no_file() {
         let folder = folder("gap");
         let path = folder.join("log");
         // Killed after FILE.2 had become FILE.3.
         for (name, text) in [("log", "4"), ("log.1", "3"), ("log.3", "2"), ("log.4", "1")] {
             fs::write(folder.join(name), text).unwrap();
         }
-        set_aside(&path, 4).unwrap();
+        rotate(&path, 4).unwrap();
         assert_eq!(texts(&path), ["4", "3", "2", "1", "-"]);
         let inode = folder.join("log.3").metadata().unwrap().ino();
         assert_eq!(size_of(&path, inode), Some(1));

@@ -1,5 +1,5 @@
-//! The log writer as the watchdog of its supervisor: it notices when that dies without goodbye, and starts another. It
-//! never gives up: one that dies again and again is started with a growing delay, for ever.
+//! The watchdog of the supervisor: starts another one when it dies without `bye`. It never gives up: a supervisor that
+//! dies again and again is started with a growing delay, for ever.
 
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
@@ -16,112 +16,117 @@ use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::{clock, reexec, wait};
 
-/// A supervisor that has lived so long is sound: a row of deaths is over. ms
-const SOUND: u64 = 10_000;
-/// The delay before the second restart in a row; it doubles with each one. ms
+/// A supervisor that has run so long is stable: a series of deaths is over. ms
+const STABLE_MS: u64 = 10_000;
+/// The delay before the second restart of a series; it doubles with each one. ms
 const FIRST_DELAY: u64 = 50;
 /// The longest delay. ms
 const LONGEST_DELAY: u64 = 5000;
-/// From so many deaths in a row on, they are said to people.
+/// So many deaths in a series are reported to users.
 const MANY: u32 = 3;
-/// How often a supervisor that no descriptor can be had of (Linux before 5.3) is looked at. ms
-const LOOK_AGAIN: u64 = 50;
-/// What is known of the supervisor.
+/// How often a supervisor without a pidfd (Linux before 5.3) is checked. ms
+const CHECK_MS: u64 = 50;
+
+/// The supervisor and its deaths.
 #[derive(Debug, Default)]
-pub struct Keeper {
+pub struct Watchdog {
     supervisor: Option<Watched>,
-    /// There is one, and its number is not to be had: it has ended when its connection has.
-    unseen: bool,
-    /// What to execute to have another supervisor; empty: somebody else has one.
+    /// The pid of the supervisor is unknown: it has died when its connection ends.
+    pid_unknown: bool,
+    /// What to execute as another supervisor; empty: an init system starts it.
     program: Bytes,
-    /// What it is told of limits.
+    /// The value of its option `--limits`.
     limits: String,
-    /// How many supervisors have died one after the other.
+    /// The length of the series of deaths.
     deaths: u32,
-    /// When the first of them has. ms since the epoch
+    /// When the first of them died, ms since the epoch.
     since: u64,
-    /// When the last one was started, or came. monotonic ms
-    begun: u64,
-    /// When the next one is started. monotonic ms
-    again: Option<u64>,
-    /// That they die is written down in the home.
-    is_said: bool,
-    /// Processes that were started here and have made way for another supervisor.
-    left: Vec<Pid>,
+    /// When the last supervisor was started or connected. monotonic ms
+    started: u64,
+    /// When the next supervisor is started. monotonic ms
+    restart_at: Option<u64>,
+    /// The deaths are reported in a file of the home.
+    is_reported: bool,
+    /// Child processes that another supervisor has replaced.
+    replaced: Vec<Pid>,
 }
 
-/// A supervisor, or a process on its way to be one.
+/// A supervisor, or a process that becomes one.
 #[derive(Debug)]
 struct Watched {
     pid: Pid,
-    held: Option<PidFd>,
-    /// It was started here: its exit status is ours to hear.
+    pidfd: Option<PidFd>,
+    /// It is a child of this process, which reaps it.
     child: bool,
 }
 
-impl Keeper {
+impl Watchdog {
     /// A supervisor has connected.
-    pub fn attached(&mut self, pid: Option<Pid>) {
-        self.again = None;
+    pub fn connected(&mut self, pid: Option<Pid>) {
+        self.restart_at = None;
         let known = self.supervisor.as_ref().map(|watched| watched.pid);
         if pid.is_none() || pid != known {
-            self.begun = clock::monotonic_ms();
+            self.started = clock::monotonic_ms();
             let before = self.supervisor.take().filter(|watched| watched.child);
-            self.left.extend(before.map(|watched| watched.pid));
+            self.replaced.extend(before.map(|watched| watched.pid));
             self.supervisor = pid.map(|pid| Watched::new(pid, false));
-            self.unseen = pid.is_none();
+            self.pid_unknown = pid.is_none();
         }
     }
 
-    /// It has said what to execute.
+    /// Sets what to execute.
     pub fn set_program(&mut self, program: Bytes, limits: String) {
         self.program = program;
         self.limits = limits;
     }
 
-    /// Reaps those that were of no use.
+    /// Reaps children that were replaced.
     pub fn reap(&mut self) {
-        self.left.retain(|pid| wait::reap(*pid).is_none());
+        self.replaced.retain(|pid| wait::reap(*pid).is_none());
     }
 
-    /// What to poll for reading: it is so when the supervisor has ended.
+    /// The descriptor to poll: it is readable when the supervisor has exited.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        let held = self.supervisor.as_ref()?.held.as_ref()?;
-        Some(held.fd())
+        let pidfd = self.supervisor.as_ref()?.pidfd.as_ref()?;
+        Some(pidfd.fd())
     }
 
     /// How long to wait at most while no supervisor is connected.
     pub fn timeout(&self) -> Option<Duration> {
-        let unseen = self.supervisor.as_ref().is_some_and(|s| s.held.is_none());
-        let look = unseen.then_some(LOOK_AGAIN);
+        let pid_unknown = self.supervisor.as_ref().is_some_and(|s| s.pidfd.is_none());
+        let look = pid_unknown.then_some(CHECK_MS);
         let again = self
-            .again
+            .restart_at
             .map(|at| at.saturating_sub(clock::monotonic_ms()));
         let next = look.into_iter().chain(again).min()?;
         Some(Duration::from_millis(next))
     }
 
-    /// When [`Keeper::settle`] is to be called while a supervisor is connected. ms
-    pub fn settles(&self) -> Option<u64> {
-        self.is_said.then(|| self.begun.saturating_add(SOUND))
+    /// When [`Watchdog::forget_deaths_if_stable`] is due while a supervisor is connected. monotonic ms
+    pub fn stable_at(&self) -> Option<u64> {
+        self.is_reported
+            .then(|| self.started.saturating_add(STABLE_MS))
     }
 
-    /// A supervisor is connected: one that has lived long enough ends a row of deaths.
-    pub fn settle(&mut self, home: &Home) {
-        if self.settles().is_some_and(|at| at <= clock::monotonic_ms()) {
-            self.forget(home);
+    /// Ends the series of deaths if the connected supervisor is stable.
+    pub fn forget_deaths_if_stable(&mut self, home: &Home) {
+        if self
+            .stable_at()
+            .is_some_and(|at| at <= clock::monotonic_ms())
+        {
+            self.forget_deaths(home);
         }
     }
 
-    /// Forgets the deaths, and what was said of them.
-    pub fn forget(&mut self, home: &Home) {
+    /// Ends the series of deaths and removes its report.
+    pub fn forget_deaths(&mut self, home: &Home) {
         self.deaths = 0;
-        self.is_said = false;
+        self.is_reported = false;
         let _ = std::fs::remove_file(home.deaths());
     }
 
-    /// No supervisor is connected: has the one that was there ended, another is started when it is time to.
-    pub fn look(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
+    /// While no supervisor is connected: notices its death, and starts another when the delay is over.
+    pub fn check(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if let Some(watched) = &self.supervisor {
             if watched.lives() {
                 return;
@@ -129,36 +134,41 @@ impl Keeper {
             let exit = watched.child.then(|| wait::reap(watched.pid)).flatten();
             self.supervisor = None;
             match exit {
-                // It found that somebody else serves, who will connect here, or that this log writer is not the one
-                // of the home any more. Where neither comes true it is tried again.
-                Some(Exit::Code(0)) => self.again = Some(clock::monotonic_ms() + LONGEST_DELAY),
+                // Another supervisor serves and will connect, or another log writer serves the home. If neither happens,
+                // it is tried again.
+                Some(Exit::Code(0)) => {
+                    self.restart_at = Some(clock::monotonic_ms() + LONGEST_DELAY)
+                }
                 _ => self.died(home, note),
             }
         }
-        if std::mem::take(&mut self.unseen) {
+        if std::mem::take(&mut self.pid_unknown) {
             self.died(home, note);
         }
-        if self.again.is_some_and(|at| at <= clock::monotonic_ms()) {
-            self.again = None;
+        if self
+            .restart_at
+            .is_some_and(|at| at <= clock::monotonic_ms())
+        {
+            self.restart_at = None;
             self.resume(home, note);
         }
     }
 
-    /// A supervisor has died: says so, and when the next one is started.
+    /// A supervisor has died: reports it and sets when the next one is started.
     fn died(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {
         if self.program.is_empty() {
             return;
         }
         let (now, wall) = (clock::monotonic_ms(), clock::wall_ms());
-        if now.saturating_sub(self.begun) >= SOUND && self.deaths > 0 {
-            self.forget(home);
+        if now.saturating_sub(self.started) >= STABLE_MS && self.deaths > 0 {
+            self.forget_deaths(home);
         }
         self.deaths = self.deaths.saturating_add(1);
         if self.deaths == 1 {
             self.since = wall;
         }
         let delay = delay(self.deaths);
-        self.again = Some(now + delay);
+        self.restart_at = Some(now + delay);
         if self.deaths < MANY {
             note("the supervisor has died");
             return;
@@ -169,7 +179,7 @@ impl Keeper {
             next: wall + delay,
         };
         note(&format!("{}; programs run on", deaths.sentence(wall)));
-        self.is_said = true;
+        self.is_reported = true;
         let _ = open::replace(&home.deaths(), &deaths.to_line().to_bytes());
     }
 
@@ -179,7 +189,7 @@ impl Keeper {
         }
         let program = String::from_utf8_lossy(&self.program);
         note(&format!("executing {program} as the new supervisor"));
-        self.begun = clock::monotonic_ms();
+        self.started = clock::monotonic_ms();
         match self.execute(home) {
             Ok(pid) => self.supervisor = Some(Watched::new(pid, true)),
             Err(e) => {
@@ -189,37 +199,38 @@ impl Keeper {
         }
     }
 
-    /// Executes the program; the one that this process came from where it is not there any more.
+    /// Executes the program, or the executable of this process if the program was removed.
     fn execute(&self, home: &Home) -> std::io::Result<Pid> {
         let own = b"/proc/self/exe".to_vec();
-        let ways = [self.program.clone(), own].map(|program| {
+        let programs = [self.program.clone(), own].map(|program| {
             let limits = ["--limits=", &self.limits].concat().into_bytes();
             let words = [program, b"--resume".to_vec(), limits].map(CString::new);
             words.into_iter().flatten().collect()
         });
         let env = reexec::environment_with("RPM_HOME", home.root().as_os_str().as_bytes());
-        reexec::start(&ways, &env)
+        reexec::start(&programs, &env)
     }
 }
 
-/// How long to wait after so many deaths in a row. ms
+/// The delay after so many deaths in a series. ms
 fn delay(deaths: u32) -> u64 {
     let doublings = deaths.saturating_sub(2).min(16);
-    match deaths {
-        0 | 1 => 0,
-        _ => (FIRST_DELAY << doublings).min(LONGEST_DELAY),
+    if deaths < 2 {
+        0
+    } else {
+        (FIRST_DELAY << doublings).min(LONGEST_DELAY)
     }
 }
 
 impl Watched {
     fn new(pid: Pid, child: bool) -> Watched {
-        let held = PidFd::open(pid).ok();
-        Watched { pid, held, child }
+        let pidfd = PidFd::open(pid).ok();
+        Watched { pid, pidfd, child }
     }
 
     fn lives(&self) -> bool {
-        match &self.held {
-            Some(held) => !held.has_ended(),
+        match &self.pidfd {
+            Some(pidfd) => !pidfd.has_ended(),
             None => clock::process_cpu_ns(self.pid).is_ok(),
         }
     }

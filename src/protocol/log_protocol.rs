@@ -1,35 +1,34 @@
-//! What supervisor and log writer say to each other.
+//! The protocol between supervisor and log writer.
 //!
-//! The log writer listens, a supervisor connects: the one that forked it, and each that comes after. The log writer
-//! greets. The supervisor first says who it is (`attach`), then names every program (`open`), then says that these were
-//! all (`complete`); from then on it tells of changes. The log writer gives back the descriptors that it was to keep
-//! (`kept`), then says that these were all (`recovered`).
+//! The log writer listens. The supervisor that forked it connects, and later each supervisor that replaces it. The log
+//! writer sends `hello`. The supervisor sends `attach`, an `open` for every program and `complete`, then orders as things
+//! change. The log writer returns the descriptors that it keeps (`kept`), then sends `recovered`.
 //!
-//! Each kept descriptor has a slot, a number that is used once in the life of a log writer. `keep` and `drop` name the
-//! slot, so that no order about one descriptor can concern another, whatever the two are called.
+//! Each kept descriptor has a slot, a number that a log writer uses once. `keep` and `drop` name the slot, so that an
+//! order never means another descriptor of the same name.
 
 use super::line::Line;
-use super::output::{LOST, Loss, Output};
+use super::output::{Dropped, Output, Stream};
 use crate::model::standard::Standard;
 use crate::model::value::Bytes;
 
-/// The version of this protocol. A supervisor that finds a log writer of another one says no more than `bye`, which
-/// every version understands, and forks its own.
+/// The version of this protocol. A supervisor sends a log writer of another version nothing but `bye`, which every version
+/// understands, and forks its own.
 pub const LINK_VERSION: u32 = 5;
 
-/// What is done to log files.
+/// What is done to log files by command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
-    /// They are emptied, and the older ones removed.
+    /// Empty them and remove the rotated ones.
     Flush,
-    /// They are set aside, and others begun.
+    /// Rotate them.
     Rotate,
-    /// They are opened anew by their names: somebody has moved them away.
+    /// Open them again by name, after another program has moved them.
     Reopen,
 }
 
 impl Upkeep {
-    /// The word for it, here and as a verb.
+    /// Its word, here and in requests of clients.
     pub fn word(self) -> &'static str {
         match self {
             Upkeep::Flush => "flush",
@@ -38,7 +37,7 @@ impl Upkeep {
         }
     }
 
-    /// What the word means.
+    /// Parses the word.
     pub fn from_word(word: &str) -> Option<Upkeep> {
         let all = [Upkeep::Flush, Upkeep::Rotate, Upkeep::Reopen];
         all.into_iter().find(|what| what.word() == word)
@@ -48,31 +47,30 @@ impl Upkeep {
 /// From the supervisor to the log writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Serve this supervisor from now on. If it dies, execute this program to have another; empty: somebody else does.
+    /// Serve this supervisor from now on. If it dies, execute this program to replace it; empty: an init system does.
     Attach {
         /// The path of `rpmd`.
         program: Bytes,
-        /// What it is told of limits.
+        /// The value of its option `--limits`.
         limits: String,
     },
-    /// Every program has been named since `attach`: those that were not are forgotten.
+    /// Every program was sent since `attach`. Forget the others.
     Complete,
     /// Drain the FIFOs of a program.
     Open {
         /// The program.
         id: u32,
-        /// Where to.
+        /// Where its output goes.
         output: Output,
-        /// What the log writer before could not write and nobody has said in the file yet, of standard output and
-        /// standard error.
-        lost: [Loss; 2],
+        /// What the previous log writer dropped of standard output and standard error without a notice in the file.
+        dropped: [Dropped; 2],
     },
     /// Forget a program.
     Close {
         /// The program.
         id: u32,
     },
-    /// Write this into the daemons' log.
+    /// Write lines to the daemon's log.
     Note {
         /// Whole lines.
         lines: Bytes,
@@ -81,7 +79,7 @@ pub enum Order {
     Keep {
         /// Its slot.
         slot: u64,
-        /// What it is.
+        /// Its name.
         name: Bytes,
     },
     /// Close the descriptor of this slot.
@@ -89,40 +87,52 @@ pub enum Order {
         /// Its slot.
         slot: u64,
     },
-    /// Give back once more all that is kept: some of it could not be received.
+    /// Return all kept descriptors again: some could not be received.
     Recall,
-    /// The descriptor that comes with this order is an output of the daemon's own, for programs that print there.
+    /// The descriptor that comes with this order is the daemon's own standard output or standard error, for programs that
+    /// write there.
     Standard {
         /// Which one.
         which: Standard,
     },
-    /// A program has ended: a line that it has begun, and that is in its files already, gets an end.
+    /// A program has exited: end the partial line that it left in its files.
     Ended {
         /// The program.
         id: u32,
     },
-    /// Write all that these programs have printed so far to their files, then report with the token.
+    /// Write all that these programs have written so far to their files, then report the token.
     Drain {
         /// The programs.
         ids: Vec<u32>,
-        /// They have ended: the beginning of a line is all that there will be of it.
+        /// They have exited: partial lines are written too.
         last: bool,
-        /// What the report carries.
+        /// The token of the report.
         token: u64,
     },
-    /// Write all that a program has printed so far, do something to its files, then report with the token.
+    /// Write all that a program has written so far, maintain its files, then report the token.
     Upkeep {
-        /// What to do.
+        /// What is done.
         what: Upkeep,
         /// The program.
         id: u32,
         /// Where its output goes.
         output: Output,
-        /// What the report carries.
+        /// The token of the report.
         token: u64,
     },
-    /// Write what waits, then end. The supervisor ends and wants no successor, or wants another log writer.
+    /// Write what waits, then exit. The supervisor exits and needs no successor, or replaces this log writer.
     Bye,
+}
+
+/// Output of a stream that was dropped, as the log writer reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DroppedRow {
+    /// The program.
+    pub id: u32,
+    /// The stream.
+    pub stream: Stream,
+    /// How much; nothing: output is written again, and a notice in the file says how much was dropped.
+    pub dropped: Dropped,
 }
 
 /// From the log writer to the supervisor.
@@ -130,35 +140,28 @@ pub enum Order {
 pub enum Report {
     /// The greeting.
     Hello {
-        /// Which version of this protocol is spoken.
+        /// The version of this protocol.
         link: u32,
     },
     /// The descriptor that comes with this report was kept.
     Kept {
-        /// Its slot; 0 from a log writer of a former release, which has none.
+        /// Its slot; 0 from a log writer of an old release, which has none.
         slot: u64,
-        /// What it is.
+        /// Its name.
         name: Bytes,
     },
-    /// All that was kept has been given back.
+    /// All kept descriptors were returned.
     Recovered,
-    /// The order with this token has been carried out; those of one token in their order.
+    /// An order with this token was carried out. Orders of one token are reported in their order.
     Done {
         /// The token of the order.
         token: u64,
-        /// Why it was not, where that is so: a sentence.
+        /// Why it failed, if it did: a sentence.
         failure: Option<String>,
     },
-    /// Output of a program could not be written.
-    Lost {
-        /// The program.
-        id: u32,
-        /// 0 for standard output, 1 for standard error.
-        which: usize,
-        /// How much; nothing: it is written again, and what was lost is said in the file.
-        loss: Loss,
-    },
-    /// Something that belongs into the daemons' log.
+    /// Output of a program was dropped.
+    Dropped(DroppedRow),
+    /// A line for the daemon's log.
     Note {
         /// The sentence.
         text: String,
@@ -166,22 +169,22 @@ pub enum Report {
 }
 
 impl Order {
-    /// The order as a line.
+    /// Encodes the order.
     pub fn to_line(&self) -> Line {
         match self {
             Order::Attach { program, limits } => Line::new("attach")
                 .with("program", program)
                 .with("limits", limits),
             Order::Complete => Line::new("complete"),
-            Order::Open { id, output, lost } => {
+            Order::Open {
+                id,
+                output,
+                dropped,
+            } => {
                 let mut line = Line::new("open");
                 line.push_number("id", *id);
                 let mut line = output.put(line);
-                for (loss, key) in lost.iter().zip(LOST) {
-                    if loss.bytes > 0 {
-                        line.push(key, loss.to_text());
-                    }
-                }
+                Dropped::put(dropped, &mut line);
                 line
             }
             Order::Close { id } => {
@@ -223,7 +226,7 @@ impl Order {
         }
     }
 
-    /// The order of a line.
+    /// Decodes an order.
     pub fn from_line(line: &Line) -> Option<Order> {
         let id = line.number("id");
         match line.tag.as_str() {
@@ -235,7 +238,7 @@ impl Order {
             "open" => Some(Order::Open {
                 id: id?,
                 output: Output::of(line)?,
-                lost: LOST.map(|key| line.text(key).and_then(Loss::read).unwrap_or_default()),
+                dropped: Dropped::of_line(line),
             }),
             "close" => Some(Order::Close { id: id? }),
             "note" => Some(Order::Note {
@@ -275,7 +278,7 @@ impl Order {
 }
 
 impl Report {
-    /// The report as a line.
+    /// Encodes the report.
     pub fn to_line(&self) -> Line {
         match self {
             Report::Hello { link } => Line::new("hello").with("link", link.to_string()),
@@ -290,17 +293,17 @@ impl Report {
                 }
                 line
             }
-            Report::Lost { id, which, loss } => {
+            Report::Dropped(row) => {
                 let mut line = Line::new("lost");
-                line.push_number("id", *id);
-                line.push_number("which", u32::from(*which == 1));
-                line.with("loss", loss.to_text())
+                line.push_number("id", row.id);
+                line.push_number("which", u32::from(row.stream == Stream::Err));
+                line.with("loss", row.dropped.to_text())
             }
             Report::Note { text } => Line::new("note").with("text", text),
         }
     }
 
-    /// The report of a line.
+    /// Decodes a report.
     pub fn from_line(line: &Line) -> Option<Report> {
         match line.tag.as_str() {
             "hello" => Some(Report::Hello {
@@ -315,11 +318,11 @@ impl Report {
                 token: line.number("token")?,
                 failure: line.text("failure").map(str::to_owned),
             }),
-            "lost" => Some(Report::Lost {
+            "lost" => Some(Report::Dropped(DroppedRow {
                 id: line.number("id")?,
-                which: usize::from(line.number::<u32>("which")? == 1),
-                loss: Loss::read(line.text("loss")?)?,
-            }),
+                stream: Stream::from_index(line.number("which")?),
+                dropped: Dropped::parse(line.text("loss")?)?,
+            })),
             "note" => Some(Report::Note {
                 text: String::from_utf8_lossy(line.get("text")?).into_owned(),
             }),
@@ -345,7 +348,7 @@ mod tests {
             max_files: 9,
             ..Output::new("a b", &path, b"")
         };
-        let loss = Loss {
+        let dropped = Dropped {
             bytes: 3,
             first: 1,
             last: u64::MAX,
@@ -359,12 +362,12 @@ mod tests {
             Order::Open {
                 id: 3,
                 output: Output::new("api", &path, b""),
-                lost: [Loss::default(); 2],
+                dropped: [Dropped::default(); 2],
             },
             Order::Open {
                 id: 3,
                 output: output.clone(),
-                lost: [Loss::default(), loss],
+                dropped: [Dropped::default(), dropped],
             },
             Order::Close { id: 3 },
             Order::Note {
@@ -420,11 +423,11 @@ mod tests {
                 token: 9,
                 failure: Some("emptying /x: no".into()),
             },
-            Report::Lost {
+            Report::Dropped(DroppedRow {
                 id: 3,
-                which: 1,
-                loss,
-            },
+                stream: Stream::Err,
+                dropped,
+            }),
             Report::Note { text: "a b".into() },
         ] {
             let line = Line::decode(&report.to_line().to_bytes()).unwrap();

@@ -10,6 +10,7 @@ pub mod log_protocol;
 pub mod node;
 pub mod output;
 pub mod process;
+pub mod program_info;
 pub mod reply;
 pub mod request;
 pub mod verb;

@@ -1,4 +1,4 @@
-//! Where output goes, and what of it is lost.
+//! Where the output of a program goes, and what of it was dropped.
 
 use super::line::Line;
 use crate::model::spec::{LOG_MAX_FILES, LOG_MAX_SIZE};
@@ -7,28 +7,28 @@ use crate::model::value::{Bytes, LogType};
 /// Where the output of a program goes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// The file of its standard output; an empty path means no file, here and below.
+    /// The file of its standard output. An empty path means no file, here and below.
     pub out: Bytes,
     /// The file of its standard error.
     pub err: Bytes,
     /// The file of both.
     pub both: Bytes,
-    /// What the program is called.
+    /// The name of the program.
     pub name: String,
-    /// The form of date and time before each line; empty: none.
+    /// The format of the date and time before each line; empty: none.
     pub date_format: String,
-    /// What the lines of the files are.
+    /// The format of the lines.
     pub log_type: LogType,
-    /// Other instances write to the same files: lines are kept together from the first on.
+    /// Other instances write to the same files, so that only whole lines are written.
     pub merged: bool,
-    /// How large a file may become, in bytes; 0: as large as it likes.
+    /// The maximum size of a file, in bytes; 0: no limit.
     pub max_size: u64,
-    /// How many older files are kept.
+    /// The number of rotated files that are kept.
     pub max_files: u32,
 }
 
 impl Output {
-    /// The output of a program that has no settings for it.
+    /// The output of a program with the default settings.
     pub fn new(name: &str, out: &[u8], err: &[u8]) -> Output {
         Output {
             out: out.to_vec(),
@@ -43,7 +43,7 @@ impl Output {
         }
     }
 
-    /// Adds the fields to a line; what is as it is most often is left out.
+    /// Adds the fields to a line, except those that have their default.
     pub(super) fn put(&self, line: Line) -> Line {
         let mut line = line.with("name", &self.name).with("out", &self.out);
         line.push("err", &self.err);
@@ -68,7 +68,7 @@ impl Output {
         line
     }
 
-    /// Takes the fields of a line.
+    /// The fields of a line.
     pub(super) fn of(line: &Line) -> Option<Output> {
         let mut output = Output::new(line.text("name")?, line.get("out")?, line.get("err")?);
         output.both = line.get("both").unwrap_or_default().to_vec();
@@ -83,9 +83,44 @@ impl Output {
     }
 }
 
-/// Output that could not be written.
+/// A stream of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Stream {
+    /// Both, in the order of their numbers.
+    pub const BOTH: [Stream; 2] = [Stream::Out, Stream::Err];
+
+    /// 0 for standard output, 1 for standard error.
+    pub fn index(self) -> usize {
+        match self {
+            Stream::Out => 0,
+            Stream::Err => 1,
+        }
+    }
+
+    /// The stream of a number; every other number means standard error.
+    pub fn from_index(index: u64) -> Stream {
+        if index == 0 { Stream::Out } else { Stream::Err }
+    }
+
+    /// `out` or `err`, as in the log lines of pm2.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stream::Out => "out",
+            Stream::Err => "err",
+        }
+    }
+}
+
+/// Output that could not be written and was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Loss {
+pub struct Dropped {
     /// How much of it, in bytes.
     pub bytes: u64,
     /// When the first of it was dropped, ms since the epoch.
@@ -94,20 +129,46 @@ pub struct Loss {
     pub last: u64,
 }
 
-/// The keys of what was lost of standard output and standard error.
-pub const LOST: [&str; 2] = ["lost_out", "lost_err"];
+/// The keys of the dropped standard output and standard error in records and orders.
+const DROPPED: [&str; 2] = ["lost_out", "lost_err"];
 
-impl Loss {
+impl Dropped {
+    /// Adds more.
+    pub fn add(&mut self, more: Dropped) {
+        if self.bytes == 0 {
+            *self = more;
+        } else if more.bytes > 0 {
+            self.bytes = self.bytes.saturating_add(more.bytes);
+            self.first = self.first.min(more.first);
+            self.last = self.last.max(more.last);
+        }
+    }
+
+    /// What was dropped of both streams, in the fields of a line.
+    pub fn of_line(line: &Line) -> [Dropped; 2] {
+        let of = |key| line.text(key).and_then(Dropped::parse).unwrap_or_default();
+        DROPPED.map(of)
+    }
+
+    /// Adds the fields of both streams to a line.
+    pub fn put(both: &[Dropped; 2], line: &mut Line) {
+        for (dropped, key) in both.iter().zip(DROPPED) {
+            if dropped.bytes > 0 {
+                line.push(key, dropped.to_text());
+            }
+        }
+    }
+
     /// As one word.
     pub fn to_text(self) -> String {
         format!("{}:{}:{}", self.bytes, self.first, self.last)
     }
 
-    /// What the word means.
-    pub fn read(text: &str) -> Option<Loss> {
+    /// Parses the word.
+    pub fn parse(text: &str) -> Option<Dropped> {
         let mut numbers = text.splitn(3, ':').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten();
-        Some(Loss {
+        Some(Dropped {
             bytes: next()?,
             first: next()?,
             last: next()?,

@@ -21,8 +21,8 @@ use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::daemon::upgrade::Update;
 use crate::supervisor::driver::Driver;
-use crate::supervisor::log::client::LogLink;
-use crate::supervisor::log::daemon_log::{Journal, OnceAMinute};
+use crate::supervisor::log::client::LogClient;
+use crate::supervisor::log::daemon_log::{DaemonLog, OnceAMinute};
 use crate::supervisor::log::writer::LOGGER_AGAIN;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::cgroups::Cgroups;
@@ -72,7 +72,7 @@ pub struct Holdings {
     /// Its lock.
     pub lock: Lock,
     /// The daemons' log.
-    pub journal: Journal,
+    pub journal: DaemonLog,
     /// The control socket.
     pub listener: UnixListener,
     /// Signals arrive here.
@@ -90,7 +90,7 @@ pub struct Supervisor {
     pub(crate) lock: Lock,
     /// How it is executed.
     pub(crate) way: Way,
-    pub(crate) journal: Journal,
+    pub(crate) journal: DaemonLog,
     pub(crate) programs: BTreeMap<u32, Program>,
     /// Programs by the pid of their leader, where it is our child.
     pub(crate) by_pid: BTreeMap<Pid, u32>,
@@ -126,7 +126,7 @@ pub struct Supervisor {
     pub(crate) turns: usize,
     /// The client whose requests are looked at first in the next turn.
     pub(crate) first_served: u64,
-    pub(crate) log: LogLink,
+    pub(crate) log: LogClient,
     pub(crate) log_started: u64,
     pub(crate) timers: Timers,
     pub(crate) driver: Box<dyn Driver>,
@@ -201,7 +201,7 @@ impl Supervisor {
             next_connection: 0,
             first_served: 0,
             turns: 0,
-            log: LogLink::default(),
+            log: LogClient::default(),
             log_started: 0,
             timers: Timers::default(),
             cgroups: Cgroups::default(),

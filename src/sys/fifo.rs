@@ -1,43 +1,40 @@
-//! Named pipes: what a program prints to, so that its output waits for whoever comes to read it. `fifo(7)`
+//! Named pipes, which hold the output of a program until it is read. `fifo(7)`
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::{check, check_size};
 
-/// Makes a FIFO that only this user may read. Everybody may write to it who finds it: a program that has become another
-/// user opens `/dev/stdout`. `mkfifo(3)`
+/// Makes a FIFO that only this user may read. Every user may write to it, so that a program that has changed its user can
+/// open `/dev/stdout`. `mkfifo(3)`
 pub fn make(path: &Path) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path ends in NUL and lives during the calls; the mask is put back at once, and there is one thread.
-    check(unsafe {
-        let mask = libc::umask(0);
-        let made = libc::mkfifo(path.as_ptr(), 0o622);
-        libc::umask(mask);
-        made
-    })
-    .map(drop)
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends in NUL and lives during the call.
+    check(unsafe { libc::mkfifo(name.as_ptr(), 0o600) })?;
+    // The file creation mask does not apply here, and is the whole process's to change.
+    std::fs::set_permissions(path, Permissions::from_mode(0o622))
 }
 
-/// Opens a FIFO for reading and writing, non-blocking: it never comes to its end, it is empty at times.
+/// Opens a FIFO for reading and writing, with O_NONBLOCK: its readers never see an end of file.
 pub fn open(path: &Path) -> io::Result<OwnedFd> {
     let mut options = File::options();
     let options = options.read(true).write(true);
     let file = options
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(path)?;
-    match file.metadata()?.file_type().is_fifo() {
-        true => Ok(file.into()),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "not a FIFO")),
+    if file.metadata()?.file_type().is_fifo() {
+        Ok(file.into())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "not a FIFO"))
     }
 }
 
-/// How many bytes wait in a pipe. `ioctl(2)` FIONREAD
+/// The number of bytes in a pipe. `ioctl(2)` FIONREAD
 pub fn waiting(fd: BorrowedFd) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: the kernel writes one int.
@@ -47,8 +44,8 @@ pub fn waiting(fd: BorrowedFd) -> usize {
         .unwrap_or(0)
 }
 
-/// Shows what waits in a pipe, at most so many bytes of it, and leaves it there; how many these are. It passes through
-/// `scratch`, an empty pipe: what does not fit in there is not seen. `tee(2)`
+/// Passes the first `most` bytes of a pipe to `see` and leaves them there; returns their number. They pass through
+/// `scratch`, an empty pipe: what does not fit into it is not seen. `tee(2)`
 pub fn look(
     fd: BorrowedFd,
     scratch: &(OwnedFd, OwnedFd),
@@ -74,8 +71,7 @@ pub fn look(
     copied
 }
 
-/// Writes a LF behind what waits in a pipe, unless there is one or nothing waits. Where more waits than can be seen it
-/// is left as it is.
+/// Ends a partial line at the end of a pipe with LF. A pipe that holds more than can be seen is left alone.
 pub fn end_line(fd: BorrowedFd) -> io::Result<()> {
     let waiting = waiting(fd);
     if waiting == 0 {
@@ -94,10 +90,10 @@ pub fn end_line(fd: BorrowedFd) -> io::Result<()> {
     }
 }
 
-/// How much a pipe holds at first, in bytes, and the most that an unprivileged user may have. `pipe(7)`
+/// The default size of a pipe, in bytes, and the largest that an unprivileged user may have. `pipe(7)`
 const PIPE: usize = 64 << 10;
 const MOST: i32 = 1 << 20;
-/// How much is looked at in one piece, in bytes.
+/// The size of the pieces that `look` passes on, in bytes.
 const LOOK: usize = 16 << 10;
 
 /// Enlarges a pipe and returns its size; an unprivileged user may be refused. `fcntl(2)` F_SETPIPE_SZ
@@ -113,7 +109,7 @@ mod tests {
     use crate::sys::fd;
 
     #[test]
-    fn what_was_written_waits_for_the_next_reader() {
+    fn a_pipe_keeps_its_bytes_for_the_next_reader() {
         let path = std::env::temp_dir().join(format!("rpm-fifo-{}", std::process::id()));
         make(&path).unwrap();
         let program = open(&path).unwrap();

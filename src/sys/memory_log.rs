@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::pid::Pid;
 use super::pidfd::PidFd;
@@ -19,6 +19,8 @@ pub struct MemoryLog(File);
 
 /// What is given back at a time: a page, or several.
 const PAGE: u64 = 64 << 10;
+/// How much is copied at a time, in bytes.
+const CHUNK: usize = 4 << 10;
 
 impl MemoryLog {
     /// An empty file whose first byte has this offset.
@@ -65,9 +67,9 @@ impl MemoryLog {
     }
 
     /// All that is there from an offset on.
-    pub fn read_from(&self, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_from(&self, offset: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = [0; CHUNK];
         loop {
             let at = offset + bytes.len() as u64;
             match fd::read_at(self.fd(), &mut buffer, at as i64)? {
@@ -89,6 +91,35 @@ impl MemoryLog {
             if !bytes.contains(&0) {
                 return Ok((start + given_back as u64, bytes));
             }
+        }
+    }
+
+    /// The first offset that has not been given back, or the end.
+    pub fn start(&self) -> io::Result<u64> {
+        let mut at = self.first_page()?;
+        let mut buffer = [0; CHUNK];
+        loop {
+            let length = fd::read_at(self.fd(), &mut buffer, at as i64)?;
+            let read = buffer.get(..length).unwrap_or_default();
+            let given_back = read.iter().take_while(|byte| **byte == 0).count();
+            at += given_back as u64;
+            if given_back < length || length == 0 {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Copies all that is there from an offset on to the same place in a file; how many bytes these are.
+    pub fn copy_to(&self, file: &File, offset: u64) -> io::Result<u64> {
+        let mut at = offset;
+        let mut buffer = [0; CHUNK];
+        loop {
+            let length = fd::read_at(self.fd(), &mut buffer, at as i64)?;
+            if length == 0 {
+                return Ok(at - offset);
+            }
+            file.write_all_at(buffer.get(..length).unwrap_or_default(), at)?;
+            at += length as u64;
         }
     }
 
@@ -194,12 +225,14 @@ mod tests {
         let text = vec![b'x'; 3 * PAGE as usize];
         log.append(&text).unwrap();
         assert_eq!(log.read().unwrap().0, 100);
+        assert_eq!(log.start().unwrap(), 100);
         log.append(b"last").unwrap();
         let end = 100 + text.len() as u64 + 4;
         log.give_back(end - 2);
         let (start, bytes) = log.read().unwrap();
         assert!(start >= PAGE && start + bytes.len() as u64 == end);
         assert!(bytes.ends_with(b"xlast"));
+        assert_eq!(log.start().unwrap(), start);
         log.append(b"!").unwrap();
         assert_eq!(log.read_from(end).unwrap(), b"!");
     }

@@ -1,7 +1,7 @@
-//! Memory that outlives the processes that use it: what one has begun, the next can finish. `svipc(7)`
+//! Memory that outlives the processes that use it, so that one can finish what another began. `svipc(7)`
 //!
-//! A System V segment, because it is in no file system: it cannot be full, no write-back ever makes a page of it
-//! fault again, and it stays when its last user is killed.
+//! A System V segment is in no file system: it is never full, no write-back makes a page of it fault again, and it stays
+//! when its last user is killed.
 
 use std::io;
 use std::ops::Range;
@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use super::raw_bytes::RawBytes;
 use super::{check, check_size, user};
 
-/// How many numbers stand before the bytes.
+/// The number of words before the bytes.
 pub const WORDS: usize = 16;
-/// Where the bytes begin: on a cache line behind the numbers.
+/// The offset of the bytes: a cache line after the words.
 const HEAD: usize = 128;
-/// SHM_DEST of <linux/shm.h>: the segment goes when its last user has ended.
+/// SHM_DEST of <linux/shm.h>: the segment is removed when its last user has exited.
 const REMOVED: u32 = 0o1000;
-/// The smallest page that there is.
+/// The smallest page size.
 const PAGE: usize = 4096;
 
-/// A few numbers and a run of bytes.
+/// A few words and a run of bytes.
 #[derive(Debug)]
 pub struct SharedMemory {
     start: NonNull<u8>,
@@ -30,8 +30,9 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// New memory for `length` bytes that only this user may open; all is zero. It stays until [`remove`].
-    /// `shmget(2)` A kernel without System V memory gives what only forked children find, and no number. `mmap(2)`
+    /// New, zeroed memory for `length` bytes that only this user may open. It stays until [`remove`]. `shmget(2)`
+    ///
+    /// Without System V memory in the kernel it has no id, and only forked children have it. `mmap(2)`
     pub fn new(length: usize) -> io::Result<SharedMemory> {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
         // SAFETY: takes numbers.
@@ -55,14 +56,14 @@ impl SharedMemory {
         length: usize,
         id: Option<i32>,
     ) -> io::Result<SharedMemory> {
-        // Both calls say "failed" by -1, MAP_FAILED.
+        // Both calls return MAP_FAILED, -1, on failure.
         match NonNull::new(start.cast()).filter(|_| start != libc::MAP_FAILED) {
             Some(start) => Ok(SharedMemory { start, length, id }),
             None => Err(io::Error::last_os_error()),
         }
     }
 
-    /// The memory of this number, where it has this length and belongs to this user. `shmctl(2)` IPC_STAT
+    /// The memory of this id, if it has this length and belongs to this user. `shmctl(2)` IPC_STAT
     pub fn find(id: i32, length: usize) -> io::Result<SharedMemory> {
         // SAFETY: the kernel fills in a structure of plain data.
         let stat = unsafe {
@@ -79,19 +80,19 @@ impl SharedMemory {
         SharedMemory::attach(id, length)
     }
 
-    /// Maps the memory. It stays mapped as long as the process lives: forked children use it too. `shmat(2)`
+    /// Maps the memory for the life of the process: forked children use it too. `shmat(2)`
     fn attach(id: i32, length: usize) -> io::Result<SharedMemory> {
         // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
         let start = unsafe { libc::shmat(id, std::ptr::null(), 0) };
         SharedMemory::mapped(start, length, Some(id))
     }
 
-    /// The number that the memory is found by; none where it cannot be.
+    /// The id that the memory is found by, if it has one.
     pub fn id(&self) -> Option<i32> {
         self.id
     }
 
-    /// One of the numbers; which are more than there are, all mean the last.
+    /// A word; an index that is too large means the last one.
     pub fn word(&self, which: usize) -> &AtomicU64 {
         // SAFETY: the mapping is page-aligned, begins with WORDS zeroed u64, and lives as long as the process.
         unsafe {
@@ -102,13 +103,13 @@ impl SharedMemory {
         }
     }
 
-    /// Where the bytes are. Other processes may change them at any time: they are never borrowed, only copied.
+    /// The address of a byte. Other processes may change the bytes at any time: no reference to them is made.
     fn place(&self, at: usize) -> *mut u8 {
         self.start.as_ptr().wrapping_add(HEAD + at.min(self.length))
     }
 
-    /// Reads once from a descriptor into the first bytes, at most so many: what a process that is killed had read is
-    /// there. `read(2)`
+    /// Reads once from a descriptor, at most `length` bytes, to the beginning of the bytes. What was read stays there after a
+    /// crash. `read(2)`
     pub fn read_from(&mut self, fd: BorrowedFd, length: usize) -> io::Result<usize> {
         let length = length.min(self.length);
         loop {
@@ -121,7 +122,7 @@ impl SharedMemory {
         }
     }
 
-    /// Puts bytes in the place of the first ones; those that do not fit are left out.
+    /// Stores bytes at the beginning, as many as fit.
     pub fn put(&mut self, bytes: &[u8]) {
         for (at, byte) in bytes.iter().take(self.length).enumerate() {
             // SAFETY: the byte lies in the mapping, no reference to it exists but as an atomic.
@@ -137,35 +138,34 @@ impl SharedMemory {
         unsafe { RawBytes::new(self.place(0), length.min(self.length)) }
     }
 
-    /// Has every page of these bytes mapped in this process: afterwards a system call that writes there is never
-    /// interrupted by a page fault.
+    /// Maps every page of these bytes, so that no page fault interrupts a system call that writes there.
     pub fn touch(&mut self, range: Range<usize>) {
         let last = range.end.min(self.length).saturating_sub(1);
-        // Pages begin anywhere in the range: the last byte is touched too.
+        // The range need not begin at a page: the last byte is touched too.
         let places = (range.start..last).step_by(PAGE);
         for at in places
             .chain(std::iter::once(last))
             .filter(|_| self.length > 0)
         {
-            // SAFETY: as in `put`; adding 0 writes what is there.
+            // SAFETY: as in `put`. Adding 0 writes the value that is there.
             let cell = unsafe { AtomicU8::from_ptr(self.place(at)) };
             cell.fetch_add(0, Ordering::Relaxed);
         }
     }
 }
 
-/// Removes the memory of this number when its last user has ended. `shmctl(2)` IPC_RMID
+/// Removes the memory of this id once its last user has exited. `shmctl(2)` IPC_RMID
 pub fn remove(id: i32) {
     // SAFETY: the command takes no structure.
     unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
 }
 
-/// Stores a number so that whoever looks at the memory after this process was killed finds it.
+/// Stores a value, in the order of the program, for a process that reads it after a crash of this one.
 pub fn store(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::SeqCst);
 }
 
-/// The number that was last stored.
+/// The value that was last stored.
 pub fn load(word: &AtomicU64) -> u64 {
     word.load(Ordering::SeqCst)
 }
@@ -177,7 +177,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn without_a_number_it_is_memory_all_the_same() {
+    fn memory_without_an_id_can_be_used() {
         let mut memory = SharedMemory::nameless(16).unwrap();
         assert_eq!(
             (memory.id(), memory.bytes(16).to_vec()),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_process_leaves_the_next_finds_by_its_number() {
+    fn another_process_finds_the_memory_by_its_id() {
         let mut memory = SharedMemory::new(16).unwrap();
         let id = memory.id().unwrap();
         if let Fork::Child = fork().unwrap() {

@@ -41,10 +41,7 @@ fn check_path(path: &Path) -> io::Result<()> {
 /// Listens at `path`, mode 0600 from the first moment; accepting does not block.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     check_path(path)?;
-    let before = user::set_umask(0o177);
-    let listener = UnixListener::bind(path);
-    user::set_umask(before);
-    let listener = listener?;
+    let listener = user::with_umask(0o177, || UnixListener::bind(path))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

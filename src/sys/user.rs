@@ -1,6 +1,7 @@
 //! Users and what is personal to a process.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use super::check;
 
@@ -68,11 +69,27 @@ pub fn home_of(name: &str) -> Option<PathBuf> {
     entry(&|other, _| other == name).map(|e| e.home)
 }
 
-/// The file creation mask. It can only be read by setting it, which is safe as there is one thread. `umask(2)`
+/// The file creation mask. It can only be read by setting it. `umask(2)`
 pub fn umask() -> u32 {
-    let mask = set_umask(0o077);
-    set_umask(mask);
+    let mut mask = 0;
+    change_umask(0o077, |before| mask = before);
     mask
+}
+
+/// Runs a function with another file creation mask. `umask(2)`
+pub fn with_umask<T>(mask: u32, run: impl FnOnce() -> T) -> T {
+    change_umask(mask, |_| run())
+}
+
+/// Runs a function, which is given the mask of before, with another mask. Only unit tests have threads: there, one at a
+/// time changes it.
+fn change_umask<T>(mask: u32, run: impl FnOnce(u32) -> T) -> T {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = set_umask(mask);
+    let done = run(before);
+    set_umask(before);
+    done
 }
 
 /// Sets the file creation mask and returns what it was. `umask(2)`

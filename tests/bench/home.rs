@@ -44,18 +44,28 @@ impl<'a> Home<'a> {
         self.run(&["start", &program, "--name", name, "-i", &count.to_string()])
     }
 
-    /// The proportional share of memory of the supervisor and the log writer, in bytes.
+    /// The proportional share of memory of the supervisor, the log writer and the writer of the list, in bytes.
     pub fn memory(&self) -> Result<u64> {
-        Ok(proc::memory(self.supervisor()?)? + proc::memory(self.log_writer()?)?)
+        let all = [
+            self.supervisor()?,
+            self.log_writer()?,
+            self.child("rpmd-store")?,
+        ];
+        all.into_iter().map(proc::memory).sum()
     }
 
     /// The pid of the log writer.
     pub fn log_writer(&self) -> Result<u32> {
+        self.child("rpmd-log")
+    }
+
+    /// The pid of the child of the supervisor that has this name.
+    fn child(&self, name: &str) -> Result<u32> {
         let supervisor = self.supervisor()?;
-        let is_it = |p: &proc::Process| p.parent == supervisor && p.name == "rpmd-log";
-        let log_writer = proc::all().into_iter().find(is_it);
-        let none = || Error::new(format!("the supervisor {supervisor} has no rpmd-log"));
-        Ok(log_writer.ok_or_else(none)?.pid)
+        let is_it = |p: &proc::Process| p.parent == supervisor && p.name == name;
+        let child = proc::all().into_iter().find(is_it);
+        let none = || Error::new(format!("the supervisor {supervisor} has no {name}"));
+        Ok(child.ok_or_else(none)?.pid)
     }
 
     /// The pid of the supervisor.

@@ -9,7 +9,7 @@ use crate::harness::{Home, project, skip};
 
 /// The commands as the source of the client lists them, aliases included.
 fn commands() -> Vec<(String, Vec<String>)> {
-    let text = fs::read_to_string(project().join("src/client/command.rs")).unwrap();
+    let text = fs::read_to_string(project().join("src/client/cli/command.rs")).unwrap();
     let quoted = |text: &str| -> Vec<String> {
         text.split('"')
             .skip(1)

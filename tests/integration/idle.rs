@@ -22,9 +22,10 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
     .ok();
     assert!(home.list().iter().all(|p| p.state == State::Online));
     home.rpm(&["sync"]).ok();
-    let daemons = [home.supervisor(), home.log_writer().unwrap()];
+    let list_writer = home.list_writers()[0];
+    let daemons = [home.supervisor(), home.log_writer().unwrap(), list_writer];
     let trace = home.base.join("trace");
-    let [one, other] = daemons.map(|pid| pid.to_string());
+    let [one, other, third] = daemons.map(|pid| pid.to_string());
     let words = [
         "strace",
         "-f",
@@ -34,6 +35,8 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
         &one,
         "-p",
         &other,
+        "-p",
+        &third,
     ];
     let mut strace = Running::start(home.command(&words));
     for _ in daemons {
@@ -58,5 +61,5 @@ fn with_100_programs_at_rest_the_daemons_make_no_system_call() {
             "{calls:?}"
         );
     }
-    assert_eq!(calls.len(), 2, "{text}");
+    assert_eq!(calls.len(), 3, "{text}");
 }

@@ -271,16 +271,12 @@ fn logrotate_answers_when_it_is_done_and_nothing_is_lost() {
     }
     let one = home.rpm(&["logrotate", "a"]).ok().stdout;
     assert!(
-        one.starts_with("rpm: set aside the logs of a (id 0, pid "),
+        one.starts_with("rpm: rotated the logs of a (id 0, pid "),
         "{one}"
     );
     assert_eq!(one.matches("rpm: ").count(), 1, "{one}");
     let all = home.rpm(&["logrotate"]).ok().stdout;
-    assert_eq!(
-        all.matches("rpm: set aside the logs of ").count(),
-        2,
-        "{all}"
-    );
+    assert_eq!(all.matches("rpm: rotated the logs of ").count(), 2, "{all}");
     home.rpm(&["logrotate", "nobody"])
         .fails(&["no program, id or namespace is called nobody"]);
     let rows = home.wire().ask("rotate target=b").ok().rows;

@@ -221,7 +221,7 @@ fn a_regular_expression_names_programs_of_every_command() {
     home.rpm(&["sendSignal", "TERM", "/nobody/"])
         .fails(&["no program has a name that matches /nobody/"]);
     home.rpm(&["list", "/a(/"])
-        .fails(&["/a(/ is no regular expression"]);
+        .fails(&["/a(/ is not a regular expression"]);
     home.rpm(&["delete", "/^(api|web)/"]).ok();
     assert!(home.list().is_empty());
 }

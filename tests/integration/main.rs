@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod former_home;
 mod frozen_home;
 mod harness;
 

@@ -134,7 +134,7 @@ fn env_without_a_process_file_is_a_warning() {
     assert!(output.stderr.contains(warning), "{}", output.shown());
     // One who names some of a file's programs does not mean others.
     home.rpm(&["restart", "all", "--only", "x"])
-        .misused("--only chooses programs of a process file");
+        .misused("--only selects programs of a process file");
 }
 
 #[test]

@@ -545,7 +545,8 @@ fn after_many_restarts_nothing_is_kept_twice() {
     });
     let now = count();
     assert_eq!(now.0.0, before.0.0, "sockets of the log writer");
-    assert_eq!(now.0.1, before.0.1, "descriptors of the log writer");
+    // Fewer where a log file is not open yet.
+    assert!(now.0.1 <= before.0.1, "descriptors of the log writer");
     assert_eq!(now.1.0, before.1.0, "sockets of the supervisor");
     home.rpm(&["delete", "all"]).ok();
     // Its listener, and the connection of the supervisor.

@@ -328,7 +328,7 @@ fn a_sample_starts_as_it_is() {
         );
         assert_eq!(home.program(name).state, State::Online);
         let before = fs::read(home.base.join(file)).unwrap();
-        home.rpm(words).fails(&[file, "is there already"]);
+        home.rpm(words).fails(&[file, "exists already"]);
         assert_eq!(fs::read(home.base.join(file)).unwrap(), before);
     }
     home.rpm(&["generate", "no/such/folder"])

@@ -201,7 +201,7 @@ fn two_at_once_start_nothing_twice() {
 fn an_empty_list_is_saved_only_by_force() {
     let home = Home::new();
     home.rpm(&["resurrect"])
-        .fails(&["no list is saved", "rpm save"]);
+        .fails(&["there is no saved list in", "rpm save"]);
     home.start_sleep("a");
     home.rpm(&["save"]).ok();
     home.rpm(&["delete", "all"]).ok();

@@ -2,7 +2,7 @@
 
 use rpm::model::life::State;
 
-use crate::harness::{Home, app, has, proc, skip};
+use crate::harness::{Home, app, has, proc, skip, wait_until};
 
 /// Starts a program that prints its arguments, and gives what it printed.
 fn words_of(home: &Home, file: &str, words: &[&str]) -> Vec<u8> {
@@ -183,12 +183,12 @@ fn a_managed_name_or_id_is_started_again() {
 fn a_name_may_be_anything_and_still_names_files() {
     let home = Home::new();
     let name = "../../a b\t%ü";
-    home.rpm(&["start", "sleep", "--name", name, "--", "1000"])
-        .ok();
+    let file = home.script("x.sh", "echo x; echo x >&2; exec sleep 1000\n");
+    home.rpm(&["start", &file, "--name", name]).ok();
     assert_eq!(home.program(name).state, State::Online);
     home.rpm(&["restart", name]).ok();
     let files = ["error", "out"].map(|word| format!("%2E.%2F..%2Fa%20b%09%25ü-{word}.log"));
-    assert_eq!(home.entries("logs"), files);
+    wait_until("both log files", || home.entries("logs") == files);
     let shown = home.rpm(&["list"]).ok().stdout;
     assert!(shown.contains("a b?%ü"), "{shown}");
     home.rpm(&["delete", name]).ok();

@@ -12,7 +12,8 @@ fn refused(home: &Home, words: &[&str], parts: &[&str]) {
     let sentences: Vec<_> = output.stderr.lines().collect();
     assert_eq!(sentences.len(), 1, "{}", output.shown());
     assert!(home.list().is_empty());
-    for folder in ["run", "logs", "pids"] {
+    assert!(home.with_pipes().is_empty());
+    for folder in ["logs", "pids"] {
         assert!(
             home.entries(folder).is_empty(),
             "{:?}",

@@ -424,7 +424,7 @@ fn what_cannot_be_is_a_sentence() {
     for (words, parts) in [
         (
             &["upstart"][..],
-            &["no platform is called upstart", "systemd, openrc"][..],
+            &["unknown platform upstart", "systemd, openrc"][..],
         ),
         (
             &["runit", "-u", "no-such-user"],
@@ -432,11 +432,11 @@ fn what_cannot_be_is_a_sentence() {
         ),
         (
             &["runit", "-u", "a b", "--hp", "/h"],
-            &["no user can be called 'a b'"],
+            &["'a b' is not a name for a user"],
         ),
         (
             &["runit", "--service-name", "../x"],
-            &["no service can be called '../x'"],
+            &["'../x' is not a name for a service"],
         ),
         (
             &["runit", "--hp", "/a\nb"],

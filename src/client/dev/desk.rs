@@ -13,15 +13,14 @@ use super::burst::Burst;
 use super::program::{News, Program};
 use super::rules::Rules;
 use super::tree::Tree;
-use crate::client::control;
-use crate::client::describe::exit_text;
-use crate::client::exchange::Daemon;
+use crate::client::daemon::exchange::Daemon;
+use crate::client::daemon::session::Session;
+use crate::client::display::actions;
+use crate::client::display::details::exit_text;
+use crate::client::display::output::{self, Look, Tint, harmless};
+use crate::client::display::shell::quoted;
+use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::client::logs::{Now, Printer, Streams, View};
-use crate::client::output::{self, Look, Tint, harmless};
-use crate::client::record::Record;
-use crate::client::session::Session;
-use crate::client::shell::quoted;
-use crate::client::stdout_writer::{Flow, StdoutWriter};
 use crate::config::place;
 use crate::error::{Context, Error, Result};
 use crate::sys::clock;
@@ -167,7 +166,7 @@ impl Desk<'_> {
 
     /// Opens the log files at their ends: what was printed before is not of interest.
     fn open_logs(&mut self, daemon: &mut Daemon, rules: &mut Rules) -> Result<()> {
-        let records = Record::of(daemon, self.program.targets())?;
+        let records = daemon.describe(self.program.targets())?;
         for record in &records {
             for file in [
                 &record.out_path,
@@ -278,7 +277,7 @@ impl Desk<'_> {
             News::Started(processes) => {
                 self.cause.at = clock::monotonic_ms();
                 if !std::mem::replace(&mut self.started, true) {
-                    let text = control::news("started", &processes);
+                    let text = actions::news("started", &processes);
                     text.lines()
                         .try_for_each(|line| self.print_line(Tint::Heading, line))?;
                     let watched = format!("watching {}; ^C ends it", tree.shown());

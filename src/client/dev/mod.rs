@@ -18,11 +18,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::exchange::{Daemon, Trouble};
-use super::output::{self, harmless};
-use super::session::{DONE, FAILED, MISUSED, Session};
-use super::start;
-use super::stdout_writer::{Flow, StdoutWriter};
+use crate::client::cli::spec::base;
+use crate::client::daemon::exchange::{Daemon, RequestError};
+use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
+use crate::client::display::output::{self, harmless};
+use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::config::{place, process_file, script};
 use crate::error::{Context, Error, Result};
 use crate::model::command::{self, Command};
@@ -47,7 +47,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         Ok(rules) => rules,
         Err(wrong) => {
             output::complain(format!("dev: --ignore-watch: '{wrong}' is no pattern"));
-            return Ok(MISUSED);
+            return Ok(USAGE_ERROR);
         }
     };
     let spec = spec(session)?;
@@ -101,7 +101,7 @@ fn spec(session: &Session) -> Result<Spec> {
             "dev runs one script or command, and {shown} is a process file; start takes those"
         )));
     }
-    let base = start::base(invocation)?;
+    let base = base(invocation)?;
     let cwd = base.cwd.clone();
     let folders = [Path::new(""), Path::new(OsStr::from_bytes(&cwd))];
     let mut spec = script::meaning(base, word, &folders)
@@ -154,7 +154,7 @@ fn add(daemon: &mut Daemon, spec: Spec) -> Result<Vec<Process>> {
         want: Want::Down,
     };
     daemon.processes(&request).map_err(|trouble| match trouble {
-        Trouble::Refused(failure) if failure.code == Code::Exists => Error::new(format!(
+        RequestError::Refused(failure) if failure.code == Code::Exists => Error::new(format!(
             "{name} is in the list already: rpm delete {name} removes it, --name gives this one another name"
         )),
         other => other.into(),

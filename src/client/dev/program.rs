@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::client::connect;
-use crate::client::exchange::{self, Daemon};
-use crate::client::link::{Heard, Link};
+use crate::client::daemon::connect;
+use crate::client::daemon::exchange::{self, Daemon};
+use crate::client::daemon::link::{Heard, Link};
 use crate::error::Result;
 use crate::model::life::State;
 use crate::paths::Home;

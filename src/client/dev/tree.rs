@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use super::rules::Rules;
-use crate::client::output;
+use crate::client::display::output;
 use crate::error::{Context, Error, Reason, Result};
 use crate::sys::inotify::{self, Change, Watcher};
 

@@ -12,9 +12,9 @@ use super::programs::{News, Programs};
 use super::stream::{Now, Stream};
 use super::streams::{self, Streams};
 use super::view::View;
-use crate::client::output;
-use crate::client::record::Record;
+use crate::client::display::output;
 use crate::error::{Context, Error, Result};
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::clock;
 use crate::sys::inotify::{self, Watcher};
 use crate::sys::poll::{Interest, PollSet};
@@ -229,7 +229,7 @@ impl Follower<'_, '_> {
 
     /// Adds the files of a program that were not followed yet. What it has printed is all of interest, but a file may
     /// be older than the program: where it cannot be told which lines are, the last ones are printed.
-    fn add(&mut self, record: &Record, watcher: Option<&Watcher>, now: Now) -> Result<()> {
+    fn add(&mut self, record: &ProgramInfo, watcher: Option<&Watcher>, now: Now) -> Result<()> {
         let added = self.streams.add(record, self.view);
         self.watch(&added, watcher);
         let (mut old, mut new) = (Vec::new(), Vec::new());

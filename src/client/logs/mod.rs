@@ -32,14 +32,15 @@ mod watched;
 
 use std::cell::Cell;
 
-use super::connect;
-use super::output;
-use super::pattern;
-use super::record::Record;
-use super::session::{DONE, FAILED, MISUSED, Session};
-use super::stdout_writer::{Flow, StdoutWriter};
+use crate::client::cli::command::DAEMON_LOG as DAEMON;
+use crate::client::daemon::connect;
+use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
+use crate::client::daemon::targets;
+use crate::client::display::output;
+use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Context, Error, Result};
 use crate::model::stamp::Form;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
@@ -61,8 +62,6 @@ pub use view::View;
 const LINES: usize = 15;
 /// The form of date and time unless another one is given, as pm2 has it.
 const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
-/// The word for the daemons' own log.
-pub const DAEMON: &str = "rpmd";
 
 /// `rpm logs`
 pub fn run(session: &mut Session) -> Result<u8> {
@@ -70,7 +69,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         Ok(view) => view,
         Err(why) => {
             output::complain(format!("logs: {why}"));
-            return Ok(MISUSED);
+            return Ok(USAGE_ERROR);
         }
     };
     let options = &session.invocation.options;
@@ -187,16 +186,16 @@ fn add_streams(
         }
     }
     let mut daemon = session.daemon()?;
-    let expanded = pattern::expanded(words.clone(), &mut daemon)?;
-    let records = Record::of(&mut daemon, expanded)?;
+    let expanded = targets::expanded(words.clone(), &mut daemon)?;
+    let records = daemon.describe(expanded)?;
     let mut targets = Vec::new();
     for word in &words {
-        if pattern::is_one(word) {
+        if targets::is_one(word) {
             targets.push(Target::of(word, &records)?);
             continue;
         }
         // A script stands for the ids of its programs.
-        for word in pattern::expanded(vec![word.clone()], &mut daemon)? {
+        for word in targets::expanded(vec![word.clone()], &mut daemon)? {
             targets.push(Target::of(&word, &records)?);
         }
     }
@@ -217,7 +216,7 @@ fn add_streams(
 }
 
 /// Says of which programs there is nothing to be seen. Whether there is of any other.
-fn say_what_is_not_kept(streams: &Streams, records: &[Record]) -> bool {
+fn say_what_is_not_kept(streams: &Streams, records: &[ProgramInfo]) -> bool {
     let (kept, not_kept): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| streams.has_files(record));
     let mut names: Vec<&str> = not_kept

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::follow::EVERY;
-use crate::client::exchange;
-use crate::client::link::{Heard, Link};
-use crate::client::pattern;
-use crate::client::record::Record;
+use crate::client::daemon::exchange;
+use crate::client::daemon::link::{Heard, Link};
+use crate::client::daemon::targets;
 use crate::error::Result;
 use crate::paths::Home;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::inotify::Watcher;
 use crate::sys::poll::{Interest, PollSet};
@@ -36,8 +36,8 @@ pub enum Target {
 
 impl Target {
     /// The meaning of a word, where these are the programs that the daemon took it to name.
-    pub fn of(word: &str, named: &[Record]) -> Result<Target> {
-        if let Some(regex) = pattern::of_word(word)? {
+    pub fn of(word: &str, named: &[ProgramInfo]) -> Result<Target> {
+        if let Some(regex) = targets::of_word(word)? {
             return Ok(Target::Pattern(regex));
         }
         let any = |is_so: &dyn Fn(&Process) -> bool| named.iter().any(|one| is_so(&one.process));
@@ -64,7 +64,7 @@ impl Target {
 /// What was heard of them.
 pub enum News {
     /// A program that is followed has these settings now.
-    Is(Box<Record>),
+    Is(Box<ProgramInfo>),
     /// The program with this number is not in the list any more.
     Gone(u32),
 }
@@ -222,7 +222,7 @@ impl Programs {
         }
         if line.tag != "event" {
             self.known.insert(process.id, process.pid);
-            let record = Record::from_line(&line, &self.home)?;
+            let record = exchange::program_info(&line, &self.home)?;
             news.push(News::Is(Box::new(record)));
         } else if line.get("what") == Some(b"deleted") {
             self.known.remove(&process.id);
@@ -240,20 +240,20 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
+    use crate::protocol::program_info;
 
     #[test]
     fn a_word_means_later_what_it_meant_at_first() {
-        let mut api = record::sample();
+        let mut api = program_info::sample();
         (api.process.id, api.process.name) = (3, "api".to_owned());
-        let mut job = record::sample();
+        let mut job = program_info::sample();
         (job.process.id, job.process.namespace) = (4, "jobs".to_owned());
         let records = [api, job];
         let later = |id, name: &str, namespace: &str| Process {
             id,
             name: name.to_owned(),
             namespace: namespace.to_owned(),
-            ..record::sample().process
+            ..program_info::sample().process
         };
         for (word, same, other) in [
             ("all", later(9, "x", "y"), None),

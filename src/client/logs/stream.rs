@@ -6,7 +6,7 @@ use super::line::{Own, Reader, Stamp};
 use super::printer::Printer;
 use super::track::{News, Track};
 use super::view::View;
-use crate::client::output::{self, Look, Tint};
+use crate::client::display::output::{self, Look, Tint};
 use crate::error::{Error, Result};
 
 /// A line is held until it has its end, but not more than so much of it, in bytes.

@@ -8,11 +8,12 @@ use super::line::Stamp;
 use super::stream::{Kind, Origin, Stream};
 use super::track::Track;
 use super::view::View;
-use crate::client::output::{self, harmless};
-use crate::client::record::{Record, keeps_output};
+use crate::client::daemon::log_paths::keeps_output;
+use crate::client::display::output::{self, harmless};
 use crate::error::{Context, Result};
 use crate::model::value::LogType;
 use crate::paths::Home;
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::inotify::Watcher;
 
 /// The streams, and what of each program's is wanted.
@@ -38,7 +39,7 @@ impl Streams {
 
     /// Adds the files of a program that are not there yet, and takes note of its settings. The places of what is new.
     /// A file of a program that has gone is that of this one from now on.
-    pub fn add(&mut self, record: &Record, view: &View) -> Vec<usize> {
+    pub fn add(&mut self, record: &ProgramInfo, view: &View) -> Vec<usize> {
         let mut added = Vec::new();
         let stamp = Stamp::of(&record.spec);
         let files = files(record, self.out, self.err);
@@ -78,7 +79,7 @@ impl Streams {
     }
 
     /// Whether there is a file, now or later, that keeps what is wanted of a program.
-    pub fn has_files(&self, record: &Record) -> bool {
+    pub fn has_files(&self, record: &ProgramInfo) -> bool {
         !files(record, self.out, self.err).is_empty()
     }
 
@@ -155,7 +156,7 @@ impl Streams {
 
 /// The log files of a program. One that has both outputs is shown where nothing else has them, for one of them only where
 /// its lines tell them apart.
-fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
+fn files(record: &ProgramInfo, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
     let is_kept = keeps_output;
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
@@ -181,7 +182,7 @@ fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Kind)> {
 }
 
 /// Whether a file was there before the program: what it holds is not all of that program's.
-pub fn is_older(path: &Path, record: &Record) -> bool {
+pub fn is_older(path: &Path, record: &ProgramInfo) -> bool {
     let born = path.metadata().and_then(|found| found.created());
     let since = born.map(|born| born.duration_since(std::time::UNIX_EPOCH));
     let Ok(Ok(since)) = since else {
@@ -195,8 +196,8 @@ pub fn is_older(path: &Path, record: &Record) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::output::Look;
-    use crate::client::record;
+    use crate::client::display::output::Look;
+    use crate::protocol::program_info;
 
     fn paths(streams: &Streams) -> Vec<String> {
         let all = streams.all.iter();
@@ -208,14 +209,14 @@ mod tests {
     fn each_file_is_shown_once() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, true);
-        let record = record::sample();
+        let record = program_info::sample();
         assert_eq!(streams.add(&record, &view), [0, 1]);
         assert_eq!(streams.add(&record, &view), []);
         assert_eq!(paths(&streams), ["/l/api-out.log", "/l/api-error.log"]);
         let mut only = Streams::new(false, true);
         only.add(&record, &view);
         assert_eq!(paths(&only), ["/l/api-error.log"]);
-        let mut both = record::sample();
+        let mut both = program_info::sample();
         both.error_path = both.out_path.clone();
         both.process.id = 4;
         assert_eq!(streams.add(&both, &view), []);
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn a_file_of_both_is_shown_where_there_is_no_other() {
         let view = View::stored(false, Look::default());
-        let mut record = record::sample();
+        let mut record = program_info::sample();
         record.log_path = b"/l/both.log".to_vec();
         let mut streams = Streams::new(true, true);
         streams.add(&record, &view);
@@ -249,9 +250,9 @@ mod tests {
     fn bars_are_one_below_the_other() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, false);
-        streams.add(&record::sample(), &view);
+        streams.add(&program_info::sample(), &view);
         streams.add_daemon(&Home::new("/h".into()), &view);
-        let mut long = record::sample();
+        let mut long = program_info::sample();
         long.process.id = 12;
         long.process.name = "a\nb".to_owned();
         long.out_path = b"/l/x".to_vec();
@@ -272,7 +273,7 @@ mod tests {
             ..Look::default()
         };
         let mut streams = Streams::new(false, true);
-        streams.add(&record::sample(), &View::stored(false, look));
+        streams.add(&program_info::sample(), &View::stored(false, look));
         let expected = b"\x1b[0m\x1b[35m3|api \x1b[31m|\x1b[0m ";
         assert_eq!(streams.all[0].origin.prefix, expected);
     }
@@ -281,8 +282,8 @@ mod tests {
     fn the_files_of_a_program_that_has_gone_may_be_those_of_another() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, false);
-        streams.add(&record::sample(), &view);
-        let mut next = record::sample();
+        streams.add(&program_info::sample(), &view);
+        let mut next = program_info::sample();
         next.process.id = 9;
         streams.add(&next, &view);
         assert_eq!(streams.all[0].origin.id, Some(3));

@@ -1,11 +1,11 @@
 //! What the daemon tells: the list, about once a second, and all that is known of one program.
 
-use crate::client::exchange;
-use crate::client::link::{Heard, Link};
-use crate::client::record::Record;
+use crate::client::daemon::exchange;
+use crate::client::daemon::link::{Heard, Link};
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 
 /// How often the list is asked for, and how often a daemon that has gone is looked for, in ms.
@@ -26,9 +26,9 @@ pub enum News {
     /// All programs.
     List(Vec<Process>),
     /// One program.
-    Record(Box<Record>),
+    ProgramInfo(Box<ProgramInfo>),
     /// Why there is nothing else: a sentence.
-    Trouble(String),
+    RequestError(String),
 }
 
 /// The conversation that the list comes from, begun again whenever it ends.
@@ -38,7 +38,7 @@ pub struct Feed {
     link: Option<Link>,
     asked: Option<(Asked, u64)>,
     processes: Vec<Process>,
-    record: Option<Record>,
+    record: Option<ProgramInfo>,
     due: u64,
 }
 
@@ -82,7 +82,7 @@ impl Feed {
                 return None;
             }
             self.due = now + EVERY;
-            return Some(News::Trouble(format!(
+            return Some(News::RequestError(format!(
                 "the daemon has not answered for {} s",
                 waited / 1000
             )));
@@ -94,7 +94,7 @@ impl Feed {
                     Ok(link) => self.link = Some(link),
                     Err(_) => {
                         let home = self.home.root().display();
-                        return Some(News::Trouble(format!(
+                        return Some(News::RequestError(format!(
                             "no daemon runs in {home}; waiting for one"
                         )));
                     }
@@ -126,11 +126,11 @@ impl Feed {
         };
         let lives = link.turn();
         if let Err(error) = self.hear(&mut news) {
-            news.push(News::Trouble(error.to_string()));
+            news.push(News::RequestError(error.to_string()));
             self.hang_up();
         } else if !lives {
             let home = self.home.root().display();
-            news.push(News::Trouble(format!(
+            news.push(News::RequestError(format!(
                 "the daemon in {home} has ended; waiting for the next one"
             )));
             self.hang_up();
@@ -157,7 +157,7 @@ impl Feed {
                 }
                 Heard::Row(line) => {
                     let line = exchange::decoded(&line)?;
-                    self.record = Some(Record::from_line(&line, &self.home)?);
+                    self.record = Some(exchange::program_info(&line, &self.home)?);
                 }
                 Heard::Done => {
                     self.asked = None;
@@ -166,7 +166,7 @@ impl Feed {
                             news.push(News::List(std::mem::take(&mut self.processes)))
                         }
                         (Asked::Describe, Some(record)) => {
-                            news.push(News::Record(Box::new(record)))
+                            news.push(News::ProgramInfo(Box::new(record)))
                         }
                         (Asked::Describe, None) => self.due = 0,
                     }
@@ -176,7 +176,7 @@ impl Feed {
                     match what {
                         Asked::List => {
                             news.push(News::List(Vec::new()));
-                            news.push(News::Trouble(why));
+                            news.push(News::RequestError(why));
                         }
                         // It has gone since the list was made, which is old then.
                         Asked::Describe => self.due = 0,

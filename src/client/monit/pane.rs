@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::text;
+use crate::client::daemon::log_paths::keeps_output;
 use crate::client::logs::{News, Track};
-use crate::client::record::{Record, keeps_output};
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::inotify::Watcher;
 
 /// How many lines are kept.
@@ -67,7 +68,7 @@ impl Pane {
     }
 
     /// Shows the logs of this program from now on.
-    pub fn open(&mut self, record: &Record) {
+    pub fn open(&mut self, record: &ProgramInfo) {
         self.clear();
         self.of = Some(record.process.id);
         let mut paths = vec![(&record.out_path, false)];

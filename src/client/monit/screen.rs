@@ -11,9 +11,9 @@ use super::pane::Pane;
 use super::state::{Deed, Errand, Page, State, Wish};
 use super::view::{self, Host, Layout};
 use super::{DEADLY, SIGNALS};
-use crate::client::describe;
-use crate::client::link::{Heard, Link};
-use crate::client::usage::Meter;
+use crate::client::daemon::link::{Heard, Link};
+use crate::client::display::details;
+use crate::client::display::usage::Meter;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::protocol::request::Request;
@@ -219,19 +219,19 @@ impl Screen<'_> {
                 // In case the files cannot be watched.
                 self.pane.look();
             }
-            News::Record(record) => {
+            News::ProgramInfo(record) => {
                 let selected = self.state.list.selected().map(|program| program.process.id);
                 if selected != Some(record.process.id) {
                     return;
                 }
                 self.wants_record = false;
-                let details = describe::rows(&record, &mut Meter::new());
+                let details = details::rows(&record, &mut Meter::new());
                 self.state.details = Some((record.process.id, details));
                 if self.pane.of() != selected {
                     self.pane.open(&record);
                 }
             }
-            News::Trouble(sentence) => self.state.trouble = Some(sentence),
+            News::RequestError(sentence) => self.state.trouble = Some(sentence),
         }
     }
 

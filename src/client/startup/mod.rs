@@ -7,10 +7,10 @@ mod text;
 
 use std::path::PathBuf;
 
-use super::connect;
-use super::output;
-use super::session::{DONE, FAILED, Session};
-use super::shell;
+use crate::client::daemon::connect;
+use crate::client::daemon::session::{DONE, FAILED, Session};
+use crate::client::display::output;
+use crate::client::display::shell;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::user;
@@ -38,7 +38,7 @@ pub fn startup(session: &mut Session) -> Result<u8> {
     let home = Home::new(PathBuf::from(&site.service.home));
     let served =
         found == Found::Nothing && site.runs() && matches!(connect::connect(&home), Ok(Some(_)));
-    let back = format!("rpm unstartup {} takes it back", site.platform.name);
+    let back = format!("rpm unstartup {} undoes it", site.platform.name);
     site.install()
         .map_err(|error| Error::new(format!("{error}; {back}")))?;
     session.say(&news(&site, found, served))?;
@@ -96,7 +96,7 @@ fn platform(session: &Session, scene: &Scene) -> Result<&'static Platform> {
     match words.first() {
         Some(word) => platform::find(word).ok_or_else(|| {
             let word = output::harmless(word);
-            Error::new(format!("no platform is called {word}; there are {names}"))
+            Error::new(format!("unknown platform {word}; known are {names}"))
         }),
         None => scene.detect().ok_or_else(|| {
             Error::new(format!(
@@ -144,7 +144,7 @@ impl Person {
         };
         let home = home.ok_or_else(|| {
             Error::new(format!(
-                "/etc/passwd has no user {name}; where the home folder is say with --hp"
+                "/etc/passwd has no user {name}; give the home directory with --hp"
             ))
         })?;
         let rpm_home = set("RPM_HOME").map(PathBuf::from);

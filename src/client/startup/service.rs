@@ -31,7 +31,7 @@ impl Service {
         let odd = |c: char| c.is_whitespace() || c.is_control() || ":/\"'\\$`".contains(c);
         if user.is_empty() || user.contains(odd) {
             return Err(Error::new(format!(
-                "no user can be called '{}'",
+                "'{}' is not a name for a user",
                 harmless(user)
             )));
         }
@@ -40,7 +40,7 @@ impl Service {
             // What begins with a dot or a dash is hidden, or a flag.
             Some(name) if name.starts_with(['.', '-']) || !name.chars().all(plain) => {
                 return Err(Error::new(format!(
-                    "no service can be called '{}': letters, digits, '_', '.' and '-' make a name",
+                    "'{}' is not a name for a service: use letters, digits, '_', '.' and '-'",
                     harmless(name)
                 )));
             }
@@ -68,7 +68,7 @@ impl Service {
 }
 
 fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
-    crate::client::output::harmless(text)
+    crate::client::display::output::harmless(text)
 }
 
 /// The same for a program.

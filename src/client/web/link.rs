@@ -6,14 +6,14 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use crate::client::exchange;
-use crate::client::record::Record;
+use crate::client::daemon::exchange;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol;
 use crate::protocol::buffer::{LineBuffer, OutBuffer};
 use crate::protocol::line::Line;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::reply::{Code, Reply};
 use crate::protocol::request::Request;
 use crate::sys::poll::Interest;
@@ -38,7 +38,7 @@ pub enum Heard {
     /// How all programs fare.
     List(Vec<Process>),
     /// What this client had asked about; none where there is no such program.
-    Described(u64, Option<Vec<Record>>),
+    Described(u64, Option<Vec<ProgramInfo>>),
     /// Something happened to a program.
     Event(Line),
     /// The connection has ended, perhaps with a reason.
@@ -53,7 +53,7 @@ pub struct Link {
     output: OutBuffer,
     open: VecDeque<Ask>,
     processes: Vec<Process>,
-    records: Vec<Record>,
+    records: Vec<ProgramInfo>,
 }
 
 impl Link {
@@ -181,7 +181,8 @@ impl Link {
                     self.processes.push(exchange::process(&line)?);
                 }
                 (Reply::Row(line), Some(Ask::Describe(_))) => {
-                    self.records.push(Record::from_line(&line, &self.home)?);
+                    self.records
+                        .push(exchange::program_info(&line, &self.home)?);
                 }
                 (Reply::Row(_), _) => {}
                 (Reply::Done(_), _) => heard.extend(self.answered()),

@@ -93,10 +93,10 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
+    use crate::protocol::program_info;
 
     fn process(id: u32, pid: i32, cpu: u64) -> Process {
-        let mut process = record::sample().process;
+        let mut process = program_info::sample().process;
         (process.id, process.pid, process.cpu, process.memory) = (id, pid, cpu, 2048);
         process
     }

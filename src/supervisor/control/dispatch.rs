@@ -118,6 +118,7 @@ impl Supervisor {
             ids: Vec::new(),
             failure: None,
             mark: None,
+            undone: false,
         })))
     }
 

@@ -59,6 +59,8 @@ pub struct Start {
     pub failure: Option<Failure>,
     /// What is waited for of the writer of the list, once all of them run, and until when. ms
     pub mark: Option<(Mark, u64)>,
+    /// It was recorded that they are deleted, as one of them could not be executed.
+    pub undone: bool,
 }
 
 /// Some programs on their way to where they were asked to be.
@@ -179,10 +181,16 @@ impl Supervisor {
             if start.ids.iter().all(|id| self.is_settled(*id)) {
                 let (resting, resisting): (Vec<u32>, Vec<u32>) =
                     start.ids.iter().partition(|id| self.rests(**id));
-                for id in &resting {
-                    self.record_gone(*id);
-                    self.forget(*id);
+                if !std::mem::replace(&mut start.undone, true) {
+                    resting.iter().for_each(|id| self.record_gone(*id));
+                    start.mark = Some((self.store.mark(), self.patience()));
                 }
+                if self.waits_for_store(start.mark) {
+                    start.failure = Some(failure);
+                    return (Some(Pending::Start(start)), false);
+                }
+                resting.iter().for_each(|id| self.forget(*id));
+                resisting.iter().for_each(|id| self.record_again(*id));
                 if resisting.is_empty() {
                     self.take_ids_back(&start.ids);
                 }
@@ -207,10 +215,10 @@ impl Supervisor {
                 }
             };
             start.mark = Some((mark, until));
-            let recorded = self.store.has_reached(mark);
-            if !recorded && self.store.failure().is_none() && self.now < until {
+            if self.waits_for_store(start.mark) {
                 return (Some(Pending::Start(start)), false);
             }
+            let recorded = self.store.has_reached(mark);
             let unsaved = ok_count(start.ids.len()).with("unsaved", "true");
             return (
                 Some(answer(start.ids, Some(unsaved).filter(|_| !recorded))),
@@ -219,17 +227,6 @@ impl Supervisor {
         }
         let more = start.ids.len() < wanted;
         (Some(Pending::Start(start)), more)
-    }
-
-    /// Nobody has seen the numbers of programs that never ran: they are free, where no later one is taken.
-    fn take_ids_back(&mut self, ids: &[u32]) {
-        let (first, last) = (ids.iter().min(), ids.iter().max());
-        if let (Some(first), Some(last)) = (first, last) {
-            if last.saturating_add(1) == self.next_id {
-                self.next_id = *first;
-                self.record_next_id();
-            }
-        }
     }
 
     fn settle_restart(&mut self, token: u64, mut turn: Turn) -> Option<Pending> {

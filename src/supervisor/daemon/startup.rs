@@ -13,7 +13,7 @@ use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::upgrade;
 use crate::supervisor::driver::system::System;
 use crate::supervisor::event_loop::{Holdings, Supervisor, Way};
-use crate::supervisor::log::daemon_log::Journal;
+use crate::supervisor::log::daemon_log::DaemonLog;
 use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::store::client::StoreClient;
@@ -99,7 +99,7 @@ pub fn run(home: Home, mode: Mode, limits: Option<Limits>) -> Result<()> {
             readiness.failed(&e.to_string());
             if mode == Mode::Resumed {
                 // Nobody reads what it prints.
-                let mut journal = Journal::new(&served, false);
+                let mut journal = DaemonLog::new(&served, false);
                 journal.note(format_args!("cannot serve: {e}"));
                 journal.write();
             }
@@ -248,7 +248,7 @@ fn assemble(
     let programs = std::mem::take(&mut found.programs);
     let notes = std::mem::take(&mut found.notes);
     let next_id = found.next_id;
-    let journal = Journal::new(&home, way.foreground);
+    let journal = DaemonLog::new(&home, way.foreground);
     signal::reset_all();
     signal::IGNORED.into_iter().for_each(signal::ignore);
     let [term, int, quit, power, halt] = signal::ENDING;

@@ -1,4 +1,4 @@
-//! The supervisor's end of the connection with the log writer.
+//! The supervisor's end of its connection with the log writer.
 
 #[cfg(test)]
 mod tests;
@@ -14,87 +14,94 @@ use crate::model::value::Bytes;
 use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
-use crate::protocol::log_protocol::{LINK_VERSION, Order, Report};
-use crate::protocol::output::Loss;
+use crate::protocol::log_protocol::{DroppedRow, LINK_VERSION, Order, Report};
 use crate::sys::daemonize::{self, Fork, fork};
 use crate::sys::lookup::Lookup;
 use crate::sys::passing::{self, Outbox};
 use crate::sys::poll::Interest;
 use crate::sys::socket;
 
-/// So much waits for a log writer that does not read, in bytes, beside what it is told of the programs when it is
-/// connected to. Then the connection is given up, with all that waits: the next one begins with the state of that time.
-const MOST_WAITING: usize = 8 << 20;
-/// So many questions are asked again of the next log writer; the oldest are dropped, and count as not answered.
-const MOST_ASKED: usize = 1024;
-/// How much may wait to be sent before descriptors to be kept wait their turn, in bytes.
-const KEEP_BEHIND: usize = 4 << 10;
+/// The bytes that wait for a log writer that does not read, besides the programs that it is sent first. With more the
+/// connection is closed and all that waits is dropped: the next connection begins with the present state.
+const MAX_WAITING: usize = 8 << 20;
+/// The number of pending requests that are sent again to the next log writer. The oldest above it are dropped, and never
+/// count as done.
+const MAX_PENDING: usize = 1024;
+/// Descriptors to be kept are sent only while fewer bytes than this wait.
+const KEEP_BELOW: usize = 4 << 10;
 
-/// A descriptor that was kept for this supervisor: its slot, its name, itself.
+/// A descriptor that was kept for this supervisor: its slot, its name and itself.
 pub type Kept = (u64, Bytes, OwnedFd);
 
-/// A log writer and what it was told.
+/// What the log writer reports besides answers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A sentence for the daemon's log.
+    Note(String),
+    /// Output that was dropped.
+    Dropped(DroppedRow),
+}
+
+/// The connection, and what was sent.
 #[derive(Default)]
-pub struct LogLink {
-    end: Option<UnixStream>,
-    /// It has greeted: what is said to it will be understood.
+pub struct LogClient {
+    stream: Option<UnixStream>,
+    /// It has sent `hello`.
     greeted: bool,
-    /// It was found, not forked.
-    found: bool,
-    /// It is not the right one, and is asked to leave.
+    /// It ran already, and was not forked by this supervisor.
+    was_running: bool,
+    /// It speaks another version, and is to exit.
     replaced: bool,
-    /// It was told to end.
-    leaving: bool,
-    /// What outlives a log writer that is killed.
+    /// It was sent `bye`.
+    exiting: bool,
+    /// The memory that survives a crash of the log writer.
     batch: Option<Batch>,
     input: LineBuffer,
     output: Outbox,
-    /// What has come with the input and was not taken yet.
+    /// Descriptors that came with the input.
     fds: VecDeque<Option<OwnedFd>>,
-    /// What it has kept for this supervisor.
+    /// The descriptors that it kept for this supervisor.
     kept: Vec<Kept>,
-    /// Some of that could not be received.
+    /// Some of them could not be received.
     incomplete: bool,
-    /// It has given back all that it had kept.
+    /// It has returned all of them.
     recovered: bool,
-    /// The highest slot that was ever used.
-    slots: u64,
-    /// What it is to keep and was not sent yet: one that is dropped before that costs it nothing.
-    keeping: VecDeque<(u64, Bytes, Rc<OwnedFd>)>,
-    /// That is news.
-    news: bool,
-    /// What was asked and is not known to be done, by token: a new log writer is asked again.
-    asked: Vec<(u64, VecDeque<Order>)>,
-    tokens: u64,
-    /// Tokens up to this one may have been dropped.
-    dropped: u64,
-    /// What it is told at the beginning, in bytes, once it has been told; none before.
-    told: Option<usize>,
-    /// It took nothing for so long that the connection was given up.
+    /// The highest slot so far.
+    last_slot: u64,
+    /// Descriptors to be kept that are not sent yet.
+    unsent: VecDeque<(u64, Bytes, Rc<OwnedFd>)>,
+    /// They have not been taken yet.
+    kept_ready: bool,
+    /// Requests that are not reported as done, by token. They are sent again to another log writer.
+    pending: Vec<(u64, VecDeque<Order>)>,
+    last_token: u64,
+    /// Requests up to this token may have been dropped.
+    dropped_up_to: u64,
+    /// The bytes of all programs that it was sent first; none before.
+    initial: Option<usize>,
+    /// The connection was closed because it did not read.
     given_up: bool,
-    /// What could not be done, by token.
+    /// Why requests failed, by token.
     failures: Vec<(u64, String)>,
-    /// What could not be written, by program and stream.
-    losses: Vec<(u32, usize, Loss)>,
 }
 
-impl LogLink {
-    /// Connects to the log writer that is there, else forks one. It is told to execute `program` if this supervisor
-    /// dies; then it has to be told of the programs.
+impl LogClient {
+    /// Connects to the running log writer, else forks one. It executes `program` if this supervisor dies. The programs have
+    /// to be sent next.
     pub fn start(&mut self, home: &Home, program: &Bytes, limits: &str) -> io::Result<()> {
         if self.batch.is_none() {
             self.batch = Some(Batch::open(&home.batch())?);
         }
         let path = home.log_socket();
         let connected = socket::find(&path);
-        self.found = matches!(connected, Lookup::There(_));
-        let end = match connected {
-            Lookup::There(end) => end,
-            // Perhaps somebody listens: two log writers would be one too many.
+        self.was_running = matches!(connected, Lookup::There(_));
+        let stream = match connected {
+            Lookup::There(stream) => stream,
+            // A log writer may listen: there must not be two.
             Lookup::Failed(e) => return Err(e),
-            // Nobody listens, so nothing is kept.
+            // No log writer runs, so nothing is kept.
             Lookup::Gone => {
-                self.news |= !self.recovered;
+                self.kept_ready |= !self.recovered;
                 self.recovered = true;
                 let _ = std::fs::remove_file(&path);
                 let listener = socket::listen(&path).map_err(|e| {
@@ -117,15 +124,15 @@ impl LogLink {
         self.output = Outbox::default();
         self.fds.clear();
         self.kept.clear();
-        self.keeping.clear();
+        self.unsent.clear();
         self.incomplete = false;
         self.greeted = false;
-        self.recovered = !self.found;
-        self.news |= self.recovered;
+        self.recovered = !self.was_running;
+        self.kept_ready |= self.recovered;
         self.replaced = false;
-        self.leaving = false;
-        self.told = None;
-        self.end = Some(end);
+        self.exiting = false;
+        self.initial = None;
+        self.stream = Some(stream);
         self.order(&Order::Attach {
             program: program.clone(),
             limits: limits.to_owned(),
@@ -133,35 +140,35 @@ impl LogLink {
         Ok(())
     }
 
-    /// Records again where that is found which outlives log writers, where its record was removed.
+    /// Writes the record of the memory again if it was removed.
     pub fn record_batch(&self, home: &Home) {
         if let Some(batch) = &self.batch {
-            // Without the record a log writer that is killed loses what it was about to write.
+            // Without the record, a crash of the log writer loses the batch that it was writing.
             let _ = batch.record_again(&home.batch());
         }
     }
 
-    /// Has the log writer leave, so that another takes its place: this one runs the code of a former release.
+    /// Has the log writer exit, to replace one that runs the code of another release.
     pub fn replace(&mut self) {
         self.replaced = true;
         self.output = Outbox::default();
-        self.keeping.clear();
+        self.unsent.clear();
         if self.recovered {
-            self.say_goodbye();
+            self.send_bye();
         }
     }
 
-    /// What it has kept is here: a log writer that ends closes its own.
-    fn say_goodbye(&mut self) {
+    /// To be called once its kept descriptors are here: an exiting log writer closes them.
+    fn send_bye(&mut self) {
         self.output.push(Order::Bye.to_line().to_bytes(), None);
     }
 
-    /// Whether it was to be expected that it leaves: it was asked to, or was leaving when it was found.
+    /// Whether its exit was expected: it was asked to exit, or was exiting when it was connected to.
     pub fn was_leaving(&self) -> bool {
-        self.replaced || self.found && !self.greeted
+        self.replaced || self.was_running && !self.greeted
     }
 
-    /// Gives back what outlives log writers, at the end of both daemons.
+    /// Removes the memory and the socket, when both daemons exit.
     pub fn forget(&mut self, home: &Home) {
         if let Some(batch) = self.batch.take() {
             batch.remove(&home.batch());
@@ -169,133 +176,134 @@ impl LogLink {
         let _ = std::fs::remove_file(home.log_socket());
     }
 
-    /// Asks again for what the last log writer did not report; to be called when it knows of all programs.
+    /// Sends pending requests again; to be called after all programs were sent.
     pub fn ask_again(&mut self) {
-        let asked = std::mem::take(&mut self.asked);
-        for order in asked.iter().flat_map(|(_, orders)| orders) {
+        let pending = std::mem::take(&mut self.pending);
+        for order in pending.iter().flat_map(|(_, orders)| orders) {
             self.order(order);
         }
-        self.asked = asked;
-        self.told = Some(self.output.len());
+        self.pending = pending;
+        self.initial = Some(self.output.len());
     }
 
-    /// The stream, to poll.
+    /// The connection, to poll.
     pub fn stream(&self) -> Option<&UnixStream> {
-        self.end.as_ref()
+        self.stream.as_ref()
     }
 
     /// What to poll for.
     pub fn interest(&self) -> Interest {
         Interest {
             read: true,
-            write: self.understands() && !(self.output.is_empty() && self.keeping.is_empty()),
+            write: self.understands() && !(self.output.is_empty() && self.unsent.is_empty()),
         }
     }
 
-    /// Whether it understands what it is told: it has greeted, or was forked by this supervisor.
+    /// Whether it understands orders: it has sent `hello`, or was forked by this supervisor.
     fn understands(&self) -> bool {
-        self.greeted || !self.found
+        self.greeted || !self.was_running
     }
 
-    /// Says something to the log writer; it is sent when the loop comes to it.
+    /// Queues an order.
     pub fn order(&mut self, order: &Order) {
-        self.leaving |= *order == Order::Bye;
+        self.exiting |= *order == Order::Bye;
         self.order_with(order, None);
     }
 
-    /// Says something that comes with a descriptor.
+    /// Queues an order with a descriptor.
     pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
-        if self.end.is_some() && !self.replaced {
+        if self.stream.is_some() && !self.replaced {
             self.output
                 .push(order.to_line().to_bytes(), fd.map(Rc::new));
-            let most = self.told.map_or(usize::MAX, |told| told + MOST_WAITING);
-            if self.output.len() > most && !self.leaving {
+            let max = self
+                .initial
+                .map_or(usize::MAX, |initial| initial + MAX_WAITING);
+            if self.output.len() > max && !self.exiting {
                 self.given_up = true;
-                self.end = None;
+                self.stream = None;
                 self.output = Outbox::default();
             }
         }
     }
 
-    /// Whether lines for the daemons' log can be given to it: it understands them, and takes what it is told.
-    pub fn takes_notes(&self, most: usize) -> bool {
-        let listens = self.end.is_some() && self.greeted;
-        listens && !self.replaced && !self.leaving && self.output.len() < most
+    /// Whether it takes lines for the daemon's log: it has sent `hello`, and fewer than `max` bytes wait for it.
+    pub fn takes_notes(&self, max: usize) -> bool {
+        let ready = self.stream.is_some() && self.greeted;
+        ready && !self.replaced && !self.exiting && self.output.len() < max
     }
 
-    /// Whether the connection was given up, once.
+    /// Whether the connection was closed because the log writer did not read. True once.
     pub fn was_given_up(&mut self) -> bool {
         std::mem::take(&mut self.given_up)
     }
 
-    /// Has a descriptor kept for the next supervisor. Its slot; none where nobody can keep it now: all is given to the
-    /// next log writer, once what the present one keeps is here.
+    /// Has a descriptor kept for the next supervisor, and returns its slot. None while the log writer is replaced or its kept
+    /// descriptors are not here: then all are sent to it later.
     pub fn keep(&mut self, name: Bytes, fd: Rc<OwnedFd>) -> Option<u64> {
-        if self.end.is_none() || self.replaced || !self.recovered {
+        if self.stream.is_none() || self.replaced || !self.recovered {
             return None;
         }
-        self.slots += 1;
-        self.keeping.push_back((self.slots, name, fd));
-        Some(self.slots)
+        self.last_slot += 1;
+        self.unsent.push_back((self.last_slot, name, fd));
+        Some(self.last_slot)
     }
 
-    /// What has this slot is not to be kept any more.
+    /// Has the descriptor of this slot closed.
     pub fn drop_kept(&mut self, slot: u64) {
-        let waiting = self.keeping.iter().position(|(known, ..)| *known == slot);
-        match waiting.and_then(|at| self.keeping.remove(at)) {
-            Some(_) => {}
-            None => self.order(&Order::Drop { slot }),
+        let unsent = self.unsent.iter().position(|(known, ..)| *known == slot);
+        if unsent.and_then(|at| self.unsent.remove(at)).is_none() {
+            self.order(&Order::Drop { slot });
         }
     }
 
-    /// Whether the log writer has to be asked again for what it keeps, as some of it could not be received.
+    /// Whether some kept descriptors could not be received.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete
     }
 
-    /// Asks again for what the log writer keeps.
+    /// Requests all kept descriptors again.
     pub fn recall(&mut self) {
         if std::mem::take(&mut self.incomplete) {
             self.kept.clear();
-            // Also the log writer that is about to be replaced.
+            // Sent to a log writer that is to be replaced, too.
             self.output.push(Order::Recall.to_line().to_bytes(), None);
         }
     }
 
-    /// Whether all that was kept for this supervisor is here.
+    /// Whether all kept descriptors are here.
     pub fn recovered(&self) -> bool {
         self.recovered
     }
 
-    /// What was kept, once all of it is here.
+    /// Takes the kept descriptors, once all are here.
     pub fn take_kept(&mut self) -> Option<Vec<Kept>> {
-        std::mem::take(&mut self.news).then(|| std::mem::take(&mut self.kept))
+        std::mem::take(&mut self.kept_ready).then(|| std::mem::take(&mut self.kept))
     }
 
-    /// Asks that all that these programs have printed be written; the token of the reports. `last`: they have ended.
+    /// Requests that the output of these programs is written, and returns the token. `last`: they have exited.
     pub fn drain(&mut self, ids: Vec<u32>, last: bool) -> u64 {
-        let token = self.tokens + 1;
+        let token = self.last_token + 1;
         self.ask([Order::Drain { ids, last, token }])
     }
 
-    /// The token that is next.
+    /// The next token.
     pub fn next_token(&self) -> u64 {
-        self.tokens + 1
+        self.last_token + 1
     }
 
-    /// Gives orders that bear the next token, each of which is reported.
+    /// Sends orders with the next token, each of which is reported, and returns the token.
     pub fn ask(&mut self, orders: impl Into<VecDeque<Order>>) -> u64 {
-        self.tokens += 1;
+        self.last_token += 1;
         let orders = orders.into();
         for order in &orders {
             self.order(order);
         }
         if !orders.is_empty() {
-            self.asked.push((self.tokens, orders));
+            self.pending.push((self.last_token, orders));
         }
-        if self.asked.len() > MOST_ASKED {
-            let (token, orders) = self.asked.remove(0);
-            self.dropped = self.dropped.max(token);
+        if self.pending.len() > MAX_PENDING {
+            let (token, orders) = self.pending.remove(0);
+            self.dropped_up_to = self.dropped_up_to.max(token);
             if orders
                 .iter()
                 .any(|order| matches!(order, Order::Upkeep { .. }))
@@ -304,45 +312,43 @@ impl LogLink {
                 self.failures.push((token, why.to_owned()));
             }
         }
-        self.tokens
+        self.last_token
     }
 
-    /// Whether all orders of this token have been carried out, or could not be.
+    /// Whether all orders of this token are reported, as done or failed.
     pub fn done(&self, token: u64) -> bool {
-        token > self.dropped && !self.asked.iter().any(|(asked, _)| *asked == token)
+        token > self.dropped_up_to && !self.pending.iter().any(|(pending, _)| *pending == token)
     }
 
-    fn hear_done(&mut self, token: u64, failure: Option<String>) {
+    fn receive_done(&mut self, token: u64, failure: Option<String>) {
         self.failures.extend(failure.map(|why| (token, why)));
-        let place = self.asked.iter_mut().find(|(asked, _)| *asked == token);
-        if let Some((_, orders)) = place {
+        let pending = self
+            .pending
+            .iter_mut()
+            .find(|(pending, _)| *pending == token);
+        if let Some((_, orders)) = pending {
             orders.pop_front();
         }
-        self.asked.retain(|(_, orders)| !orders.is_empty());
+        self.pending.retain(|(_, orders)| !orders.is_empty());
     }
 
-    /// What could not be done, once: the token of the order, and why.
+    /// Takes the failures: tokens and reasons.
     pub fn take_failures(&mut self) -> Vec<(u64, String)> {
         std::mem::take(&mut self.failures)
     }
 
-    /// What could not be written, once.
-    pub fn take_losses(&mut self) -> Vec<(u32, usize, Loss)> {
-        std::mem::take(&mut self.losses)
-    }
-
-    /// Sends what the log writer takes.
+    /// Sends as much as the log writer takes.
     pub fn flush(&mut self) {
-        let Some(stream) = self.end.as_ref().filter(|_| self.understands()) else {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.understands()) else {
             return;
         };
         loop {
-            // A broken connection is heard of by its end.
+            // A broken connection is noticed when it is read.
             let sent = self.output.flush(stream);
-            if sent.is_err() || self.output.len() > KEEP_BEHIND {
+            if sent.is_err() || self.output.len() > KEEP_BELOW {
                 return;
             }
-            let Some((slot, name, fd)) = self.keeping.pop_front() else {
+            let Some((slot, name, fd)) = self.unsent.pop_front() else {
                 return;
             };
             let order = Order::Keep { slot, name };
@@ -350,11 +356,11 @@ impl LogLink {
         }
     }
 
-    /// Reads what it reports: sentences for the journal. `Err`: it has gone.
-    pub fn receive(&mut self) -> Result<Vec<String>, ()> {
-        let mut notes = Vec::new();
-        let Some(stream) = &self.end else {
-            return Ok(notes);
+    /// Receives reports. `Err`: the log writer has exited.
+    pub fn receive(&mut self) -> Result<Vec<Event>, ()> {
+        let mut events = Vec::new();
+        let Some(stream) = &self.stream else {
+            return Ok(events);
         };
         let mut buffer = [0; 4096];
         match passing::receive(stream, &mut buffer, &mut self.fds) {
@@ -373,42 +379,42 @@ impl LogLink {
                     }
                 }
                 Some(Report::Kept { slot, name }) => {
-                    self.slots = self.slots.max(slot);
+                    self.last_slot = self.last_slot.max(slot);
                     match self.fds.pop_front().flatten() {
                         Some(fd) => self.kept.push((slot, name, fd)),
                         None => self.incomplete = true,
                     }
                 }
-                Some(Report::Recovered) if self.incomplete => notes.push(
+                Some(Report::Recovered) if self.incomplete => events.push(Event::Note(
                     "cannot receive all descriptors that the log writer keeps: too many open files; trying again"
                         .to_owned(),
-                ),
+                )),
                 Some(Report::Recovered) => {
-                    self.news |= !self.recovered;
+                    self.kept_ready |= !self.recovered;
                     self.recovered = true;
                     if self.replaced {
-                        self.say_goodbye();
+                        self.send_bye();
                     }
                 }
-                Some(Report::Done { token, failure }) => self.hear_done(token, failure),
-                Some(Report::Lost { id, which, loss }) => self.losses.push((id, which, loss)),
-                Some(Report::Note { text }) => notes.push(text),
-                None => notes.push("the log writer said something that is no report".to_owned()),
+                Some(Report::Done { token, failure }) => self.receive_done(token, failure),
+                Some(Report::Dropped(row)) => events.push(Event::Dropped(row)),
+                Some(Report::Note { text }) => events.push(Event::Note(text)),
+                None => events.push(Event::Note(
+                    "the log writer sent a line that is not a report".to_owned(),
+                )),
             }
         }
-        Ok(notes)
+        Ok(events)
     }
 
-    /// The program that the last log writer was at work on, where it has left something.
+    /// The program whose batch the previous log writer did not finish.
     pub fn unfinished(&self) -> Option<u32> {
-        self.batch
-            .as_ref()
-            .and_then(Batch::left)
-            .map(|(left, _)| left.channel.0)
+        let (header, _) = self.batch.as_ref()?.unfinished()?;
+        Some(header.channel.program)
     }
 
-    /// Forgets a log writer that has gone.
+    /// The log writer has exited.
     pub fn lost(&mut self) {
-        self.end = None;
+        self.stream = None;
     }
 }

@@ -1,5 +1,5 @@
-//! The daemons' own log: one line an event, with an ISO time. The log writer writes it, so that the loop never waits for
-//! the disk.
+//! The daemon's own log: one line an event, with an ISO time. The log writer writes it, so that the event loop never waits
+//! for the disk.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,33 +8,33 @@ use std::path::PathBuf;
 use crate::model::standard::Standard;
 use crate::paths::Home;
 use crate::protocol::log_protocol::Order;
-use crate::supervisor::log::client::LogLink;
+use crate::supervisor::log::client::LogClient;
 use crate::supervisor::program::own_output::duplicate;
 use crate::sys::pid::Pid;
 use crate::sys::shared_output::{AT_ONCE, SharedOutput};
 use crate::sys::{clock, open};
 use crate::units::harmless;
 
-/// So much waits for a log writer that does not take it, in bytes; more is dropped.
-const MOST: usize = 256 << 10;
+/// The bytes that wait for the log writer. Lines above that are dropped.
+const MAX_WAITING: usize = 256 << 10;
 
-/// What is noted on its way to `rpmd.log`, and to stderr where the daemon stays in the foreground.
+/// Lines on their way to `rpmd.log`, and to standard error of a daemon in the foreground.
 #[derive(Debug)]
-pub struct Journal {
+pub struct DaemonLog {
     path: PathBuf,
     foreground: bool,
-    /// Lines that are sent at the end of a turn.
+    /// Lines that are not sent yet.
     lines: String,
-    /// Up to where they have been printed.
+    /// How much of them is printed, in bytes.
     printed: usize,
-    /// How many lines were dropped.
+    /// The number of dropped lines.
     dropped: u64,
 }
 
-impl Journal {
-    /// The journal of the daemon that serves this home.
-    pub fn new(home: &Home, foreground: bool) -> Journal {
-        Journal {
+impl DaemonLog {
+    /// The log of the daemon that serves this home.
+    pub fn new(home: &Home, foreground: bool) -> DaemonLog {
+        DaemonLog {
             path: home.daemon_log(),
             foreground,
             lines: String::new(),
@@ -43,29 +43,29 @@ impl Journal {
         }
     }
 
-    /// Notes one line.
+    /// Adds a line.
     pub fn note(&mut self, text: impl std::fmt::Display) {
-        if self.lines.len() > MOST {
+        if self.lines.len() > MAX_WAITING {
             self.dropped += 1;
             return;
         }
         let now = clock::moment(clock::wall_ms());
-        // A name in it must not forge another line, nor reach the terminal of whoever reads it.
+        // A name in it must not forge another line, nor send escape sequences to a reader's terminal.
         let text = text.to_string();
         let text = harmless(&text);
         let _ = writeln!(self.lines, "{now} rpmd[{}]: {text}", Pid::own());
     }
 
-    /// Sends what was noted to the log writer; until there is one that takes it, it waits.
-    pub fn flush(&mut self, log: &mut LogLink) {
+    /// Sends the lines to the log writer if it takes them.
+    pub fn flush(&mut self, log: &mut LogClient) {
         self.print();
-        if !self.lines.is_empty() && log.takes_notes(MOST) {
+        if !self.lines.is_empty() && log.takes_notes(MAX_WAITING) {
             let lines = self.take().into_bytes();
             log.order(&Order::Note { lines });
         }
     }
 
-    /// Writes what was noted to the file: for one who can have no log writer. It may wait for the disk.
+    /// Writes the lines to the file, where there is no log writer. It may wait for the disk.
     pub fn write(&mut self) {
         self.print();
         if self.lines.is_empty() {
@@ -73,7 +73,7 @@ impl Journal {
         }
         let lines = self.take();
         if let Ok(mut file) = open::output(&self.path, 0o600) {
-            // A full disk must not end the supervision.
+            // A full disk must not stop the daemon.
             let _ = file.write_all(lines.as_bytes());
         }
     }
@@ -98,12 +98,12 @@ impl Journal {
     }
 }
 
-/// What goes on failing is said once a minute.
+/// Limits a message to once a minute.
 #[derive(Debug, Default)]
 pub struct OnceAMinute(Option<u64>);
 
 impl OnceAMinute {
-    /// Whether it may be said at this time of the monotonic clock, in ms; then it may not again for a minute.
+    /// Whether the message may be written at this monotonic time, in ms. Then not again for a minute.
     pub fn may_be_said(&mut self, now: u64) -> bool {
         let may = self.0.is_none_or(|at| now.saturating_sub(at) >= 60_000);
         if may {
@@ -113,8 +113,7 @@ impl OnceAMinute {
     }
 }
 
-/// Writes whole lines to standard error, as many as it takes at once. Whoever reads there and does not keep up finds the
-/// rest in the file.
+/// Writes whole lines to standard error, as many as it takes without blocking. The rest is in the file only.
 fn print(mut lines: &[u8]) {
     if lines.is_empty() {
         return;

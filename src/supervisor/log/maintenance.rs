@@ -1,4 +1,4 @@
-//! Log files are emptied, or opened anew: by the log writer, whose they are.
+//! Requests of clients that empty, rotate or reopen log files. The log writer carries them out.
 
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ impl Supervisor {
         Some(Pending::Rows(Rows::new(turn.ids, false)))
     }
 
-    /// Whoever empties the files knows of what is missing in them.
+    /// A flush also resets the counts of dropped output.
     fn forget_losses(&mut self, ids: &[u32]) {
         for id in ids {
             if let Some(program) = self.programs.get_mut(id).filter(|p| p.lost_in_all > 0) {
@@ -64,7 +64,7 @@ impl Supervisor {
         self.log.ask(orders)
     }
 
-    /// Hears what the log writer could not do, for those who wait for it.
+    /// Passes failures of the log writer on to the clients that wait.
     pub(crate) fn take_failures(&mut self) {
         for (token, why) in self.log.take_failures() {
             for connection in self.connections.values_mut() {

@@ -6,21 +6,23 @@ use crate::model::value::Bytes;
 use crate::protocol::log_protocol::Order;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::log::client::Event;
 use crate::supervisor::program::Program;
 use crate::supervisor::timers::Timer;
 
-/// A log writer that did not live so long is not replaced at once. ms
+/// A log writer that ran for less than this is replaced after this delay. ms
 pub(crate) const LOGGER_AGAIN: u64 = 500;
-/// When the log writer is asked again for what it keeps, where there were no descriptors left to take it. ms
+/// How long until kept descriptors that could not be received are requested again. ms
 const RECALL: u64 = 500;
 
 impl Supervisor {
     /// Connects to the log writer, forks one if there is none, and sends it every program.
     pub(crate) fn start_logger(&mut self) {
         self.log_started = self.now;
-        let program = match self.way.foreground {
-            true => Bytes::new(),
-            false => self.way.program.as_os_str().as_bytes().to_vec(),
+        let program = if self.way.foreground {
+            Bytes::new()
+        } else {
+            self.way.program.as_os_str().as_bytes().to_vec()
         };
         let started = self
             .log
@@ -29,13 +31,13 @@ impl Supervisor {
         match started {
             Ok(()) => {
                 self.hand_over_own_output();
-                // Some may have ended when nobody saw it.
+                // Some may have exited while no supervisor ran.
                 let mut ended: Vec<u32> = self.programs.keys().copied().collect();
                 ended.retain(|id| {
                     let ended = self.programs.get(id).is_some_and(|p| p.life.pid == 0);
                     ended && self.end_lines(*id)
                 });
-                // First the one whose output the last log writer had begun to move.
+                // First the program whose batch the previous log writer did not finish.
                 let unfinished = self.log.unfinished();
                 let mut logged: Vec<&Program> =
                     self.programs.values().filter(|p| p.logged).collect();
@@ -55,7 +57,7 @@ impl Supervisor {
                     self.journal
                         .note(format_args!("starting the log writer: {e}; trying again"));
                 }
-                // Whoever looks for the reason finds it there, and there may never be a log writer.
+                // Written directly, as there may never be a log writer.
                 self.journal.write();
                 self.timers
                     .set(Timer::Logger, Some(self.now + LOGGER_AGAIN));
@@ -65,14 +67,16 @@ impl Supervisor {
 
     pub(crate) fn hear_logger(&mut self) {
         match self.log.receive() {
-            Ok(notes) => {
-                for note in notes {
-                    self.journal.note(note);
-                }
-                for (id, which, loss) in self.log.take_losses() {
-                    if let Some(program) = self.programs.get_mut(&id) {
-                        program.has_lost(which, loss);
-                        self.unrecorded.push(id);
+            Ok(events) => {
+                for event in events {
+                    match event {
+                        Event::Note(text) => self.journal.note(text),
+                        Event::Dropped(row) => {
+                            if let Some(program) = self.programs.get_mut(&row.id) {
+                                program.has_lost(row.stream.index(), row.dropped);
+                                self.unrecorded.push(row.id);
+                            }
+                        }
                     }
                 }
                 if let Some(kept) = self.log.take_kept() {
@@ -101,11 +105,11 @@ impl Supervisor {
             self.journal
                 .note("the log writer has ended; starting another");
         }
-        match soon && !leaving {
-            true => self
-                .timers
-                .set(Timer::Logger, Some(self.now + LOGGER_AGAIN)),
-            false => self.start_logger(),
+        if soon && !leaving {
+            self.timers
+                .set(Timer::Logger, Some(self.now + LOGGER_AGAIN));
+        } else {
+            self.start_logger();
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::model::life::{Life, Policy};
 use crate::model::spec::{Spec, name_of};
 use crate::paths::Home;
 use crate::protocol::line::LineWriter;
-use crate::protocol::output::Loss;
+use crate::protocol::output::Dropped;
 use crate::protocol::process::Process;
 use crate::supervisor::node::channel::Channel;
 use crate::supervisor::node::cluster::Given;
@@ -91,7 +91,7 @@ pub struct Program {
     /// The log writer drains it.
     pub logged: bool,
     /// What of standard output and standard error could not be written and is not said in the files yet.
-    pub lost: [Loss; 2],
+    pub lost: [Dropped; 2],
     /// How much could not be written since it was added to the list, in bytes.
     pub lost_in_all: u64,
 }
@@ -113,13 +113,13 @@ impl Program {
             fifos: None,
             new_fifos: false,
             logged: false,
-            lost: [Loss::default(); 2],
+            lost: [Dropped::default(); 2],
             lost_in_all: 0,
         }
     }
 
     /// So much of a stream could not be written since it was last said in the file.
-    pub fn has_lost(&mut self, which: usize, loss: Loss) {
+    pub fn has_lost(&mut self, which: usize, loss: Dropped) {
         if let Some(known) = self.lost.get_mut(which) {
             let more = match loss.first == known.first {
                 true => loss.bytes.saturating_sub(known.bytes),

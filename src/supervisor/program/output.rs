@@ -29,7 +29,7 @@ impl Supervisor {
         Order::Open {
             id: program.id,
             output: self.output(program),
-            lost: program.lost,
+            dropped: program.lost,
         }
     }
 

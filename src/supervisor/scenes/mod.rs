@@ -22,7 +22,7 @@ use crate::supervisor::control::connection::Connection;
 use crate::supervisor::driver::fake::Fake;
 use crate::supervisor::driver::fake::world::{Disk, World};
 use crate::supervisor::event_loop::{Holdings, Supervisor, Token, Way};
-use crate::supervisor::log::daemon_log::Journal;
+use crate::supervisor::log::daemon_log::DaemonLog;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::limits::Limits;
 use crate::supervisor::store::client::StoreClient;
@@ -100,7 +100,7 @@ impl Scene {
         let holdings = Holdings {
             store: StoreClient::new(found),
             lock: self.lock(),
-            journal: Journal::new(&self.home, false),
+            journal: DaemonLog::new(&self.home, false),
             // Not by sys::socket, which changes the umask of the process for a moment.
             listener: UnixListener::bind(&path).unwrap(),
             signals: SelfPipe::install(&[]).unwrap(),

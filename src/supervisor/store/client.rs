@@ -163,9 +163,10 @@ impl StoreClient {
         self.failure.as_deref()
     }
 
-    /// Whether a new list should replace this one.
+    /// Whether a new list should replace this one. Where the disk does not answer, another writer would wait as well.
     pub fn is_outdated(&self) -> bool {
-        self.link.is_some() && recovery::is_outdated(self.end, self.live)
+        let answers = self.written >= self.announced;
+        self.link.is_some() && answers && recovery::is_outdated(self.end, self.live)
     }
 
     /// Asks for everything to be brought to the disk.

@@ -10,7 +10,7 @@ use crate::supervisor::driver::Driver;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::run::Run;
-use crate::supervisor::store::client::Report;
+use crate::supervisor::store::client::{Mark, Report};
 use crate::supervisor::store::list;
 use crate::supervisor::store::records;
 use crate::supervisor::store::state::State;
@@ -81,6 +81,25 @@ impl Supervisor {
         let id = self.next_id.to_string();
         list::push(&mut lines, &Line::new("next").with("id", id));
         self.append(&lines);
+    }
+
+    /// Whether an answer has to wait until a mark is reached.
+    pub(crate) fn waits_for_store(&self, mark: Option<(Mark, u64)>) -> bool {
+        mark.is_some_and(|(mark, until)| {
+            let over = self.store.failure().is_some() || self.now >= until;
+            !self.store.has_reached(mark) && !over
+        })
+    }
+
+    /// Nobody has seen the numbers of programs that never ran: they are free, where no later one is taken.
+    pub(crate) fn take_ids_back(&mut self, ids: &[u32]) {
+        let (first, last) = (ids.iter().min(), ids.iter().max());
+        if let (Some(first), Some(last)) = (first, last) {
+            if last.saturating_add(1) == self.next_id {
+                self.next_id = *first;
+                self.record_next_id();
+            }
+        }
     }
 
     /// Has it recorded which boot and version the list is of.

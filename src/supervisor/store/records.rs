@@ -7,7 +7,7 @@ use crate::model::life::{Life, State};
 use crate::model::spec::Spec;
 use crate::paths::Pipes;
 use crate::protocol::line::Line;
-use crate::protocol::output::{LOST, Loss};
+use crate::protocol::output::Dropped;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
 use crate::supervisor::program::Program;
 use crate::supervisor::store::list::{self, Entry};
@@ -70,11 +70,7 @@ pub fn status_line(program: &Program) -> Vec<u8> {
     if program.lost_in_all > 0 {
         line.push("lost", program.lost_in_all.to_string());
     }
-    for (key, loss) in LOST.iter().zip(program.lost) {
-        if loss.bytes > 0 {
-            line.push(key, loss.to_text());
-        }
-    }
+    Dropped::put(&program.lost, &mut line);
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
         line.push_number(key, value);
@@ -135,7 +131,7 @@ pub fn program_of(id: u32, status: &Line, spec_line: &Line) -> Result<Program> {
     program.life = Life::recalled(want, state, (restarts, unstable), read_exit(status));
     program.ended = status.number("ended").unwrap_or(0);
     program.lost_in_all = status.number("lost").unwrap_or(0);
-    program.lost = LOST.map(|key| status.text(key).and_then(Loss::read).unwrap_or_default());
+    program.lost = Dropped::of_line(status);
     Ok(program)
 }
 
@@ -180,7 +176,7 @@ mod tests {
         program.ended = u32::MAX;
         program.life.exit = Some(Exit::Signal(-9));
         program.lost_in_all = u64::MAX;
-        let loss = Loss {
+        let loss = Dropped {
             bytes: u64::MAX,
             first: u64::MAX,
             last: u64::MAX,

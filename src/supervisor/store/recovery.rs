@@ -3,6 +3,9 @@
 //! A writer outlives its supervisor until the list is on the disk. It holds a lock and the memory file, which
 //! is found through `/proc`. So nothing is lost when a supervisor is killed while the disk does not answer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
@@ -109,12 +112,15 @@ pub fn recover(
         Some(handed) => Some(handed),
         None => find_memory(home)?,
     };
+    // Before the file: what a writer gives back of the memory stands there by then.
+    let in_memory = memory.as_ref().map(|(_, memory)| memory.read());
+    let in_memory = in_memory.transpose();
+    let in_memory = in_memory.doing(|| "reading the list in memory")?;
     let mut found = on_disk(home, &mut notes)?;
     let newest = memory.as_ref().map_or(0, |(generation, _)| *generation);
     let newest = newest.max(found.generation);
     let mut memory = memory.filter(|(generation, _)| *generation >= found.generation);
-    if let Some((generation, memory)) = &memory {
-        let (start, tail) = memory.read().doing(|| "reading the list in memory")?;
+    if let (Some((generation, _)), Some((start, tail))) = (&memory, in_memory) {
         let start = usize::try_from(start).unwrap_or(usize::MAX);
         if *generation == found.generation {
             found.bytes.truncate(start);

@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -82,6 +82,10 @@ fn serve(home: Home, generation: u64, memory: MemoryLog, socket: UnixStream) -> 
     while writer.turn() {}
     // The supervisor has gone. What it has changed is in this memory alone until it is on the disk.
     while writer.finish().is_err() {
+        if matches!(writer.home.run().try_exists(), Ok(false)) {
+            // The home was removed.
+            break;
+        }
         std::thread::sleep(AGAIN);
         writer.begin();
     }
@@ -157,7 +161,7 @@ impl Writer {
             lock::wait_for(&folder)?;
             self.lock = Some(folder);
         }
-        let (start, _) = self.memory.read()?;
+        let start = self.memory.start()?;
         let path = self.home.list();
         if let Ok(mut file) = open::regular(&path, Access::Read) {
             let mut head = vec![0; 256];
@@ -200,7 +204,7 @@ impl Writer {
         if waited.is_ok() && set.ready().next().is_none() {
             return true;
         }
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = [0; 4 << 10];
         match fd::read(self.socket.as_fd(), &mut buffer) {
             Ok(n @ 1..) => self.input.push(buffer.get(..n).unwrap_or_default()),
             _ => return false,
@@ -303,11 +307,7 @@ impl Writer {
         let Some(file) = self.file.as_ref().filter(|_| self.failure.is_none()) else {
             return;
         };
-        let copied = self.memory.read_from(self.written).and_then(|bytes| {
-            file.write_all_at(&bytes, self.written)?;
-            Ok(bytes.len() as u64)
-        });
-        match copied {
+        match self.memory.copy_to(file, self.written) {
             Ok(0) => {}
             Ok(length) => {
                 self.written += length;

@@ -15,11 +15,11 @@ use super::prom;
 use super::response::{Kind, Response};
 use super::routes::{self, Route};
 use super::snapshot::Snapshot;
-use crate::client::output;
-use crate::client::record::Record;
+use crate::client::display::output;
 use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::clock;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::signal::SelfPipe;
@@ -345,7 +345,7 @@ impl Server {
         }
     }
 
-    fn hear_described(&mut self, token: u64, records: Option<Vec<Record>>) {
+    fn hear_described(&mut self, token: u64, records: Option<Vec<ProgramInfo>>) {
         let route = self.client(token).and_then(|client| client.waits_for);
         let records = records.unwrap_or_default();
         let response = match (route, records.first()) {

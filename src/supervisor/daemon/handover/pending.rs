@@ -109,6 +109,7 @@ pub(crate) fn read_pending(line: &Line) -> Option<Pending> {
             ids: read_ids(line, "id"),
             failure: read_failure(line),
             mark: None,
+            undone: false,
         })),
         "restart" => Some(Pending::Restart(read_turn(line))),
         "stop" => Some(Pending::Stop(read_turn(line), Then::Keep)),

@@ -1,16 +1,16 @@
 use super::*;
 use crate::sys::fd;
 
-fn connected() -> (LogLink, UnixStream) {
-    let (end, other) = UnixStream::pair().unwrap();
-    end.set_nonblocking(true).unwrap();
+fn connected() -> (LogClient, UnixStream) {
+    let (stream, other) = UnixStream::pair().unwrap();
+    stream.set_nonblocking(true).unwrap();
     other.set_nonblocking(true).unwrap();
-    let link = LogLink {
-        end: Some(end),
-        found: true,
-        ..LogLink::default()
+    let log = LogClient {
+        stream: Some(stream),
+        was_running: true,
+        ..LogClient::default()
     };
-    (link, other)
+    (log, other)
 }
 
 fn report(to: &UnixStream, report: &Report, fd: Option<OwnedFd>) {
@@ -34,23 +34,23 @@ fn null() -> Rc<OwnedFd> {
 }
 
 #[test]
-fn each_kept_descriptor_has_a_slot_that_none_before_had() {
-    let (mut link, writer) = connected();
-    // What the log writer keeps is not known yet.
-    assert_eq!(link.keep(b"a".to_vec(), null()), None);
+fn each_kept_descriptor_has_a_new_slot() {
+    let (mut log, writer) = connected();
+    // The kept descriptors are not known yet.
+    assert_eq!(log.keep(b"a".to_vec(), null()), None);
     report(&writer, &Report::Hello { link: LINK_VERSION }, None);
     let (slot, name) = (41, b"a".to_vec());
     let fd = fd::open_null().unwrap();
     report(&writer, &Report::Kept { slot, name }, Some(fd));
     report(&writer, &Report::Recovered, None);
-    while !link.recovered() {
-        link.receive().unwrap();
+    while !log.recovered() {
+        log.receive().unwrap();
     }
-    let kept = link.take_kept().unwrap();
+    let kept = log.take_kept().unwrap();
     assert_eq!((kept.len(), kept[0].0), (1, 41));
-    link.drop_kept(41);
-    assert_eq!(link.keep(b"a".to_vec(), null()), Some(42));
-    link.flush();
+    log.drop_kept(41);
+    assert_eq!(log.keep(b"a".to_vec(), null()), Some(42));
+    log.flush();
     let (text, fds) = arrived(&writer);
     assert_eq!(
         (text.as_str(), fds),
@@ -59,48 +59,50 @@ fn each_kept_descriptor_has_a_slot_that_none_before_had() {
 }
 
 #[test]
-fn what_is_dropped_before_it_was_sent_costs_no_descriptor() {
-    let (mut link, writer) = connected();
-    link.recovered = true;
+fn a_descriptor_that_is_dropped_before_it_is_sent_is_closed() {
+    let (mut log, writer) = connected();
+    log.recovered = true;
     let kept = null();
     for _ in 0..1000 {
-        let slot = link.keep(b"a".to_vec(), Rc::clone(&kept)).unwrap();
-        link.flush();
-        link.drop_kept(slot);
+        let slot = log.keep(b"a".to_vec(), Rc::clone(&kept)).unwrap();
+        log.flush();
+        log.drop_kept(slot);
     }
     assert_eq!(Rc::strong_count(&kept), 1);
     report(&writer, &Report::Hello { link: LINK_VERSION }, None);
-    link.receive().unwrap();
-    link.flush();
+    log.receive().unwrap();
+    log.flush();
     assert_eq!(arrived(&writer), (String::new(), 0));
 }
 
 #[test]
-fn what_could_not_be_received_is_asked_for_again() {
-    let (mut link, writer) = connected();
+fn descriptors_that_could_not_be_received_are_requested_again() {
+    let (mut log, writer) = connected();
     report(&writer, &Report::Hello { link: LINK_VERSION }, None);
     let (slot, name) = (3, b"a".to_vec());
     report(&writer, &Report::Kept { slot, name }, None);
     report(&writer, &Report::Recovered, None);
-    let notes = link.receive().unwrap();
-    assert!(notes[0].contains("trying again"), "{notes:?}");
-    assert!(link.is_incomplete() && !link.recovered() && link.take_kept().is_none());
-    link.recall();
-    link.flush();
+    let events = log.receive().unwrap();
+    let is_note =
+        |event: &Event| matches!(event, Event::Note(text) if text.contains("trying again"));
+    assert!(events.iter().any(is_note), "{events:?}");
+    assert!(log.is_incomplete() && !log.recovered() && log.take_kept().is_none());
+    log.recall();
+    log.flush();
     assert_eq!(arrived(&writer).0, "recall\n");
     let (slot, name) = (3, b"a".to_vec());
     let fd = fd::open_null().unwrap();
     report(&writer, &Report::Kept { slot, name }, Some(fd));
     report(&writer, &Report::Recovered, None);
-    while !link.recovered() {
-        link.receive().unwrap();
+    while !log.recovered() {
+        log.receive().unwrap();
     }
-    assert_eq!(link.take_kept().unwrap().len(), 1);
+    assert_eq!(log.take_kept().unwrap().len(), 1);
 }
 
 #[test]
-fn a_log_writer_is_replaced_only_when_what_it_has_kept_is_here() {
-    let (mut link, writer) = connected();
+fn a_log_writer_is_replaced_only_after_it_has_returned_its_descriptors() {
+    let (mut log, writer) = connected();
     report(
         &writer,
         &Report::Hello {
@@ -108,39 +110,39 @@ fn a_log_writer_is_replaced_only_when_what_it_has_kept_is_here() {
         },
         None,
     );
-    link.receive().unwrap();
-    link.flush();
+    log.receive().unwrap();
+    log.flush();
     assert_eq!(arrived(&writer).0, "");
     report(&writer, &Report::Recovered, None);
-    link.receive().unwrap();
-    link.flush();
+    log.receive().unwrap();
+    log.flush();
     assert_eq!(arrived(&writer).0, "bye\n");
 }
 
 #[test]
-fn what_waits_for_a_log_writer_that_does_not_read_is_bounded() {
-    let (mut link, _other) = connected();
-    link.told = Some(0);
+fn the_output_for_a_log_writer_that_does_not_read_is_bounded() {
+    let (mut log, _other) = connected();
+    log.initial = Some(0);
     let lines = vec![b'x'; 1 << 20];
     for _ in 0..100 {
-        link.order(&Order::Note {
+        log.order(&Order::Note {
             lines: lines.clone(),
         });
-        assert!(link.output.len() <= MOST_WAITING + (1 << 20) + 100);
+        assert!(log.output.len() <= MAX_WAITING + (1 << 20) + 100);
     }
-    assert!(link.was_given_up() && !link.was_given_up() && link.stream().is_none());
+    assert!(log.was_given_up() && !log.was_given_up() && log.stream().is_none());
 }
 
 #[test]
-fn a_question_that_was_dropped_is_never_answered_by_yes() {
-    let mut link = LogLink::default();
-    let first = link.drain(vec![1], false);
-    assert!(!link.done(first));
-    for _ in 0..2 * MOST_ASKED {
-        link.drain(vec![1], false);
+fn a_dropped_request_never_counts_as_done() {
+    let mut log = LogClient::default();
+    let first = log.drain(vec![1], false);
+    assert!(!log.done(first));
+    for _ in 0..2 * MAX_PENDING {
+        log.drain(vec![1], false);
     }
-    assert_eq!(link.asked.len(), MOST_ASKED);
-    assert!(!link.done(first) && !link.done(link.tokens));
-    link.hear_done(link.tokens, None);
-    assert!(link.done(link.tokens));
+    assert_eq!(log.pending.len(), MAX_PENDING);
+    assert!(!log.done(first) && !log.done(log.last_token));
+    log.receive_done(log.last_token, None);
+    assert!(log.done(log.last_token));
 }
