@@ -59,7 +59,7 @@ fn a_program_whose_pipes_are_not_made_is_given_up_and_the_others_are_served() {
     scene.pass(9_000);
     assert_eq!(client.verdict(), None);
     assert_eq!(scene.program(1).life.pid, 0);
-    scene.pass(12_000);
+    scene.pass(15_000);
     let verdict = client.verdict().unwrap();
     assert!(verdict.starts_with("error code=exec-failed"), "{verdict}");
     assert!(verdict.contains("more%20than%2020%20s"), "{verdict}");
