@@ -197,6 +197,36 @@ fn what_leaves_the_group_is_found_all_the_same() {
 }
 
 #[test]
+fn a_child_that_leaves_the_group_is_found_while_its_leader_stays() {
+    let Some(own) = own_folder() else { return };
+    let home = Home::new();
+    let other = Cgroup::at(own.join(format!("rpm-session-{}", std::process::id())));
+    other.make().unwrap();
+    // As su with pam_systemd does it.
+    let text = format!(
+        "sh -c 'echo 0 > {}; echo $$ > hidden.'$$'; exec sleep 1000' > /dev/null 2>&1 &\nexec sleep 1000\n",
+        other.members_file().display()
+    );
+    home.start("x", &text, &[]);
+    for end in ["stop", "crash", "restart", "delete"] {
+        if end != "stop" {
+            home.rpm(&["restart", "x"]).ok();
+        }
+        let leader = home.program("x").pid;
+        let hidden = number_in(&home, &format!("hidden.{leader}"));
+        assert!(cgroup_of(leader).contains("rpmd.") && !cgroup_of(hidden).contains("rpmd."));
+        if end == "crash" {
+            proc::kill(leader, Signal::KILL);
+            home.wait_for("x", "another process", |p| p.pid != 0 && p.pid != leader);
+        } else {
+            home.rpm(&[end, "x"]).ok();
+        }
+        assert!(!proc::lives(hidden), "{end}: {}", proc::describe(hidden));
+    }
+    other.remove();
+}
+
+#[test]
 fn what_left_the_group_and_has_no_mark_is_named() {
     let Some(own) = own_folder() else { return };
     let home = Home::new();

@@ -4,6 +4,7 @@
 pub mod world;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -123,6 +124,10 @@ impl Driver for Fake {
             start: world.processes.get(&child).map(|p| p.stat.start),
             cgroup: None,
         }
+    }
+
+    fn may_have_orphans(&mut self, _leaders: &BTreeSet<Pid>) -> bool {
+        true
     }
 
     fn hold(&mut self, child: Pid) -> Option<ProcessHandle> {

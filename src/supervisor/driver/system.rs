@@ -92,6 +92,20 @@ impl Driver for System {
         }
     }
 
+    fn may_have_orphans(&mut self, leaders: &BTreeSet<Pid>) -> bool {
+        let Some(proc) = self.proc.as_ref() else {
+            return true;
+        };
+        let children = proc.children(Pid::own());
+        // The writer of the list is always one: without any, the kernel has no such list.
+        let session = Pid::own_session();
+        let is_orphan = |pid: &Pid| proc.stat(*pid).is_ok_and(|stat| stat.session != session);
+        children.is_empty()
+            || children
+                .iter()
+                .any(|p| !leaders.contains(p) && is_orphan(p))
+    }
+
     fn hold(&mut self, child: Pid) -> Option<ProcessHandle> {
         ProcessHandle::of_child(child)
     }

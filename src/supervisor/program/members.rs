@@ -58,8 +58,13 @@ impl Supervisor {
         Ok(processes)
     }
 
+    fn is_whole_in_cgroup(&self, id: u32) -> bool {
+        let run = self.programs.get(&id).and_then(|p| p.run.as_ref());
+        run.is_some_and(Run::is_whole_in_cgroup)
+    }
+
     /// The leaders of all programs.
-    fn leaders(&self) -> BTreeSet<Pid> {
+    pub(crate) fn leaders(&self) -> BTreeSet<Pid> {
         let all = self.programs.values();
         all.filter_map(|p| Pid::new(p.life.pid)).collect()
     }
@@ -82,9 +87,12 @@ impl Supervisor {
                 if leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid)) {
                     run.has_left_cgroup();
                 }
-                if run.is_whole_in_cgroup() {
-                    return Ok(found);
-                }
+            }
+            if self.is_whole_in_cgroup(id) {
+                self.look_for_escape(id, leader, &found)?;
+            }
+            if self.is_whole_in_cgroup(id) {
+                return Ok(found);
             }
         }
         let processes = self.processes()?;
@@ -262,7 +270,7 @@ impl Supervisor {
 
 /// The group of the last run, unless its number is another's by now: nobody is given the number of a group that has
 /// members, so whoever bears it when its leader leads no more came after the last of them.
-fn own_group(
+pub(crate) fn own_group(
     run: &Run,
     driver: &mut dyn Driver,
     processes: &Processes,

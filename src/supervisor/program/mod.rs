@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod cgroups;
+pub mod escape;
 pub mod exec_failure;
 pub mod files;
 pub mod launch_deadline;

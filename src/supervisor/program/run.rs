@@ -36,6 +36,8 @@ pub struct Run {
     pub report: Option<OwnedFd>,
     /// Where its members are.
     pub placement: Placement,
+    /// When it was stopped, no member was outside of the cgroup.
+    pub seen_in_cgroup: bool,
     /// Members other than the leader, as they were last found outside of a cgroup; with their start times.
     pub escaped: Vec<(Pid, u64)>,
     /// It was found, not started: its members are reaped by another process.
