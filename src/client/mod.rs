@@ -10,6 +10,7 @@ mod daemon;
 mod describe;
 mod dev;
 mod exchange;
+mod feed;
 mod file;
 mod flag;
 mod generate;

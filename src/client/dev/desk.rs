@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use super::SIGNALS;
 use super::burst::Burst;
-use super::program::{News, Program};
+use super::program::{Event, Program};
 use super::rules::Rules;
 use super::tree::Tree;
 use crate::client::control;
 use crate::client::describe::exit_text;
 use crate::client::exchange::Daemon;
-use crate::client::logs::{Now, Printer, Streams, View};
+use crate::client::logs::{Now, Printer, Streams, View, Watches};
 use crate::client::output::{self, Look, Tint, harmless};
 use crate::client::record::Record;
 use crate::client::session::Session;
@@ -24,10 +24,9 @@ use crate::client::shell::quoted;
 use crate::client::stdout_writer::{Flow, StdoutWriter};
 use crate::config::place;
 use crate::error::{Context, Error, Result};
-use crate::sys::clock;
-use crate::sys::inotify::{self, Watcher};
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{SelfPipe, Signal};
+use crate::sys::{clock, inotify};
 
 /// How long the last lines of a program that has ended may be on their way, in ms.
 const LAST_LINES: u64 = 50;
@@ -35,6 +34,12 @@ const LAST_LINES: u64 = 50;
 const SOON: u64 = 1_000;
 /// So many of them are worth a word.
 const OWN_CHANGES: u32 = 4;
+
+const FOLLOWING: &str = "following log files";
+
+fn watches() -> Result<Watches> {
+    Watches::new().map_err(|why| inotify::explained(FOLLOWING, &why))
+}
 
 /// Why it came to its end.
 pub enum Left {
@@ -71,7 +76,7 @@ pub struct Desk<'a> {
     signals: &'a SelfPipe,
     flow: &'a Cell<Flow>,
     program: &'a mut Program,
-    logs: Watcher,
+    watches: Watches,
     streams: Streams,
     view: View,
     changed: Burst,
@@ -112,7 +117,7 @@ impl Desk<'_> {
             signals,
             flow,
             program,
-            logs: inotify::watcher("following log files")?,
+            watches: watches()?,
             streams: Streams::new(true, true),
             view: View::stored(session.invocation.options.raw, session.look),
             changed: Burst::default(),
@@ -152,11 +157,11 @@ impl Desk<'_> {
                     Token::Tree => self.changed.add(tree.news()?, clock::monotonic_ms()),
                     Token::Stdout if ready.error || ready.hangup => self.flow.set(Flow::Closed),
                     Token::Daemon => {
-                        for news in self.program.turn()? {
-                            if matches!(news, News::Gone) {
+                        for event in self.program.turn()? {
+                            if matches!(event, Event::Deleted) {
                                 return Ok(self.finish());
                             }
-                            self.take(news, &tree)?;
+                            self.take(event, &tree)?;
                         }
                     }
                     Token::Stdout | Token::Signals => {}
@@ -182,10 +187,10 @@ impl Desk<'_> {
         for record in &records {
             self.streams.add(record, &self.view);
         }
-        for stream in &mut self.streams.all {
-            // Where its folder is not there yet, it will be when the program runs.
-            let _ = stream.track.watch(&self.logs);
-            stream.track.stand_at_end()?;
+        for (number, stream) in self.streams.all.iter_mut().enumerate() {
+            // Where its folder does not exist yet, it will when the program runs.
+            let _ = self.watches.add(number, stream.tail.path());
+            stream.tail.start_at_end()?;
         }
         Ok(())
     }
@@ -236,7 +241,7 @@ impl Desk<'_> {
         set.clear();
         set.push(self.signals.fd(), Interest::READ, Token::Signals);
         set.push(tree.fd(), Interest::READ, Token::Tree);
-        set.push(self.logs.fd(), Interest::READ, Token::Logs);
+        set.push(self.watches.fd(), Interest::READ, Token::Logs);
         self.program.push(set, Token::Daemon);
         if !self.flow.get().is_over() {
             set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
@@ -251,7 +256,7 @@ impl Desk<'_> {
 
     /// Prints what is new in the log files that something was heard of.
     fn print_changed(&mut self) -> Result<()> {
-        let changed = self.streams.changed(&self.logs)?;
+        let changed = self.watches.changed().doing(|| FOLLOWING)?;
         // That it was started is said first.
         if self.started {
             self.catch_up(Some(&changed));
@@ -264,7 +269,7 @@ impl Desk<'_> {
         let (now, to, view) = (Now::read(), &mut self.printer, &self.view);
         for (at, stream) in self.streams.all.iter_mut().enumerate() {
             if which.is_none_or(|which| which.contains(&at)) {
-                let done = stream.catch_up(at, now, to, view);
+                let done = stream.read_new(at, now, to, view);
                 stream.show_begun(at, to, view);
                 if let Err(why) = done.and_then(|()| to.flush()) {
                     output::complain(why);
@@ -273,9 +278,9 @@ impl Desk<'_> {
         }
     }
 
-    fn take(&mut self, news: News, tree: &Tree) -> Result<()> {
-        match news {
-            News::Started(processes) => {
+    fn take(&mut self, event: Event, tree: &Tree) -> Result<()> {
+        match event {
+            Event::Started(processes) => {
                 self.cause.at = clock::monotonic_ms();
                 if !std::mem::replace(&mut self.started, true) {
                     let text = control::news("started", &processes);
@@ -286,12 +291,12 @@ impl Desk<'_> {
                 }
                 self.watch_logs();
             }
-            News::Failed(why) if !self.started => self.leave(Left::Failed(why)),
-            News::Failed(why) => {
+            Event::Failed(why) if !self.started => self.leave(Left::Failed(why)),
+            Event::Failed(why) => {
                 self.printer.finish()?;
                 output::complain(format!("{why}; the next change tries again"));
             }
-            News::Ended(process) => {
+            Event::Ended(process) => {
                 let exit = process.exit.map(exit_text).unwrap_or_default();
                 let sentence = format!(
                     "{} has ended: {exit}; the next change starts it again",
@@ -299,17 +304,19 @@ impl Desk<'_> {
                 );
                 self.later = Some((sentence, clock::monotonic_ms() + LAST_LINES));
             }
-            News::Gone => {}
+            Event::Deleted => {}
         }
         Ok(())
     }
 
     /// What could not be watched before it was there.
     fn watch_logs(&mut self) {
-        let streams = self.streams.all.iter_mut();
-        for stream in streams.filter(|stream| !stream.track.is_watched()) {
-            if let Err(why) = stream.track.watch(&self.logs) {
-                output::complain(stream.track.not_watched(&why));
+        for number in self.streams.unwatched(Some(&self.watches)) {
+            for (_, stream) in self.streams.at(&[number]) {
+                let path = stream.tail.path();
+                if let Err(why) = self.watches.add(number, path) {
+                    output::complain(Error::io(format_args!("watching {}", path.display()), &why));
+                }
             }
         }
         self.catch_up(None);
