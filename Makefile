@@ -10,6 +10,8 @@ BOOT ?=
 # Words for the endurance program: STRESS='--seconds 600 --seed 7', or --update-time
 STRESS ?=
 CARGO_TARGET_DIR ?= target
+# The release before this one: the commit whose daemon and home are taken over. A new release moves it.
+BEFORE = 0a8ff5f98eb2ea95bccfb2a74dc8ddc134670e32
 
 BIN = $(CARGO_TARGET_DIR)/release
 # The most that each program may have, in bytes: the daemon is to be small; the client has a screen and a web page in it.
@@ -40,7 +42,7 @@ all:
 check: all
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	@$(NEED); need mandoc; set -e; for page in rpm rpmd; do \
+	@$(NEED); need mandoc; set -e; for page in rpm rpmd rpm-protocol; do \
 		echo "mandoc -T lint: $$page"; \
 		'$(BIN)/rpm' help --man $$page | mandoc -T lint -W warning; \
 	done
@@ -51,13 +53,13 @@ check: all
 test:
 	cargo test --locked
 
-## boot a machine with each init and see what becomes of programs; BOOT='runit s6' chooses
+## boot a container with each init, kill daemons, reboot, power off; BOOT='runit s6' chooses
 boot: all
 	@$(NEED); need debootstrap; need systemd-nspawn; need nsenter; \
 	[ "$$(id -u)" = 0 ] || { echo 'skipped: only root can boot machines'; [ "$${RPM_TEST_ALL:-}" != 1 ]; exit; }; \
 	sh tests/boot/boot.sh $(BOOT)
 
-## watch a private daemon keep two small programs alive, ten seconds
+## kill a daemon and a program, and watch them recover; ten seconds
 demo: all
 	@RPM_BIN_DIR='$(BIN)' sh tests/demo/demo.sh
 
@@ -65,12 +67,26 @@ demo: all
 bench: all
 	RPM_BIN_DIR="$${RPM_BIN_DIR:-$(BIN)}" cargo bench --locked --bench bench -- $(BENCH)
 
-## kill the daemons at every system call, have calls fail, and more that takes minutes; STRESS='--seconds 600 --seed 7'
+## kill the daemons at every system call, make calls fail, run random chaos; STRESS='--seconds 600 --seed 7'
 stress:
 	RPM_TEST_EVERY=1 cargo test --locked --test integration kill_points
 	RPM_TEST_EVERY=1 cargo test --locked --test integration lookups
 	RPM_TEST_EVERY=1 cargo test --locked --test integration members::
 	cargo bench --locked --bench stress -- $(STRESS)
+
+# Skipped without that commit even under RPM_TEST_ALL=1: a shallow clone or an archive is complete without its history.
+## take over the running daemon and the home of the release before
+migration:
+	@git cat-file -e '$(BEFORE)^{commit}' 2>/dev/null || { \
+		echo 'skipped: this clone does not have commit $(BEFORE)'; exit; }; \
+	set -e; mkdir -p '$(CARGO_TARGET_DIR)/before'; before=$$(cd '$(CARGO_TARGET_DIR)/before' && pwd); \
+	if [ ! -d "$$before/$(BEFORE)" ]; then \
+		rm -rf "$$before/new"; mkdir "$$before/new"; \
+		git archive '$(BEFORE)' | tar -x -C "$$before/new"; \
+		mv "$$before/new" "$$before/$(BEFORE)"; \
+	fi; \
+	(cd "$$before/$(BEFORE)" && CARGO_TARGET_DIR="$$before/build" cargo build --locked); \
+	RPM_TEST_BEFORE="$$before/build/debug" cargo test --locked --test integration migration::
 
 ## print the bytes of each program, and fail above the limit
 size: all
@@ -115,6 +131,7 @@ install: $(BIN)/rpm $(BIN)/rpmd
 		install -d "$${file%/*}"; \
 		install -m 644 "$$stage/text" "$$file"; }; \
 	put '$(TO)/share/man/man1/$(CLIENT).1' help --man rpm; \
+	put '$(TO)/share/man/man7/rpm-protocol.7' help --man rpm-protocol; \
 	put '$(TO)/share/man/man8/rpmd.8' help --man rpmd; \
 	put '$(TO)/share/bash-completion/completions/$(CLIENT)' completion bash; \
 	put '$(TO)/share/zsh/site-functions/_$(CLIENT)' completion zsh; \
@@ -125,7 +142,7 @@ uninstall:
 	@$(OURS); client='$(TO)/bin/$(CLIENT)'; \
 	[ -e "$$client" ] || { echo "Nothing to remove: there is no $$client."; exit 0; }; \
 	ours "$$client" || { echo "Not removed: $$client is not ours." >&2; exit 1; }; \
-	set -x; rm -f '$(TO)/bin/rpmd' '$(TO)/share/man/man8/rpmd.8' $(CLIENT_FILES)
+	set -x; rm -f '$(TO)/bin/rpmd' '$(TO)/share/man/man7/rpm-protocol.7' '$(TO)/share/man/man8/rpmd.8' $(CLIENT_FILES)
 
 ## remove everything that was built
 clean:
@@ -136,4 +153,4 @@ help:
 	@awk '/^## / { text = substr($$0, 4); next } \
 		text { sub(/:.*/, ""); printf "make %-10s %s\n", $$0, text; text = "" }' Makefile
 
-.PHONY: all check test boot demo bench stress size install uninstall clean help
+.PHONY: all check test boot demo bench stress migration size install uninstall clean help

@@ -1,17 +1,17 @@
-//! Errors are sentences: what was being done, to what, why it failed.
+//! Errors are sentences: what failed, on what, and why.
 
 use std::fmt;
 use std::io;
 
-/// A failure, as the sentence that a user reads.
+/// An error, as the sentence that a user reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(String);
 
-/// What a fallible function of this crate returns.
+/// The result of a fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error that is a whole sentence already.
+    /// An error with this sentence.
     pub fn new(sentence: impl Into<String>) -> Error {
         Error(sentence.into())
     }
@@ -21,7 +21,7 @@ impl Error {
         Error(format!("{doing}: {}", Reason(reason)))
     }
 
-    /// The same error with what was being attempted in front of it.
+    /// The same error, prefixed with the operation that failed: "DOING: REASON".
     #[must_use]
     pub fn while_doing(self, doing: impl fmt::Display) -> Error {
         Error(format!("{doing}: {}", self.0))
@@ -34,7 +34,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text of an operating system error without the "(os error N)" that the standard library adds.
+/// Displays an I/O error without the "(os error N)" that the standard library appends.
 pub struct Reason<'a>(pub &'a io::Error);
 
 impl fmt::Display for Reason<'_> {
@@ -44,9 +44,12 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
-/// Turns an `io::Result` into ours by saying what was being done.
+/// Converts an `io::Result` by adding the operation that failed.
 pub trait Context<T> {
-    /// Adds what was being done; the closure runs only on failure.
+    /// Adds the operation; the closure runs only on failure.
+    ///
+    /// # Errors
+    /// The same error, as "DOING: REASON".
     fn doing<D: fmt::Display>(self, doing: impl FnOnce() -> D) -> Result<T>;
 }
 

@@ -1,16 +1,16 @@
-//! `rpmd` keeps programs running; `rpm` tells it what to do, and starts it when it is not there.
+//! `rpmd` keeps programs running. `rpm` controls it, and starts it on first use.
 //!
-//! The source folders. Dependencies point down only, and `tests/integration/layering.rs` enforces it:
+//! The source folders. Dependencies point down only; `tests/integration/layering.rs` checks this:
 //!
 //! ```text
 //! bin         → supervisor | client
-//! supervisor  → logger, protocol, model, sys     rpmd: the loop that keeps programs running
-//! logger      → protocol, model, sys             rpmd-log: drains every program's output into its files
+//! supervisor  → logger, protocol, model, sys     rpmd: the event loop that runs programs
+//! logger      → protocol, model, sys             rpmd-log: copies the output of programs to log files
 //! client      → config, protocol, model, sys     rpm: commands, help, tables
 //! config      → protocol, model, sys             JSON, process files, the saved list
-//! protocol    → model                            the line protocol that joins them
-//! model       → nothing but units and error      pure: fields, the life of a process, selectors
-//! sys         → nothing but error                the only `unsafe`: the kernel behind small safe types
+//! protocol    → model                            the line protocol between them
+//! model       → nothing but units and error      pure: fields, the state machine of a program, selectors
+//! sys         → nothing but error                safe wrappers around system calls; the only `unsafe`
 //! ```
 #![cfg_attr(
     test,

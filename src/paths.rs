@@ -165,11 +165,6 @@ impl Home {
         self.0.join("rpmd.deaths")
     }
 
-    /// The next [`Home::deaths`] while it is being written.
-    pub fn deaths_new(&self) -> PathBuf {
-        self.0.join("rpmd.deaths.new")
-    }
-
     /// Where the log files of programs go that name none.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")

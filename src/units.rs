@@ -1,8 +1,9 @@
-//! Sizes, times and signal names, as people write and read them; text that is safe to show.
+//! Sizes, durations and signal names in text, and text that is safe to print.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-/// Parses a size: bytes, or a number with `K`, `M`, `G` or `T` (1024-based, an optional `B` behind it).
+/// Parses a size in bytes: a number, optionally with `K`, `M`, `G` or `T` (powers of 1024), optionally followed by `B`.
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let bare = text.strip_suffix(['b', 'B']).unwrap_or(text);
@@ -34,7 +35,7 @@ pub fn parse_millis(text: &str) -> Option<u64> {
     scaled(text, 1)
 }
 
-/// A non-negative decimal number, a fraction allowed, times `factor`.
+/// A non-negative decimal number, possibly with a fraction, times `factor`.
 fn scaled(digits: &str, factor: u64) -> Option<u64> {
     let digits = digits.trim();
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -55,7 +56,7 @@ fn scaled(digits: &str, factor: u64) -> Option<u64> {
     whole.checked_add(part)
 }
 
-/// A size for a table: `0b`, `812.0kb`, `32.4mb`, `1.2gb`, as pm2 prints it.
+/// A size for a table, as pm2 prints it: `0b`, `812.0kb`, `32.4mb`, `1.2gb`.
 pub fn format_bytes(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10)];
     for (unit, size) in UNITS {
@@ -67,7 +68,7 @@ pub fn format_bytes(bytes: u64) -> String {
     format!("{bytes}b")
 }
 
-/// An age for a table: the largest whole unit, `45s`, `3m`, `2h`, `4D`, as pm2 prints it.
+/// An age for a table in its largest whole unit, as pm2 prints it: `45s`, `3m`, `2h`, `4D`.
 pub fn format_age(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
@@ -78,7 +79,7 @@ pub fn format_age(millis: u64) -> String {
     }
 }
 
-/// Signal names without `SIG` and their Linux numbers, signal(7).
+/// Signal names without `SIG`, and their numbers on Linux. `signal(7)`
 const SIGNALS: [(&str, i32); 31] = [
     ("HUP", 1),
     ("INT", 2),
@@ -126,7 +127,7 @@ pub fn parse_signal(text: &str) -> Option<i32> {
         .map(|(_, number)| *number)
 }
 
-/// The name of a signal, `SIGTERM`; a real-time one as `SIG40`.
+/// The name of a signal, such as `SIGTERM`; of a real-time signal, such as `SIG40`.
 pub fn signal_name(number: i32) -> String {
     match SIGNALS.iter().find(|(_, n)| *n == number) {
         Some((name, _)) => format!("SIG{name}"),
@@ -134,27 +135,50 @@ pub fn signal_name(number: i32) -> String {
     }
 }
 
-/// Text without control characters: each is shown as '?'. Whatever comes from outside and goes to a terminal, a log
-/// file or a metric passes through here.
+/// Text in which each control character is replaced by '?'. All untrusted text that goes to a terminal, a log file or
+/// a metric passes through here.
 pub fn harmless(text: &str) -> Cow<'_, str> {
-    // The common case is one look at each byte.
-    match text.bytes().all(|b| matches!(b, b' '..=b'~')) || !text.contains(is_harmful) {
-        true => text.into(),
-        false => text.replace(is_harmful, "?").into(),
+    // The fast path for printable ASCII.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) || !text.contains(is_harmful) {
+        text.into()
+    } else {
+        text.replace(is_harmful, "?").into()
     }
 }
 
-/// Whether a character may move the cursor, colour the screen, end a line, or turn the order of the text around it.
+/// Whether a character may move the cursor, colour the screen, end a line, or change the direction of text.
 pub fn is_harmful(c: char) -> bool {
-    // LINE and PARAGRAPH SEPARATOR end a line for some readers; the others are those of Unicode's UAX 9.
+    // LINE SEPARATOR and PARAGRAPH SEPARATOR, and the explicit directional formatting characters of UAX #9.
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// How much of a hostile value is shown in a sentence, in bytes.
+/// Appends text as it stands between the quotes of a JSON string. RFC 8259, section 7
+///
+/// Characters that could change a terminal are escaped too.
+pub fn push_json(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_harmful(c) => push_json_unit(c.into(), out),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Appends a UTF-16 code unit as a JSON escape, `\uXXXX`.
+pub fn push_json_unit(unit: u32, out: &mut String) {
+    let _ = write!(out, "\\u{unit:04x}");
+}
+
+/// The longest excerpt of untrusted input in a message, in bytes.
 const EXCERPT: usize = 100;
 
-/// The beginning of hostile input, fit to be shown in a sentence.
+/// The beginning of untrusted input, safe to print in a message.
 pub fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..bytes.len().min(EXCERPT)).unwrap_or_default();
     let mut text = harmless(&String::from_utf8_lossy(shown)).into_owned();
@@ -164,11 +188,11 @@ pub fn excerpt(bytes: &[u8]) -> String {
     text
 }
 
-/// The longest word that is compared with others, in characters: no word that could be meant is longer.
+/// The longest word for which [`nearest`] searches, in characters. No known word is longer.
 const LONGEST_WORD: usize = 64;
 
-/// Of `known`, the word nearest to `word`, where one is near enough to be what was meant. The work is bounded by
-/// `LONGEST_WORD` squared for each candidate, however long the word is.
+/// The word of `known` that is most similar to `word`, if one is similar enough to be a misspelling. The work is bounded
+/// by `LONGEST_WORD` squared for each candidate.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().take(LONGEST_WORD + 1).count();
     if length > LONGEST_WORD {
@@ -183,9 +207,9 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and substitutions that turn one word into the other (Levenshtein). `None`: more than `limit`.
+/// The Levenshtein distance of two words. `None` if it is more than `limit`.
 fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    // Characters have one to four bytes: so much longer a word is too far away.
+    // A character has one to four bytes, so such a difference in length alone is more than `limit`.
     if a.len() > 4 * (b.len() + limit) || b.len() > 4 * (a.len() + limit) {
         return None;
     }
@@ -212,7 +236,7 @@ fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     row.last().copied().filter(|distance| *distance <= limit)
 }
 
-/// Whether one version, numbers with dots between, is newer than another. What is no number counts as 0.
+/// Whether a version such as `1.2.3` is newer than another. A part that is not a number counts as 0.
 pub fn is_newer(one: &str, other: &str) -> bool {
     let numbers = |version: &str| -> Vec<u32> {
         let words = version.split(['.', '-']);
@@ -226,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_are_parsed_with_and_without_units() {
         assert_eq!(parse_bytes("300K"), Some(300 << 10));
         assert_eq!(parse_bytes("20M"), Some(20 << 20));
         assert_eq!(parse_bytes("1.5gb"), Some(3 << 29));
@@ -237,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn durations_are_parsed_with_and_without_units() {
         assert_eq!(parse_millis("1500"), Some(1500));
         assert_eq!(parse_millis("1500ms"), Some(1500));
         assert_eq!(parse_millis("30s"), Some(30_000));
@@ -247,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_and_sizes_are_short() {
+    fn ages_and_sizes_are_printed_as_pm2_does() {
         assert_eq!(format_age(59_999), "59s");
         assert_eq!(format_age(86_400_000 * 3), "3D");
         assert_eq!(format_bytes(1 << 20), "1.0mb");
@@ -267,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_word_is_what_was_meant() {
+    fn the_most_similar_word_is_suggested() {
         let known = ["start", "stop", "restart", "list", "logs"];
         assert_eq!(nearest("strat", known), Some("start"));
         assert_eq!(nearest("lst", known), Some("list"));
@@ -275,8 +299,8 @@ mod tests {
     }
 
     #[test]
-    fn no_word_costs_more_than_a_long_one() {
-        // A table of 2^40 cells, were it computed: the test would not come to its end.
+    fn a_huge_word_is_not_compared() {
+        // Comparing these would need a table of 2^40 cells.
         let (long, other) = ("x".repeat(1 << 20), "y".repeat(1 << 20));
         assert_eq!(nearest(&long, [other.as_str(), "start"]), None);
         assert_eq!(nearest("start", [other.as_str()]), None);
@@ -287,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_no_control_characters() {
+    fn control_characters_are_replaced() {
         assert_eq!(harmless("a\x1b[31mb\n\u{9b}\u{202e}é"), "a?[31mb???é");
         assert!(matches!(harmless("plain"), Cow::Borrowed("plain")));
         assert_eq!(excerpt(&[b'x'; 101]), format!("{}…", "x".repeat(100)));
@@ -295,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared_by_their_numbers() {
+    fn versions_are_compared_by_number() {
         assert!(is_newer("0.10.0", "0.9.9") && is_newer("1.0", "0.9.9"));
         assert!(!is_newer("0.1.0", "0.1.0") && !is_newer("0.1.0", "0.2.0") && !is_newer("1.0", ""));
     }

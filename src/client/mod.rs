@@ -1,50 +1,33 @@
-//! `rpm`, the client: commands, help, tables. It speaks the line protocol to `rpmd`, and launches it where none runs.
+//! `rpm`, the client. It speaks the line protocol to `rpmd`, and launches it if none runs.
+//!
+//! Dependencies point down only, and no files depend on each other in a circle:
+//!
+//! ```text
+//! commands                                  → all below   one file per family; which function carries out which command
+//! logs, monit, web, dev, startup            → all below   the larger commands
+//! daemon                                    → display, cli    connecting, launching, requests, the session, the feed
+//! display                                                 tables, details, JSON, colours, standard output
+//! cli                                                     tables of commands and flags, parsing, help, man, completion
+//! ```
 #![forbid(unsafe_code)]
 
-mod arguments;
-mod command;
-mod completion;
-mod connect;
-mod control;
+mod cli;
+mod commands;
 mod daemon;
-mod describe;
 mod dev;
-mod exchange;
-mod feed;
-mod file;
-mod flag;
-mod generate;
-mod group;
-mod help;
-mod jlist;
-mod link;
-mod list;
+mod display;
 mod logs;
-mod man;
 mod monit;
-mod output;
-mod own_output;
-mod pattern;
-mod record;
-mod restart;
-mod resurrect;
-mod roff;
-mod save;
-mod session;
-mod shell;
-mod sort;
-mod start;
 mod startup;
-mod stdout_writer;
-mod table;
-mod usage;
 mod web;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use arguments::{Invocation, Misuse};
-use session::Session;
+use cli::arguments::{self, Invocation, UsageError};
+use cli::help;
+use daemon::session::{self, Session};
+use display::output;
 
 /// The program `rpm`.
 pub fn main() -> ExitCode {
@@ -52,27 +35,26 @@ pub fn main() -> ExitCode {
     crate::sys::signal::set_default(crate::sys::signal::Signal::PIPE);
     let code = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(invocation) => run(invocation),
-        Err(Misuse(sentence)) => {
+        Err(UsageError(sentence)) => {
             output::complain(sentence);
-            session::MISUSED
+            session::USAGE_ERROR
         }
     };
     ExitCode::from(code)
 }
 
 fn run(invocation: Invocation) -> u8 {
+    let options = &invocation.options;
     let done = match invocation.command {
-        _ if invocation.options.version => daemon::version(&mut Session::new(invocation)),
-        Some(command) if invocation.options.help => {
+        _ if options.version => output::print(help::version().as_bytes()).map(|()| session::DONE),
+        Some(command) if options.help => {
             output::print(help::command(command).as_bytes()).map(|()| session::DONE)
         }
-        None if invocation.options.help => {
-            output::print(help::overview().as_bytes()).map(|()| session::DONE)
-        }
-        Some(command) => (command.run)(&mut Session::new(invocation)),
+        None if options.help => output::print(help::overview().as_bytes()).map(|()| session::DONE),
+        Some(command) => commands::run(command, &mut Session::new(invocation)),
         None => {
             let _ = std::io::stderr().write_all(help::overview().as_bytes());
-            Ok(session::MISUSED)
+            Ok(session::USAGE_ERROR)
         }
     };
     done.unwrap_or_else(|error| {

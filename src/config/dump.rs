@@ -5,7 +5,7 @@
 //! `want` what is wanted of it. The list of pm2, `dump.pm2`, can be read as well.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -62,7 +62,8 @@ pub fn write(home: &Home, text: &str) -> Result<Option<String>> {
         None => home.dump_backup(),
         Some(_) => home.dump_broken(),
     };
-    let written = write_new(&new, text).doing(|| format!("writing {}", new.display()));
+    let written = open::write_new(&dump, text.as_bytes()).and_then(|(file, _)| file.sync_all());
+    let written = written.doing(|| format!("writing {}", new.display()));
     let placed = written.and_then(|()| {
         keep(&dump, &kept).doing(|| format!("keeping {}", dump.display()))?;
         fs::rename(&new, &dump).doing(|| format!("making {}", dump.display()))?;
@@ -108,14 +109,6 @@ pub fn hold(home: &Home) -> Result<File> {
     let folder = open::folder(&folder).doing(doing)?;
     lock::wait_for(&folder).doing(doing)?;
     Ok(folder)
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    // What one that was killed has left.
-    let _ = fs::remove_file(path);
-    let mut file = open::create_new(path, 0o600)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 /// Gives the file a second name, so that it is never missing under its own; it loses that where no file can have two.

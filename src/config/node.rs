@@ -104,10 +104,10 @@ fn read_in_time(mut stdout: ChildStdout) -> std::io::Result<Option<Vec<u8>>> {
         set.push(stdout.as_fd(), Interest::READ, ());
         set.wait(Some(left))?;
         if set.ready().next().is_none() {
-            match left.is_zero() {
-                true => return Ok(None),
-                false => continue,
+            if left.is_zero() {
+                return Ok(None);
             }
+            continue;
         }
         match stdout.read(&mut chunk) {
             Ok(0) => return Ok(Some(bytes)),

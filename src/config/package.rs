@@ -34,9 +34,10 @@ impl Package {
     pub fn of(folder: &Path) -> Result<Package, String> {
         let path = folder.join("package.json");
         let shown = path.display().to_string();
-        let text = match path.exists() {
-            true => Some(text::read_file(&path).map_err(|why| why.to_string())?),
-            false => None,
+        let text = if path.exists() {
+            Some(text::read_file(&path).map_err(|why| why.to_string())?)
+        } else {
+            None
         };
         let source = text.as_ref().map(|text| Source {
             name: &shown,

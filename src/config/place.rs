@@ -54,9 +54,10 @@ pub fn absolute(path: &Path) -> Result<Vec<u8>, String> {
         return Err("the path is empty".to_owned());
     }
     let path = PathBuf::from(OsStr::from_bytes(&at_home(path.as_os_str().as_bytes())));
-    let path = match path.is_absolute() {
-        true => path,
-        false => working_directory()?.join(path),
+    let path = if path.is_absolute() {
+        path
+    } else {
+        working_directory()?.join(path)
     };
     let path = std::path::absolute(path).map_err(|why| Reason(&why).to_string())?;
     Ok(path.into_os_string().into_vec())

@@ -1,13 +1,13 @@
 //! A program in pm2's saved list, `dump.pm2`.
 //!
-//! Since 0.9 an object holds the attributes, the resolved paths (`pm_exec_path`, `pm_cwd`, …), and the environment
-//! under `env`; each variable, and what pm2 counts, stands beside them once more. Before, the environment stood only
-//! beside them, `args` was one string, and there was neither an interpreter nor a folder.
+//! An object holds the attributes, the resolved paths (`pm_exec_path`, `pm_cwd`, …), and the environment under `env`.
+//! Each variable, and pm2's counters, are repeated beside them. Lists of pm2 before 0.9 have another form and are not
+//! read.
 
 use super::attribute::{self, Fate};
 use super::dump::{Fault, Saved, assignment};
 use super::json::{Member, Node, Value};
-use super::{limit, settings};
+use super::settings;
 use crate::model::field::{self, Field};
 use crate::model::life::Want;
 use crate::model::spec::{BESIDE, Environment, Spec};
@@ -17,27 +17,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Names in an object of pm2's that are neither attributes nor variables of the environment.
-#[rustfmt::skip]
-const INTERNAL: [&str; 37] = [
-    "NODE_APP_INSTANCE", "_pm2_version", "_tree_pids", "args", "command", "created_at", "current_conf",
-    "cwd", "env", "exec_mode", "exit_code", "fileError", "fileOutput", "instances", "km_link", "max", "node_args",
-    "node_version", "options", "pidFile", "pm2_env", "prev_restart_delay", "restart_time", "script",
-    "started_as_module", "started_inside", "status", "unique_id", "unstable_restarts", "version", "versioning",
-    "vizion_running", "windowsHide", "autostart", "append_env_to_name", "port", "force",
-];
-
-/// How such names begin.
-const PREFIXES: [&str; 5] = ["PM2_", "axm_", "env_", "km_", "pm_"];
+/// How the names begin that pm2 itself puts into an environment.
+const PREFIXES: [&str; 4] = ["PM2_", "axm_", "km_", "pm_"];
 
 /// The program of an object, and what of it is left out. `base` is what a program is told that is told nothing.
 pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> {
     let mut spec = base.clone();
     let mut left_out = Vec::new();
     let text = |key: &str| node.get(key).and_then(Node::string);
-    let first = |keys: [&str; 2]| keys.into_iter().find_map(text);
-    let script = first(["pm_exec_path", "script"]).ok_or_else(|| {
-        let why = "expected a program of pm2, with pm_exec_path, or of rpm, with rpm_version";
+    let known = node.get("env").and_then(|_| text("pm_exec_path"));
+    let script = known.ok_or_else(|| {
+        let why = "expected a program of pm2 0.9 or later, with pm_exec_path and env, or of rpm, with rpm_version";
         (node.at, why.to_owned())
     })?;
     for member in node.members() {
@@ -65,23 +55,21 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
     spec.script = script.to_vec();
     let folder = path.parent();
     let folder = folder.map(|folder| folder.as_os_str().as_bytes());
-    spec.cwd = first(["pm_cwd", "cwd"]).or(folder).unwrap_or(b"/").to_vec();
-    if let Some(args) = node.get("args") {
-        spec.args = arguments(args).map_err(|why| (args.at, format!("args: {why}")))?;
-    }
+    spec.cwd = text("pm_cwd").or(folder).unwrap_or(b"/").to_vec();
     if node.get("exec_interpreter").is_none() && spec.interpreter.is_empty() {
         spec.interpreter = "node".to_owned();
     }
     // pm2 has its own cluster of Node processes: until there is one here, each is an ordinary instance.
     spec.instances = 1;
     let merged = spec.merge_logs;
-    spec.out_file = output(node, &["pm_out_log_path", "fileOutput"], merged);
-    spec.error_file = output(node, &["pm_err_log_path", "fileError"], merged);
+    spec.out_file = output(node, "pm_out_log_path", merged);
+    spec.error_file = output(node, "pm_err_log_path", merged);
     if text("pm_log_path").is_some() {
-        let path = output(node, &["pm_log_path"], merged);
-        spec.log_file = match path.is_empty() {
-            true => BESIDE.to_vec(),
-            false => path,
+        let path = output(node, "pm_log_path", merged);
+        spec.log_file = if path.is_empty() {
+            BESIDE.to_vec()
+        } else {
+            path
         };
     }
     spec.env = Rc::new(environment(node, base)?);
@@ -101,7 +89,6 @@ pub fn program(node: &Node, base: &Spec) -> Result<(Saved, Vec<String>), Fault> 
 fn field_of(name: &str) -> Option<&'static Field> {
     let others = [
         "script",
-        "args",
         "cwd",
         "instances",
         "pid_file",
@@ -112,29 +99,10 @@ fn field_of(name: &str) -> Option<&'static Field> {
     field::find(name).filter(|field| !others.contains(&field.name))
 }
 
-/// `args`: an array; or a string of words; or, before 0.9, a string that is the JavaScript of an array.
-fn arguments(node: &Node) -> Result<Vec<Bytes>, String> {
-    let mut spec = Spec::default();
-    let field = field::find("args").ok_or("there is no such field")?;
-    if let Some(text) = node.string().filter(|text| text.starts_with(b"[")) {
-        let source = super::json::Source {
-            name: "the array in the string",
-            text,
-            literal: true,
-        };
-        let array = super::json::parse(&source).map_err(|e| e.to_string())?;
-        settings::read(&mut spec, field, &array)?;
-    } else if node.value != Value::Null {
-        settings::read(&mut spec, field, node)?;
-    }
-    Ok(spec.args)
-}
-
 /// Where a stream goes, empty for where it goes by default: pm2's own folder of logs is no place for others. The
 /// number of the process that pm2 puts into the name is taken out again.
-fn output(node: &Node, keys: &[&str], merged: bool) -> Bytes {
-    let found = keys.iter().find_map(|key| node.get(key)?.string());
-    let path = found.unwrap_or_default();
+fn output(node: &Node, key: &str, merged: bool) -> Bytes {
+    let path = node.get(key).and_then(Node::string).unwrap_or_default();
     let folder = node.get("PM2_HOME").and_then(Node::string);
     let own = match folder {
         Some(folder) => path.starts_with(&[folder, b"/logs/"].concat()),
@@ -153,41 +121,33 @@ fn output(node: &Node, keys: &[&str], merged: bool) -> Bytes {
     }
 }
 
-/// The environment, without what pm2 puts there for itself.
+/// The environment, without pm2's own variables. That of `base` if none is given.
 fn environment(node: &Node, base: &Spec) -> Result<Environment, Fault> {
-    let own = node.get("env").filter(|env| !env.members().is_empty());
+    let members = node.get("env").map_or(&[][..], Node::members);
+    if members.is_empty() {
+        return Ok(Environment::clone(&base.env));
+    }
     let name = node.get("name").and_then(Node::string).unwrap_or_default();
-    let mut assignments: Vec<Vec<u8>> = match own {
-        // The program would have inherited what is missing from the daemon.
-        None => base.env.assignments().map(<[u8]>::to_vec).collect(),
-        Some(_) => Vec::new(),
-    };
-    for member in own.unwrap_or(node).members() {
+    let mut assignments = Vec::new();
+    for member in members.iter().filter(|member| is_variable(member, name)) {
         if let Some(value) = member.node.scalar() {
-            if is_variable(member, own.is_some(), name) {
-                assignments.push(assignment(member, &value)?);
-            }
+            assignments.push(assignment(member, &value)?);
         }
     }
     let all = assignments.iter().map(Vec::as_slice);
     Ok(Environment::from_assignments(all))
 }
 
-/// Whether a member is a variable. In an object of nothing else, only names of pm2's are not; a module's settings stand
-/// under the name of the program.
-fn is_variable(member: &Member, apart: bool, program: &[u8]) -> bool {
+/// Whether a member of `env` is a variable, and neither pm2's own nor the settings of a pm2 module, which are under the
+/// name of the program.
+fn is_variable(member: &Member, program: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(&member.key) else {
         return true;
     };
-    let internal = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let settings = member.key == program && member.node.string() == Some(b"{}");
-    let known = matches!(name, "NODE_APP_INSTANCE" | "unique_id" | "vizion_running");
-    if apart {
-        return !known && !settings && (!internal || name.starts_with("env_"));
-    }
-    let attribute = field::find(name).is_some() || attribute::fate(name).is_some();
-    let attribute = attribute || limit::is_one(name);
-    !internal && !INTERNAL.contains(&name) && !attribute
+    let internal = matches!(name, "NODE_APP_INSTANCE" | "unique_id" | "vizion_running")
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    !settings && !internal
 }
 
 #[cfg(test)]
@@ -198,9 +158,7 @@ mod tests {
 
     fn fixture(name: &str) -> Dump {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let mut base = Spec::default();
-        base.set("env.PRESENT", b"yes").unwrap();
-        dump::read(&folder.join(name), &base).unwrap()
+        dump::read(&folder.join(name), &Spec::default()).unwrap()
     }
 
     fn texts(words: &[Bytes]) -> Vec<&str> {
@@ -287,56 +245,27 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_pm2_0_4_is_read() {
-        let Dump {
-            programs, left_out, ..
-        } = fixture("dump-0.4.pm2");
-        assert!(left_out.is_empty(), "{left_out:?}");
-        let spec = |at: usize| &*programs[at].spec;
-        assert_eq!(
-            (
-                programs[0].instance,
-                programs[1].instance,
-                spec(1).instances
-            ),
-            (0, 1, 2)
-        );
-        assert_eq!(
-            (spec(0).name.as_str(), spec(0).interpreter.as_str()),
-            ("server", "node")
-        );
-        assert_eq!(
-            (spec(0).cwd.as_slice(), spec(0).out_file.as_slice()),
-            (&b"/srv/app"[..], &b"/srv/log/out.log"[..])
-        );
-        assert!(spec(0).error_file.is_empty() && spec(0).pid_file.is_empty());
-        assert_eq!(texts(&spec(0).args), ["--port", "3000"]);
-        assert_eq!(
-            variables(spec(0)),
-            [
-                "PRESENT=yes",
-                "TERM=xterm",
-                "SHELL=/bin/bash",
-                "USER=app",
-                "PATH=/usr/local/bin:/usr/bin:/bin",
-                "PWD=/srv/app",
-                "LANG=C.UTF-8",
-                "HOME=/home/app",
-                "http_proxy=http://proxy:3128",
-                "_=/usr/local/bin/pm2",
-            ]
-        );
-        assert_eq!(texts(&spec(2).args), ["--queue", "a b"]);
-        assert_eq!(
-            (programs[2].want, spec(2).cwd.as_slice()),
-            (Want::Up, &b"/srv/app/jobs"[..])
-        );
+    fn a_list_of_pm2_before_0_9_is_refused() {
+        let json =
+            br#"[{"name": "a", "pm_exec_path": "/a.js", "args": "[\"x\"]", "PATH": "/bin"}]"#;
+        let source = super::super::json::Source {
+            name: "f",
+            text: json,
+            literal: true,
+        };
+        let node = super::super::json::parse(&source).unwrap();
+        let Value::Array(items) = &node.value else {
+            panic!("an array");
+        };
+        let (_, why) = program(&items[0], &Spec::default()).unwrap_err();
+        assert!(why.contains("pm2 0.9 or later"), "{why}");
     }
 
     #[test]
     fn what_pm2_was_told_about_log_files_is_taken() {
         let program = |json: &str| {
-            let text = format!("{{\"name\": \"a\", \"pm_exec_path\": \"/a.js\", {json}}}");
+            let text =
+                format!("{{\"name\": \"a\", \"pm_exec_path\": \"/a.js\", \"env\": {{}}, {json}}}");
             let source = super::super::json::Source {
                 name: "f",
                 text: text.as_bytes(),
@@ -385,7 +314,7 @@ mod tests {
                 literal: true,
             };
             let node = super::super::json::parse(&source).unwrap();
-            String::from_utf8(output(&node, &["p", "q"], merged)).unwrap()
+            String::from_utf8(output(&node, "p", merged)).unwrap()
         };
         assert_eq!(path("/l/api-12.log", false), "/l/api.log");
         assert_eq!(path("/l/api-12.log", true), "/l/api-12.log");

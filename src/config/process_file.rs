@@ -120,17 +120,18 @@ pub fn read(
     }
     let done = apps.finish();
     let sentence = |(at, why): &(usize, String)| format!("{}: {why}", source.place(*at));
-    match done.faults.is_empty() {
-        true => Ok(ProcessFile {
+    if done.faults.is_empty() {
+        Ok(ProcessFile {
             warnings: done.warnings.iter().map(sentence).collect(),
             apps: done.apps,
             name,
-        }),
-        false => Err(done
+        })
+    } else {
+        Err(done
             .faults
             .iter()
             .map(|fault| Error::new(sentence(fault)))
-            .collect()),
+            .collect())
     }
 }
 

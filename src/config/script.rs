@@ -50,9 +50,10 @@ pub fn meaning(mut spec: Spec, word: &OsStr, folders: &[&Path]) -> Result<Spec, 
             (Some(file), _) => found_in_path(&mut spec, bytes, &file)?,
             (None, None) if is_interpreted(&spec, bytes) => {
                 let why = missing(word, folders);
-                return Err(match spec.interpreter.is_empty() {
-                    true => why,
-                    false => format!("{why}, and no such command is in PATH"),
+                return Err(if spec.interpreter.is_empty() {
+                    why
+                } else {
+                    format!("{why}, and no such command is in PATH")
                 });
             }
             (None, None) => spec.script = bytes.to_vec(),
@@ -86,9 +87,10 @@ fn missing(word: &OsStr, folders: &[&Path]) -> String {
     let path = folders.first().unwrap_or(&Path::new("")).join(word);
     let path = absolute(&path).unwrap_or_else(|_| word.as_bytes().to_vec());
     let why = why_no_file(Path::new(OsStr::from_bytes(&path)));
-    match word.as_bytes().contains(&b' ') {
-        true => format!("{why}; a shell command needs no interpreter"),
-        false => why,
+    if word.as_bytes().contains(&b' ') {
+        format!("{why}; a shell command needs no interpreter")
+    } else {
+        why
     }
 }
 
@@ -284,13 +286,11 @@ pub fn check(spec: &Spec) -> Result<(), String> {
 pub fn check_ending(spec: &Spec) -> Result<(), String> {
     let names = interpreters_for(&spec.script);
     let by_ending = spec.interpreter.is_empty() && !names.is_empty();
-    match !by_ending
-        || names
-            .iter()
-            .any(|name| which(spec, name.as_bytes()).is_some())
-    {
-        true => Ok(()),
-        false => Err(no_interpreter(names)),
+    let is_found = |name: &&str| which(spec, name.as_bytes()).is_some();
+    if !by_ending || names.iter().any(is_found) {
+        Ok(())
+    } else {
+        Err(no_interpreter(names))
     }
 }
 
@@ -312,12 +312,13 @@ fn first_line(file: &Path) -> Result<(), String> {
         return Ok(());
     };
     let interpreter = Path::new(OsStr::from_bytes(&first_line.file));
-    match interpreter.is_absolute() && !interpreter.exists() {
-        true => Err(format!(
+    if interpreter.is_absolute() && !interpreter.exists() {
+        Err(format!(
             "{}: its interpreter {}, named in its first line, is missing",
             file.display(),
             interpreter.display()
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }

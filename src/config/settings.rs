@@ -6,6 +6,7 @@ use crate::model::command::interpreter_shown;
 use crate::model::field::{FIELDS, Field};
 use crate::model::spec::{Environment, Spec, name_of};
 use crate::model::value::Bytes;
+use crate::protocol::program_info::ProgramInfo;
 
 /// Writes the value of a field.
 pub fn write(json: &mut Json, field: &Field, values: &[Bytes]) {
@@ -97,23 +98,9 @@ fn whole(text: &str) -> Option<String> {
     Some([sign, bare].concat())
 }
 
-/// A program where jlist and the saved list tell of it.
-pub struct Told<'a> {
-    /// What it is.
-    pub spec: &'a Spec,
-    /// The file of its standard output.
-    pub out_path: &'a [u8],
-    /// The file of its standard error.
-    pub error_path: &'a [u8],
-    /// The file of both, empty where there is none.
-    pub log_path: &'a [u8],
-    /// The file of its pid.
-    pub pid_path: &'a [u8],
-}
-
 /// Writes every field, then the same once more under the names that pm2 has for it.
-pub fn write_settings(json: &mut Json, told: &Told) {
-    let spec = told.spec;
+pub fn write_settings(json: &mut Json, program: &ProgramInfo) {
+    let spec = &program.spec;
     for field in FIELDS {
         write(json.key(field.name.as_bytes()), field, &(field.write)(spec));
     }
@@ -122,14 +109,14 @@ pub fn write_settings(json: &mut Json, told: &Told) {
     for (key, path) in [
         ("pm_exec_path", spec.script.as_slice()),
         ("pm_cwd", &spec.cwd),
-        ("pm_out_log_path", told.out_path),
-        ("pm_err_log_path", told.error_path),
-        ("pm_pid_path", told.pid_path),
+        ("pm_out_log_path", &program.out_path),
+        ("pm_err_log_path", &program.error_path),
+        ("pm_pid_path", &program.pid_path),
     ] {
         json.key(key.as_bytes()).string(path);
     }
-    if !told.log_path.is_empty() {
-        json.key(b"pm_log_path").string(told.log_path);
+    if !program.log_path.is_empty() {
+        json.key(b"pm_log_path").string(&program.log_path);
     }
     strings(json.key(b"node_args"), &spec.interpreter_args);
     json.key(b"watch").bare(false);
@@ -138,8 +125,8 @@ pub fn write_settings(json: &mut Json, told: &Told) {
 }
 
 /// Writes the settings, then the environment.
-pub fn write_all(json: &mut Json, told: &Told, env: &Environment) {
-    write_settings(json, told);
+pub fn write_all(json: &mut Json, program: &ProgramInfo, env: &Environment) {
+    write_settings(json, program);
     json.key(b"env").object(|json| {
         for assignment in env.assignments() {
             let name = name_of(assignment);

@@ -25,6 +25,7 @@ use record::{recall, record};
 use super::line_scan::Lines;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
+use crate::sys::raw_bytes::RawBytes;
 use crate::sys::shared::{self, SharedMemory, load, store};
 use crate::sys::{clock, fd, fifo};
 
@@ -253,14 +254,9 @@ impl Batch {
         load(self.memory.word(which))
     }
 
-    /// A copy of the first so many bytes of the buffer: other processes have it too.
-    pub fn bytes(&self, length: usize) -> Vec<u8> {
-        self.memory.copy(length)
-    }
-
-    /// The same, in a buffer that is used again.
-    pub fn copy_into(&self, length: usize, buffer: &mut Vec<u8>) {
-        self.memory.copy_into(length, buffer);
+    /// The first so many bytes of the buffer. Other processes have it too.
+    pub fn bytes(&self, length: usize) -> RawBytes<'_> {
+        self.memory.bytes(length)
     }
 
     /// How far the writing of the batch has come.
@@ -286,7 +282,7 @@ impl Batch {
         let length = usize::try_from(length).unwrap_or(0).min(SIZE);
         let mark = mark.to_le_bytes();
         let marked = if length < MARKED { 1 } else { MARKED };
-        let unread = self.bytes(marked) == mark.get(..marked).unwrap_or_default();
+        let unread = self.bytes(marked).to_vec() == mark.get(..marked).unwrap_or_default();
         if stage == DONE || stage == FILLING && unread {
             return None;
         }
@@ -366,7 +362,7 @@ pub mod tests {
             assert_eq!(taken, wanted((7, 1), text.len()));
             let next = Batch::open(&path).unwrap();
             assert_eq!(next.left(), Some((taken, None)));
-            assert_eq!(next.bytes(text.len()), text);
+            assert_eq!(next.bytes(text.len()).to_vec(), text);
             for at in 0..3 {
                 let progress = Progress {
                     which: 1,

@@ -344,10 +344,8 @@ impl Channel {
         sinks: &mut Sinks,
         batch: &Batch,
     ) {
-        let mut bytes = std::mem::take(&mut sinks.buffer);
-        batch.copy_into(taken.length, &mut bytes);
         let whole = Piece {
-            bytes: &bytes,
+            bytes: batch.bytes(taken.length),
             time: taken.time,
             last: taken.last,
             continues: false,
@@ -395,7 +393,6 @@ impl Channel {
             dropped += lost;
         }
         batch.done();
-        sinks.buffer = bytes;
         self.count(dropped, sinks);
     }
 }
@@ -411,7 +408,7 @@ fn ready<'s>(
     if sink.missing.loss().bytes > 0 {
         let text = sink.missing.notice();
         let said = Piece {
-            bytes: text.as_bytes(),
+            bytes: text.as_bytes().into(),
             continues: false,
             ..*piece
         };
@@ -419,7 +416,7 @@ fn ready<'s>(
         if !sink.is_at_line_end() {
             line.push(b'\n');
         }
-        style.write(&said, 0, &mut |bytes| line.extend_from_slice(bytes));
+        style.write(&said, 0, &mut |bytes| bytes.append_to(&mut line));
         if !sink.write_line(&line) {
             return None;
         }

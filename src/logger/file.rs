@@ -67,6 +67,17 @@ pub fn open(path: &Path) -> io::Result<(Opened, Meaning)> {
     Ok((opened, meaning))
 }
 
+/// Checks whether a log file that is missing can be created, making missing folders.
+pub fn check(path: &Path) -> io::Result<Meaning> {
+    let place = Place::make(path)?;
+    place.check_create()?;
+    Ok(if rights::is_root() {
+        meaning_of(&place)
+    } else {
+        meaning(path)
+    })
+}
+
 /// Opens the log file at a place for appending.
 pub fn append(place: &Place) -> io::Result<Opened> {
     place.open(libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT)

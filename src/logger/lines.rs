@@ -4,7 +4,8 @@
 use crate::model::stamp::{self, Form};
 use crate::model::value::LogType;
 use crate::protocol::output::Output;
-use crate::sys::{bytes, clock};
+use crate::sys::clock;
+use crate::sys::raw_bytes::RawBytes;
 
 /// How the lines of a program are written.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub enum Style {
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
     /// What was printed.
-    pub bytes: &'a [u8],
+    pub bytes: RawBytes<'a>,
     /// When it was read, ms since the epoch.
     pub time: u64,
     /// Nothing more comes: a line that is changed and has no end gets one.
@@ -66,9 +67,9 @@ impl Style {
     }
 
     /// How many of these bytes are whole lines that become no more than so many, if they are read at this moment.
-    pub fn fits(&self, bytes: &[u8], time: u64, most: usize) -> usize {
+    pub fn fits(&self, bytes: RawBytes, time: u64, most: usize) -> usize {
         let (mut fits, mut length) = (0, 0);
-        for line in lines(bytes).filter(|line| line.ends_with(b"\n")) {
+        for line in lines(bytes).filter(|line| line.last() == Some(b'\n')) {
             let piece = Piece {
                 bytes: line,
                 time,
@@ -85,7 +86,7 @@ impl Style {
     }
 
     /// Gives what is written, but for its first `from` bytes, in pieces to `to`.
-    pub fn write(&self, piece: &Piece, from: u64, to: &mut dyn FnMut(&[u8])) {
+    pub fn write(&self, piece: &Piece, from: u64, to: &mut dyn FnMut(RawBytes)) {
         let mut text = Text {
             skip: usize::try_from(from).unwrap_or(usize::MAX),
             buffer: Vec::new(),
@@ -109,12 +110,12 @@ fn stamped(form: &Form, piece: &Piece, text: &mut Text) {
     let mut continues = piece.continues;
     for line in lines(piece.bytes) {
         if !std::mem::take(&mut continues) {
-            text.push(&stamp);
+            text.push(stamp.as_slice().into());
         }
         text.push(line);
     }
-    if piece.last && !piece.bytes.ends_with(b"\n") {
-        text.push(b"\n");
+    if piece.last && piece.bytes.last() != Some(b'\n') {
+        text.push(b"\n"[..].into());
     }
 }
 
@@ -130,31 +131,33 @@ fn as_json(form: Option<&Form>, end: &[u8], piece: &Piece, text: &mut Text) {
         None => middle.extend_from_slice(stamp::iso(piece.time).as_bytes()),
     }
     middle.extend_from_slice(end);
-    let mut escaped = Vec::new();
-    for line in lines(piece.bytes) {
+    let (mut line, mut escaped) = (Vec::new(), Vec::new());
+    for raw in lines(piece.bytes) {
+        line.clear();
+        raw.append_to(&mut line);
         let (line, whole) = match line.strip_suffix(b"\n") {
             Some(line) => (line, true),
-            None => (line, piece.last),
+            None => (line.as_slice(), piece.last),
         };
         escaped.clear();
         escape(line, &mut escaped);
-        text.push(b"{\"message\":\"");
-        text.push(&escaped);
-        text.push(&middle);
-        text.push(if whole {
+        let end: &[u8] = if whole {
             b"}\n"
         } else {
             b",\"partial\":true}\n"
-        });
+        };
+        for part in [b"{\"message\":\"", escaped.as_slice(), &middle, end] {
+            text.push(part.into());
+        }
     }
     text.flush();
 }
 
 /// The lines, each with its LF; the last one may have none.
-fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn lines(mut rest: RawBytes) -> impl Iterator<Item = RawBytes> {
     std::iter::from_fn(move || {
-        let end = bytes::find(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let (line, next) = rest.split_at_checked(end)?;
+        let end = rest.find(b'\n').map_or(rest.len(), |at| at + 1);
+        let (line, next) = rest.split_at(end);
         rest = next;
         (!line.is_empty()).then_some(line)
     })
@@ -197,35 +200,35 @@ const TOGETHER: usize = 64 << 10;
 struct Text<'a> {
     skip: usize,
     buffer: Vec<u8>,
-    to: &'a mut dyn FnMut(&[u8]),
+    to: &'a mut dyn FnMut(RawBytes),
 }
 
 impl Text<'_> {
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: RawBytes) {
         let bytes = self.behind_skipped(bytes);
         if self.buffer.len() + bytes.len() > TOGETHER {
             self.flush();
         }
-        self.buffer.extend_from_slice(bytes);
+        bytes.append_to(&mut self.buffer);
     }
 
     /// The same without collecting.
-    fn pass(&mut self, bytes: &[u8]) {
+    fn pass(&mut self, bytes: RawBytes) {
         let bytes = self.behind_skipped(bytes);
         if !bytes.is_empty() {
             (self.to)(bytes);
         }
     }
 
-    fn behind_skipped<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+    fn behind_skipped<'b>(&mut self, bytes: RawBytes<'b>) -> RawBytes<'b> {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
-        bytes.get(skipped..).unwrap_or_default()
+        bytes.split_at(skipped).1
     }
 
     fn flush(&mut self) {
         if !self.buffer.is_empty() {
-            (self.to)(&self.buffer);
+            (self.to)(self.buffer.as_slice().into());
             self.buffer.clear();
         }
     }
@@ -237,7 +240,7 @@ mod tests {
 
     fn piece(bytes: &[u8]) -> Piece<'_> {
         Piece {
-            bytes,
+            bytes: bytes.into(),
             time: 1_700_000_000_123,
             last: false,
             continues: false,
@@ -246,7 +249,7 @@ mod tests {
 
     fn text(style: &Style, piece: &Piece, from: u64) -> String {
         let mut text = Vec::new();
-        style.write(piece, from, &mut |bytes| text.extend_from_slice(bytes));
+        style.write(piece, from, &mut |bytes| bytes.append_to(&mut text));
         String::from_utf8(text).unwrap()
     }
 
@@ -278,7 +281,7 @@ mod tests {
     #[test]
     fn as_many_whole_lines_are_taken_as_fit_when_they_are_written() {
         let stamped = Style::Stamped(Form::new("X"));
-        let fits = |style: &Style, text: &str, most| style.fits(text.as_bytes(), 1000, most);
+        let fits = |style: &Style, text: &str, most| style.fits(text.as_bytes().into(), 1000, most);
         for (text, most, plain, with_stamp) in [
             ("", 10, 0, 0),
             ("abc", 10, 0, 0),

@@ -265,6 +265,7 @@ impl Writer<'_> {
         }
         self.see_to_late();
         self.see_to_fifos();
+        self.sinks.close_quiet();
         self.pass_notes_on();
         self.tell_losses();
         self.flush();
@@ -285,6 +286,7 @@ impl Writer<'_> {
                     .filter(|_| self.link.is_some()),
             )
             .chain(self.fifos_again)
+            .chain(self.sinks.sweep_at())
             .chain(self.keeper.settles().filter(|_| self.link.is_some()))
             .chain(rests)
             .min();

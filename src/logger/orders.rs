@@ -165,7 +165,7 @@ impl Writer<'_> {
             let files = files.filter(|file| !file.is_empty());
             let sinks = files.map(|file| {
                 let number = self.sinks.acquire(path_of(file), output);
-                self.sinks.ready(number);
+                self.sinks.check(number);
                 number
             });
             let sinks = sinks.collect();
@@ -238,7 +238,7 @@ impl Writer<'_> {
 
     fn reopen(&mut self, path: &Path) -> Result<()> {
         match self.sinks.at(path) {
-            Some(sink) => sink.open().map_err(|e| {
+            Some(sink) => sink.reopen().map_err(|e| {
                 let opening = format!("opening {}", path.display());
                 file::failed(&opening, &e)
             }),

@@ -92,7 +92,9 @@ impl Channel {
         if head.is_empty() {
             return Piece::Nothing;
         }
-        let fits = self.style().fits(&head, clock::wall_ms(), AT_ONCE);
+        let fits = self
+            .style()
+            .fits(head.as_slice().into(), clock::wall_ms(), AT_ONCE);
         if fits > 0 {
             return self.moved(fits, false, sinks, batch);
         }

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
-use crate::sys::bytes;
 use crate::sys::place::Place;
+use crate::sys::raw_bytes::RawBytes;
 
 /// A file becomes larger than it may by at most so much, in bytes, when that saves a line from being split.
 const SLACK: u64 = 64 << 10;
@@ -23,7 +23,7 @@ pub struct Cut {
 }
 
 /// Where a file of this size that may have `max` bytes is left. `at_line_end`: it does not end within a line.
-pub fn cut(next: &[u8], size: u64, max: u64, at_line_end: bool) -> Cut {
+pub fn cut(next: RawBytes, size: u64, max: u64, at_line_end: bool) -> Cut {
     let length = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(next.len());
     let all = Cut {
         at: next.len(),
@@ -33,8 +33,8 @@ pub fn cut(next: &[u8], size: u64, max: u64, at_line_end: bool) -> Cut {
     if next.len() as u64 <= room {
         return all;
     }
-    let within = |to: usize| next.get(..to).unwrap_or_default();
-    if let Some(at) = bytes::find_last(b'\n', within(length(room))) {
+    let within = |to: usize| next.split_at(to).0;
+    if let Some(at) = within(length(room)).find_last(b'\n') {
         return Cut {
             at: at + 1,
             rotate: true,
@@ -47,7 +47,7 @@ pub fn cut(next: &[u8], size: u64, max: u64, at_line_end: bool) -> Cut {
         };
     }
     let most = length(max.saturating_add(SLACK).saturating_sub(size));
-    match bytes::find(b'\n', within(most)) {
+    match within(most).find(b'\n') {
         Some(at) => Cut {
             at: at + 1,
             rotate: true,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn cut_of(next: &str, size: u64, max: u64, at_line_end: bool) -> (usize, bool) {
-        let cut = cut(next.as_bytes(), size, max, at_line_end);
+        let cut = cut(next.as_bytes().into(), size, max, at_line_end);
         (cut.at, cut.rotate)
     }
 

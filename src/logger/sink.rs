@@ -5,7 +5,7 @@ mod line_ends;
 mod standard;
 
 use std::fs::{File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,9 @@ use super::rotation;
 use crate::error::{Reason, Result};
 use crate::model::standard::{Named, Standard};
 use crate::sys::place::{self, Opened};
+use crate::sys::raw_bytes::RawBytes;
 use crate::sys::shared_output::{self, is_of_proc};
-use crate::sys::{bytes, clock, terminal};
+use crate::sys::{clock, terminal};
 
 /// How long until a file that could not be opened, or set aside, is tried again. ms
 const TRY_AGAIN: u64 = 1000;
@@ -138,16 +139,50 @@ impl Sink {
                 )));
             }
         }
+        self.check_name()?;
+        let (opened, meaning) = file::open(&self.path)?;
+        // Where a link leads is there now, or is another file than before.
+        self.meaning = meaning;
+        self.begin(opened.file)
+    }
+
+    /// Checks whether it can be opened. A missing file is not created before there is something to write, and a regular
+    /// file is closed until then.
+    pub fn check(&mut self) -> io::Result<()> {
+        if self.standard.is_some() || self.path.exists() {
+            self.open()?;
+            self.close_quiet(u64::MAX);
+        } else {
+            self.check_name()?;
+            self.meaning = file::check(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Opens it again by its name where it is open, else checks whether it can be opened.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        if self.is_open() {
+            self.open()
+        } else {
+            self.check()
+        }
+    }
+
+    /// Closes a file that was not used since `used` and ends with a whole line.
+    pub fn close_quiet(&mut self, used: u64) {
+        if self.used <= used && self.tail == Tail::None && !self.due {
+            self.close();
+        }
+    }
+
+    fn check_name(&self) -> io::Result<()> {
         if shared_output::named(&self.path) == Some(Named::Other) {
             // It would be a descriptor of this process.
             return Err(io::Error::other(
                 "programs can use only /dev/stdout and /dev/stderr of the daemon's descriptors",
             ));
         }
-        let (opened, meaning) = file::open(&self.path)?;
-        // Where a link leads is there now, or is another file than before.
-        self.meaning = meaning;
-        self.begin(opened.file)
+        Ok(())
     }
 
     fn begin(&mut self, file: File) -> io::Result<()> {
@@ -242,20 +277,20 @@ impl Sink {
     pub fn put(
         &mut self,
         channel: (u32, usize),
-        bytes: &[u8],
+        bytes: RawBytes,
         progress: &mut Progress,
         batch: &Batch,
     ) -> u64 {
         let mut rest = bytes;
         while !rest.is_empty() {
             let cut = self.cut(rest);
-            let (now, next) = rest.split_at_checked(cut.at).unwrap_or((rest, b""));
+            let (now, next) = rest.split_at(cut.at);
             let done = self.append(now);
             let taken = match done {
                 Ok(taken) => taken,
-                Err((taken, _)) => self.take_back(now.get(..taken).unwrap_or_default()),
+                Err((taken, _)) => self.take_back(now.split_at(taken).0),
             };
-            if let Some(last) = now.get(..taken).and_then(<[u8]>::last) {
+            if let Some(last) = now.split_at(taken).0.last() {
                 self.tail = match last {
                     b'\n' => Tail::None,
                     _ => Tail::Of(channel),
@@ -272,7 +307,7 @@ impl Sink {
                     cut.rotate
                 }
                 Err((_, errno)) => {
-                    rest = rest.get(taken..).unwrap_or_default();
+                    rest = rest.split_at(taken).1;
                     // The file is as large as this process may have one.
                     errno == libc::EFBIG && self.may_rotate() && self.size > 0
                 }
@@ -294,8 +329,8 @@ impl Sink {
     }
 
     /// Takes the line back that was written in part, unless it has begun before; how much of what was written stays.
-    fn take_back(&mut self, written: &[u8]) -> usize {
-        let lines = bytes::find_last(b'\n', written).map_or(0, |at| at + 1);
+    fn take_back(&mut self, written: RawBytes) -> usize {
+        let lines = written.find_last(b'\n').map_or(0, |at| at + 1);
         let before = self.size.saturating_sub(written.len() as u64);
         let begun = lines == 0 && (self.tail != Tail::None || before == 0);
         let size = before + lines as u64;
@@ -315,7 +350,7 @@ impl Sink {
             && clock::monotonic_ms() >= self.rotate_again
     }
 
-    fn cut(&self, bytes: &[u8]) -> rotation::Cut {
+    fn cut(&self, bytes: RawBytes) -> rotation::Cut {
         let max = match self.due {
             true => self.size,
             false => self.max_size,
@@ -330,23 +365,22 @@ impl Sink {
     }
 
     /// Writes to the end of the file. What is wrong comes with how much was written before.
-    fn append(&mut self, bytes: &[u8]) -> std::result::Result<usize, (usize, i32)> {
+    fn append(&mut self, bytes: RawBytes) -> std::result::Result<usize, (usize, i32)> {
         if let Some(outlet) = &mut self.outlet {
-            let done = outlet.put(bytes).map(|()| bytes.len());
+            let done = outlet.put(&bytes.to_vec()).map(|()| bytes.len());
             return done.map_err(|(done, e)| (done, e.raw_os_error().unwrap_or(libc::EIO)));
         }
-        let Some(file) = &mut self.file else {
+        let Some(file) = &self.file else {
             return Err((0, libc::EBADF));
         };
         let mut done = 0;
-        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            match file.write(rest) {
+        while done < bytes.len() {
+            match bytes.split_at(done).1.write_to(file.as_fd()) {
                 Ok(0) => return Err((done, libc::EIO)),
                 Ok(n) => {
                     done += n;
                     self.size += n as u64;
                 }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err((done, e.raw_os_error().unwrap_or(libc::EIO))),
             }
         }
@@ -399,8 +433,8 @@ impl Sink {
             return Ok(());
         }
         let doing = format!("setting {} aside", self.path.display());
-        // What is no file cannot be set aside.
-        if self.file.is_none() && self.path.exists() && !self.path.is_file() {
+        // A missing file is empty. What is no file cannot be set aside.
+        if self.file.is_none() && !self.path.is_file() {
             return Ok(());
         }
         if self.file.is_none() {

@@ -10,7 +10,7 @@ use super::sink::Sink;
 use crate::model::standard::{Named, Standard};
 use crate::protocol::output::Output;
 use crate::sys::shared_output::named;
-use crate::sys::{fd, rights};
+use crate::sys::{clock, fd, rights};
 
 /// All log files that something is written to.
 #[derive(Debug, Default)]
@@ -18,14 +18,19 @@ pub struct Sinks {
     /// Each at the place of its number; none where that is free.
     all: Vec<Option<Sink>>,
     uses: u64,
-    /// What is being written is copied here. Kept, as new memory for each batch costs more than the copy.
-    pub(super) buffer: Vec<u8>,
+    /// The last use before files were last closed that were quiet, and when that is done again. monotonic ms
+    swept: u64,
+    sweep_at: Option<u64>,
     /// Given up while a file is opened: root needs descriptors to look whose the folders are.
     spare: Vec<OwnedFd>,
     /// The daemon's standard output and standard error, as far as it has handed them over.
     standard: [Option<OwnedFd>; 2],
 }
 
+/// As many files stay open however quiet they are: fewer cost nothing, and nobody has to be woken to close them.
+const KEPT_OPEN: usize = 16;
+/// A file that was not written to for so long is closed where more than that are open. ms
+const QUIET: u64 = 5000;
 /// How many are kept: of a folder, and of what is in it.
 const SPARE: usize = 2;
 
@@ -170,6 +175,20 @@ impl Sinks {
         (sink.room() != Room::GivenUp).then_some(sink)
     }
 
+    /// Checks whether a file that nothing is written to yet can be opened, and notes why it cannot.
+    pub fn check(&mut self, number: usize) {
+        let is_open = |sink: &mut Sink| sink.is_open();
+        if self.get(number).is_none_or(is_open) {
+            return;
+        }
+        self.spare.clear();
+        let done = self.open_now(number, Sink::check);
+        self.keep_spare();
+        if let (Err(e), Some(sink)) = (done, self.get(number)) {
+            sink.not_opened(&e);
+        }
+    }
+
     /// Writes whole lines that are no output of a program, where the file takes them.
     pub fn write_lines(&mut self, number: usize, lines: &[u8]) {
         if let Some(sink) = self.ready(number) {
@@ -191,21 +210,50 @@ impl Sinks {
 
     fn open(&mut self, number: usize) -> io::Result<()> {
         self.spare.clear();
-        let done = self.open_now(number);
+        let done = self.open_now(number, Sink::open);
         self.keep_spare();
+        if self.sweep_at.is_none() && self.open_files() > KEPT_OPEN {
+            self.sweep_at = Some(clock::monotonic_ms() + QUIET);
+        }
         done
     }
 
-    fn open_now(&mut self, number: usize) -> io::Result<()> {
+    fn open_now(&mut self, number: usize, open: fn(&mut Sink) -> io::Result<()>) -> io::Result<()> {
         loop {
             let Some(sink) = self.get(number) else {
                 return Ok(());
             };
-            match sink.open() {
+            match open(sink) {
                 Err(e) if e.raw_os_error() == Some(libc::EMFILE) && self.close_one(0) => {}
                 other => return other,
             }
         }
+    }
+
+    fn open_files(&self) -> usize {
+        let open = self.all.iter().flatten();
+        open.filter(|sink| sink.can_be_closed()).count()
+    }
+
+    /// When [`LogFiles::close_quiet`] is due. monotonic ms
+    pub fn sweep_at(&self) -> Option<u64> {
+        self.sweep_at
+    }
+
+    /// Closes the files that were not written to since this was last done: they are opened again when they are needed.
+    pub fn close_quiet(&mut self) {
+        let now = clock::monotonic_ms();
+        if self.sweep_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let since = std::mem::replace(&mut self.swept, self.uses);
+        let mut used = false;
+        for sink in self.all.iter_mut().flatten() {
+            sink.close_quiet(since);
+            used |= sink.used > since;
+        }
+        let again = used && self.open_files() > KEPT_OPEN;
+        self.sweep_at = again.then_some(now + QUIET);
     }
 
     /// Closes the file that was not needed for longest, where more than `but` are open: it is opened again when it is.

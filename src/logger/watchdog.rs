@@ -2,7 +2,6 @@
 //! never gives up: one that dies again and again is started with a growing delay, for ever.
 
 use std::ffi::CString;
-use std::io::Write as _;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::model::life::Exit;
 use crate::model::value::Bytes;
 use crate::paths::Home;
 use crate::protocol::deaths::Deaths;
-use crate::sys::open::{self, Access};
+use crate::sys::open;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::{clock, reexec, wait};
@@ -171,14 +170,7 @@ impl Keeper {
         };
         note(&format!("{}; programs run on", deaths.sentence(wall)));
         self.is_said = true;
-        // Under its own name when it is whole: nobody reads half of it.
-        let (path, new) = (home.deaths(), home.deaths_new());
-        let opened = open::or_create(&new, Access::Write, 0o600);
-        let written = opened.and_then(|mut file| {
-            file.set_len(0)?;
-            file.write_all(&deaths.to_line().to_bytes())
-        });
-        let _ = written.and_then(|()| std::fs::rename(&new, &path));
+        let _ = open::replace(&home.deaths(), &deaths.to_line().to_bytes());
     }
 
     fn resume(&mut self, home: &Home, note: &mut dyn FnMut(&str)) {

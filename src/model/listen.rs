@@ -30,11 +30,12 @@ impl Place {
             )
         };
         if let Some(path) = text.strip_prefix(b"unix:") {
-            return match path.starts_with(b"/") {
-                true => Ok(Place::Unix(path.to_vec())),
-                false => Err(format!(
+            return if path.starts_with(b"/") {
+                Ok(Place::Unix(path.to_vec()))
+            } else {
+                Err(format!(
                     "'{shown}': the path of a socket begins with a slash"
-                )),
+                ))
             };
         }
         let (kind, address) = shown.split_once(':').ok_or_else(wrong)?;
@@ -68,6 +69,7 @@ fn internet(text: &str) -> Option<SocketAddr> {
 
 impl Value for Places {
     const PLACEHOLDER: &'static str = "SOCKET";
+    const IS_LIST: bool = true;
     fn read(&mut self, text: &[u8]) -> Result<(), String> {
         let words = text.split(u8::is_ascii_whitespace);
         for word in words.filter(|word| !word.is_empty()) {

@@ -24,12 +24,12 @@ pub struct Subject<'a> {
 }
 
 impl Selector {
-    /// The meaning of a word.
+    /// The meaning of a word. An id has one spelling: `007` and `+7` are names.
     pub fn parse(word: &str) -> Selector {
         match word.parse::<u32>() {
             _ if word == "all" => Selector::All,
-            Ok(id) => Selector::Number(id, word.to_owned()),
-            Err(_) => Selector::Name(word.to_owned()),
+            Ok(id) if id.to_string() == word => Selector::Number(id, word.to_owned()),
+            _ => Selector::Name(word.to_owned()),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         ] {
             assert_eq!(meant(&[word]).unwrap(), ids, "{word}");
         }
-        for word in ["nothing", "-1", "8", ""] {
+        for word in ["nothing", "-1", "8", "", "+1", "01"] {
             assert_eq!(meant(&[word]), Err(word.to_owned()));
         }
         assert_eq!(select(&["all".to_owned()], std::iter::empty()), Err("all"));

@@ -186,9 +186,10 @@ impl Spec {
 
     /// The form of the date and time that each line in its log files begins with; empty where there is none.
     pub fn date_format(&self) -> &str {
-        match self.log_date_format.is_empty() && self.time {
-            true => TIME_FORMAT,
-            false => &self.log_date_format,
+        if self.log_date_format.is_empty() && self.time {
+            TIME_FORMAT
+        } else {
+            &self.log_date_format
         }
     }
 

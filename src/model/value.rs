@@ -9,6 +9,9 @@ pub trait Value {
     /// What stands for the value in a usage line; empty for a switch.
     const PLACEHOLDER: &'static str;
 
+    /// Whether it has items, each given on its own.
+    const IS_LIST: bool = false;
+
     /// Takes one text; a list takes it as one more item. The error completes "NAME: …".
     fn read(&mut self, text: &[u8]) -> Result<(), String>;
 
@@ -85,9 +88,10 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 }
 
 fn no_nul(bytes: &[u8]) -> Result<&[u8], String> {
-    match bytes.contains(&0) {
-        true => Err("the value holds a NUL byte".to_owned()),
-        false => Ok(bytes),
+    if bytes.contains(&0) {
+        Err("the value holds a NUL byte".to_owned())
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -115,6 +119,7 @@ impl Value for Bytes {
 
 impl Value for Vec<Bytes> {
     const PLACEHOLDER: &'static str = "WORD";
+    const IS_LIST: bool = true;
     fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.push(no_nul(bytes)?.to_vec());
         Ok(())
@@ -255,6 +260,7 @@ impl Value for Octal {
 
 impl Value for Codes {
     const PLACEHOLDER: &'static str = "CODE,…";
+    const IS_LIST: bool = true;
     fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
         let given = text(bytes)?;
         let mut codes = Vec::new();

@@ -9,6 +9,8 @@
 //! The reader takes lower-case hex too, several spaces where one would do, and a CR before the LF, because
 //! people type these lines by hand.
 
+use std::borrow::Cow;
+
 use crate::model::value::read_bool;
 
 /// The longest line in bytes, its LF included.
@@ -124,19 +126,9 @@ impl Line {
         }
         let mut line = Line::new(&String::from_utf8_lossy(tag));
         for word in words {
-            let Some(at) = word.iter().position(|b| *b == b'=') else {
-                return Err(Malformed(format!("'{}' is not key=value", printable(word))));
-            };
-            let (key, value) = (word.get(..at), word.get(at + 1..));
-            let (Some(key), Some(value)) = (key, value) else {
-                return Err(Malformed("a field is not key=value".into()));
-            };
-            if !is_key(key) {
-                return Err(Malformed(format!("'{}' cannot be a key", printable(key))));
-            }
-            let value = decode_value(value)?;
-            line.fields
-                .push((String::from_utf8_lossy(key).into_owned(), value));
+            let (key, value) = decode_field(word)?;
+            let key = String::from_utf8_lossy(key).into_owned();
+            line.fields.push((key, value.into_owned()));
         }
         Ok(line)
     }
@@ -188,7 +180,27 @@ fn encode_value(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn decode_value(value: &[u8]) -> Result<Vec<u8>, Malformed> {
+/// A key and its decoded value.
+pub(super) type Field<'a> = (&'a [u8], Cow<'a, [u8]>);
+
+/// Decodes `key=value`.
+pub(super) fn decode_field(word: &[u8]) -> Result<Field<'_>, Malformed> {
+    let at = word.iter().position(|b| *b == b'=');
+    let parts = at.and_then(|at| Some((word.get(..at)?, word.get(at + 1..)?)));
+    let Some((key, value)) = parts else {
+        return Err(Malformed(format!("'{}' is not key=value", printable(word))));
+    };
+    if !is_key(key) {
+        return Err(Malformed(format!("'{}' cannot be a key", printable(key))));
+    }
+    Ok((key, decode_value(value)?))
+}
+
+fn decode_value(value: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+    let is_plain = |b: &u8| *b >= b' ' && !matches!(*b, b'%' | 0x7f);
+    if value.iter().all(is_plain) {
+        return Ok(value.into());
+    }
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value.iter();
     while let Some(&b) = rest.next() {
@@ -209,7 +221,7 @@ fn decode_value(value: &[u8]) -> Result<Vec<u8>, Malformed> {
             _ => out.push(b),
         }
     }
-    Ok(out)
+    Ok(out.into())
 }
 
 /// The beginning of hostile input, fit to be shown in a sentence.

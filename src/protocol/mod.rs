@@ -10,6 +10,7 @@ pub mod log_protocol;
 pub mod node;
 pub mod output;
 pub mod process;
+pub mod program_info;
 pub mod reply;
 pub mod request;
 pub mod verb;
@@ -21,33 +22,27 @@ pub const VERSION: u32 = 1;
 pub const DAEMON_OPTIONS: &[(&str, &str)] = &[
     (
         "--foreground",
-        "stay in the foreground and write the log to standard error too: for init and containers",
+        "stay in the foreground and write the log to standard error too, for init and containers",
     ),
     (
         "--standby",
-        "the same, and where another supervisor serves, wait for its end and take over",
+        "like --foreground; while another daemon serves, wait until it ends and take over",
     ),
     (
         "--launched",
-        "used by rpm: another supervisor that serves already is no failure",
+        "used by rpm: it is no error that another daemon serves already",
     ),
-    (
-        "--resume",
-        "used by rpmd-log, to have a supervisor again when one died",
-    ),
+    ("--resume", "used by rpmd-log: replace a daemon that died"),
     (
         "--limits=TEXT",
-        "used by rpmd-log: the limits that programs get",
+        "used by rpmd-log: the resource limits of programs",
     ),
-    (
-        "--updated=FD",
-        "used by rpmd, to go on in the place of another release of itself",
-    ),
+    ("--updated=FD", "used by rpmd: continue after an update"),
     (
         "--self-check",
-        "used by rpmd, to see that this release can read the records of its home",
+        "used by rpmd: check that this release can read the records of its home",
     ),
-    ("-h, --help", "say what the options are"),
+    ("-h, --help", "show help"),
     ("-V, --version", "print the version"),
 ];
 

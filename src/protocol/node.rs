@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::units;
+
 /// What a worker wants of its primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -103,16 +105,20 @@ impl Message {
 
 /// The answer to a query: the socket goes with it, or an error number of `errno(3)` stands in its place.
 pub fn server_answer(query: &Query, errno: i32) -> Vec<u8> {
-    let mut inner = format!("{{\"cmd\":\"NODE_CLUSTER\",\"ack\":{},\"key\":", query.seq);
-    quote(&query.key(), &mut inner);
-    let _ = write!(inner, ",\"data\":null,\"errno\":{}}}", -errno);
+    let mut inner = format!(
+        "{{\"cmd\":\"NODE_CLUSTER\",\"ack\":{},\"key\":\"",
+        query.seq
+    );
+    units::push_json(&query.key(), &mut inner);
+    let _ = write!(inner, "\",\"data\":null,\"errno\":{}}}", -errno);
     if errno != 0 {
         inner.push('\n');
         return inner.into_bytes();
     }
-    let kind = match query.kind.starts_with("udp") {
-        true => "dgram.Native",
-        false => "net.Native",
+    let kind = if query.kind.starts_with("udp") {
+        "dgram.Native"
+    } else {
+        "net.Native"
     };
     format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"{kind}\",\"msg\":{inner}}}\n").into_bytes()
 }
@@ -214,23 +220,6 @@ fn string(value: &[u8]) -> Option<String> {
 /// A string or a number as text.
 fn bare(value: &[u8]) -> String {
     string(value).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned())
-}
-
-fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

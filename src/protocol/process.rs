@@ -1,6 +1,8 @@
 //! The `process` line: how a program fares. The same fields, under the tag `event`, tell followers of a change.
 
-use super::line::{Line, LineWriter};
+use std::str::FromStr;
+
+use super::line::{Field, Line, LineWriter, decode_field};
 use crate::model::life::{Exit, State, Want};
 use crate::model::spec::ExecMode;
 
@@ -68,13 +70,6 @@ pub fn want_word(want: Want) -> &'static str {
     }
 }
 
-fn mode_of(word: Option<&str>) -> ExecMode {
-    match word {
-        Some("cluster") => ExecMode::Cluster,
-        _ => ExecMode::Fork,
-    }
-}
-
 /// What the word means.
 pub fn read_want(word: &[u8]) -> Option<Want> {
     match word {
@@ -117,74 +112,80 @@ impl Process {
         }
     }
 
-    /// Reads the fields of a line; others are passed over. `None` when one that must be there is not.
+    /// The program that the fields of a line describe. Unknown fields are ignored, and of several fields with one key
+    /// the last counts. `None` if a required field is missing or unreadable.
     pub fn from_line(line: &Line) -> Option<Process> {
-        Some(Process {
-            id: line.number("id")?,
-            name: line.text("name")?.to_owned(),
-            namespace: line.text("namespace")?.to_owned(),
-            state: State::from_word(line.text("status")?)?,
-            want: read_want(line.get("want")?)?,
-            pid: line.number("pid")?,
-            since: line.number("since")?,
-            created: line.number("created")?,
-            restarts: line.number("restarts")?,
-            unstable: line.number("unstable")?,
-            exit: read_exit(line),
-            mode: mode_of(line.text("mode")),
-            instance: line.number("instance").unwrap_or(0),
-            uid: line.number("uid").unwrap_or(0),
-            cpu: line.number("cpu").unwrap_or(0),
-            memory: line.number("memory").unwrap_or(0),
-            lost: line.number("lost").unwrap_or(0),
-        })
+        let fields = line.fields.iter();
+        Process::from_fields(fields.map(|(key, value)| Some((key.as_bytes(), value.into()))))
     }
 
-    /// Reads a line in which nothing is escaped and whose fields come as they are written: the codec would need
-    /// dozens of allocations for each of hundreds of programs. `None` where it is not so: then the codec has to look.
-    pub fn from_plain_line(bytes: &[u8]) -> Option<Process> {
-        let text = std::str::from_utf8(bytes.strip_suffix(b"\n")?).ok()?;
-        if text.contains('%') {
-            return None;
-        }
-        let mut words = text.strip_prefix("process ")?.split(' ');
-        let mut next = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
-        let mut process = Process {
-            id: next("id")?.parse().ok()?,
-            name: next("name")?.to_owned(),
-            namespace: next("namespace")?.to_owned(),
-            state: State::from_word(next("status")?)?,
-            want: read_want(next("want")?.as_bytes())?,
-            pid: next("pid")?.parse().ok()?,
-            since: next("since")?.parse().ok()?,
-            created: next("created")?.parse().ok()?,
-            restarts: next("restarts")?.parse().ok()?,
-            unstable: next("unstable")?.parse().ok()?,
-            exit: None,
-            mode: ExecMode::Fork,
-            instance: 0,
-            uid: 0,
-            cpu: 0,
-            memory: 0,
-            lost: 0,
-        };
-        for word in words {
-            let (key, value) = word.split_once('=')?;
+    /// The program of a `process` line. The same as [`Line::decode`] and [`Process::from_line`], without allocating
+    /// each field: a list has hundreds of lines. `None` also if it is another line or malformed.
+    pub fn from_bytes(line: &[u8]) -> Option<Process> {
+        let fields = line.strip_suffix(b"\n")?.strip_prefix(b"process ")?;
+        let words = fields.split(|b| *b == b' ').filter(|word| !word.is_empty());
+        Process::from_fields(words.map(|word| decode_field(word).ok()))
+    }
+
+    /// `None` in `fields` is a malformed field.
+    fn from_fields<'a>(fields: impl Iterator<Item = Option<Field<'a>>>) -> Option<Process> {
+        let (mut id, mut pid) = (None, None);
+        let (mut name, mut namespace) = (None, None);
+        let (mut state, mut want) = (None, None);
+        let (mut since, mut created) = (None, None);
+        let (mut restarts, mut unstable) = (None, None);
+        let (mut instance, mut uid) = (None, None);
+        let (mut cpu, mut memory, mut lost) = (None, None, None);
+        let (mut exit, mut mode) = (None, ExecMode::Fork);
+        for field in fields {
+            let (key, value) = field?;
             match key {
-                "exit_code" => process.exit = Some(Exit::Code(value.parse().ok()?)),
-                "exit_signal" => process.exit = Some(Exit::Signal(value.parse().ok()?)),
-                "exit_unknown" => process.exit = Some(Exit::Unknown),
-                "mode" => process.mode = mode_of(Some(value)),
-                "instance" => process.instance = value.parse().ok()?,
-                "uid" => process.uid = value.parse().ok()?,
-                "cpu" => process.cpu = value.parse().ok()?,
-                "memory" => process.memory = value.parse().ok()?,
-                "lost" => process.lost = value.parse().ok()?,
-                _ => return None,
+                b"id" => id = number(&value),
+                b"name" => name = String::from_utf8(value.into_owned()).ok(),
+                b"namespace" => namespace = String::from_utf8(value.into_owned()).ok(),
+                b"status" => state = std::str::from_utf8(&value).ok().and_then(State::from_word),
+                b"want" => want = read_want(&value),
+                b"pid" => pid = number(&value),
+                b"since" => since = number(&value),
+                b"created" => created = number(&value),
+                b"restarts" => restarts = number(&value),
+                b"unstable" => unstable = number(&value),
+                b"exit_code" => exit = number(&value).map(Exit::Code),
+                b"exit_signal" => exit = number(&value).map(Exit::Signal),
+                b"exit_unknown" => exit = Some(Exit::Unknown),
+                b"mode" if *value == *b"cluster" => mode = ExecMode::Cluster,
+                b"instance" => instance = number(&value),
+                b"uid" => uid = number(&value),
+                b"cpu" => cpu = number(&value),
+                b"memory" => memory = number(&value),
+                b"lost" => lost = number(&value),
+                _ => {}
             }
         }
-        Some(process)
+        Some(Process {
+            id: id?,
+            name: name?,
+            namespace: namespace?,
+            state: state?,
+            want: want?,
+            pid: pid?,
+            since: since?,
+            created: created?,
+            restarts: restarts?,
+            unstable: unstable?,
+            exit,
+            mode,
+            instance: instance.unwrap_or(0),
+            uid: uid.unwrap_or(0),
+            cpu: cpu.unwrap_or(0),
+            memory: memory.unwrap_or(0),
+            lost: lost.unwrap_or(0),
+        })
     }
+}
+
+fn number<N: FromStr>(value: &[u8]) -> Option<N> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_and_exit_comes_back_whichever_way_it_is_read() {
+    fn every_state_and_exit_is_read_back_as_written() {
         let exits = [
             None,
             Some(Exit::Code(3)),
@@ -242,20 +243,18 @@ mod tests {
                     let bytes = written(&process);
                     let line = Line::decode(&bytes).unwrap();
                     assert_eq!(Process::from_line(&line).as_ref(), Some(&process));
-                    if let Some(read) = Process::from_plain_line(&bytes) {
-                        assert_eq!(read, process);
-                    }
+                    assert_eq!(Process::from_bytes(&bytes), Some(process));
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_plain_is_read_the_plain_way() {
-        assert_eq!(
-            Process::from_plain_line(&written(&process())),
-            Some(process())
-        );
+    fn unknown_fields_are_ignored_and_other_lines_are_not_read() {
+        let mut bytes = written(&process());
+        bytes.truncate(bytes.len() - 1);
+        bytes.extend_from_slice(b"  later=%FF mode=cluster\n");
+        assert_eq!(Process::from_bytes(&bytes), Some(process()));
         for other in [
             &b"process id=x\n"[..],
             b"process\n",
@@ -263,7 +262,14 @@ mod tests {
             b"process id=1",
             b"\xff\n",
         ] {
-            assert_eq!(Process::from_plain_line(other), None);
+            assert_eq!(Process::from_bytes(other), None);
+        }
+        for malformed in ["name=%zz", "name", "=1", "name=\u{1}", "name=%FF"] {
+            let line = String::from_utf8(written(&process())).unwrap();
+            let line = line.replace("name=api", malformed);
+            assert_eq!(Process::from_bytes(line.as_bytes()), None, "{line}");
+            let decoded = Line::decode(line.as_bytes()).ok();
+            assert_eq!(decoded.as_ref().and_then(Process::from_line), None);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Requests.
 
+use std::collections::BTreeSet;
+
 use super::line::{Line, Malformed};
 use super::log_protocol::Upkeep;
 use super::process::{read_want, want_word};
@@ -10,6 +12,9 @@ use crate::model::life::Want;
 use crate::model::spec::Spec;
 use crate::model::value::{Bytes, SignalNumber, Value};
 use crate::units;
+
+/// More different keys than any request has: what a hostile line may cost is bounded.
+const MOST_KEYS: usize = FIELDS.len() + 8;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +148,7 @@ impl Request {
 
     /// The request that a line asks for.
     pub fn from_line(line: &Line) -> Result<Request, Failure> {
+        refuse_repeated(line)?;
         match line.tag.as_str() {
             "hello" => {
                 only(line, &["protocol"])?;
@@ -236,6 +242,23 @@ fn only(line: &Line, allowed: &[&str]) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a key that comes twice, unless it is one of a list: either value would be somebody's mistake.
+fn refuse_repeated(line: &Line) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    let keys = line.fields.iter().map(|(key, _)| key.as_str());
+    for key in keys.filter(|key| *key != "target" && !is_env(key)) {
+        let field = field::find(key);
+        if !field.is_some_and(|f| f.is_list) && !seen.insert(field.map_or(key, |f| f.name)) {
+            let shown = units::excerpt(key.as_bytes());
+            return Err(bad(format!("{}: {shown} is given twice", line.tag)));
+        }
+        if seen.len() > MOST_KEYS {
+            return Err(bad(format!("{}: too many fields", line.tag)));
+        }
+    }
+    Ok(())
+}
+
 fn is_env(key: &str) -> bool {
     key == "env" || key.starts_with("env.")
 }
@@ -265,12 +288,13 @@ fn targets(line: &Line) -> Result<Vec<String>, Failure> {
 
 fn some_targets(line: &Line) -> Result<Vec<String>, Failure> {
     let targets = targets(line)?;
-    match targets.is_empty() {
-        true => Err(bad(format!(
+    if targets.is_empty() {
+        Err(bad(format!(
             "{}: which program? target=all means every one",
             line.tag
-        ))),
-        false => Ok(targets),
+        )))
+    } else {
+        Ok(targets)
     }
 }
 

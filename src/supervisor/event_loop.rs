@@ -13,13 +13,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Reason;
-use crate::model::life::Event;
+use crate::model::life::{Event, RunId};
 use crate::paths::Home;
 use crate::supervisor::control::connection::Connection;
 use crate::supervisor::daemon::home_watch::HomeWatch;
 use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::daemon::upgrade::Update;
+use crate::supervisor::driver::Driver;
 use crate::supervisor::log::client::LogLink;
 use crate::supervisor::log::daemon_log::{Journal, OnceAMinute};
 use crate::supervisor::log::writer::LOGGER_AGAIN;
@@ -31,20 +32,19 @@ use crate::supervisor::sockets::held::Sockets;
 use crate::supervisor::store::sync::Unsynced;
 use crate::supervisor::store::unread::UnreadRecords;
 use crate::supervisor::timers::{Timer, Timers};
+use crate::sys::fd;
 use crate::sys::lock::Lock;
 use crate::sys::pid::Pid;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs::ProcDir;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use crate::sys::{clock, fd, wait};
 
 /// How long a turn is in which the kernel cannot be asked what is ready.
 const BLIND_TURN: Duration = Duration::from_millis(100);
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Signals,
     Home,
     Listener,
@@ -110,7 +110,7 @@ pub struct Supervisor {
     /// Children that remove the pid file of a program.
     pub(crate) removers: Vec<(Pid, u32)>,
     /// Programs whose process is to be made.
-    pub(crate) launches: VecDeque<u32>,
+    pub(crate) launches: VecDeque<(u32, RunId)>,
     pub(crate) connections: BTreeMap<u64, Connection>,
     pub(crate) next_connection: u64,
     /// How many turns of answers there were, so that each begins with another client.
@@ -120,7 +120,7 @@ pub struct Supervisor {
     pub(crate) log: LogLink,
     pub(crate) log_started: u64,
     pub(crate) timers: Timers,
-    pub(crate) proc: Option<ProcDir>,
+    pub(crate) driver: Box<dyn Driver>,
     /// Where the cgroups of programs are.
     pub(crate) cgroups: Cgroups,
     /// A program could not join its cgroup, and that was noted.
@@ -151,7 +151,12 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of no programs.
-    pub fn new(home: Home, way: Way, holdings: Holdings) -> io::Result<Supervisor> {
+    pub fn new(
+        home: Home,
+        way: Way,
+        holdings: Holdings,
+        driver: Box<dyn Driver>,
+    ) -> io::Result<Supervisor> {
         let Holdings {
             lock,
             journal,
@@ -187,7 +192,6 @@ impl Supervisor {
             log: LogLink::default(),
             log_started: 0,
             timers: Timers::default(),
-            proc: ProcDir::open().ok(),
             cgroups: Cgroups::default(),
             cgroup_refused: false,
             processes: None,
@@ -197,7 +201,8 @@ impl Supervisor {
             null: fd::open_null()?,
             spare: fd::open_null().ok(),
             limits,
-            now: clock::monotonic_ms(),
+            now: driver.now(),
+            driver,
             changed: true,
             ending: None,
             init: Init::default(),
@@ -223,12 +228,10 @@ impl Supervisor {
                 true => Some(Duration::ZERO),
                 false => self.timers.next().map(|at| {
                     // Rounded up by the millisecond that `now` may be old: too early would be a turn for nothing.
-                    Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
+                    Duration::from_millis(at.saturating_sub(self.driver.now()))
                 }),
             };
             let waited = self.signals.listening(|| set.wait(sleep));
-            self.now = clock::monotonic_ms();
-            self.processes = None;
             ready.clear();
             let interrupted = match waited {
                 Ok(interrupted) => {
@@ -236,22 +239,34 @@ impl Supervisor {
                     interrupted
                 }
                 Err(e) => {
+                    self.now = self.driver.now();
                     self.note_failed_wait(&e);
                     self.signals.listening(|| std::thread::sleep(BLIND_TURN));
-                    self.now = clock::monotonic_ms();
                     ready.extend(set.presumed_ready());
                     true
                 }
             };
+            self.begin_turn();
             if interrupted || ready.iter().any(|(token, _)| *token == Token::Signals) {
                 self.take_signals();
             }
-            // Looked for in every turn: a signal can be lost, and a death must not be.
-            if wait::next_dead().is_some() {
-                self.reap();
-            }
-            self.take_turn(&ready);
+            self.wake(&ready);
         }
+    }
+
+    /// Reads the clock, once in a turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.now = self.driver.now();
+        self.processes = None;
+    }
+
+    /// What is done after the poll, once signals were taken.
+    pub(crate) fn wake(&mut self, ready: &[(Token, Ready)]) {
+        // Looked for in every turn: a signal can be lost, and a death must not be.
+        if self.driver.next_dead().is_some() {
+            self.reap();
+        }
+        self.take_turn(ready);
     }
 
     /// The kernel cannot be asked what is ready: everything is tried, a few times a second, and that is said once a
@@ -267,7 +282,7 @@ impl Supervisor {
     }
 
     /// What is done before the poll. Returns whether there is more of it.
-    fn settle(&mut self) -> bool {
+    pub(crate) fn settle(&mut self) -> bool {
         let mut busy = self.serve_all();
         if std::mem::take(&mut self.changed) || self.rows_wait() {
             busy |= self.settle_answers();
@@ -311,13 +326,13 @@ impl Supervisor {
             set.push(answer.as_fd(), Interest::READ, Token::Check);
         }
         for program in self.programs.values() {
-            if let Some(report) = &program.report {
+            if let Some(report) = program.report() {
                 set.push(report.as_fd(), Interest::READ, Token::Report(program.id));
             }
-            if let Some(held) = program.adopted.as_ref().and_then(ProcessHandle::fd) {
+            if let Some(held) = program.handle().and_then(ProcessHandle::fd) {
                 set.push(held, Interest::READ, Token::Adopted(program.id));
             }
-            if let Some(channel) = program.channel.as_ref().filter(|_| self.log.recovered()) {
+            if let Some(channel) = program.channel().filter(|_| self.log.recovered()) {
                 set.push(channel.fd(), channel.interest(), Token::Channel(program.id));
             }
         }
@@ -353,8 +368,7 @@ impl Supervisor {
         }
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
-                Timer::Program(id) => self.feed(id, Event::Deadline),
-                Timer::Launch(id) => self.launch_is_late(id),
+                Timer::Program(id, deadline) => self.feed(id, Event::Deadline(deadline)),
                 Timer::Remains => self.look_at_remains(),
                 Timer::Look => self.look_at_unheld(),
                 Timer::Unread => self.read_again(),

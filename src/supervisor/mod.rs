@@ -2,10 +2,13 @@
 
 mod control;
 mod daemon;
+mod driver;
 mod event_loop;
 mod log;
 mod node;
 mod program;
+#[cfg(test)]
+mod scenes;
 mod sockets;
 mod store;
 mod timers;

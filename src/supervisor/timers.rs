@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use crate::model::life::Deadline;
+
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// The life of a program.
-    Program(u32),
-    /// The child of a program has had its time to execute it.
-    Launch(u32),
+    /// A deadline of a program.
+    Program(u32, Deadline),
     /// Looking again at programs whose leader has ended and others of them have not.
     Remains,
     /// Looking at processes that no descriptor is held of.
@@ -100,15 +100,16 @@ mod tests {
     #[test]
     fn the_earliest_comes_first_and_only_the_last_word_counts() {
         let mut timers = Timers::default();
-        timers.set(Timer::Program(1), Some(30));
-        timers.set(Timer::Program(2), Some(10));
-        timers.set(Timer::Program(1), Some(20));
+        let [one, two] = [1, 2].map(|id| Timer::Program(id, Deadline::RestartDelay));
+        timers.set(one, Some(30));
+        timers.set(two, Some(10));
+        timers.set(one, Some(20));
         timers.set(Timer::Remains, Some(15));
         timers.set(Timer::Remains, None);
         assert_eq!(timers.next(), Some(10));
         assert_eq!(timers.pop(9), None);
-        assert_eq!(timers.pop(25), Some(Timer::Program(2)));
-        assert_eq!(timers.pop(25), Some(Timer::Program(1)));
+        assert_eq!(timers.pop(25), Some(two));
+        assert_eq!(timers.pop(25), Some(one));
         assert_eq!((timers.pop(99), timers.next()), (None, None));
     }
 }

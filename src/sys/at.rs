@@ -1,6 +1,6 @@
-//! Files by name in an open folder: `openat(2)` and related calls.
+//! Files named relative to an open directory: `openat(2)` and related calls.
 //!
-//! Nothing here allocates, so that a child between fork and exec may use it.
+//! Nothing here allocates, so a child may call it between fork and exec.
 
 use std::ffi::CStr;
 use std::io;
@@ -8,12 +8,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::{check, check_size};
 
-/// What a name is relative to.
+/// The directory that a name is relative to.
 #[derive(Debug, Clone, Copy)]
 pub enum Base<'a> {
-    /// An open folder.
+    /// An open directory.
     Folder(BorrowedFd<'a>),
-    /// The working folder, for a name that is a whole path.
+    /// The working directory; for a name that is an absolute path.
     Working,
 }
 
@@ -26,7 +26,14 @@ impl Base<'_> {
     }
 }
 
-/// What is known of a file. `stat(2)`
+/// Checks whether files may be created in a folder. `faccessat(2)`
+pub fn check_write(base: Base, folder: &CStr) -> io::Result<()> {
+    let mode = libc::W_OK | libc::X_OK;
+    // SAFETY: the path ends in NUL and lives during the call.
+    check(unsafe { libc::faccessat(base.raw(), folder.as_ptr(), mode, libc::AT_EACCESS) }).map(drop)
+}
+
+/// The status of a file. `stat(2)`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Stat {
@@ -34,7 +41,7 @@ pub struct Stat {
     pub gid: u32,
     /// Type and permissions.
     pub mode: u32,
-    /// How many names it has.
+    /// The number of hard links.
     pub links: u64,
     pub device: u64,
     pub inode: u64,
@@ -57,7 +64,7 @@ impl Stat {
         self.mode & libc::S_IFMT == kind
     }
 
-    /// Whether it is a folder.
+    /// Whether it is a directory.
     pub fn is_folder(&self) -> bool {
         self.is(libc::S_IFDIR)
     }
@@ -73,17 +80,23 @@ impl Stat {
     }
 }
 
-/// Opens a file, CLOEXEC. `mode` counts where it is created.
+/// Opens a file, CLOEXEC. `mode` applies if it is created.
+///
+/// # Errors
+/// As `openat(2)`.
 pub fn open(base: Base, name: &CStr, flags: libc::c_int, mode: u32) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC;
-    // SAFETY: the name ends in NUL; the new descriptor is ours alone.
+    // SAFETY: the name ends in NUL; nothing else owns the new descriptor.
     unsafe {
         let fd = check(libc::openat(base.raw(), name.as_ptr(), flags, mode))?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 
-/// What an open file is; it may be opened by O_PATH.
+/// The status of an open file, which may be opened with O_PATH.
+///
+/// # Errors
+/// As `fstat(2)`.
 pub fn stat(file: BorrowedFd) -> io::Result<Stat> {
     // SAFETY: a stat is plain data that the kernel fills in.
     unsafe {
@@ -93,7 +106,10 @@ pub fn stat(file: BorrowedFd) -> io::Result<Stat> {
     }
 }
 
-/// What has this name; of a link, the link itself.
+/// The status of the file of this name. A symbolic link is not followed.
+///
+/// # Errors
+/// As `fstatat(2)`.
 pub fn stat_at(base: Base, name: &CStr) -> io::Result<Stat> {
     // SAFETY: the name ends in NUL; a stat is plain data that the kernel fills in.
     unsafe {
@@ -109,9 +125,13 @@ pub fn stat_at(base: Base, name: &CStr) -> io::Result<Stat> {
     }
 }
 
-/// Where a symbolic link leads that was opened by O_PATH and O_NOFOLLOW: how many bytes of the buffer that fills.
+/// Reads the target of a symbolic link, opened with O_PATH and O_NOFOLLOW, into a buffer, and returns its length in bytes.
+/// `readlinkat(2)`
+///
+/// # Errors
+/// As `readlinkat(2)`.
 pub fn read_link(link: BorrowedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: the empty name stands for the descriptor; the buffer is ours to write, its length is given.
+    // SAFETY: the empty name ends in NUL and means the descriptor; the kernel writes at most the buffer's length.
     let length = unsafe {
         libc::readlinkat(
             link.as_raw_fd(),
@@ -123,20 +143,29 @@ pub fn read_link(link: BorrowedFd, buffer: &mut [u8]) -> io::Result<usize> {
     check_size(length)
 }
 
-/// Makes a folder. `mkdirat(2)`
+/// Makes a directory.
+///
+/// # Errors
+/// As `mkdirat(2)`.
 pub fn make_folder(base: Base, name: &CStr, mode: u32) -> io::Result<()> {
     // SAFETY: the name ends in NUL.
     check(unsafe { libc::mkdirat(base.raw(), name.as_ptr(), mode) }).map(drop)
 }
 
-/// Gives a file another name in the same folder. `renameat(2)`
+/// Renames a file within its directory.
+///
+/// # Errors
+/// As `renameat(2)`.
 pub fn rename(base: Base, from: &CStr, to: &CStr) -> io::Result<()> {
     let folder = base.raw();
     // SAFETY: both names end in NUL.
     check(unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) }).map(drop)
 }
 
-/// Removes a name that is no folder's. `unlinkat(2)`
+/// Removes a file that is not a directory.
+///
+/// # Errors
+/// As `unlinkat(2)`.
 pub fn remove(base: Base, name: &CStr) -> io::Result<()> {
     // SAFETY: the name ends in NUL.
     check(unsafe { libc::unlinkat(base.raw(), name.as_ptr(), 0) }).map(drop)

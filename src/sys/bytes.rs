@@ -1,22 +1,15 @@
 //! Finding bytes at the speed of the machine's own string functions. `memchr(3)`
 
-/// Where the byte stands first.
+use super::raw_bytes::RawBytes;
+
+/// The position of the first such byte.
 pub fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    // SAFETY: the range is that of a slice, and only read.
-    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(byte), bytes.len()) };
-    offset(found, bytes)
+    RawBytes::from(bytes).find(byte)
 }
 
-/// Where the byte stands last.
+/// The position of the last such byte.
 pub fn find_last(byte: u8, bytes: &[u8]) -> Option<usize> {
-    // SAFETY: the range is that of a slice, and only read.
-    let found = unsafe { libc::memrchr(bytes.as_ptr().cast(), i32::from(byte), bytes.len()) };
-    offset(found, bytes)
-}
-
-fn offset(found: *const libc::c_void, bytes: &[u8]) -> Option<usize> {
-    let at = found.addr().checked_sub(bytes.as_ptr().addr())?;
-    (!found.is_null()).then_some(at)
+    RawBytes::from(bytes).find_last(byte)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Control groups, version 2: where the daemon may create them, and the group of a program. `cgroups(7)`, the kernel's
-//! `admin-guide/cgroup-v2`, and for systemd its `CGROUP_DELEGATION`.
+//! `admin-guide/cgroup-v2`, and systemd's `CGROUP_DELEGATION`.
 //!
-//! No controller is enabled in them. They only record which processes belong together.
+//! No controller is enabled. A group only records which processes belong to a program.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use super::pid::Pid;
 use super::user;
 
-/// How deep and how wide the groups below one are followed.
+/// The most groups that are visited below one group, itself included.
 const MOST_GROUPS: usize = 1000;
 
-/// What the first bytes of the name of a daemon's folder are.
+/// The prefix of the name of a daemon's group.
 pub const PREFIX: &str = "rpmd.";
 
-/// The folder of a process's cgroup, from its `/proc/PID/mountinfo` and `/proc/PID/cgroup`; none where the hierarchy
-/// of version 2 is not mounted, or its mount does not show the group.
+/// The directory of a process's cgroup, from its `/proc/PID/mountinfo` and `/proc/PID/cgroup`. `None` if the hierarchy of
+/// version 2 is not mounted, or the mount does not show the group.
 pub fn folder_of(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
     let own = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
     // The kernel appends this to the path of a group that was removed.
@@ -36,14 +36,16 @@ pub fn folder_of(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
         let mut fields = fields.split(' ').skip(3);
         let (root, mount) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let below = Path::new(own).strip_prefix(root).ok()?;
-        Some(match below.as_os_str().is_empty() {
-            true => PathBuf::from(mount),
-            false => Path::new(&mount).join(below),
+        Some(if below.as_os_str().is_empty() {
+            PathBuf::from(mount)
+        } else {
+            Path::new(&mount).join(below)
         })
     })
 }
 
-/// A path of `mountinfo`, in which blanks and backslashes are three octal digits. `proc_pid_mountinfo(5)`
+/// Decodes a path of `mountinfo`, in which spaces and backslashes are `\` and three octal digits.
+/// `proc_pid_mountinfo(5)`
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -60,9 +62,9 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// Whether systemd has handed a cgroup over to its processes. The nearest folder with the mark decides: the manager of
-/// a user has one too, and what is below it is that manager's. Where the mark cannot be read (before systemd 251 only
-/// root can), a folder that was given to the user of a system service is known by its owner.
+/// Whether systemd delegated a cgroup to its processes. The nearest marked directory decides: the groups below a user
+/// manager, which is marked too, belong to that manager. If the mark cannot be read (before systemd 251 only root can),
+/// a group that was delegated to the user of a system service is recognized by its owner.
 fn is_delegated(folder: &Path, is_marked: impl Fn(&Path) -> bool, is_owned: bool) -> bool {
     let names_manager = |path: &Path| {
         let name = path.file_name().map(OsStrExt::as_bytes);
@@ -74,11 +76,12 @@ fn is_delegated(folder: &Path, is_marked: impl Fn(&Path) -> bool, is_owned: bool
     }
 }
 
-/// The folder that this process may make groups in, as far as anybody but the kernel has a say; none where it may not.
+/// The directory of this process's group, if systemd, where it runs, permits groups below it. The kernel may still
+/// refuse.
 pub fn own_folder() -> Option<PathBuf> {
     let read = |path| fs::read_to_string(path).ok();
     let folder = folder_of(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?)?;
-    // As sd_booted(3) has it.
+    // As sd_booted(3) does.
     if !Path::new("/run/systemd/system").exists() {
         return Some(folder);
     }
@@ -93,7 +96,7 @@ fn is_marked(path: &Path) -> bool {
     };
     [c"user.delegate", c"trusted.delegate"].iter().any(|name| {
         let mut value = [0u8; 8];
-        // SAFETY: both strings end in NUL, and the kernel writes at most the given number of bytes.
+        // SAFETY: both strings end in NUL; the kernel writes at most the given number of bytes.
         let length = unsafe {
             libc::getxattr(
                 path.as_ptr(),
@@ -106,8 +109,8 @@ fn is_marked(path: &Path) -> bool {
     })
 }
 
-/// The group beside which a daemon's folder stands, if the process is in a group below one: such a process is part of
-/// a program.
+/// The parent of the outermost daemon's group above a group, if there is one. A process in such a group is part of a
+/// program.
 pub fn outside_of(folder: &Path) -> Option<&Path> {
     let is_daemons = |path: &&Path| {
         let name = path.file_name().map(OsStrExt::as_bytes);
@@ -116,27 +119,27 @@ pub fn outside_of(folder: &Path) -> Option<&Path> {
     folder.ancestors().filter(is_daemons).last()?.parent()
 }
 
-/// One group, by its folder.
+/// A control group, by its directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// The group of this folder, whether it is there or not.
+    /// The group of this directory, which need not exist.
     pub fn at(folder: PathBuf) -> Cgroup {
         Cgroup(folder)
     }
 
-    /// Its folder.
+    /// Its directory.
     pub fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// Whether a path of the hierarchy, as `/proc/PID/cgroup` has it, is this group or one below it.
+    /// Whether a path of `/proc/PID/cgroup` is this group or one below it.
     pub fn has(&self, path: &str) -> bool {
         let path = Path::new(path);
         path.ancestors()
             .any(|above| match (above.file_name(), above.parent()) {
-                // Two names are enough, the daemon's and the program's: the namespace may hide what is above them.
+                // The names of the daemon's and the program's group suffice: a cgroup namespace may hide those above.
                 (Some(own), Some(parent)) => {
                     self.0.file_name() == Some(own)
                         && self.0.parent().and_then(Path::file_name) == parent.file_name()
@@ -145,20 +148,20 @@ impl Cgroup {
             })
     }
 
-    /// Makes it.
+    /// Creates it.
     ///
     /// # Errors
-    /// As `mkdir(2)`; `AlreadyExists` where it is there.
+    /// As `mkdir(2)`; `AlreadyExists` if it exists.
     pub fn make(&self) -> io::Result<()> {
         fs::create_dir(&self.0)
     }
 
-    /// Whether it is there, and a group of version 2.
+    /// Whether it exists and is a group of version 2.
     pub fn exists(&self) -> bool {
         self.0.join("cgroup.events").is_file()
     }
 
-    /// The file that a process writes "0" to in order to join it.
+    /// The file to which a process writes "0" to join it.
     pub fn members_file(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }
@@ -166,12 +169,12 @@ impl Cgroup {
     /// Moves this process there.
     ///
     /// # Errors
-    /// `EACCES` where the process may not write to the group above both.
+    /// `EACCES` if the process may not write to the common ancestor of both groups.
     pub fn join(&self) -> io::Result<()> {
         fs::write(self.members_file(), "0")
     }
 
-    /// Whether a process lives in it or below it. One that was removed is empty.
+    /// Whether it or a group below it has a live process. A removed group has none.
     ///
     /// # Errors
     /// The file could not be read.
@@ -186,15 +189,14 @@ impl Cgroup {
     /// The processes in it and below it.
     ///
     /// # Errors
-    /// A list could not be read, or has processes of a pid namespace that this process does not see: the kernel gives
-    /// them no number.
+    /// A list cannot be read, or it has processes of a pid namespace that is not visible here, whose pids read as 0.
     pub fn pids(&self) -> io::Result<Vec<Pid>> {
         let mut found = Vec::new();
         for folder in self.folders() {
             let text = match fs::read_to_string(folder.join("cgroup.procs")) {
                 Ok(text) => text,
                 Err(e) if is_gone(&e) => continue,
-                // A group of threads has no list of its own: the group above has them. `cgroups(7)`
+                // A threaded group has no list of processes; the group above has them. `cgroups(7)`
                 Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => continue,
                 Err(e) => return Err(e),
             };
@@ -208,19 +210,19 @@ impl Cgroup {
         Ok(found)
     }
 
-    /// Kills all in it and below it, those too that are forked meanwhile. Linux 5.14
+    /// Kills all processes in it and below it, including those being forked. Linux 5.14
     ///
     /// # Errors
-    /// `NotFound` where the kernel cannot do it, or the group is not there.
+    /// `NotFound` if the kernel does not support it or the group does not exist.
     pub fn kill(&self) -> io::Result<()> {
         use std::io::Write;
         let mut options = fs::File::options();
-        // Not made where it is missing: `fs::write` would try.
+        // Unlike `fs::write`, this does not try to create the file.
         let mut file = options.write(true).open(self.0.join("cgroup.kill"))?;
         file.write_all(b"1")
     }
 
-    /// Removes it and what was made below it, if nothing lives there.
+    /// Removes it and the groups below it, unless one has a live process.
     pub fn remove(&self) {
         if self.is_populated().unwrap_or(true) {
             return;
@@ -230,12 +232,12 @@ impl Cgroup {
         }
     }
 
-    /// Its folder and those below, a parent before its children.
+    /// Its directory and those below, a parent before its children.
     fn folders(&self) -> Vec<PathBuf> {
         let mut all = vec![self.0.clone()];
         let mut at = 0;
         while let Some(folder) = all.get(at).filter(|_| all.len() < MOST_GROUPS) {
-            // A folder has two links and one for each folder in it: most programs make none.
+            // A directory has two links and one for each subdirectory; most programs create none.
             let leaf = fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2);
             if !leaf {
                 let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -250,7 +252,7 @@ impl Cgroup {
 }
 
 fn is_gone(error: &io::Error) -> bool {
-    // A group that is removed while its file is open.
+    // ENODEV: the group was removed while the file was open.
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
@@ -263,7 +265,7 @@ mod tests {
         41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
 
     #[test]
-    fn the_folder_of_a_process_is_found_below_the_mount() {
+    fn the_group_of_a_process_is_found_below_the_mount() {
         let folder = |mounts: &str, own: &str| {
             folder_of(mounts, own).map(|path| path.to_str().unwrap().to_owned())
         };
@@ -277,7 +279,7 @@ mod tests {
             folder(HYBRID, "0::/a b (deleted)\n").unwrap(),
             "/sys/fs/cgroup/unified/a b"
         );
-        // A part of the hierarchy alone is mounted.
+        // Only a part of the hierarchy is mounted.
         let part = "9 1 0:38 /docker/1 /sys/fs/c\\040g ro,nosuid - cgroup2 cgroup rw,nsdelegate\n";
         assert_eq!(folder(part, "0::/docker/1\n").unwrap(), "/sys/fs/c g");
         assert_eq!(folder(part, "0::/docker/1/x\n").unwrap(), "/sys/fs/c g/x");
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_systemd_delegates_is_used() {
+    fn only_delegated_groups_are_used() {
         let service = Path::new("/sys/fs/cgroup/system.slice/x.service");
         let inner = Path::new("/sys/fs/cgroup/system.slice/x.service/main");
         let users = Path::new("/s/user-7.slice/user@7.service/app.slice/a.scope");
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_part_of_a_program_stands_beside_the_outermost_daemon() {
+    fn a_nested_daemon_uses_the_parent_of_the_outermost_daemon() {
         let outside = |path: &str| outside_of(Path::new(path)).map(Path::to_owned);
         assert_eq!(outside("/c/a.service"), None);
         assert_eq!(
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_in_the_group_or_not() {
+    fn paths_in_and_outside_the_group_are_told_apart() {
         let group = Cgroup::at("/sys/fs/cgroup/unified/rpmd.1-2/7".into());
         for (path, is) in [
             ("/rpmd.1-2/7", true),
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_this_kernel() {
+    fn a_real_group_is_created_joined_killed_and_removed() {
         let Some(own) = own_folder() else { return };
         let group = Cgroup::at(own.join(format!("rpm-test-{}", std::process::id())));
         assert!(!group.is_populated().unwrap() && !group.exists());
@@ -366,7 +368,7 @@ mod tests {
             [Pid::new(child.id() as i32).unwrap()]
         );
         group.remove();
-        assert!(below.exists(), "somebody lives there");
+        assert!(below.exists(), "it has a process");
         if let Err(e) = group.kill() {
             assert_eq!(e.kind(), io::ErrorKind::NotFound);
             child.kill().unwrap();

@@ -1,4 +1,4 @@
-//! Clocks.
+//! Clocks, local time, and the boot id.
 
 use std::io;
 
@@ -25,39 +25,42 @@ fn millis(time: libc::timespec) -> u64 {
         .saturating_add(nanos / 1_000_000)
 }
 
-/// Milliseconds of a clock that never steps, for timers. `clock_gettime(2)` CLOCK_MONOTONIC
+/// The time in ms of a clock that is never set, for timers. `clock_gettime(2)` CLOCK_MONOTONIC
 pub fn monotonic_ms() -> u64 {
     read(libc::CLOCK_MONOTONIC).map_or(0, millis)
 }
 
-/// Milliseconds since the machine was started, time asleep included. `clock_gettime(2)` CLOCK_BOOTTIME
+/// The time in ms since boot, including suspend. `clock_gettime(2)` CLOCK_BOOTTIME
 pub fn boottime_ms() -> u64 {
     read(libc::CLOCK_BOOTTIME).map_or(0, millis)
 }
 
-/// Milliseconds since the epoch.
+/// The wall clock time in ms since the epoch. `clock_gettime(2)` CLOCK_REALTIME
 pub fn wall_ms() -> u64 {
     read(libc::CLOCK_REALTIME).map_or(0, millis)
 }
 
-/// The processor time that all threads of a process have used, in nanoseconds. One call, where reading `/proc`
-/// takes three. `clock_getcpuclockid(3)`
+/// The processor time of all threads of a process, in ns. One system call, where reading `/proc` takes three.
+/// `clock_getcpuclockid(3)`
+///
+/// # Errors
+/// `ESRCH` if the process does not exist or was reaped.
 pub fn process_cpu_ns(pid: Pid) -> io::Result<u64> {
-    // The number of a process's clock, as the C library computes it: CPUCLOCK_SCHED is 2.
+    // The clock id of a process, as the C library computes it; CPUCLOCK_SCHED is 2.
     let time = read((!pid.get()) << 3 | 2)?;
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     Ok(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
-/// Clock ticks in a second, the unit of times in `/proc`. `sysconf(3)`
+/// Clock ticks per second, the unit of times in `/proc`. `sysconf(3)` _SC_CLK_TCK
 pub fn ticks_per_second() -> u64 {
-    // SAFETY: sysconf takes a number.
+    // SAFETY: sysconf takes only a number.
     let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     u64::try_from(ticks).unwrap_or(100).max(1)
 }
 
-/// A moment in ms since the epoch, taken apart in local time. `localtime_r(3)`
+/// A wall clock time in ms since the epoch, as a local date and time of day. `localtime_r(3)`
 pub fn moment(wall_ms: u64) -> Moment {
     let seconds = libc::time_t::try_from(wall_ms / 1000).unwrap_or(0);
     // SAFETY: a tm is plain data; localtime_r writes it and keeps no pointer.
@@ -81,8 +84,8 @@ pub fn moment(wall_ms: u64) -> Moment {
     }
 }
 
-/// What was read of a stamp, in ms since the epoch; none before it. Of an hour that local time has twice it is one of
-/// both. `mktime(3)`
+/// The time that was read from a time stamp, in ms since the epoch; `None` before the epoch. In the hour that local
+/// time repeats when summer time ends, either time is returned. `mktime(3)`
 pub fn since_epoch(reading: &Reading) -> Option<u64> {
     let civil = match reading {
         Reading::At(ms) => return Some(*ms),
@@ -105,7 +108,7 @@ pub fn since_epoch(reading: &Reading) -> Option<u64> {
     Some(ms + u64::from(civil.milli))
 }
 
-/// The identity of this boot of the machine, from `/proc/sys/kernel/random/boot_id`.
+/// The boot id, from `/proc/sys/kernel/random/boot_id`. `random(4)`
 pub fn boot_id() -> Lookup<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     Lookup::of(text, &[libc::ENOENT]).map(|text| text.trim().to_owned())
@@ -117,7 +120,7 @@ mod tests {
     use crate::model::stamp::Civil;
 
     #[test]
-    fn clocks_go_forward_and_processes_use_time() {
+    fn clocks_have_plausible_times() {
         assert!(monotonic_ms() > 0 && wall_ms() > 1_600_000_000_000);
         assert!(boottime_ms() + 1000 >= monotonic_ms());
         let own = Pid::new(Pid::own()).unwrap();
@@ -126,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_taken_apart_is_put_together_again() {
-        // Three hours apart, so that summer time is met where there is any.
+    fn local_times_are_read_back() {
+        // Every three hours for a year, across the changes of summer time.
         for hours in 0..3000 {
             let ms = 1_700_000_000_123 + hours * 3 * 3_600_000;
             let at = moment(ms);
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_as_iso() {
+    fn a_local_time_is_displayed_as_iso_8601() {
         let text = moment(1_700_000_000_123).to_string();
         assert_eq!((text.len(), &text[19..23]), (29, ".123"));
     }

@@ -1,4 +1,4 @@
-//! Becoming a daemon, and the fork of its helper.
+//! Forking and becoming a daemon.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,21 +8,24 @@ use super::pid::Pid;
 use super::signal::AllBlocked;
 use super::{check, fd, user, wait};
 
-/// Which side of a fork this is.
+/// The result of [`fork`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fork {
-    /// The parent, and its new child.
+    /// In the parent: the child's pid.
     Parent(Pid),
-    /// The child.
+    /// In the child.
     Child,
 }
 
-/// A second process that goes on with this one's memory. `fork(2)`
+/// Forks this process. `fork(2)`
 ///
-/// Sound because both programs have one thread: no lock is held by a thread that the child lacks.
+/// Sound because `rpm` and `rpmd` have one thread: no lock is held by a thread that does not exist in the child.
+///
+/// # Errors
+/// As `fork(2)`.
 pub fn fork() -> io::Result<Fork> {
     let _blocked = AllBlocked::new();
-    // SAFETY: single-threaded, see above; the child may use all of its memory.
+    // SAFETY: this process has one thread, see above, so the child may call anything.
     match check(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
         pid => Pid::new(pid)
@@ -31,68 +34,72 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Ends this process at once, without running what was registered for its exit. `_exit(2)`
+/// Exits at once, without running exit handlers. `_exit(2)`
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Leaves the session, and with it the terminal, of whoever started this process. One that leads a session already
-/// stays there. `setsid(2)`
+/// Starts a new session, without a controlling terminal. No effect on a process group leader. `setsid(2)`
 pub fn new_session() {
     // SAFETY: takes nothing.
     unsafe { libc::setsid() };
 }
 
-/// The name that `ps` shows for this process, at most 15 bytes. `prctl(2)` PR_SET_NAME
+/// Sets the name that `ps` shows for this process, at most 15 bytes. `prctl(2)` PR_SET_NAME
 pub fn set_process_name(name: &std::ffi::CStr) {
     // SAFETY: the kernel reads up to 16 bytes of a string that ends in NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
 }
 
-/// What the process that was started waits to hear.
+/// Reports to the waiting parent of [`daemonize`] whether the daemon is ready. `daemon(7)`
 #[derive(Debug)]
 pub struct Readiness(Option<File>);
 
 impl Readiness {
-    /// For a daemon that stays in the foreground: nobody waits.
+    /// For a daemon in the foreground: no parent waits.
     pub fn nobody() -> Readiness {
         Readiness(None)
     }
 
-    /// The daemon serves.
+    /// Reports that the daemon is ready.
     pub fn ready(self) {
-        self.tell("ok");
+        self.send("ok");
     }
 
-    /// It does not, and this sentence says why.
+    /// Reports that the daemon failed to start, and why.
     pub fn failed(self, sentence: &str) {
-        self.tell(sentence);
+        self.send(sentence);
     }
 
-    fn tell(self, word: &str) {
+    fn send(self, report: &str) {
         if let Some(mut pipe) = self.0 {
-            // Whoever waited may have been killed: then nobody misses the word.
-            let _ = pipe.write_all(word.as_bytes());
+            // Fails if the parent was killed; the daemon serves anyway.
+            let _ = pipe.write_all(report.as_bytes());
         }
     }
 }
 
-/// The classic routine: the calling process stays only to hear whether the daemon serves, and exits with that,
-/// 0 or, after a sentence on stderr, 1. The daemon has no terminal and can get none, works in `/`, makes private
-/// files, and has `/dev/null` for 0, 1 and 2. `daemon(7)`
+/// Forks a daemon and returns in it. The calling process waits until the daemon is ready, then exits with status 0, or
+/// with a message and status 1 if it failed. `daemon(7)`
+///
+/// The daemon has no controlling terminal and cannot acquire one. Its working directory is `/`, its umask 077, and its
+/// standard descriptors are `/dev/null`.
+///
+/// # Errors
+/// A system call failed, in the caller or in the daemon.
 pub fn daemonize() -> io::Result<Readiness> {
     let (out, into) = fd::pipe()?;
     if let Fork::Parent(middle) = fork()? {
         drop(into);
-        // Ends at once: see below. Waited for, so that nobody else has to.
+        // It exits at once, see below; reaped here.
         wait::wait_for(middle);
-        report(File::from(out));
+        exit_with_report(File::from(out));
     }
     drop(out);
-    // SAFETY: takes nothing; a child that was just forked leads no group, so it cannot fail.
+    // SAFETY: takes no argument. A new child leads no process group, so it cannot fail.
     check(unsafe { libc::setsid() })?;
-    // Not a session leader any more, the daemon can never acquire a terminal.
+    // Only a session leader can acquire a controlling terminal.
     if let Fork::Parent(_) = fork()? {
         exit_now(0);
     }
@@ -102,17 +109,17 @@ pub fn daemonize() -> io::Result<Readiness> {
     Ok(Readiness(Some(File::from(into))))
 }
 
-/// Waits for the daemon's word and exits with it.
-fn report(mut out: File) -> ! {
-    let mut word = String::new();
-    let heard = out.read_to_string(&mut word);
-    match (heard, word.as_str()) {
+/// Waits for the report of the daemon and exits.
+fn exit_with_report(mut out: File) -> ! {
+    let mut report = String::new();
+    let read = out.read_to_string(&mut report);
+    match (read, report.as_str()) {
         (Ok(_), "ok") => exit_now(0),
         (Ok(_), "") => {
-            eprintln!("rpmd: the daemon ended before it was ready; rpmd.log may say why")
+            eprintln!("rpmd: the daemon exited before it was ready; see rpmd.log")
         }
         (Ok(_), sentence) => eprintln!("rpmd: {sentence}"),
-        (Err(e), _) => eprintln!("rpmd: hearing from the daemon: {e}"),
+        (Err(e), _) => eprintln!("rpmd: reading the report of the daemon: {e}"),
     }
     exit_now(1)
 }

@@ -1,4 +1,4 @@
-//! Descriptors: reading, writing, and what is passed on.
+//! File descriptors: pipes, reading, writing, inheritance and limits.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,10 @@ use std::path::Path;
 
 use super::{check, check_size};
 
-/// Makes the open file description non-blocking, `fcntl(2)` F_SETFL.
+/// Makes the open file description non-blocking. `fcntl(2)` F_SETFL
+///
+/// # Errors
+/// As `fcntl(2)`.
 pub fn set_nonblocking(fd: BorrowedFd) -> io::Result<()> {
     // SAFETY: F_GETFL and F_SETFL take no pointer; the descriptor is open, as it is borrowed.
     unsafe {
@@ -21,10 +24,13 @@ pub fn set_nonblocking(fd: BorrowedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A pipe, read end first, both blocking. `pipe2(2)`
+/// A new pipe, blocking, read end first. `pipe2(2)`
+///
+/// # Errors
+/// As `pipe2(2)`.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
-    // SAFETY: the kernel writes two descriptors into an array of two, and nobody else owns them.
+    // SAFETY: the kernel writes two descriptors into an array of two; nothing else owns them.
     unsafe {
         check(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC))?;
         let [read, write] = ends;
@@ -32,18 +38,24 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
-/// The longest record, in bytes: a request has at most 1 MiB, and so has what is recorded of it.
+/// The longest file that [`read_file`] reads, in bytes. A record is at most as long as a request, 1 MiB.
 const LONGEST_RECORD: u64 = 16 << 20;
 
-/// All that is in a record, or in another small file. Something else in its place is an error, and holds nobody up.
+/// The contents of a record or of another small regular file. Never blocks.
+///
+/// # Errors
+/// As [`super::open::read`].
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     super::open::read(path, LONGEST_RECORD)
 }
 
-/// Reads once; a signal in between is no failure. `read(2)`
+/// Reads once, and again if a signal interrupts it. `read(2)`
+///
+/// # Errors
+/// As `read(2)`.
 pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        // SAFETY: the pointer and length describe a buffer that is ours to write.
+        // SAFETY: the pointer and length describe a writable buffer.
         let n = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
         match check_size(n) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -52,9 +64,12 @@ pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Reads once from a place in the file. `pread(2)`
+/// Reads once from an offset in the file. `pread(2)`
+///
+/// # Errors
+/// As `pread(2)`.
 pub fn read_at(fd: BorrowedFd, buffer: &mut [u8], offset: i64) -> io::Result<usize> {
-    // SAFETY: the pointer and length describe a buffer that is ours to write.
+    // SAFETY: the pointer and length describe a writable buffer.
     let n = unsafe {
         libc::pread(
             fd.as_raw_fd(),
@@ -66,7 +81,10 @@ pub fn read_at(fd: BorrowedFd, buffer: &mut [u8], offset: i64) -> io::Result<usi
     check_size(n)
 }
 
-/// Writes once, perhaps not all; a signal in between is no failure. `write(2)`
+/// Writes once, possibly a part, and again if a signal interrupts it. `write(2)`
+///
+/// # Errors
+/// As `write(2)`.
 pub fn write(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         // SAFETY: the pointer and length describe bytes that live during the call.
@@ -78,23 +96,29 @@ pub fn write(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// `/dev/null`, for reading and writing.
+/// Opens `/dev/null` for reading and writing.
+///
+/// # Errors
+/// As `open(2)`.
 pub fn open_null() -> io::Result<OwnedFd> {
     let file = File::options().read(true).write(true).open("/dev/null")?;
     Ok(file.into())
 }
 
-/// Puts `/dev/null` in the place of descriptors 0, 1 and 2.
+/// Replaces descriptors 0, 1 and 2. `dup2(2)`
+///
+/// # Errors
+/// As `dup2(2)`.
 pub fn replace_stdio(null: BorrowedFd) -> io::Result<()> {
     for standard in 0..=2 {
-        // SAFETY: dup2 takes no pointer; 0, 1 and 2 are owned by nobody in this crate.
+        // SAFETY: dup2 takes no pointer; nothing in this crate owns 0, 1 and 2.
         check(unsafe { libc::dup2(null.as_raw_fd(), standard) })?;
     }
     Ok(())
 }
 
-/// Marks every descriptor from 3 up CLOEXEC: whoever started us may have left some open, and a
-/// terminal or ssh session hangs on them as long as a program holds one. `close_range(2)`
+/// Marks every descriptor from 3 up CLOEXEC. The parent may have left some open, and a terminal or ssh session does not
+/// end while a program holds one. `close_range(2)`
 pub fn sweep_cloexec() {
     let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_uint;
     // SAFETY: nothing is closed.
@@ -107,27 +131,27 @@ pub fn sweep_cloexec() {
     }
 }
 
-/// Whether this number is open, above the standard ones, and has passed an `execve(2)`: what this process has opened
-/// itself is CLOEXEC from birth.
+/// Whether a descriptor above 2 was inherited over `execve(2)`: it is open and not CLOEXEC. Descriptors that this process
+/// opened itself are CLOEXEC.
 pub(super) fn is_inherited(number: RawFd) -> bool {
-    // SAFETY: the command takes no pointer; a number that is not open is refused by it.
+    // SAFETY: the command takes no pointer; it fails on a number that is not open.
     number > 2 && unsafe { libc::fcntl(number, libc::F_GETFD) & libc::FD_CLOEXEC } == 0
 }
 
-/// Closes what this process was executed with, but for the standard descriptors and what was taken: whoever started it
-/// may have left some open.
+/// Closes the inherited descriptors that the parent left open, except the standard ones and those that
+/// [`super::reexec::inherited`] took.
 pub fn close_inherited() {
     for number in open_descriptors().into_iter().filter(|n| is_inherited(*n)) {
-        // SAFETY: nobody in this process owns it, see `is_inherited`.
+        // SAFETY: nothing in this process owns it, see `is_inherited`.
         unsafe { libc::close(number) };
     }
 }
 
-/// Closes every descriptor from 3 up but those of `keep`: what a forked daemon inherited is not its own.
+/// Closes every descriptor from 3 up except those of `keep`.
 ///
 /// # Safety
 ///
-/// No value that owns another descriptor may be used or dropped afterwards.
+/// The caller must neither use nor drop a value that owns another descriptor afterwards.
 pub(super) unsafe fn close_all_except(keep: &[RawFd]) {
     let mut kept: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= 3).collect();
     kept.sort_unstable();
@@ -138,7 +162,7 @@ pub(super) unsafe fn close_all_except(keep: &[RawFd]) {
         .filter_map(|fd| libc::c_uint::try_from(*fd).ok())
     {
         if fd > from {
-            // SAFETY: the caller has given them up.
+            // SAFETY: the caller does not use them any more.
             failed |= unsafe { close_range(from, fd - 1, 0) }.is_err();
         }
         from = fd.saturating_add(1);
@@ -158,13 +182,13 @@ pub(super) unsafe fn close_all_except(keep: &[RawFd]) {
 
 /// # Safety
 ///
-/// Without CLOSE_RANGE_CLOEXEC in `flags`, what is closed must be used by nobody any more.
+/// Without CLOSE_RANGE_CLOEXEC in `flags`, nothing may use the closed descriptors afterwards.
 unsafe fn close_range(
     first: libc::c_uint,
     last: libc::c_uint,
     flags: libc::c_uint,
 ) -> io::Result<()> {
-    // SAFETY: the call takes numbers only; what it closes the caller has given up.
+    // SAFETY: the call takes only numbers; the caller does not use what it closes.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     match result {
         0 => Ok(()),
@@ -172,7 +196,7 @@ unsafe fn close_range(
     }
 }
 
-/// The descriptors from 3 up that are open, for kernels before 5.9 (close_range).
+/// The open descriptors from 3 up, for kernels before Linux 5.9 without close_range.
 fn open_descriptors() -> Vec<RawFd> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return Vec::new();
@@ -181,7 +205,10 @@ fn open_descriptors() -> Vec<RawFd> {
     names.filter(|fd| *fd >= 3).collect()
 }
 
-/// The limits of open descriptors, soft then hard. `getrlimit(2)` RLIMIT_NOFILE
+/// The soft and the hard limit of open descriptors. `getrlimit(2)` RLIMIT_NOFILE
+///
+/// # Errors
+/// As `getrlimit(2)`.
 pub fn nofile_limit() -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -192,7 +219,10 @@ pub fn nofile_limit() -> io::Result<(u64, u64)> {
     Ok((limit.rlim_cur, limit.rlim_max))
 }
 
-/// Raises the soft limit to the hard one and returns what both were, so that programs get them back.
+/// Raises the soft limit to the hard limit, and returns the old limits, which programs get back.
+///
+/// # Errors
+/// As `setrlimit(2)`.
 pub fn raise_nofile() -> io::Result<(u64, u64)> {
     let (soft, hard) = nofile_limit()?;
     let limit = libc::rlimit {
@@ -210,7 +240,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn a_pipe_carries_bytes_and_is_not_inherited() {
+    fn a_pipe_is_cloexec_and_can_be_made_non_blocking() {
         let (out, into) = pipe().unwrap();
         assert_eq!(write(into.as_fd(), b"abc").unwrap(), 3);
         let mut buffer = [0; 8];

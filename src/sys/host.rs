@@ -1,14 +1,13 @@
-//! How the machine fares. `proc(5)`
+//! The load and memory of the machine. `proc(5)`
 
 use std::fs;
 
-/// The load averages of the last 1, 5 and 15 minutes, in hundredths. `/proc/loadavg`
+/// The load averages of the last 1, 5 and 15 minutes, in hundredths. `proc_loadavg(5)`
 pub fn load() -> Option<[u64; 3]> {
     parse_load(&fs::read_to_string("/proc/loadavg").ok()?)
 }
 
-/// Memory that is in use and all that there is, in bytes: what could be had at once without swapping is not in use.
-/// `/proc/meminfo`
+/// The used and the total memory, in bytes. Memory that is available without swapping is not used. `proc_meminfo(5)`
 pub fn memory() -> Option<(u64, u64)> {
     parse_memory(&fs::read_to_string("/proc/meminfo").ok()?)
 }
@@ -29,7 +28,7 @@ fn parse_memory(text: &str) -> Option<(u64, u64)> {
         Some(kib.parse::<u64>().ok()? << 10)
     };
     let total = bytes("MemTotal")?;
-    // MemAvailable is there since Linux 3.14.
+    // MemAvailable exists since Linux 3.14.
     let free = bytes("MemAvailable").or_else(|| bytes("MemFree"))?;
     Some((total.saturating_sub(free), total))
 }
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_records_of_the_kernel_are_read() {
+    fn loadavg_and_meminfo_are_parsed() {
         assert_eq!(
             parse_load("0.05 12.30 3.00 1/200 4711\n"),
             Some([5, 1230, 300])

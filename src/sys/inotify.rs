@@ -1,4 +1,4 @@
-//! Hearing of changes to files. `inotify(7)`
+//! Watching files and directories. `inotify(7)`
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -9,48 +9,48 @@ use std::path::Path;
 use super::{check, fd};
 use crate::error::{Error, Reason, Result};
 
-/// An inotify instance that does not block.
+/// A non-blocking inotify instance.
 #[derive(Debug)]
 pub struct Watcher(OwnedFd);
 
-/// One change.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The watch, as [`Watcher::add`] returned it; -1 when changes were lost because nobody read them in time.
+    /// The watch descriptor from [`Watcher::add`]; -1 if the event queue overflowed and events were lost.
     pub watch: i32,
-    /// The file in the watched folder; empty when the watched thing itself changed.
+    /// The name of the file in the watched directory; empty for the watched file or directory itself.
     pub name: OsString,
     mask: u32,
 }
 
 impl Change {
-    /// Whether it is about a folder in the watched folder.
+    /// Whether its subject is a directory.
     pub fn of_folder(&self) -> bool {
         self.mask & libc::IN_ISDIR != 0
     }
 
-    /// Whether it was made here. A file is most often opened, written and closed then, which is another change.
+    /// Whether the file was created. Writing and closing it are further events.
     pub fn was_made(&self) -> bool {
         self.mask & libc::IN_CREATE != 0
     }
 
-    /// Whether it was moved to here.
+    /// Whether the file was moved into the watched directory.
     pub fn came(&self) -> bool {
         self.mask & libc::IN_MOVED_TO != 0
     }
 
-    /// Whether it was moved away.
+    /// Whether the file was moved out of the watched directory.
     pub fn left(&self) -> bool {
         self.mask & libc::IN_MOVED_FROM != 0
     }
 
-    /// Whether it is the last change of its watch: the watched thing has gone.
+    /// Whether the watch was removed, explicitly or because its file is gone.
     pub fn is_last(&self) -> bool {
         self.mask & libc::IN_IGNORED != 0
     }
 }
 
-/// Writing, making, moving and removing of files: what a follower of log files wants to hear of.
+/// Events for following log files: files written, created, moved, removed.
 const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_CREATE
     | libc::IN_MOVED_TO
@@ -58,7 +58,8 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_DELETE
     | libc::IN_ATTRIB;
 
-/// Making, moving and removing of files, changes of who may read them, and moving of the folder itself.
+/// Events for the names in a directory: files created, moved, removed, their permissions changed, and the directory
+/// itself moved.
 const NAMES: u32 = libc::IN_CREATE
     | libc::IN_MOVED_TO
     | libc::IN_MOVED_FROM
@@ -66,9 +67,9 @@ const NAMES: u32 = libc::IN_CREATE
     | libc::IN_ATTRIB
     | libc::IN_MOVE_SELF;
 
-/// What whoever waits for finished work wants to hear of: a file that was written and closed, not each write to it; and
-/// nothing of what only those see who have it open still.
-const WORK: u32 = libc::IN_CLOSE_WRITE
+/// Events for changed source files: closed after writing, not each write. Nothing of unlinked files that are still
+/// open.
+const CLOSED: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_CREATE
     | libc::IN_MOVED_TO
     | libc::IN_MOVED_FROM
@@ -76,14 +77,14 @@ const WORK: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_EXCL_UNLINK
     | libc::IN_ONLYDIR;
 
-/// Removing and moving of what a folder has, and of itself.
+/// Events for removal: files in a directory, or the directory itself, removed or moved.
 const REMOVAL: u32 = libc::IN_DELETE
     | libc::IN_MOVED_FROM
     | libc::IN_DELETE_SELF
     | libc::IN_MOVE_SELF
     | libc::IN_ONLYDIR;
 
-/// The file of the kernel's limit that keeps something from being watched, where it is one. `inotify(7)`
+/// The file in `/proc` of the limit that an error reports; `None` for other errors. `inotify(7)`
 pub fn limit(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {
         libc::EMFILE => Some("/proc/sys/fs/inotify/max_user_instances"),
@@ -92,15 +93,15 @@ pub fn limit(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// A new instance, for whoever cannot do without it.
+/// A new instance, with an error for users.
 ///
 /// # Errors
-/// There is none: a sentence that names the limit where one is reached.
+/// As [`explained`].
 pub fn watcher(doing: &str) -> Result<Watcher> {
     Watcher::new().map_err(|error| explained(doing, &error))
 }
 
-/// The error of a watch, with the limit of the kernel that was reached, and what to do.
+/// The error of creating an instance or a watch. Names the limit if one was reached, and what to do.
 pub fn explained(doing: &str, error: &io::Error) -> Error {
     match limit(error) {
         None => Error::io(doing, error),
@@ -113,35 +114,53 @@ pub fn explained(doing: &str, error: &io::Error) -> Error {
 
 impl Watcher {
     /// A new instance.
+    ///
+    /// # Errors
+    /// As `inotify_init1(2)`.
     pub fn new() -> io::Result<Watcher> {
-        // SAFETY: takes flags; the new descriptor is ours alone.
+        // SAFETY: takes only flags; nothing else owns the new descriptor.
         unsafe {
             let fd = check(libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK))?;
             Ok(Watcher(OwnedFd::from_raw_fd(fd)))
         }
     }
 
-    /// Watches a file or the files of a folder.
+    /// Watches a file, or the files of a directory, for following log files.
+    ///
+    /// # Errors
+    /// As `inotify_add_watch(2)`; [`limit`] names the limit that was reached.
     pub fn add(&self, path: &Path) -> io::Result<i32> {
         self.add_for(path, CHANGES)
     }
 
-    /// Watches a folder for what is called how in it, not for what is written.
+    /// Watches a directory for changes of the names in it, not for writes.
+    ///
+    /// # Errors
+    /// As [`Watcher::add`].
     pub fn add_for_names(&self, folder: &Path) -> io::Result<i32> {
         self.add_for(folder, NAMES)
     }
 
-    /// Watches a file for what is written to it, and for being truncated, whatever it is called later.
+    /// Watches a file for writes and truncation, even after it is renamed.
+    ///
+    /// # Errors
+    /// As [`Watcher::add`].
     pub fn add_for_writing(&self, file: &Path) -> io::Result<i32> {
         self.add_for(file, libc::IN_MODIFY)
     }
 
-    /// Watches a folder for files that are written and closed, made, moved or removed in it.
+    /// Watches a directory for files in it that are closed after writing, created, moved or removed.
+    ///
+    /// # Errors
+    /// As [`Watcher::add`].
     pub fn add_for_work(&self, folder: &Path) -> io::Result<i32> {
-        self.add_for(folder, WORK)
+        self.add_for(folder, CLOSED)
     }
 
-    /// Watches a folder for what is removed from it or moved away, and for that of the folder itself.
+    /// Watches a directory for files removed from it or moved away, and for its own removal.
+    ///
+    /// # Errors
+    /// As [`Watcher::add`].
     pub fn add_for_removal(&self, folder: &Path) -> io::Result<i32> {
         self.add_for(folder, REMOVAL)
     }
@@ -152,18 +171,21 @@ impl Watcher {
         check(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) })
     }
 
-    /// Watches it no longer.
+    /// Removes a watch.
     pub fn remove(&self, watch: i32) {
-        // SAFETY: takes numbers only. A watch that has gone by itself is an error that changes nothing.
+        // SAFETY: takes only numbers. It fails without effect if the watch is already gone.
         unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) };
     }
 
-    /// What to poll for reading.
+    /// The descriptor to poll for reading.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// The changes since the last call; none when there are none.
+    /// The pending events, possibly none; the next call returns what does not fit into 4096 bytes.
+    ///
+    /// # Errors
+    /// As `read(2)`.
     pub fn read(&self) -> io::Result<Vec<Change>> {
         let mut buffer = [0u8; 4096];
         let n = match fd::read(self.0.as_fd(), &mut buffer) {
@@ -198,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_file_in_a_folder_is_heard_of() {
+    fn a_new_file_in_a_directory_is_reported() {
         let folder = std::env::temp_dir().join(format!("rpm-inotify-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let watcher = Watcher::new().unwrap();
@@ -214,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_being_written_is_work_when_it_is_closed() {
+    fn a_written_file_is_reported_when_it_is_closed() {
         use std::io::Write;
         let folder = std::env::temp_dir().join(format!("rpm-work-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();

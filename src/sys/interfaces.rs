@@ -1,4 +1,4 @@
-//! The addresses of the machine. `getifaddrs(3)`
+//! The network addresses of the machine. `getifaddrs(3)`
 
 use std::ffi::CStr;
 use std::io;
@@ -13,13 +13,13 @@ pub struct Interface {
     pub name: String,
     /// The address.
     pub address: IpAddr,
-    /// Which part of it is the network's.
+    /// Its netmask.
     pub netmask: Option<IpAddr>,
-    /// Whether it reaches only this machine.
+    /// Whether it belongs to the loopback interface.
     pub internal: bool,
 }
 
-/// The list that the C library has made, freed at the end.
+/// A list that the C library allocated; freed on drop.
 struct List(*mut libc::ifaddrs);
 
 impl Drop for List {
@@ -29,18 +29,21 @@ impl Drop for List {
     }
 }
 
-/// Every address of every interface that is up.
+/// Every IP address of every interface that is up.
+///
+/// # Errors
+/// As `getifaddrs(3)`.
 pub fn all() -> io::Result<Vec<Interface>> {
     let mut list = List(std::ptr::null_mut());
-    // SAFETY: the call stores a list, or fails and stores none; freeing none is allowed.
+    // SAFETY: the call stores a list, or fails and leaves null, which freeifaddrs accepts.
     check(unsafe { libc::getifaddrs(&raw mut list.0) })?;
     let mut found = Vec::new();
     let mut next = list.0;
-    // SAFETY: each entry is valid until the list is freed, and the last one's next is null.
+    // SAFETY: each entry is valid until the list is freed; the `ifa_next` of the last is null.
     while let Some(entry) = unsafe { next.as_ref() } {
         next = entry.ifa_next;
         let has = |flag: libc::c_int| entry.ifa_flags & flag.unsigned_abs() != 0;
-        // SAFETY: an address is null or a sockaddr of the family that it names; the name is a C string.
+        // SAFETY: an address is null or a complete sockaddr of its family; the name is a C string.
         let (address, netmask, name) = unsafe {
             let name = CStr::from_ptr(entry.ifa_name).to_string_lossy();
             (read(entry.ifa_addr), read(entry.ifa_netmask), name)
@@ -57,11 +60,11 @@ pub fn all() -> io::Result<Vec<Interface>> {
     Ok(found)
 }
 
-/// The IP address of a socket address; none where it is of another family.
+/// The IP address of a socket address; `None` for other families.
 ///
 /// # Safety
 ///
-/// The pointer is null, or that of a socket address as large as its family says.
+/// The pointer is null, or points to a complete socket address of its family.
 unsafe fn read(address: *const libc::sockaddr) -> Option<IpAddr> {
     // SAFETY: the caller's promise.
     unsafe {

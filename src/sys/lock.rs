@@ -1,4 +1,4 @@
-//! Locks by `flock(2)`, because an `fcntl(2)` lock vanishes when any descriptor of the file is closed.
+//! Locks by `flock(2)`. An `fcntl(2)` lock would be lost when any descriptor of the file is closed.
 
 use std::fs::File;
 use std::io;
@@ -8,16 +8,20 @@ use std::path::Path;
 
 use super::{check, open};
 
-/// A folder that is locked for as long as this, or a copy of its descriptor in another process, lives. A folder, because
-/// a file can be removed by mistake and made anew: then two would hold the lock of one name.
+/// The lock of a directory, held until this and all copies of its descriptor in other processes are closed.
+///
+/// A lock file could be removed by mistake and created again; then two processes would each hold the lock.
 #[derive(Debug)]
 pub struct Lock(File);
 
 impl Lock {
-    /// Locks a folder. `None`: another process holds it.
+    /// Locks a directory without waiting. `None` if another process holds the lock.
+    ///
+    /// # Errors
+    /// The directory cannot be opened or locked.
     pub fn acquire(folder: &Path) -> io::Result<Option<Lock>> {
         let file = open::folder(folder)?;
-        // SAFETY: flock takes numbers; the descriptor is open.
+        // SAFETY: flock takes only numbers.
         match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
             Ok(_) => Ok(Some(Lock(file))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -25,19 +29,25 @@ impl Lock {
         }
     }
 
-    /// Waits, as long as it takes, until nobody holds the lock. Another may have it the next moment.
+    /// Waits until the lock of a directory is free, without keeping it. Another process may take it at once.
+    ///
+    /// # Errors
+    /// The directory cannot be opened or locked.
     pub fn wait_until_free(folder: &Path) -> io::Result<()> {
         let file = open::folder(folder)?;
-        // SAFETY: flock takes numbers; the descriptor is open.
+        // SAFETY: flock takes only numbers.
         check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
     }
 
-    /// The lock of a descriptor that was inherited locked.
+    /// The lock of an inherited descriptor that is locked.
     pub fn inherited(fd: OwnedFd) -> Lock {
         Lock(File::from(fd))
     }
 
-    /// What tells the folder from others that had its path before and after: its device and inode.
+    /// The device and inode of the directory, which identify it when its path is reused.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
     pub fn number(&self) -> io::Result<(u64, u64)> {
         let meta = self.0.metadata()?;
         Ok((meta.dev(), meta.ino()))
@@ -49,10 +59,13 @@ impl Lock {
     }
 }
 
-/// Waits for the lock of an open file or folder, which lasts until it is closed.
+/// Waits for the lock of an open file or directory and takes it, until the file is closed.
+///
+/// # Errors
+/// As `flock(2)`.
 pub fn wait_for(file: &File) -> io::Result<()> {
     loop {
-        // SAFETY: flock takes numbers; the descriptor is open.
+        // SAFETY: flock takes only numbers.
         match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             done => return done.map(drop),
@@ -65,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_holder() {
+    fn only_one_holder_at_a_time() {
         let folder = std::env::temp_dir().join(format!("rpm-lock-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let held = Lock::acquire(&folder).unwrap().unwrap();

@@ -1,23 +1,23 @@
-//! The three results of looking at something that may be gone.
+//! The result of looking up something that may not exist any more.
 
 use std::io;
 
-/// What a look at a process, a file or a record found.
+/// The result of looking up a process, a file or a record.
 ///
-/// A failed look proves nothing: the thing may be there or gone. Whoever gets `Failed` looks again later and reports
-/// it; it never counts as a death, and never as damage.
+/// `Failed` says nothing about whether it exists: the caller reports the error and tries again later. It must not be
+/// treated as an exit of the process or as damage of the record.
 #[derive(Debug)]
 pub enum Lookup<T> {
     /// It exists.
     There(T),
     /// It does not exist.
     Gone,
-    /// The look itself failed: no descriptors, no memory, an input error, no permission, no such system call.
+    /// The lookup failed: no descriptors, no memory, an I/O error, no permission, no such system call.
     Failed(io::Error),
 }
 
 impl<T> Lookup<T> {
-    /// The result of a system call whose `gone` error numbers mean that the thing does not exist.
+    /// The lookup that a system call made; the error numbers of `gone` mean that its subject does not exist.
     pub fn of(result: io::Result<T>, gone: &[i32]) -> Lookup<T> {
         match result {
             Ok(found) => Lookup::There(found),
@@ -26,7 +26,7 @@ impl<T> Lookup<T> {
         }
     }
 
-    /// Applies a function to what was found.
+    /// Applies a function to the value of `There`.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
             Lookup::There(found) => Lookup::There(change(found)),
@@ -36,7 +36,7 @@ impl<T> Lookup<T> {
     }
 }
 
-/// Whether only room was missing, of descriptors or of memory: the same may succeed in a moment.
+/// Whether an error is a temporary lack of descriptors or memory: the call may succeed later.
 pub fn lacks_room(e: &io::Error) -> bool {
     matches!(
         e.raw_os_error(),
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_named_errors_mean_gone() {
+    fn only_the_listed_errors_mean_gone() {
         let result = |errno| Err::<(), _>(io::Error::from_raw_os_error(errno));
         assert!(matches!(
             Lookup::of(Ok(1), &[libc::ENOENT]),

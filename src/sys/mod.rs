@@ -1,6 +1,6 @@
-//! The kernel behind small safe types, a file a subject: the only `unsafe` of the crate.
+//! Safe wrappers around system calls, one subject per file. The only `unsafe` of the crate.
 //!
-//! Every descriptor that is made here is CLOEXEC from birth: a program gets one only by an explicit act.
+//! Every descriptor is created CLOEXEC, so a program inherits one only where that is asked for.
 #![allow(unsafe_code)]
 
 pub mod apart;
@@ -30,6 +30,7 @@ pub mod private;
 pub mod proc_search;
 pub mod process;
 pub mod procfs;
+pub mod raw_bytes;
 pub mod reexec;
 pub mod regex;
 pub mod rights;
@@ -46,15 +47,16 @@ pub mod wait;
 
 use std::io;
 
-/// The result of a system call that says "failed" by a negative number.
+/// The result of a system call that returns a negative number on failure.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    match result {
-        failed if failed < 0 => Err(io::Error::last_os_error()),
-        done => Ok(done),
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
     }
 }
 
-/// The same for a call that counts bytes.
+/// The result of a system call that returns a number of bytes, negative on failure.
 fn check_size(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

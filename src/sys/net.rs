@@ -1,4 +1,4 @@
-//! Sockets that the supervisor holds for its programs: bound, and listening where they take connections.
+//! Sockets that the supervisor binds for its programs; stream sockets also listen.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,21 +10,24 @@ use super::check;
 use super::place::Place;
 use super::rights::Rights;
 
-/// How many connections may wait, the same number that Node asks for. `listen(2)`
+/// The backlog of a listening socket, as in Node. `listen(2)`
 const BACKLOG: libc::c_int = 511;
 
-/// How a socket of the internet is to be.
+/// Options of an internet socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Datagrams, not connections.
+    /// Datagrams instead of connections.
     pub datagrams: bool,
-    /// IPv6 only: otherwise `::` takes IPv4 too. `ipv6(7)` IPV6_V6ONLY
+    /// IPv6 only; otherwise `::` accepts IPv4 too. `ipv6(7)` IPV6_V6ONLY
     pub v6_only: bool,
-    /// Other processes may bind the address as well. `socket(7)` SO_REUSEPORT
+    /// Other sockets may bind the same address. `socket(7)` SO_REUSEPORT
     pub reuse_port: bool,
 }
 
-/// A socket bound to an address. `bind(2)`
+/// A socket bound to an address, and listening unless it is for datagrams. `bind(2)`
+///
+/// # Errors
+/// As `socket(2)`, `bind(2)` and `listen(2)`.
 pub fn bind(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
     let (family, kind) = match (address, options.datagrams) {
         (SocketAddr::V4(_), false) => (libc::AF_INET, libc::SOCK_STREAM),
@@ -34,7 +37,7 @@ pub fn bind(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
     };
     let socket = socket(family, kind)?;
     if !options.datagrams {
-        // A port whose last connections are still being closed can be had again at once. `socket(7)`
+        // A port with connections in TIME_WAIT can be bound at once. `socket(7)`
         set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, true)?;
     }
     if options.reuse_port {
@@ -44,7 +47,7 @@ pub fn bind(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
         let only = options.v6_only;
         set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only)?;
     }
-    // SAFETY: both structures are plain data, filled in as their family wants it; the length is that of the one used.
+    // SAFETY: both structures are plain data for which all zero is valid; each is passed with its own length.
     unsafe {
         match address {
             SocketAddr::V4(v4) => {
@@ -70,44 +73,41 @@ pub fn bind(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A listening Unix socket at a path, which must not be there yet. `unix(7)`
+/// A listening Unix socket at a path, which must not exist. `unix(7)`
+///
+/// # Errors
+/// `ENAMETOOLONG`; the path cannot be resolved; or as `bind(2)` and `listen(2)`.
 pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.len() > super::socket::MAX_PATH {
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     let socket = socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
-    // The kernel looks the path up once more, with no more rights than these.
+    // bind(2) resolves the path once more, so it is called with the rights that apply to the path.
     let in_files = bytes.first().is_some_and(|first| *first != 0);
     let place = || Place::find(&std::path::absolute(path)?);
     let rights = in_files.then(place).transpose()?;
     let acting = rights.map_or(Rights::Own, |place| place.rights()).take()?;
-    // SAFETY: a structure of plain data; the path fits with its NUL.
-    unsafe {
-        let mut raw: libc::sockaddr_un = std::mem::zeroed();
-        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
-            *to = *from as libc::c_char;
-        }
-        bind_raw(&socket, (&raw const raw).cast(), size_of_val(&raw))?;
-    }
+    let raw = super::socket::address_of(path);
+    // SAFETY: the address lives during the call and has the given length.
+    unsafe { bind_raw(&socket, (&raw const raw).cast(), size_of_val(&raw))? };
     drop(acting);
     listen(&socket)?;
     Ok(socket)
 }
 
-/// Where a socket is that takes connections or datagrams; none where it is another one.
+/// The address of an internet socket that accepts connections or receives datagrams; `None` for other sockets.
 pub fn address(socket: &OwnedFd) -> Option<SocketAddr> {
     let serves = match option(socket, libc::SO_TYPE)? {
         libc::SOCK_STREAM => option(socket, libc::SO_ACCEPTCONN)? == 1,
         kind => kind == libc::SOCK_DGRAM,
     };
     let copy = socket.try_clone().ok().filter(|_| serves)?;
-    // Whatever it is, this asks for its name and no more.
+    // The type only serves to call getsockname(2), which works for any socket.
     std::net::TcpListener::from(copy).local_addr().ok()
 }
 
-/// The path at which a socket takes connections; none where it is another one.
+/// The path of a Unix socket that accepts connections; `None` for other sockets.
 pub fn path(socket: &OwnedFd) -> Option<std::path::PathBuf> {
     let serves = option(socket, libc::SO_ACCEPTCONN)? == 1;
     let copy = socket.try_clone().ok().filter(|_| serves)?;
@@ -117,14 +117,14 @@ pub fn path(socket: &OwnedFd) -> Option<std::path::PathBuf> {
     address.as_pathname().map(Path::to_owned)
 }
 
-/// Has a socket take no more connections, whoever else holds it: what waits is reset, and clients are refused from now
-/// on. Its address is free when the last descriptor of it is closed. `shutdown(2)`
+/// Makes a socket accept no more connections, even if other processes hold it. Waiting connections are reset, new ones
+/// refused. The address is free when the last descriptor is closed. `shutdown(2)`
 pub fn stop_listening(socket: &OwnedFd) {
-    // SAFETY: takes numbers. It fails where the socket takes no connections, and nothing is to be done then.
+    // SAFETY: takes only numbers. It fails without effect on a socket that does not listen.
     unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
-/// An option of a socket that is a number. `getsockopt(2)`
+/// An integer option of a socket. `getsockopt(2)`
 fn option(socket: &OwnedFd, option: libc::c_int) -> Option<libc::c_int> {
     let mut value: libc::c_int = 0;
     let mut length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
@@ -143,7 +143,7 @@ fn option(socket: &OwnedFd, option: libc::c_int) -> Option<libc::c_int> {
 
 fn socket(family: libc::c_int, kind: libc::c_int) -> io::Result<OwnedFd> {
     let kind = kind | libc::SOCK_CLOEXEC;
-    // SAFETY: takes numbers; the new descriptor is ours alone.
+    // SAFETY: takes only numbers; nothing else owns the new descriptor.
     unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?)) }
 }
 
@@ -156,12 +156,12 @@ unsafe fn bind_raw(
     length: usize,
 ) -> io::Result<()> {
     let length = libc::socklen_t::try_from(length).unwrap_or(0);
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     check(unsafe { libc::bind(socket.as_raw_fd(), address, length) }).map(drop)
 }
 
 fn listen(socket: &OwnedFd) -> io::Result<()> {
-    // SAFETY: takes numbers.
+    // SAFETY: takes only numbers.
     check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) }).map(drop)
 }
 
@@ -193,7 +193,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let address: SocketAddr = address.parse().unwrap();
             let Ok(socket) = bind(address, Options::default()) else {
-                assert!(address.is_ipv6(), "a machine without IPv6");
+                assert!(address.is_ipv6(), "only IPv6 may be missing");
                 continue;
             };
             let listener = TcpListener::from(socket);
@@ -206,7 +206,7 @@ mod tests {
             client.write_all(b"x").unwrap();
             let (mut served, _) = listener.accept().unwrap();
             served.read_exact(&mut [0]).unwrap();
-            // It has the same address, and takes nothing.
+            // A connection has the same local address, but does not listen.
             assert_eq!(super::address(&served.into()), None);
         }
         let options = Options {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_others_hold_too_is_closed_for_all() {
+    fn a_shared_socket_stops_listening_for_all_holders() {
         let socket = bind("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap();
         let kept = socket.try_clone().unwrap();
         let bound = super::address(&socket).unwrap();
@@ -229,7 +229,7 @@ mod tests {
         drop(socket);
         let refused = TcpStream::connect(bound).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        // While it is held, another one can have the address.
+        // Another socket can bind the address although this one is held.
         bind(bound, Options::default()).unwrap();
         drop(kept);
         let path = std::env::temp_dir().join(format!("rpm-net-stop-{}", std::process::id()));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_listened_at() {
+    fn a_unix_socket_listens_at_its_path() {
         let path = std::env::temp_dir().join(format!("rpm-net-{}", std::process::id()));
         let listener = UnixListener::from(bind_path(&path).unwrap());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a service tells the init that started it.
+//! Notifications to the service manager. `sd_notify(3)`
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,8 +11,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 pub struct Notifier(UnixDatagram);
 
 impl Notifier {
-    /// Connects to the socket of this name: a path, or after `@` a name in the abstract namespace, see `unix(7)`.
-    /// Telling does not block.
+    /// Connects to the socket of this name: a path, or after `@` an abstract name, see `unix(7)`. Sending does not block.
+    ///
+    /// # Errors
+    /// `Unsupported` for another kind of address; or as `connect(2)`.
     pub fn connect(name: &OsStr) -> io::Result<Notifier> {
         let address = match name.as_bytes() {
             [b'/', ..] => SocketAddr::from_pathname(name)?,
@@ -30,8 +32,11 @@ impl Notifier {
         Ok(Notifier(socket))
     }
 
-    /// Sends assignments, one a line: `READY=1`.
-    pub fn tell(&self, state: &str) -> io::Result<()> {
+    /// Sends assignments, one per line, such as `READY=1`.
+    ///
+    /// # Errors
+    /// As `send(2)`.
+    pub fn send(&self, state: &str) -> io::Result<()> {
         self.0.send(state.as_bytes()).map(drop)
     }
 }
@@ -40,21 +45,21 @@ impl Notifier {
 mod tests {
     use super::*;
 
-    fn heard(socket: &UnixDatagram) -> String {
+    fn received(socket: &UnixDatagram) -> String {
         let mut buffer = [0; 100];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
     #[test]
-    fn init_hears_at_a_path_and_at_an_abstract_name() {
+    fn notifications_arrive_at_a_path_and_at_an_abstract_name() {
         let path = std::env::temp_dir().join(format!("rpm-notify-{}", std::process::id()));
         let socket = UnixDatagram::bind(&path).unwrap();
         let notifier = Notifier::connect(path.as_os_str()).unwrap();
-        notifier.tell("READY=1\nSTATUS=serving").unwrap();
-        assert_eq!(heard(&socket), "READY=1\nSTATUS=serving");
+        notifier.send("READY=1\nSTATUS=serving").unwrap();
+        assert_eq!(received(&socket), "READY=1\nSTATUS=serving");
         drop(socket);
-        let gone = notifier.tell("STOPPING=1").unwrap_err();
+        let gone = notifier.send("STOPPING=1").unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::ConnectionRefused);
         std::fs::remove_file(&path).unwrap();
 
@@ -62,12 +67,12 @@ mod tests {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let socket = UnixDatagram::bind_addr(&address).unwrap();
         let notifier = Notifier::connect(OsStr::new(&format!("@{name}"))).unwrap();
-        notifier.tell("STOPPING=1").unwrap();
-        assert_eq!(heard(&socket), "STOPPING=1");
+        notifier.send("STOPPING=1").unwrap();
+        assert_eq!(received(&socket), "STOPPING=1");
     }
 
     #[test]
-    fn other_addresses_are_refused() {
+    fn other_kinds_of_addresses_are_refused() {
         for name in ["", "vsock:2:1", "relative"] {
             let refused = Notifier::connect(OsStr::new(name)).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::Unsupported, "{name}");

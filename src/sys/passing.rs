@@ -1,4 +1,4 @@
-//! Descriptors that go from one process to another with bytes. `unix(7)` SCM_RIGHTS
+//! Passing file descriptors over a Unix socket. `unix(7)` SCM_RIGHTS
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,66 +7,69 @@ use std::rc::Rc;
 
 use super::check_size;
 
-/// Bytes that wait to go out in their order, some with a descriptor.
+/// A queue of bytes to send, some with a descriptor.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    queue: VecDeque<Parcel>,
-    /// How many bytes wait, and how many descriptors.
-    waiting: (usize, usize),
+    queue: VecDeque<Chunk>,
+    /// The numbers of queued bytes and descriptors.
+    queued: (usize, usize),
 }
 
 #[derive(Debug)]
-struct Parcel {
+struct Chunk {
     bytes: Vec<u8>,
     sent: usize,
     fd: Option<Rc<OwnedFd>>,
 }
 
 impl Outbox {
-    /// Adds bytes, and the descriptor that goes with the first of them. It is shared, not duplicated: sending one needs
-    /// no free descriptor.
+    /// Queues bytes, and a descriptor to send with the first of them. The descriptor is shared, not duplicated, so this
+    /// process needs no free descriptor.
     pub fn push(&mut self, bytes: Vec<u8>, fd: Option<Rc<OwnedFd>>) {
-        self.waiting.0 += bytes.len();
-        self.waiting.1 += usize::from(fd.is_some());
+        self.queued.0 += bytes.len();
+        self.queued.1 += usize::from(fd.is_some());
         match self.queue.back_mut() {
             Some(last) if fd.is_none() => last.bytes.extend_from_slice(&bytes),
-            _ => self.queue.push_back(Parcel { bytes, sent: 0, fd }),
+            _ => self.queue.push_back(Chunk { bytes, sent: 0, fd }),
         }
     }
 
-    /// Whether everything has gone out.
+    /// Whether everything was sent.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many bytes wait.
+    /// The number of queued bytes.
     pub fn len(&self) -> usize {
-        self.waiting.0
+        self.queued.0
     }
 
-    /// How many descriptors wait: each is one of this process until it has gone out.
+    /// The number of queued descriptors. Each stays open in this process until it is sent.
     pub fn descriptors(&self) -> usize {
-        self.waiting.1
+        self.queued.1
     }
 
-    /// The bytes that wait, without their descriptors.
+    /// The queued bytes, without their descriptors.
     pub fn bytes(&self) -> Vec<u8> {
         let rest = self.queue.iter().filter_map(|p| p.bytes.get(p.sent..));
         rest.flatten().copied().collect()
     }
 
-    /// Sends what the other side takes.
+    /// Sends until the queue is empty or the socket's buffer is full.
+    ///
+    /// # Errors
+    /// As `sendmsg(2)`, except `EAGAIN`.
     pub fn flush(&mut self, stream: &impl AsFd) -> io::Result<()> {
-        while let Some(parcel) = self.queue.front_mut() {
-            let rest = parcel.bytes.get(parcel.sent..).unwrap_or_default();
-            match send(stream, rest, parcel.fd.as_deref()) {
+        while let Some(chunk) = self.queue.front_mut() {
+            let rest = chunk.bytes.get(chunk.sent..).unwrap_or_default();
+            match send(stream, rest, chunk.fd.as_deref()) {
                 Ok(n) => {
-                    parcel.sent += n;
-                    self.waiting.0 = self.waiting.0.saturating_sub(n);
-                    // With the first byte it is on its way.
-                    let sent = usize::from(parcel.fd.take().is_some());
-                    self.waiting.1 = self.waiting.1.saturating_sub(sent);
-                    if parcel.sent >= parcel.bytes.len() {
+                    chunk.sent += n;
+                    self.queued.0 = self.queued.0.saturating_sub(n);
+                    // The descriptor was sent with the first byte.
+                    let sent = usize::from(chunk.fd.take().is_some());
+                    self.queued.1 = self.queued.1.saturating_sub(sent);
+                    if chunk.sent >= chunk.bytes.len() {
                         self.queue.pop_front();
                     }
                 }
@@ -79,7 +82,7 @@ impl Outbox {
     }
 }
 
-/// Whether two descriptors are of one socket, pipe or file. `fstat(2)`
+/// Whether two descriptors refer to the same socket, pipe or file. `fstat(2)`
 pub fn is_same(one: &impl AsFd, other: &impl AsFd) -> bool {
     let identity = |fd: i32| {
         // SAFETY: a stat is plain data, and the kernel writes one.
@@ -93,18 +96,18 @@ pub fn is_same(one: &impl AsFd, other: &impl AsFd) -> bool {
     one.is_some() && one == identity(other.as_fd().as_raw_fd())
 }
 
-/// Room for the control message of a few descriptors, aligned as `cmsg(3)` wants it.
+/// A buffer for the control messages of a few descriptors, aligned as `cmsg(3)` requires.
 type Control = [u64; 16];
 
-/// Sends once, perhaps not all. `sendmsg(2)`
+/// Sends once, possibly a part. `sendmsg(2)`
 fn send(stream: &impl AsFd, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<usize> {
     let mut part = libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
     };
     let mut control: Control = [0; 16];
-    // SAFETY: the message is zeroed plain data; every pointer in it is to this stack or to `bytes`, which the kernel
-    // only reads; the control message is written within its room.
+    // SAFETY: the message is plain data; its pointers are to this stack and to `bytes`, which the kernel only reads; the
+    // control message fits into its buffer.
     unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut part;
@@ -128,10 +131,13 @@ fn send(stream: &impl AsFd, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<us
     }
 }
 
-/// Receives once: bytes into `buffer`, and the descriptors that came with them behind `fds`. `recvmsg(2)`
+/// Receives once: bytes into `buffer`, descriptors at the end of `fds`. Returns the number of bytes. `recvmsg(2)`
 ///
-/// `None` in `fds` is a descriptor that was sent and lost, because this process may open no more: the descriptors
-/// behind it still belong to the lines that they were sent with.
+/// `None` in `fds` is a descriptor that was lost because this process is at its limit. It keeps the order: later
+/// descriptors still belong to the lines that they were sent with.
+///
+/// # Errors
+/// As `recvmsg(2)`.
 pub fn receive(
     stream: &impl AsFd,
     buffer: &mut [u8],
@@ -142,8 +148,8 @@ pub fn receive(
         iov_len: buffer.len(),
     };
     let mut control: Control = [0; 16];
-    // SAFETY: the message is zeroed plain data; every pointer in it is to this stack or to `buffer`; what the kernel
-    // wrote of control messages is walked with its own macros; the descriptors are new and nobody else's.
+    // SAFETY: the message is plain data; its pointers are to this stack and to `buffer`; the control messages are read
+    // with the macros of cmsg(3); nothing else owns the new descriptors.
     unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut part;
@@ -166,7 +172,7 @@ pub fn receive(
             }
             head = libc::CMSG_NXTHDR(&raw const message, head);
         }
-        // One descriptor is sent at a time, so it is that one.
+        // Descriptors are sent one at a time, so exactly one was lost.
         if message.msg_flags & libc::MSG_CTRUNC != 0 {
             fds.push_back(None);
         }
@@ -181,7 +187,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn descriptors_arrive_in_the_order_of_the_bytes_that_they_came_with() {
+    fn descriptors_arrive_in_order_with_their_bytes() {
         let (one, other) = UnixStream::pair().unwrap();
         one.set_nonblocking(true).unwrap();
         other.set_nonblocking(true).unwrap();
@@ -214,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_one_socket_and_pairs_are_two() {
+    fn a_duplicate_is_the_same_socket_and_a_peer_is_not() {
         let (one, other) = UnixStream::pair().unwrap();
         assert!(is_same(&one, &one.try_clone().unwrap()));
         assert!(!is_same(&one, &other));
     }
 
     #[test]
-    fn what_the_other_side_does_not_take_waits() {
+    fn bytes_stay_queued_while_the_peer_does_not_read() {
         let (one, other) = UnixStream::pair().unwrap();
         one.set_nonblocking(true).unwrap();
         let mut outbox = Outbox::default();

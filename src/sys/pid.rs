@@ -1,11 +1,12 @@
-//! Process numbers that can be signalled.
+//! Pids that can be signalled.
 
-/// A process number above 1. 0, -1 and 1 mean "my group", "everybody" and init to `kill(2)`: they cannot be made.
+/// A pid above 1. To `kill(2)`, 0 is the own process group, -1 all processes, and 1 is init; none of them can be
+/// represented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(i32);
 
 impl Pid {
-    /// The process number, where it is one that may be signalled.
+    /// The pid of a number; `None` for 1 and below.
     pub fn new(number: i32) -> Option<Pid> {
         (number > 1).then_some(Pid(number))
     }
@@ -15,25 +16,25 @@ impl Pid {
         self.0
     }
 
-    /// The number of this process, `getpid(2)`; 1 in a container.
+    /// The pid of this process, which is 1 in a container. `getpid(2)`
     pub fn own() -> i32 {
         // SAFETY: getpid has no arguments and cannot fail.
         unsafe { libc::getpid() }
     }
 
-    /// The session of this process, `getsid(2)`; 0 where its leader is outside of the pid namespace.
+    /// The session of this process; 0 if its leader is outside the pid namespace. `getsid(2)`
     pub fn own_session() -> i32 {
-        // SAFETY: takes a number; it cannot fail for the calling process.
+        // SAFETY: takes only a number; it cannot fail for the calling process.
         unsafe { libc::getsid(0) }
     }
 
-    /// Whether there is a process of this number that leads a session: the kernel tells that of any process.
+    /// Whether a process with this pid exists and leads a session. The kernel answers this for any process. `getsid(2)`
     pub fn leads_session(self) -> bool {
-        // SAFETY: takes a number.
+        // SAFETY: takes only a number.
         unsafe { libc::getsid(self.0) == self.0 }
     }
 
-    /// The number of the parent of this process, `getppid(2)`: another one when the parent has ended.
+    /// The pid of the parent of this process, which changes when the parent exits. `getppid(2)`
     pub fn parent() -> i32 {
         // SAFETY: getppid has no arguments and cannot fail.
         unsafe { libc::getppid() }
@@ -52,7 +53,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn groups_everybody_and_init_cannot_be_named() {
+    fn groups_all_processes_and_init_have_no_pid() {
         for wrong in [1, 0, -1, -4711] {
             assert_eq!(Pid::new(wrong), None);
         }
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_living_leader_leads_a_session() {
+    fn only_a_live_session_leader_is_one() {
         let mut leader = Command::new("setsid")
             .args(["sh", "-c", "echo; exec sleep 1000"])
             .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Processes that are not our children, held by a descriptor that no other process can come to be. `pidfd_open(2)`
+//! Descriptors of processes, which never refer to another process that reuses the pid. `pidfd_open(2)`
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -10,11 +10,11 @@ use super::signal::Signal;
 use super::wait;
 use crate::model::life::Exit;
 
-/// A process that may be anybody's. Readable in `poll(2)` once it has ended.
+/// A descriptor of a process, which need not be our child. Readable in `poll(2)` once the process has exited.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
-/// Not the process but the group of its number is meant; Linux 6.9.
+/// Signal the process group with this pid instead of the process. Linux 6.9, `linux/pidfd.h`
 const SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
 fn group_result(result: io::Result<()>) -> io::Result<()> {
@@ -24,7 +24,7 @@ fn group_result(result: io::Result<()>) -> io::Result<()> {
     })
 }
 
-/// `struct pidfd_info` of <linux/pidfd.h>, as far as PIDFD_INFO_SIZE_VER0.
+/// `struct pidfd_info` of `linux/pidfd.h`, the fields of PIDFD_INFO_SIZE_VER0.
 #[repr(C)]
 #[derive(Default)]
 struct Info {
@@ -34,15 +34,18 @@ struct Info {
     exit_code: i32,
 }
 
-/// Whether `exit_code` is asked for, and was filled in; Linux 6.15.
+/// PIDFD_INFO_EXIT: requests `exit_code`; set in the answer if it is known. Linux 6.15
 const INFO_EXIT: u64 = 1 << 3;
-/// `_IOWR(0xFF, 11, struct pidfd_info)` with its first size of 64 bytes.
+/// PIDFD_GET_INFO: `_IOWR(0xFF, 11, struct pidfd_info)` with a struct of 64 bytes.
 const GET_INFO: libc::c_ulong = 0xC040_FF0B;
 
 impl PidFd {
-    /// Holds the process that has this number now.
+    /// Opens the process that has this pid now.
+    ///
+    /// # Errors
+    /// As `pidfd_open(2)`; `ESRCH` if there is none.
     pub fn open(pid: Pid) -> io::Result<PidFd> {
-        // SAFETY: the call takes numbers; the new descriptor, CLOEXEC by itself, is ours alone.
+        // SAFETY: takes only numbers; nothing else owns the new descriptor, which is CLOEXEC.
         unsafe {
             let fd = libc::syscall(libc::SYS_pidfd_open, pid.get(), 0);
             let fd = i32::try_from(fd).map_err(io::Error::other)?;
@@ -50,31 +53,37 @@ impl PidFd {
         }
     }
 
-    /// The process of a descriptor that was inherited.
+    /// The process of an inherited descriptor.
     pub fn inherited(fd: OwnedFd) -> PidFd {
         PidFd(fd)
     }
 
-    /// What to poll for reading.
+    /// The descriptor to poll for reading.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Whether the process is known to have ended: not so when the look fails.
+    /// Whether the process has exited; false if that cannot be found out.
     pub fn has_ended(&self) -> bool {
         self.look().unwrap_or(false)
     }
 
-    /// Whether the process has ended, all of its threads.
+    /// Whether the process has exited, with all of its threads.
+    ///
+    /// # Errors
+    /// As `ppoll(2)`.
     pub fn look(&self) -> io::Result<bool> {
         let mut set = PollSet::default();
         set.push(self.fd(), Interest::READ, ());
         set.wait(Some(Duration::ZERO))?;
-        // An error says nothing of the process.
+        // An error condition of the descriptor says nothing about the process.
         Ok(set.ready().any(|(_, ready)| ready.readable))
     }
 
-    /// Whether the process has ended and was reaped: as long as not, its number is nobody else's.
+    /// Whether the process was reaped. Until then its pid is not reused.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`, except `EPERM` and `ESRCH`.
     pub fn is_reaped(&self) -> io::Result<bool> {
         match self.send(0, 0) {
             Ok(()) => Ok(false),
@@ -84,10 +93,13 @@ impl PidFd {
         }
     }
 
-    /// A copy of a descriptor of the process, where this one may look into it: for root, or within one user where the
-    /// kernel does not restrict that further. `pidfd_getfd(2)`, Linux 5.6
+    /// A duplicate of a descriptor of the process. Requires permission to trace it: root, or the same user unless
+    /// restricted. `pidfd_getfd(2)`, Linux 5.6
+    ///
+    /// # Errors
+    /// As `pidfd_getfd(2)`.
     pub fn copy_fd(&self, number: i32) -> io::Result<OwnedFd> {
-        // SAFETY: takes numbers; the new descriptor, CLOEXEC by itself, is ours alone.
+        // SAFETY: takes only numbers; nothing else owns the new descriptor, which is CLOEXEC.
         unsafe {
             let fd = libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), number, 0);
             let fd = i32::try_from(fd).map_err(io::Error::other)?;
@@ -95,22 +107,30 @@ impl PidFd {
         }
     }
 
-    /// Signals the process, never one that took its number. `pidfd_send_signal(2)`
+    /// Signals the process, never another that reuses its pid. `pidfd_send_signal(2)`
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         self.send(signal.get(), 0)
     }
 
-    /// Signals the group that the process leads or led, never one that took its number; fails with `NotFound` where
-    /// nobody is left in it, with `InvalidInput` before Linux 6.9.
+    /// Signals the process group that the process leads or led, never another group.
+    ///
+    /// # Errors
+    /// `NotFound` if the group has no members; `InvalidInput` before Linux 6.9.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         group_result(self.send(signal.get(), SIGNAL_PROCESS_GROUP))
     }
 
-    /// Whether that group has a member; fails as [`PidFd::signal_group`] does.
+    /// Whether that process group has a member.
+    ///
+    /// # Errors
+    /// `InvalidInput` before Linux 6.9.
     pub fn group_exists(&self) -> io::Result<bool> {
         match group_result(self.send(0, SIGNAL_PROCESS_GROUP)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            // Somebody who may not be signalled is a member too.
+            // A member that may not be signalled.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
             other => other.map(|()| true),
         }
@@ -118,7 +138,7 @@ impl PidFd {
 
     fn send(&self, signal: libc::c_int, flags: libc::c_uint) -> io::Result<()> {
         let info = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: a null siginfo means the same as in kill(2).
+        // SAFETY: a null siginfo is allowed, and means the same as kill(2).
         let result = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
@@ -134,18 +154,19 @@ impl PidFd {
         }
     }
 
-    /// How the process has ended, where the kernel tells those who are not its parent: from Linux 6.15 on, and only
-    /// after it was reaped. `pidfd_exit` of fs/pidfs.c
+    /// The exit status of the process, which the kernel reports to processes other than the parent since Linux 6.15, once
+    /// the process was reaped. `pidfs_exit` of fs/pidfs.c
     pub fn exit(&self) -> Exit {
         let mut info = Info {
             mask: INFO_EXIT,
             ..Info::default()
         };
-        // SAFETY: the struct has the 64 bytes that the request number names.
+        // SAFETY: the struct has the size in the request number, 64 bytes.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), GET_INFO, &raw mut info) };
-        match result == 0 && info.mask & INFO_EXIT != 0 {
-            true => wait::exit_of(info.exit_code),
-            false => Exit::Unknown,
+        if result == 0 && info.mask & INFO_EXIT != 0 {
+            wait::exit_of(info.exit_code)
+        } else {
+            Exit::Unknown
         }
     }
 }
@@ -155,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_process_is_seen_and_its_status_known_or_unknown() {
+    fn an_exit_is_noticed_and_its_status_is_right_or_unknown() {
         let mut child = std::process::Command::new("sleep")
             .arg("1000")
             .spawn()
@@ -177,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_signalled_though_its_leader_is_gone_and_never_another() {
+    fn a_group_is_signalled_after_its_leader_was_reaped() {
         let mut script = std::process::Command::new("sh");
         script.args(["-c", "sleep 1000 & echo $!"]);
         script.stdout(std::process::Stdio::piped());

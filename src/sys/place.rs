@@ -1,17 +1,17 @@
 //! A user-supplied path, resolved with the rights that apply to it.
 //!
-//! The owner of a folder can replace its contents at any moment. So root walks a path folder by folder, holds each by a
-//! descriptor, and checks its owner:
+//! The owner of a directory can replace its contents at any moment. So root walks a path directory by directory, holds
+//! each by a descriptor, and checks its owner:
 //!
-//! - A folder of root's that nobody else can write to is trusted, and so is a link of root's in it.
-//! - From the first folder of another user on, everything is done with the rights of that user, see
-//!   [`super::rights`]: a link there reaches only what that user may reach.
-//! - In a folder of root's that others can write to (`/tmp`), a file, folder or link belongs to its owner, as above. A
-//!   link of root's there is not followed, and a file of root's with several names not opened: anybody may have put it
-//!   there.
+//! - A directory of root that only root can write to is trusted, and so is a symbolic link of root in it.
+//! - From the first directory of another user on, all operations are done with the rights of that user, see
+//!   [`super::rights`]. So a link there reaches only what that user may access.
+//! - In a directory of root that others can write to (`/tmp`), the rights of the owner of a file, directory or link
+//!   apply, as above. A link of root is not followed, and a file of root with several hard links not opened: another
+//!   user may have placed it there.
 //!
-//! For any other user, the kernel's own checks suffice. Nothing in [`Place::find`], [`Place::open`] and
-//! [`Place::remove`] allocates, so that a child between fork and exec may use them.
+//! For other users, the kernel's own checks suffice. [`Place::find`], [`Place::open`] and [`Place::remove`] do not
+//! allocate, so a child may call them between fork and exec.
 
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Permissions};
@@ -24,52 +24,53 @@ use std::path::Path;
 use super::at::{self, Base, Stat};
 use super::rights::{self, Acting, Rights};
 
+mod create;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use text::Text;
 
-/// How many links a path may lead over. `path_resolution(7)`
+/// The most symbolic links in a path. `path_resolution(7)`
 const MOST_LINKS: usize = 40;
-/// How often a file that comes and goes is tried to be opened.
+/// The most attempts to open a file that is created and removed meanwhile.
 const TRIES: usize = 4;
 
-/// Where a path leads.
+/// A resolved path.
 #[derive(Debug)]
 pub struct Place {
-    /// The folder; none: the kernel looks the path up.
+    /// The directory of the file. `None`: the kernel resolves the path.
     folder: Option<OwnedFd>,
-    /// Whose rights count there.
+    /// The rights that apply there.
     rights: Rights,
     control: Control,
-    /// The path, free of links where there is a folder.
+    /// The path; without symbolic links if there is a `folder`.
     path: Text,
-    /// Where in it the name begins.
+    /// The offset of the file name in `path`.
     name: usize,
-    /// The name is a link that only the kernel can follow, to an open file in `/proc`.
+    /// The name is a magic link to an open file, which only the kernel can follow. `proc_pid_fd(5)`
     magic: bool,
 }
 
-/// Who can change what a folder holds.
+/// Who can change the contents of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Control {
-    /// Root alone.
+    /// Only root.
     Root,
-    /// Others as well.
+    /// Other users too.
     Shared,
-    /// The user whose rights are taken, and it is that user's folder.
+    /// The user whose rights apply, who owns it.
     Owner,
-    /// It was reached with the rights of a user, and is somebody else's.
+    /// Another user than the one whose rights apply.
     Other,
 }
 
-/// A file that was opened.
+/// An opened file.
 #[derive(Debug)]
 pub struct Opened {
     /// The file.
     pub file: File,
-    /// Whether it was made by this.
+    /// Whether it was created by this call.
     pub made: bool,
 }
 
@@ -78,12 +79,18 @@ fn error(errno: libc::c_int) -> io::Error {
 }
 
 impl Place {
-    /// Where a path leads, over all links. The file need not be there; its folder must.
+    /// Resolves a path with all symbolic links. The file need not exist; its directory must.
+    ///
+    /// # Errors
+    /// As `path_resolution(7)`; `EPERM` if the rights of another user cannot be assumed.
     pub fn find(path: &Path) -> io::Result<Place> {
         Place::look(path, false)
     }
 
-    /// The same, and makes the folders that are missing, mode 0700.
+    /// Resolves a path, and creates missing directories with mode 0700.
+    ///
+    /// # Errors
+    /// As [`Place::find`], and as `mkdirat(2)`.
     pub fn make(path: &Path) -> io::Result<Place> {
         Place::look(path, true)
     }
@@ -107,12 +114,12 @@ impl Place {
         })
     }
 
-    /// The path, without any link in it where this process is root.
+    /// The path; without symbolic links if this process is root.
     pub fn path(&self) -> &Path {
         Path::new(std::ffi::OsStr::from_bytes(self.path.bytes()))
     }
 
-    /// Whose rights count here.
+    /// The rights that apply to this path.
     pub fn rights(&self) -> Rights {
         self.rights
     }
@@ -128,7 +135,7 @@ impl Place {
         self.path.name(self.name)
     }
 
-    /// The name of an older one of a log file.
+    /// The name of a rotated file; 0 is the file itself.
     fn older(&self, number: u32) -> io::Result<CString> {
         let mut name = self.name()?.to_bytes().to_vec();
         if number > 0 {
@@ -137,8 +144,10 @@ impl Place {
         Ok(CString::new(name)?)
     }
 
-    /// Opens the file. With O_CREAT it is made where it is missing, mode 0600; never is a FIFO or a terminal waited
-    /// for.
+    /// Opens the file without blocking. With O_CREAT it is created with mode 0600 if it does not exist.
+    ///
+    /// # Errors
+    /// As `openat(2)`; `EPERM` or `ELOOP` if another user may have placed it there.
     pub fn open(&self, flags: libc::c_int) -> io::Result<Opened> {
         let flags = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
         let follow = self.folder.is_none() || self.magic;
@@ -165,17 +174,17 @@ impl Place {
         if !follow {
             return Err(error(libc::EEXIST));
         }
-        // A link that leads to nothing.
+        // A dangling symbolic link.
         let file = at::open(self.base(), self.name()?, flags, 0o600)?.into();
         Ok(Opened { file, made: true })
     }
 
-    /// Opens what is there.
+    /// Opens an existing file.
     fn open_there(&self, flags: libc::c_int) -> io::Result<File> {
         let file = at::open(self.base(), self.name()?, flags, 0)?;
         if self.control == Control::Shared {
             let stat = at::stat(file.as_fd())?;
-            // Somebody has exchanged it, or given another file this name.
+            // Another user replaced it, or made a hard link to another file.
             if !rights::is_roots(stat.uid) || stat.links > 1 {
                 return Err(error(libc::EPERM));
             }
@@ -183,8 +192,8 @@ impl Place {
         Ok(file.into())
     }
 
-    /// In the folder of a user, opens a file of root's that the user may not open, if it lies nowhere else: the user
-    /// can remove it, and reaches no other file by it.
+    /// Opens a file of root in the directory of a user who may not open it, if it has no other hard link. The user could
+    /// remove it, and gains access to no other file.
     fn open_roots(&self, flags: libc::c_int, why: io::Error, acting: Acting) -> io::Result<Opened> {
         drop(acting);
         let denied = why.raw_os_error() == Some(libc::EACCES);
@@ -206,37 +215,49 @@ impl Place {
         }
     }
 
-    /// Whether what is made here belongs to this user.
+    /// Whether a file created here belongs to the user of this process.
     pub fn is_own(&self) -> bool {
         self.rights == Rights::Own
     }
 
-    /// Gives a file that was made here these permissions, with the rights that count here: no file that belongs to
-    /// anybody else can get them.
+    /// Sets the permissions of a file that was created here, with the rights that apply here, so it fails on a file of
+    /// another user.
+    ///
+    /// # Errors
+    /// As `fchmod(2)`; `EPERM` if the rights cannot be assumed.
     pub fn permit(&self, file: &File, mode: u32) -> io::Result<()> {
         let _acting = self.rights.take()?;
         file.set_permissions(Permissions::from_mode(mode & 0o777))
     }
 
-    /// Whether nobody but this user and root can put anything in its place.
+    /// Whether only this user and root can replace the file.
     pub fn is_trusted(&self) -> bool {
         self.rights == Rights::Own && self.control == Control::Root
     }
 
-    /// What is there: of the file, or of an older one of a log file.
+    /// The status of the file, or of a rotated file; 0 is the file itself.
+    ///
+    /// # Errors
+    /// As `fstatat(2)`; `EPERM` if the rights cannot be assumed.
     pub fn stat(&self, older: u32) -> io::Result<Stat> {
         let _acting = self.rights.take()?;
         at::stat_at(self.base(), &self.older(older)?)
     }
 
-    /// Gives an older one of a log file the number of another; 0 is the file itself.
+    /// Renames a rotated file to another number; 0 is the file itself.
+    ///
+    /// # Errors
+    /// As `renameat(2)`; `EPERM` if the rights cannot be assumed.
     pub fn renumber(&self, from: u32, to: u32) -> io::Result<()> {
         let (from, to) = (self.older(from)?, self.older(to)?);
         let _acting = self.rights.take()?;
         at::rename(self.base(), &from, &to)
     }
 
-    /// Removes an older one of a log file.
+    /// Removes a rotated file.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`; `EPERM` if the rights cannot be assumed.
     pub fn remove_older(&self, number: u32) -> io::Result<()> {
         let name = self.older(number)?;
         let _acting = self.rights.take()?;
@@ -244,18 +265,27 @@ impl Place {
     }
 
     /// Removes the file.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`; `EPERM` if the rights cannot be assumed.
     pub fn remove(&self) -> io::Result<()> {
         let _acting = self.rights.take()?;
         at::remove(self.base(), self.name()?)
     }
 }
 
-/// Opens a file for reading that a user named.
+/// Opens a file that a user named, for reading.
+///
+/// # Errors
+/// As [`Place::find`] and [`Place::open`].
 pub fn read(path: &Path) -> io::Result<File> {
     Ok(Place::find(path)?.open(libc::O_RDONLY)?.file)
 }
 
-/// The same where a path was found with these rights, free of links.
+/// Opens a file for reading whose path was resolved earlier, with these rights.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_as(path: &Path, rights: Rights) -> io::Result<File> {
     let place = Place::find(path)?;
     if place.rights == rights {
@@ -267,26 +297,29 @@ pub fn read_as(path: &Path, rights: Rights) -> io::Result<File> {
 }
 
 /// Removes a file that a user named.
+///
+/// # Errors
+/// As [`Place::find`] and [`Place::remove`].
 pub fn remove(path: &Path) -> io::Result<()> {
     Place::find(path)?.remove()
 }
 
-/// What to say behind an error of an operation on a place: why root may not do what root may do elsewhere.
+/// Explains an error of this module, to be appended to it: why root may not do this here. Empty for other errors.
 pub fn hint(why: &io::Error) -> &'static str {
     let ours = [libc::EPERM, libc::EACCES, libc::ELOOP];
     if rights::is_root() && why.raw_os_error().is_some_and(|e| ours.contains(&e)) {
-        " (in a folder that another user can write to, root acts with that user's rights and follows no link of its own)"
+        " (in a folder that another user can write to, rpm uses that user's rights instead of root's, and follows no link of root)"
     } else {
         ""
     }
 }
 
-/// A path while it is looked up.
+/// The state of resolving a path.
 struct Walk {
     folder: OwnedFd,
-    /// The way to it.
-    way: Text,
-    /// What is left of the path.
+    /// The path of `folder`, without symbolic links.
+    walked: Text,
+    /// The rest of the path.
     rest: Text,
     rights: Rights,
     acting: Option<Acting>,
@@ -294,7 +327,7 @@ struct Walk {
     make: bool,
 }
 
-/// What became of a step.
+/// The result of resolving one component.
 enum Step {
     On,
     There { control: Control, magic: bool },
@@ -310,7 +343,7 @@ impl Walk {
         }
         Ok(Walk {
             folder: at::open(Base::Working, c"/", FOLDER, 0)?,
-            way: Text::of(b"/")?,
+            walked: Text::of(b"/")?,
             rest,
             rights: Rights::Own,
             acting: None,
@@ -325,23 +358,23 @@ impl Walk {
             let name = component.name(0)?;
             let last = self.rest.bytes().is_empty();
             match name.to_bytes() {
-                // No file has such a name.
+                // A directory, not a file name.
                 b"" | b"." | b".." if last => return Err(error(libc::EISDIR)),
                 b"." => continue,
                 b".." => {
                     self.folder = at::open(Base::Folder(self.folder.as_fd()), c"..", FOLDER, 0)?;
-                    self.way.drop_component();
+                    self.walked.drop_component();
                     continue;
                 }
                 _ => {}
             }
             if let Step::There { control, magic } = self.step(name, last)? {
-                let at = self.way.push_component(name.to_bytes())?;
+                let at = self.walked.push_component(name.to_bytes())?;
                 return Ok(Place {
                     folder: Some(self.folder),
                     rights: self.rights,
                     control,
-                    path: self.way,
+                    path: self.walked,
                     name: at,
                     magic,
                 });
@@ -349,7 +382,7 @@ impl Walk {
         }
     }
 
-    /// Who can change what this folder holds. From another user's folder on, that user's rights are all there is.
+    /// Who can change the current directory. At the first directory of another user, assumes that user's rights.
     fn control(&mut self) -> io::Result<Control> {
         let stat = at::stat(self.folder.as_fd())?;
         let others = rights::is_root() && !rights::is_roots(stat.uid);
@@ -396,7 +429,7 @@ impl Walk {
         let mut control = control;
         let others = !rights::is_roots(stat.uid);
         match control {
-            // Whoever made it may have made it when others could write to the folder.
+            // The owner may have created the link while others could write to the directory.
             Control::Root if others && stat.is_link() => self.act_as(stat.uid)?,
             Control::Shared if others => {
                 self.act_as(stat.uid)?;
@@ -414,7 +447,7 @@ impl Walk {
         if !stat.is_folder() {
             return Err(error(libc::ENOTDIR));
         }
-        self.way.push_component(name.to_bytes())?;
+        self.walked.push_component(name.to_bytes())?;
         self.folder = found;
         Ok(Step::On)
     }
@@ -425,7 +458,7 @@ impl Walk {
             return Err(error(libc::ELOOP));
         }
         let target = Text::of_link(link.as_fd())?;
-        // `pipe:[123]`: what is open in a process, `proc(5)`.
+        // A magic link such as `pipe:[123]`. `proc_pid_fd(5)`
         if last && control == Control::Root && target.bytes().ends_with(b"]") {
             return Ok(Step::There {
                 control,
@@ -434,7 +467,7 @@ impl Walk {
         }
         if target.bytes().starts_with(b"/") {
             self.folder = at::open(Base::Working, c"/", FOLDER, 0)?;
-            self.way = Text::of(b"/")?;
+            self.walked = Text::of(b"/")?;
         }
         self.rest = target.before(&self.rest)?;
         Ok(Step::On)

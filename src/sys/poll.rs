@@ -1,15 +1,15 @@
-//! Waiting for many descriptors at once.
+//! Waiting for events on descriptors. `poll(2)`
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// What of a descriptor is waited for. Its hang-up and its errors are always reported.
+/// The requested events of a descriptor. Hang-up and errors are always reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Interest {
-    /// There is something to read.
+    /// Data to read.
     pub read: bool,
-    /// There is room to write.
+    /// Space to write.
     pub write: bool,
 }
 
@@ -21,21 +21,21 @@ impl Interest {
     };
 }
 
-/// What a descriptor is ready for. End of file on a pipe is a hang-up without `readable`.
+/// The events of a descriptor. End of file on a pipe is a hang-up without `readable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ready {
     /// Reading will not block.
     pub readable: bool,
     /// Writing will not block.
     pub writable: bool,
-    /// The other side has gone.
+    /// The other end was closed.
     pub hangup: bool,
-    /// The descriptor is in an error state or no descriptor at all.
+    /// An error condition, or the descriptor is not open.
     pub error: bool,
 }
 
-/// The descriptors of one turn, each with the token that its events come back with. Filled anew each turn, so
-/// that no entry outlives what it stands for.
+/// The descriptors of one iteration of an event loop, each with a token that identifies its events. It is rebuilt for each
+/// iteration, so no entry outlives its descriptor.
 #[derive(Debug)]
 pub struct PollSet<T> {
     fds: Vec<libc::pollfd>,
@@ -52,13 +52,13 @@ impl<T: Copy> Default for PollSet<T> {
 }
 
 impl<T: Copy> PollSet<T> {
-    /// Empties the set and keeps its memory.
+    /// Empties the set, and keeps its memory.
     pub fn clear(&mut self) {
         self.fds.clear();
         self.tokens.clear();
     }
 
-    /// Adds a descriptor. It must stay open until [`PollSet::wait`] has returned.
+    /// Adds a descriptor, which must stay open until [`PollSet::wait`] returns.
     pub fn push(&mut self, fd: BorrowedFd, interest: Interest, token: T) {
         let mut events = 0;
         if interest.read {
@@ -75,8 +75,11 @@ impl<T: Copy> PollSet<T> {
         self.tokens.push(token);
     }
 
-    /// Waits until something is ready or the time is over; `None` waits for ever. `true`: a signal ended the wait,
-    /// with nothing ready. `ppoll(2)`
+    /// Waits for an event until the timeout expires; `None` waits without limit. Returns whether a signal interrupted it,
+    /// with no events. `ppoll(2)`
+    ///
+    /// # Errors
+    /// As `ppoll(2)`, except `EINTR`.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let limit = timeout.map(|t| libc::timespec {
             tv_sec: libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -84,8 +87,8 @@ impl<T: Copy> PollSet<T> {
         });
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let count = libc::nfds_t::try_from(self.fds.len()).unwrap_or(0);
-        // SAFETY: the array has `count` entries, the timespec outlives the call or is null, no mask is given.
-        // A number that was closed since it was pushed is answered with POLLNVAL.
+        // SAFETY: the array has `count` entries; the timespec is null or outlives the call; the mask is null. A descriptor
+        // that was closed meanwhile only yields POLLNVAL.
         let ready = unsafe { libc::ppoll(self.fds.as_mut_ptr(), count, limit, std::ptr::null()) };
         if ready >= 0 {
             return Ok(false);
@@ -99,8 +102,8 @@ impl<T: Copy> PollSet<T> {
         }
     }
 
-    /// All that is in the set, as if it were ready: for a turn in which the kernel could not be asked. Whoever reads
-    /// finds out.
+    /// All descriptors as if they were readable, for an iteration in which [`PollSet::wait`] failed. Reading shows which
+    /// are.
     pub fn presumed_ready(&self) -> impl Iterator<Item = (T, Ready)> {
         let ready = Ready {
             readable: true,
@@ -109,7 +112,7 @@ impl<T: Copy> PollSet<T> {
         self.tokens.iter().map(move |token| (*token, ready))
     }
 
-    /// What is ready.
+    /// The descriptors with events.
     pub fn ready(&self) -> impl Iterator<Item = (T, Ready)> {
         let pairs = self.fds.iter().zip(&self.tokens);
         pairs.filter(|(fd, _)| fd.revents != 0).map(|(fd, token)| {
@@ -131,7 +134,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn data_end_of_file_and_nothing_are_told_apart() {
+    fn data_end_of_file_and_no_event_are_told_apart() {
         let (out, into) = crate::sys::fd::pipe().unwrap();
         let mut set = PollSet::default();
         let mut look = |limit| {
@@ -154,7 +157,7 @@ mod tests {
         );
         crate::sys::fd::read(out.as_fd(), &mut [0; 4]).unwrap();
         drop(into);
-        // A child of a test beside this one may hold the other end for a moment longer.
+        // A forked child of a concurrent test may hold the other end a moment longer.
         let ended = std::iter::repeat_with(|| look(None)).flatten().next();
         assert_eq!(
             ended.unwrap().1,

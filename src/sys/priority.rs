@@ -1,27 +1,27 @@
-//! Who gets the processor first.
+//! The scheduling priority of the daemons.
 
 use std::io;
 
 use super::check;
 
-/// By how much the daemons go before programs that take every processor: then they need a few milliseconds to come back,
-/// not a few hundred.
+/// By how much the nice value of the daemons is lowered. When programs use all processors, the daemons then respond within
+/// a few milliseconds instead of hundreds.
 const BY: i32 = 10;
 
 /// The nice value of this process. `getpriority(2)`
 pub fn nice() -> i32 {
-    // SAFETY: takes numbers. -1 is an answer too; there is no failure for the process itself.
+    // SAFETY: takes only numbers. It cannot fail for the calling process; -1 is a nice value.
     unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
 /// Sets the nice value of this process. `setpriority(2)`
 fn set_nice(value: i32) -> io::Result<()> {
-    // SAFETY: takes numbers.
+    // SAFETY: takes only numbers.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) }).map(drop)
 }
 
-/// Goes before others, where that is allowed, and returns the nice value that was: what programs get back. The kernel
-/// may weigh whole sessions against each other, which has a value of its own. `sched(7)` autogroup
+/// Lowers the nice value if that is permitted, and returns the old one, which programs get back. Also lowers that of the
+/// autogroup, as the kernel may schedule sessions as groups. `sched(7)`
 pub fn raise() -> i32 {
     let before = nice();
     if set_nice(before.saturating_sub(BY)).is_ok() {
@@ -40,7 +40,7 @@ mod tests {
     use crate::sys::wait;
 
     #[test]
-    fn what_was_is_returned_and_more_is_had_where_it_is_allowed() {
+    fn the_old_value_is_returned_and_the_new_one_set_if_permitted() {
         let own = nice();
         let Fork::Parent(child) = fork().unwrap() else {
             let before = raise();

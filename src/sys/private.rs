@@ -1,74 +1,77 @@
-//! Checks that a folder is private to this user, or creates one, in a way that no other user can interfere with.
+//! Checks that a directory is private to this user, or creates one, so that no other user can interfere.
 //!
-//! Each folder on the way must belong to this user or to root, and nobody else may write to it. In a folder like
-//! `/tmp`, where users can remove only their own files (the sticky bit), the next one must belong to this user or to
-//! root, and must not be a link: the owner of a link there does not say who put it there.
+//! Each directory on the path must belong to this user or to root, and only they may write to it. In a sticky directory
+//! such as `/tmp`, where users can remove only their own files, the next component must belong to this user or to root,
+//! and must not be a symbolic link: a link's owner need not be the user who placed it there.
 
 use std::ffi::CString;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::at::{self, Base, Stat};
 use super::{rights, user};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// How many links a path may lead over. `path_resolution(7)`
+/// The most symbolic links in a path. `path_resolution(7)`
 const MOST_LINKS: usize = 40;
 
-/// Why a folder is not private.
+/// Why a directory is not private.
 #[derive(Debug)]
 pub enum Flaw {
-    /// It, a folder on the way to it, or a link on the way belongs to somebody else.
+    /// It, or a directory or link on its path, belongs to another user.
     Belongs {
-        /// What does.
+        /// The directory or link.
         path: PathBuf,
-        /// To whom.
+        /// Its owner.
         uid: u32,
     },
-    /// Others may write to a folder on the way.
+    /// Others may write to a directory on its path.
     Open {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// The group that may; none: everybody.
+        /// The group that may write; `None`: everybody.
         group: Option<u32>,
     },
-    /// A link in a folder that others may write to.
+    /// A symbolic link in a directory that others may write to.
     Link(PathBuf),
-    /// A look at something failed, or it could not be made.
+    /// A system call failed.
     Failed {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// To what.
+        /// Its subject.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         why: io::Error,
     },
 }
 
-/// What is done about folders that are missing.
+/// What [`find`] does about missing directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// Nothing.
     Leave,
-    /// They are made, mode 0700.
+    /// Creates them with mode 0700.
     Make,
 }
 
 const FOLDER: libc::c_int = libc::O_PATH | libc::O_NOFOLLOW;
 
-/// A folder on the way.
+/// A directory on the path.
 struct Walk {
     folder: OwnedFd,
     path: PathBuf,
 }
 
-/// The private folder at an absolute path; none where it is missing.
+/// Opens the private directory at an absolute path; `None` if it does not exist.
+///
+/// # Errors
+/// It is not private, or cannot be opened.
 pub fn find(path: &Path, missing: Missing) -> Result<Option<File>, Flaw> {
     let mut walk = Walk::begin()?;
-    // The next component is the last.
+    // Reversed: the next component is the last of the vector.
     let mut rest: Vec<CString> = components(path).map_err(|why| failed("looking at", path, why))?;
     let mut links = 0;
     while let Some(name) = rest.pop() {
@@ -125,7 +128,7 @@ pub fn find(path: &Path, missing: Missing) -> Result<Option<File>, Flaw> {
     walk.end().map(Some)
 }
 
-/// The components of a path, the first of them last.
+/// The components of a path in reverse order.
 fn components(path: &Path) -> io::Result<Vec<CString>> {
     let mut all = Vec::new();
     for component in path.components() {
@@ -153,7 +156,7 @@ fn failed(doing: &'static str, path: &Path, why: io::Error) -> Flaw {
     Flaw::Failed { doing, path, why }
 }
 
-/// Whether this user trusts another one.
+/// Whether a file of this owner can be trusted.
 fn is_safe(uid: u32) -> bool {
     rights::is_roots(uid) || uid == user::effective_uid()
 }
@@ -177,7 +180,8 @@ impl Walk {
         at::stat(self.folder.as_fd()).map_err(|e| failed("looking at", &self.path, e))
     }
 
-    /// Fails where another user decides about what is in the folder. Whether each may remove only what is his own.
+    /// Fails if another user can change the contents of the directory. Returns whether others may add files, but not remove
+    /// those of this user (sticky bit).
     fn check(&self) -> Result<bool, Flaw> {
         let Stat { uid, gid, mode, .. } = self.stat()?;
         let path = || self.path.clone();
@@ -200,7 +204,7 @@ impl Walk {
         })
     }
 
-    /// The folder that the path was about.
+    /// Opens the last directory.
     fn end(self) -> Result<File, Flaw> {
         let uid = self.stat()?.uid;
         if uid != user::effective_uid() {
@@ -214,7 +218,10 @@ impl Walk {
     }
 }
 
-/// Takes from a folder what others may do in it.
+/// Removes the permissions of group and others from a directory.
+///
+/// # Errors
+/// As `fstat(2)` and `fchmod(2)`.
 pub fn close_to_others(folder: &File) -> io::Result<()> {
     let mode = folder.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
@@ -223,13 +230,16 @@ pub fn close_to_others(folder: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder in a private one, mode 0700, unless it is there.
+/// Creates a directory in a private one, with mode 0700, unless it exists.
+///
+/// # Errors
+/// As `mkdirat(2)`; `ENOTDIR` if a file has its name.
 pub fn make_in(folder: &File, name: &str) -> io::Result<()> {
     let name = CString::new(name)?;
     let base = Base::Folder(folder.as_fd());
     match at::make_folder(base, &name, 0o700) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            // A link to one will do: it is this user's.
+            // A symbolic link of this user to a directory is fine.
             at::open(base, &name, libc::O_PATH | libc::O_DIRECTORY, 0).map(drop)
         }
         done => done,
@@ -269,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_made_and_links_of_ones_own_are_followed() {
+    fn missing_directories_are_created_and_own_links_followed() {
         let scratch = Scratch::new("made");
         let home = scratch.0.join("a/b/home");
         assert!(find(&home, Missing::Leave).unwrap().is_none());
@@ -295,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_where_others_have_a_hand_in_it() {
+    fn nothing_is_created_where_others_could_interfere() {
         let scratch = Scratch::new("refused");
         let open = scratch.0.join("open");
         fs::create_dir(&open).unwrap();

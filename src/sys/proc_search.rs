@@ -1,4 +1,4 @@
-//! Searches all of `/proc` for processes. `proc(5)`
+//! Searching `/proc` for processes. `proc(5)`
 
 use std::ffi::CStr;
 use std::io;
@@ -10,8 +10,8 @@ use super::lookup::Lookup;
 use super::pid::Pid;
 use super::procfs::{GONE, descriptors, look};
 
-/// A process that leads a group and has all of these variables in its environment, and when it started. `Failed` where
-/// none was found and not all could be looked at, but for those of other users.
+/// A process group leader that has all of these variables in its environment, and its start time in clock ticks. `Failed`
+/// if none was found but a process of this user could not be read.
 pub fn find_leader(variables: &[Vec<u8>]) -> Lookup<(Pid, u64)> {
     let entries = match std::fs::read_dir("/proc") {
         Ok(entries) => entries,
@@ -45,7 +45,7 @@ fn leads_with(pid: Pid, variables: &[Vec<u8>]) -> Lookup<u64> {
         let has = |wanted: &Vec<u8>| environment.split(|b| *b == 0).any(|v| v == wanted);
         variables.iter().all(has)
     };
-    // The environment of another user's process is not ours to read: none of ours is there.
+    // The environment of another user's process cannot be read; such a process is not ours.
     let gone = [GONE.as_slice(), &[libc::EACCES, libc::EPERM]].concat();
     match Lookup::of(std::fs::read(format!("/proc/{pid}/environ")), &gone).map(has) {
         Lookup::There(true) => Lookup::There(stat.start),
@@ -54,8 +54,11 @@ fn leads_with(pid: Pid, variables: &[Vec<u8>]) -> Lookup<u64> {
     }
 }
 
-/// A process of this user and of this name that holds the folder which had this path, and which was removed. Those in
-/// another mount namespace mean other paths. Only what could be looked at is found.
+/// A process of this user and name that has an open descriptor of the removed directory of this path. Processes in other
+/// mount namespaces, whose paths differ, and processes that cannot be read are skipped.
+///
+/// # Errors
+/// `/proc` cannot be read.
 pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid>> {
     let removed = [path.as_os_str().as_bytes(), b" (deleted)"].concat();
     let own_mounts = std::fs::read_link("/proc/self/ns/mnt").ok();
@@ -83,8 +86,8 @@ pub fn find_holder_of_removed(name: &CStr, path: &Path) -> io::Result<Option<Pid
     Ok(None)
 }
 
-/// Processes that have this variable in their environment, and one that begins like that, as far as they can be looked
-/// at: with their names.
+/// The processes that have the assignment `variable`, and an assignment that begins with `begin`, in their environment,
+/// with their names. Processes that cannot be read are skipped.
 pub fn find_with(variable: &[u8], begin: &[u8]) -> Vec<(Pid, String)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|e| Pid::new(e.file_name().to_str()?.parse().ok()?));

@@ -51,9 +51,10 @@ pub fn leaves_room(new: BorrowedFd, holder: Holder) -> bool {
 
 /// The same as a result: it fails as the kernel does at the limit.
 pub fn check(new: BorrowedFd, holder: Holder) -> std::io::Result<()> {
-    match leaves_room(new, holder) {
-        true => Ok(()),
-        false => Err(std::io::Error::from_raw_os_error(libc::EMFILE)),
+    if leaves_room(new, holder) {
+        Ok(())
+    } else {
+        Err(std::io::Error::from_raw_os_error(libc::EMFILE))
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use super::raw_bytes::RawBytes;
 use super::{check, check_size, user};
 
 /// How many numbers stand before the bytes.
@@ -129,25 +130,11 @@ impl SharedMemory {
         }
     }
 
-    /// Copies the first so many bytes into a buffer, in place of what is there.
-    pub fn copy_into(&self, length: usize, buffer: &mut Vec<u8>) {
-        let length = length.min(self.length);
-        buffer.clear();
-        buffer.reserve(length);
-        // SAFETY: so many bytes from there on lie in the mapping, and so many were reserved in the buffer, which is
-        // another piece of memory. No reference to the shared bytes is made. The processes that may write to them, log
-        // writers of one home, take turns by a lock; bytes of one that does not would be mixed, and are bytes all the same.
-        unsafe {
-            std::ptr::copy_nonoverlapping(self.place(0), buffer.as_mut_ptr(), length);
-            buffer.set_len(length);
-        }
-    }
-
-    /// A copy of the first so many bytes.
-    pub fn copy(&self, length: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.copy_into(length, &mut bytes);
-        bytes
+    /// The first so many bytes.
+    pub fn bytes(&self, length: usize) -> RawBytes<'_> {
+        // SAFETY: so many bytes from there on lie in the mapping, which stays for the life of the process. This process
+        // writes to them only in methods that borrow the memory exclusively.
+        unsafe { RawBytes::new(self.place(0), length.min(self.length)) }
     }
 
     /// Has every page of these bytes mapped in this process: afterwards a system call that writes there is never
@@ -192,17 +179,20 @@ mod tests {
     #[test]
     fn without_a_number_it_is_memory_all_the_same() {
         let mut memory = SharedMemory::nameless(16).unwrap();
-        assert_eq!((memory.id(), memory.copy(16)), (None, vec![0; 16]));
+        assert_eq!(
+            (memory.id(), memory.bytes(16).to_vec()),
+            (None, vec![0; 16])
+        );
         memory.put(b"0123456789abcdefg");
         memory.touch(3..99);
         for length in [0, 1, 7, 8, 9, 16, 99] {
             let whole = &b"0123456789abcdef"[..length.min(16)];
-            assert_eq!(memory.copy(length), whole);
+            assert_eq!(memory.bytes(length).to_vec(), whole);
         }
         let (out, into) = crate::sys::fd::pipe().unwrap();
         crate::sys::fd::write(into.as_fd(), b"xyz and more than there is room for").unwrap();
         assert_eq!(memory.read_from(out.as_fd(), 3).unwrap(), 3);
-        assert_eq!(memory.copy(5), b"xyz34");
+        assert_eq!(memory.bytes(5).to_vec(), b"xyz34");
         assert_eq!(memory.read_from(out.as_fd(), 99).unwrap(), 16);
     }
 
@@ -219,7 +209,10 @@ mod tests {
         while load(memory.word(3)) == 0 {
             std::thread::yield_now();
         }
-        assert_eq!(SharedMemory::find(id, 16).unwrap().copy(16), [7; 16]);
+        assert_eq!(
+            SharedMemory::find(id, 16).unwrap().bytes(16).to_vec(),
+            [7; 16]
+        );
         assert!(SharedMemory::find(id, 17).is_err());
         remove(id);
         assert!(SharedMemory::find(id, 16).is_err());

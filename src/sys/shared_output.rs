@@ -129,9 +129,10 @@ impl SharedOutput {
 
 impl SharedOutput {
     fn ask_and_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.is_writable() {
-            true => fd::write(self.fd(), bytes),
-            false => Err(io::ErrorKind::WouldBlock.into()),
+        if self.is_writable() {
+            fd::write(self.fd(), bytes)
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
         }
     }
 }
@@ -164,9 +165,10 @@ fn by_session(fd: BorrowedFd) -> io::Result<OwnedFd> {
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_NONBLOCK);
     let own = OwnedFd::from(options.open("/dev/tty")?);
-    match device(own.as_fd())? == device(fd)? {
-        true => Ok(own),
-        false => Err(io::ErrorKind::NotFound.into()),
+    if device(own.as_fd())? == device(fd)? {
+        Ok(own)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 
@@ -190,9 +192,10 @@ fn reopened(fd: BorrowedFd) -> io::Result<OwnedFd> {
         .write(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     let own = options.open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
-    match of(&own)? == before {
-        true => Ok(own.into()),
-        false => Err(io::ErrorKind::NotFound.into()),
+    if of(&own)? == before {
+        Ok(own.into())
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

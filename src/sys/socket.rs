@@ -13,6 +13,18 @@ use super::{check, check_size, user};
 /// The longest path of a socket, `unix(7)`: `sun_path` has 108 bytes, the last of them NUL.
 pub const MAX_PATH: usize = 107;
 
+/// The address of a path, which must have at most [`MAX_PATH`] bytes. `unix(7)`
+pub(super) fn address_of(path: &Path) -> libc::sockaddr_un {
+    // SAFETY: a sockaddr_un is plain data, for which all zero is valid.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    address
+}
+
 fn check_path(path: &Path) -> io::Result<()> {
     let length = path.as_os_str().as_bytes().len();
     if length <= MAX_PATH {
@@ -48,15 +60,10 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
 pub fn connect_now(path: &Path) -> io::Result<UnixStream> {
     check_path(path)?;
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: the address is plain data of which the part that is filled in ends in NUL; the new descriptor is ours
-    // alone.
+    let address = address_of(path);
+    // SAFETY: the address lives during the call and has the given length; nothing else owns the new descriptor.
     unsafe {
         let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?);
-        let mut address: libc::sockaddr_un = std::mem::zeroed();
-        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        for (to, from) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
-            *to = *from as libc::c_char;
-        }
         let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or(0);
         let address = (&raw const address).cast();
         check(libc::connect(socket.as_raw_fd(), address, length))?;

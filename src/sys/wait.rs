@@ -50,9 +50,10 @@ fn wait(pid: Pid, flags: libc::c_int) -> Option<Exit> {
 
 /// What a wait status says.
 pub(super) fn exit_of(status: libc::c_int) -> Exit {
-    match libc::WIFSIGNALED(status) {
-        true => Exit::Signal(libc::WTERMSIG(status)),
-        false => Exit::Code(libc::WEXITSTATUS(status)),
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
     }
 }
 

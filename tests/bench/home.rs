@@ -58,7 +58,8 @@ impl<'a> Home<'a> {
         Ok(log_writer.ok_or_else(none)?.pid)
     }
 
-    fn supervisor(&self) -> Result<u32> {
+    /// The pid of the supervisor.
+    pub fn supervisor(&self) -> Result<u32> {
         let path = self.folder.join("rpmd.pid");
         let text = fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
         let pid = text.trim().parse();

@@ -30,6 +30,7 @@ mod memory;
 mod peers;
 mod proc;
 mod restart;
+mod scale;
 mod table;
 mod workshop;
 mod writers;
@@ -94,6 +95,10 @@ const GROUPS: &[Group] = &[
     Group {
         rows: &[fleet::START_ON_DISK, fleet::STOP],
         measure: |w, t| fleet::measure(w, t, Place::Disk),
+    },
+    Group {
+        rows: scale::ROWS,
+        measure: scale::measure,
     },
     Group {
         rows: &[logs::LARGE_WRITES],

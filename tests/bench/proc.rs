@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Process {
     pub pid: u32,
     pub parent: u32,
+    /// When it started, in clock ticks since boot: a pid comes again, with another time.
+    pub start: u64,
     /// The kernel's name for it: at most 15 bytes.
     pub name: String,
 }
@@ -67,10 +69,11 @@ fn read(pid: u32) -> Option<Process> {
     let stat = fs::read_to_string(entry(pid, "stat")).ok()?;
     let (head, tail) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once('(')?;
-    let parent = tail.split(' ').nth(1)?.parse().ok()?;
+    let field = |number: usize| tail.split(' ').nth(number);
     Some(Process {
         pid,
-        parent,
+        parent: field(1)?.parse().ok()?,
+        start: field(19)?.parse().ok()?,
         name: name.to_string(),
     })
 }

@@ -122,6 +122,6 @@ impl Table {
 
 fn print_line(cells: [&str; 6]) {
     let [what, ours, limit, ratio, target, mark] = cells;
-    let line = format!("{what:<43} {ours:>11} {limit:>11} {ratio:>8} {target:>12}  {mark}");
+    let line = format!("{what:<47} {ours:>11} {limit:>11} {ratio:>8} {target:>12}  {mark}");
     println!("{}", line.trim_end());
 }

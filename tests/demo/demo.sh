@@ -1,6 +1,6 @@
 #!/bin/sh
-# Ten seconds with rpm: a daemon of its own in a temporary folder, one program that works, one that crashes,
-# and a SIGKILL. Takes rpm and rpmd from RPM_BIN_DIR; fails when the killed program does not come back.
+# Ten seconds with rpm: a daemon of its own in a temporary folder, one program that works, one that crashes. Kills the
+# daemon, then a program. Takes rpm and rpmd from RPM_BIN_DIR; fails when a program does not survive or come back.
 set -eu
 
 here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
@@ -27,24 +27,36 @@ show() {
     "$@"
 }
 
+# The pid of a program once it is there and is not this one.
+pid_after() {
+    tries=0
+    until after=$(rpm pid clock 2>/dev/null) && [ "${after:-0}" != 0 ] && [ "$after" != "$1" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 50 ] || { echo 'The clock did not come back within five seconds.' >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
 cd "$here"
-say 'Two programs: one tells the time, the other crashes every few seconds.'
+say 'Two programs: one prints the time, the other crashes every few seconds.'
 show rpm start ./clock.sh --name clock
 show rpm start ./flaky.sh --name flaky
-sleep 4
+sleep 3
 show rpm list
 
+say 'Kill the daemon with SIGKILL. Programs run on, and a new daemon adopts them.'
+daemon=$(cat "$RPM_HOME/rpmd.pid") before=$(rpm pid clock)
+show kill -KILL "$daemon"
+show rpm list
+[ "$(rpm pid clock)" = "$before" ] || { echo 'The clock did not outlive the daemon.' >&2; exit 1; }
+[ "$(cat "$RPM_HOME/rpmd.pid")" != "$daemon" ] || { echo 'The daemon was not killed.' >&2; exit 1; }
+say "The clock is still process $before. The daemon was process $daemon and is process $(cat "$RPM_HOME/rpmd.pid") now."
+
 say 'Kill the clock, as the kernel does when memory is short.'
-before=$(rpm pid clock)
 show kill -KILL "$before"
-tries=0
-until after=$(rpm pid clock) && [ "${after:-0}" != 0 ] && [ "$after" != "$before" ]; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 50 ] || { echo 'The clock did not come back within five seconds.' >&2; exit 1; }
-    sleep 0.1
-done
-say "It is back: process $before was killed, process $after runs."
-sleep 4
+pid_after "$before"
+say "The clock was process $before and is process $after now."
+sleep 3
 show rpm list
 show rpm logs clock --lines 8 --nostream
 show rpm logs flaky --lines 6 --nostream

@@ -167,3 +167,52 @@ fn every_command_in_the_readme_exists() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// The words in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_readme_says_what_of_pm2_is_there_and_what_is_missing() {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## Coming from pm2\n").unwrap();
+    let (_, table) = section.split_once("|---|---|---|\n").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let all: Vec<(String, Vec<String>)> = commands();
+    let names =
+        |(name, aliases): &(String, Vec<String>)| [std::slice::from_ref(name), aliases].concat();
+    let commands: BTreeSet<String> = all.iter().flat_map(names).collect();
+    let home = Home::new();
+    // --help keeps the command from doing anything; a value may be wrong.
+    let is_taken = |flag: &str| {
+        let output = home.rpm(&["start", flag, "1", "--help"]);
+        !output.stderr.contains("no flag")
+    };
+    let is_there = |word: &str| {
+        if word.starts_with('-') {
+            is_taken(word)
+        } else {
+            commands.contains(word)
+        }
+    };
+    let mut named = BTreeSet::new();
+    for row in table.lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let &["", _, there, missing, ""] = &cells[..] else {
+            panic!("{cells:?}");
+        };
+        for word in quoted(there) {
+            assert!(is_there(word), "{word} is not there");
+            named.insert(word.to_owned());
+        }
+        let missing = missing.split('(').next().unwrap();
+        for word in quoted(missing) {
+            assert!(!is_there(word), "{word} is there");
+        }
+    }
+    for (name, _) in all {
+        let own = ["help", "version"].contains(&name.as_str());
+        assert!(own || named.contains(&name), "{name} is not in the table");
+    }
+}

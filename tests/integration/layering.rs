@@ -1,6 +1,6 @@
 //! The rooms of the house, as the table in `src/lib.rs` has them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "supervisor",
         &[
-            "logger", "protocol", "model", "sys", "error", "paths", "units",
+            "logger", "protocol", "model", "sys", "error", "paths", "units", "test_rng",
         ],
     ),
     (
@@ -204,4 +204,157 @@ fn the_map_of_the_house_names_every_room() {
             assert!(map.contains(&format!("pub mod {own};")), "{own} is missing");
         }
     }
+}
+
+/// Modules within which files still depend on each other in circles. Each is to leave this list.
+const CYCLIC: [&str; 9] = [
+    "client::dev",
+    "client::logs",
+    "client::monit",
+    "client::web",
+    "config",
+    "logger",
+    "model",
+    "supervisor",
+    "sys::spawn",
+];
+
+/// The modules of the crate, each with the code of its file, without tests.
+fn modules() -> BTreeMap<String, String> {
+    let is_test = |path: &Path| path.ends_with("tests.rs") || room(path) == "bin";
+    let sources = sources().into_iter().filter(|(path, _)| !is_test(path));
+    let name = |path: PathBuf| {
+        let path = path.with_extension("");
+        let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+        let parts = parts.strip_suffix(&["mod"]).unwrap_or(&parts);
+        if parts == ["lib"] {
+            String::new()
+        } else {
+            parts.join("::")
+        }
+    };
+    let bare = |text: String| {
+        let code = code(&text);
+        let tests = code.find("#[cfg(test)]\nmod ");
+        code[..tests.unwrap_or(code.len())].to_owned()
+    };
+    sources
+        .map(|(path, text)| (name(path), bare(text)))
+        .collect()
+}
+
+/// The paths that begin at the start of `text`: one, or several where it ends in a list in braces.
+fn paths(text: &str) -> Vec<String> {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let end = text.find(|c| !is_plain(c)).unwrap_or(text.len());
+    let (start, rest) = text.split_at(end);
+    let (Some(list), true) = (rest.strip_prefix('{'), start.ends_with("::")) else {
+        return vec![start.to_owned()];
+    };
+    let mut depth = 0;
+    let items = list.split(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        (c == ',' && depth == 0) || depth < 0
+    });
+    let mut found = Vec::new();
+    for item in items.take_while(|item| !item.trim().is_empty()) {
+        let inner = paths(item.trim()).into_iter();
+        found.extend(inner.map(|path| format!("{start}{path}")));
+    }
+    found
+}
+
+/// The modules that a module uses.
+fn uses(own: &str, code: &str, all: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let parent = |module: &str| module.rsplit_once("::").map_or("", |(up, _)| up).to_owned();
+    let mut found = BTreeSet::new();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let starts = code.match_indices("::").map(|(at, _)| {
+        let before = &code[..at];
+        before.rfind(|c| !is_part(c)).map_or(0, |last| last + 1)
+    });
+    for start in starts.filter(|start| !code[..*start].ends_with("::")) {
+        for path in paths(&code[start..]) {
+            let mut parts: Vec<&str> = path.split("::").collect();
+            let mut base = match parts[0] {
+                "crate" => String::new(),
+                "self" | "super" => own.to_owned(),
+                child if all.contains_key(&format!("{own}::{child}")) => {
+                    parts.insert(0, "self");
+                    own.to_owned()
+                }
+                _ => continue,
+            };
+            if parts[0] == "super" {
+                base = parent(&base);
+            }
+            for part in &parts[1..] {
+                let deeper = format!("{base}::{part}");
+                let deeper = deeper.trim_start_matches("::").to_owned();
+                match *part {
+                    "super" => base = parent(&base),
+                    _ if all.contains_key(&deeper) => base = deeper,
+                    _ => break,
+                }
+            }
+            found.insert(base);
+        }
+    }
+    found.retain(|module| module != own && all.contains_key(module));
+    found
+}
+
+/// What the lower folders of the client may use of it, besides themselves.
+const CLIENT: [(&str, &[&str]); 3] = [
+    ("client::cli", &[]),
+    ("client::display", &[]),
+    ("client::daemon", &["client::cli", "client::display"]),
+];
+
+#[test]
+fn the_folders_of_the_client_use_only_those_below_them() {
+    let all = modules();
+    let mut wrong = Vec::new();
+    for (own, allowed) in CLIENT {
+        for (module, code) in all.iter().filter(|(module, _)| module.starts_with(own)) {
+            let is_allowed = |to: &String| {
+                let mut below = allowed.iter().chain([&own]);
+                !to.starts_with("client") || below.any(|folder| to.starts_with(folder))
+            };
+            let used = uses(module, code, &all);
+            let above = used.iter().filter(|to| !is_allowed(to));
+            wrong.extend(above.map(|to| format!("{module} uses {to}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_files_depend_on_each_other_in_a_circle() {
+    let all = modules();
+    let used = |(own, code): (&String, &String)| (own.clone(), uses(own, code, &all));
+    let graph: BTreeMap<String, BTreeSet<String>> = all.iter().map(used).collect();
+    assert!(graph["client::commands"].contains("client::daemon::session"));
+    let reached = |from| {
+        let mut reached = BTreeSet::new();
+        let mut left = vec![from];
+        while let Some(module) = left.pop() {
+            left.extend(graph[module].iter().filter(|to| reached.insert(*to)));
+        }
+        reached
+    };
+    let reached: BTreeMap<&String, _> = graph.keys().map(|from| (from, reached(from))).collect();
+    let mut circles = BTreeSet::new();
+    for (module, to) in &reached {
+        if to.contains(module) {
+            let same = to.iter().filter(|other| reached[**other].contains(module));
+            circles.insert(same.map(|m| m.as_str()).collect::<Vec<_>>());
+        }
+    }
+    let is_known = |circle: &Vec<&str>| {
+        let inside = |folder: &&str| circle.iter().all(|module| module.starts_with(*folder));
+        CYCLIC.iter().any(|folder| inside(&folder))
+    };
+    circles.retain(|circle| !is_known(circle));
+    assert!(circles.is_empty(), "{circles:#?}");
 }

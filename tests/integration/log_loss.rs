@@ -356,6 +356,19 @@ fn a_folder_that_may_not_be_written_is_told_of_and_tried_again() {
     assert_eq!(home.journal().matches(sentence).count(), 1);
 }
 
+#[test]
+fn a_log_file_that_cannot_be_made_is_told_of_before_anything_is_printed() {
+    if !is_root() || !has("setpriv") {
+        return skip("only root, with setpriv, can become somebody else");
+    }
+    let home = Home::of_another_user();
+    home.rpm(&["ping"]).ok();
+    fs::create_dir(home.base.join("closed")).unwrap();
+    home.start("x", "exec sleep 1000\n", &["-o", "closed/x.log"]);
+    home.wait_for_journal("closed/x.log: Permission denied; output is being dropped");
+    assert_eq!(home.program("x").lost, 0);
+}
+
 /// Output that is lost while a program is told to write otherwise is said to be missing once.
 #[test]
 fn a_restart_with_other_settings_counts_nothing_twice() {

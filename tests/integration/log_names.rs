@@ -18,7 +18,7 @@ fn names_that_look_alike_have_files_of_their_own() {
         "a b ",
     ];
     for (id, name) in names.iter().enumerate() {
-        let text = format!("echo {id}; exec sleep 1000\n");
+        let text = format!("echo {id}; echo {id} >&2; exec sleep 1000\n");
         let file = home.script(&format!("{id}.sh"), &text);
         home.rpm(&["start", &file, &format!("--name={name}")]).ok();
     }
@@ -37,7 +37,8 @@ fn names_that_look_alike_have_files_of_their_own() {
         );
     }
     assert_eq!(home.entries("pids").len(), names.len());
-    assert_eq!(home.entries("logs").len(), 2 * names.len());
+    let files = 2 * names.len();
+    wait_until("two files each", || home.entries("logs").len() == files);
 }
 
 #[test]
@@ -61,9 +62,9 @@ fn the_log_of_both_streams_is_not_the_log_of_one_of_another_program() {
 fn a_very_long_name_has_its_files_too() {
     let home = Home::new();
     let (one, other) = ("x".repeat(400) + "1", "x".repeat(400) + "2");
+    let file = home.script("x.sh", "echo x; echo x >&2; exec sleep 1000\n");
     for name in [&one, &other] {
-        home.rpm(&["start", "sleep", "--name", name, "--", "1000"])
-            .ok();
+        home.rpm(&["start", &file, "--name", name]).ok();
     }
     wait_until("four files", || home.entries("logs").len() == 4);
     assert_eq!(home.entries("pids").len(), 2);

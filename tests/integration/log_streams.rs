@@ -91,6 +91,42 @@ fn a_web_server_logs_to_its_standard_output() {
     });
 }
 
+#[test]
+fn a_silent_program_has_no_log_file_and_costs_the_log_writer_two_descriptors() {
+    let home = Home::new();
+    home.rpm(&["ping"]).ok();
+    let writer = home.log_writer().unwrap();
+    let before = proc::descriptors(writer);
+    home.rpm(&["start", "sleep", "--name", "x", "-i", "10", "--", "1000"])
+        .ok();
+    home.rpm(&["logrotate", "x"]).ok();
+    let mut after = proc::descriptors(writer);
+    after.retain(|open| !before.contains(open));
+    assert_eq!(after.len(), 20, "{after:?}");
+    assert!(home.entries("logs").is_empty());
+}
+
+#[test]
+fn log_files_of_programs_that_have_become_quiet_are_closed_until_they_print_again() {
+    let home = Home::new();
+    home.rpm(&["ping"]).ok();
+    let writer = home.log_writer().unwrap();
+    let before = proc::descriptors(writer).len();
+    let text = "echo first\nuntil [ -e go ]; do sleep 0.05; done\necho second; exec sleep 1000\n";
+    let file = home.script("x.sh", text);
+    home.rpm(&["start", &file, "--name", "x", "-i", "20"]).ok();
+    for id in 0..20 {
+        home.wait_for_log(&format!("x-out-{id}.log"), "first\n");
+    }
+    wait_until("two FIFOs each", || {
+        proc::descriptors(writer).len() <= before + 40
+    });
+    fs::write(home.base.join("go"), "").unwrap();
+    for id in 0..20 {
+        home.wait_for_log(&format!("x-out-{id}.log"), "first\nsecond\n");
+    }
+}
+
 /// The log writer has no descriptors for more files: it closes and opens them as it needs them.
 #[test]
 fn without_descriptors_in_the_log_writer_every_program_is_written_all_the_same() {
@@ -129,7 +165,7 @@ fn without_descriptors_in_the_log_writer_every_program_is_written_all_the_same()
         &[],
     );
     home.wait_for_journal("Too many open files");
-    assert!(home.log("y-error.log").is_empty());
+    assert!(!home.log_path("y-error.log").exists());
     limit(100);
     home.wait_for_log("y-error.log", "heard\n");
     assert_eq!(home.program("y").pid, file.pid);

@@ -49,6 +49,7 @@ mod logs;
 mod logs_files;
 mod lookups;
 mod members;
+mod migration;
 mod monit;
 mod no_byte_lost;
 mod output;

@@ -24,9 +24,10 @@ pub struct Found {
 pub fn lines(scene: &Scene, writers: usize) -> Found {
     let mut found = Found::default();
     for number in 0..writers {
-        let streams: &[&str] = match program::prints_errors(number as u64) {
-            true => &["out", "error"],
-            false => &["out"],
+        let streams: &[&str] = if program::prints_errors(number as u64) {
+            &["out", "error"]
+        } else {
+            &["out"]
         };
         for stream in streams {
             let path = scene.root.join(format!("logs/w{number}-{stream}.log"));

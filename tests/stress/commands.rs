@@ -105,8 +105,9 @@ pub fn is_the_same(was: &Process, is: Option<&Process>) -> Result<(), String> {
         let fixed = |p: &Process| (p.id, p.pid, p.restarts, p.state, p.want, p.created);
         fixed(was) == fixed(is) && was.since.abs_diff(is.since) < SAME_TIME
     });
-    match same {
-        true => Ok(()),
-        false => Err(format!("{} was {was:?}, and is {is:?}", was.name)),
+    if same {
+        Ok(())
+    } else {
+        Err(format!("{} was {was:?}, and is {is:?}", was.name))
     }
 }

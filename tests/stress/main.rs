@@ -70,9 +70,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match options.update_time {
-        true => time_updates(&scene),
-        false => run(&scene, &options),
+    if options.update_time {
+        time_updates(&scene)
+    } else {
+        run(&scene, &options)
     }
     let Some(failure) = scene.failure() else {
         let _ = fs::remove_dir_all(&scene.folder);

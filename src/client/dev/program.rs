@@ -1,10 +1,9 @@
 //! The program as the daemon has it: restarted, at last deleted, and watched in between. Where the daemon has gone, it is
 //! launched again, and given the request that it may not have received.
 
-use crate::client::connect;
-use crate::client::exchange::Daemon;
-use crate::client::feed::{Feed, Update};
-use crate::client::session;
+use crate::client::daemon::connect;
+use crate::client::daemon::exchange::Daemon;
+use crate::client::daemon::feed::{Feed, Update};
 use crate::error::{Error, Result};
 use crate::model::life::State;
 use crate::paths::Home;
@@ -128,7 +127,7 @@ impl Program {
             match self.feed.connect(clock::monotonic_ms()) {
                 Ok(true) => {}
                 _ if attempts < ATTEMPTS => {}
-                Ok(false) => return Err(Error::new(session::no_daemon(&home))),
+                Ok(false) => return Err(Error::new(connect::no_daemon(&home))),
                 Err(error) => return Err(error),
             }
         }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 
-use crate::client::stdout_writer::{Flow, StdoutWriter};
+use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Error, Result};
 use crate::sys::signal::{SelfPipe, Signal};
 

@@ -14,12 +14,12 @@ use super::streams::{self, Streams};
 use super::targets::Target;
 use super::view::View;
 use super::watch::Watches;
-use crate::client::feed::{Feed, Update};
-use crate::client::output;
-use crate::client::record::Record;
-use crate::client::stdout_writer::Flow;
+use crate::client::daemon::feed::{Feed, Update};
+use crate::client::display::output;
+use crate::client::display::stdout_writer::Flow;
 use crate::error::{Context, Error, Result};
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::inotify;
 use crate::sys::poll::{Interest, PollSet};
@@ -303,7 +303,7 @@ impl<'a, 'b> Follower<'a, 'b> {
 
     /// Adds the files of a program that are not followed yet, and prints all that it has printed. Where it cannot be told
     /// which lines of an older file those are, prints the last ones.
-    fn add(&mut self, record: &Record, now: Now) -> Result<()> {
+    fn add(&mut self, record: &ProgramInfo, now: Now) -> Result<()> {
         let added = self.streams.add(record, self.view);
         self.watch(&added);
         for number in added {

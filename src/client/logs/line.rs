@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::client::output::harmless;
+use crate::client::display::output::harmless;
 use crate::config::json::{self, Node, Source};
 use crate::model::spec::Spec;
 use crate::model::stamp::{Civil, Form, Moment, Reading};

@@ -30,15 +30,15 @@ mod watch;
 
 use std::cell::Cell;
 
-use super::connect;
-use super::feed::Feed;
-use super::output;
-use super::pattern;
-use super::record::Record;
-use super::session::{DONE, FAILED, MISUSED, Session};
-use super::stdout_writer::{Flow, StdoutWriter};
+use crate::client::cli::command::DAEMON_LOG as DAEMON;
+use crate::client::daemon::connect;
+use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
+use crate::client::daemon::{self, feed::Feed};
+use crate::client::display::output;
+use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Context, Error, Result};
 use crate::model::stamp::Form;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
@@ -61,8 +61,6 @@ pub use watch::Watches;
 const LINES: usize = 15;
 /// The default form of date and time, as pm2 has it.
 const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
-/// The name of the daemon's log.
-pub const DAEMON: &str = "rpmd";
 
 /// `rpm logs`
 pub fn run(session: &mut Session) -> Result<u8> {
@@ -70,7 +68,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
         Ok(view) => view,
         Err(why) => {
             output::complain(format!("logs: {why}"));
-            return Ok(MISUSED);
+            return Ok(USAGE_ERROR);
         }
     };
     let options = &session.invocation.options;
@@ -179,15 +177,15 @@ fn add_streams(
         }
     }
     let mut daemon = session.daemon()?;
-    let expanded = pattern::expanded(words.clone(), &mut daemon)?;
-    let records = Record::of(&mut daemon, expanded)?;
+    let expanded = daemon::targets::expanded(words.clone(), &mut daemon)?;
+    let records = daemon.describe(expanded)?;
     let mut targets = Vec::new();
     for word in &words {
         // A pattern stays one: programs that start later may match it.
-        let expanded = if pattern::is_one(word) {
+        let expanded = if daemon::targets::is_one(word) {
             vec![word.clone()]
         } else {
-            pattern::expanded(vec![word.clone()], &mut daemon)?
+            daemon::targets::expanded(vec![word.clone()], &mut daemon)?
         };
         for word in expanded {
             targets.push(Target::of(&word, &records)?);
@@ -215,7 +213,7 @@ fn add_streams(
 }
 
 /// Whether any of these programs has log files. Complains of the others.
-fn any_has_files(streams: &Streams, records: &[Record]) -> bool {
+fn any_has_files(streams: &Streams, records: &[ProgramInfo]) -> bool {
     let (with, without): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| streams.has_files(record));
     let names = without.iter().map(|record| record.process.name.as_str());

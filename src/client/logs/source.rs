@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::line::{Fields, Output};
-use crate::client::output::{Look, Tint};
+use crate::client::display::output::{Look, Tint};
 
 /// Where the lines of a file come from.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use super::printer::Printer;
 use super::source::Source;
 use super::tail::{Piece, Tail};
 use super::view::View;
-use crate::client::output;
+use crate::client::display::output;
 use crate::error::{Error, Result};
 use crate::sys::clock;
 

@@ -10,10 +10,11 @@ use super::stream::Stream;
 use super::tail::Tail;
 use super::view::View;
 use super::watch::Watches;
-use crate::client::output::{self, harmless};
-use crate::client::record::{Record, keeps_output};
+use crate::client::daemon::log_paths::keeps_output;
+use crate::client::display::output::{self, harmless};
 use crate::model::value::LogType;
 use crate::paths::Home;
+use crate::protocol::program_info::ProgramInfo;
 
 /// The streams, and which outputs of programs are wanted.
 pub struct Streams {
@@ -35,7 +36,7 @@ impl Streams {
 
     /// Adds the files of a program and takes over its settings. Gives the numbers of those that are new. A file of a
     /// deleted program becomes one of this program.
-    pub fn add(&mut self, record: &Record, view: &View) -> Vec<usize> {
+    pub fn add(&mut self, record: &ProgramInfo, view: &View) -> Vec<usize> {
         let mut added = Vec::new();
         let stamp = Stamp::of(&record.spec);
         let is_left_out = view.is_timed() && !stamp.has_times();
@@ -76,7 +77,7 @@ impl Streams {
     }
 
     /// Whether a file, which need not exist yet, has the wanted outputs of a program.
-    pub fn has_files(&self, record: &Record) -> bool {
+    pub fn has_files(&self, record: &ProgramInfo) -> bool {
         !files(record, self.out, self.err).is_empty()
     }
 
@@ -114,7 +115,7 @@ impl Streams {
 
 /// The log files of a program. One for both outputs is shown where no other has them, and for a single output only where
 /// its lines name theirs.
-fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Output)> {
+fn files(record: &ProgramInfo, out: bool, err: bool) -> Vec<(PathBuf, Output)> {
     let [out_path, error_path, log_path] =
         [&record.out_path, &record.error_path, &record.log_path].map(|path| path.as_slice());
     let both = out_path == error_path;
@@ -137,7 +138,7 @@ fn files(record: &Record, out: bool, err: bool) -> Vec<(PathBuf, Output)> {
 }
 
 /// Whether a file is older than the program, so that not all of it was printed by that.
-pub fn is_older(path: &Path, record: &Record) -> bool {
+pub fn is_older(path: &Path, record: &ProgramInfo) -> bool {
     let created = path.metadata().and_then(|found| found.created());
     let since = created.map(|created| created.duration_since(std::time::UNIX_EPOCH));
     let Ok(Ok(since)) = since else {
@@ -151,8 +152,8 @@ pub fn is_older(path: &Path, record: &Record) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::output::Look;
-    use crate::client::record;
+    use crate::client::display::output::Look;
+    use crate::protocol::program_info;
 
     fn paths(streams: &Streams) -> Vec<String> {
         let all = streams.all.iter();
@@ -164,14 +165,14 @@ mod tests {
     fn each_file_is_shown_once() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, true);
-        let record = record::sample();
+        let record = program_info::sample();
         assert_eq!(streams.add(&record, &view), [0, 1]);
         assert_eq!(streams.add(&record, &view), []);
         assert_eq!(paths(&streams), ["/l/api-out.log", "/l/api-error.log"]);
         let mut only = Streams::new(false, true);
         only.add(&record, &view);
         assert_eq!(paths(&only), ["/l/api-error.log"]);
-        let mut both = record::sample();
+        let mut both = program_info::sample();
         both.error_path = both.out_path.clone();
         both.process.id = 4;
         assert_eq!(streams.add(&both, &view), []);
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn a_file_of_both_outputs_is_shown_where_there_is_no_other() {
         let view = View::stored(false, Look::default());
-        let mut record = record::sample();
+        let mut record = program_info::sample();
         record.log_path = b"/l/both.log".to_vec();
         let mut streams = Streams::new(true, true);
         streams.add(&record, &view);
@@ -205,9 +206,9 @@ mod tests {
     fn bars_are_aligned() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, false);
-        streams.add(&record::sample(), &view);
+        streams.add(&program_info::sample(), &view);
         streams.add_daemon(&Home::new("/h".into()), &view);
-        let mut long = record::sample();
+        let mut long = program_info::sample();
         long.process.id = 12;
         long.process.name = "a\nb".to_owned();
         long.out_path = b"/l/x".to_vec();
@@ -228,7 +229,7 @@ mod tests {
             ..Look::default()
         };
         let mut streams = Streams::new(false, true);
-        streams.add(&record::sample(), &View::stored(false, look));
+        streams.add(&program_info::sample(), &View::stored(false, look));
         let expected = b"\x1b[0m\x1b[35m3|api \x1b[31m|\x1b[0m ";
         assert_eq!(streams.all[0].source.prefix, expected);
     }
@@ -237,8 +238,8 @@ mod tests {
     fn the_file_of_a_deleted_program_may_become_that_of_another() {
         let view = View::stored(false, Look::default());
         let mut streams = Streams::new(true, false);
-        streams.add(&record::sample(), &view);
-        let mut next = record::sample();
+        streams.add(&program_info::sample(), &view);
+        let mut next = program_info::sample();
         next.process.id = 9;
         streams.add(&next, &view);
         assert_eq!(streams.all[0].source.id, Some(3));

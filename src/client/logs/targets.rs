@@ -1,9 +1,9 @@
 //! The programs that words name, those that are added later included.
 
-use crate::client::pattern;
-use crate::client::record::Record;
+use crate::client::daemon::targets;
 use crate::error::Result;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::regex::Regex;
 
 /// The programs that a word names.
@@ -22,8 +22,8 @@ pub enum Target {
 
 impl Target {
     /// The meaning of a word that names these programs now.
-    pub fn of(word: &str, named: &[Record]) -> Result<Target> {
-        if let Some(regex) = pattern::of_word(word)? {
+    pub fn of(word: &str, named: &[ProgramInfo]) -> Result<Target> {
+        if let Some(regex) = targets::of_word(word)? {
             return Ok(Target::Pattern(regex));
         }
         let any = |is_so: &dyn Fn(&Process) -> bool| named.iter().any(|one| is_so(&one.process));
@@ -51,20 +51,20 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
+    use crate::protocol::program_info;
 
     #[test]
     fn a_word_keeps_its_first_meaning() {
-        let mut api = record::sample();
+        let mut api = program_info::sample();
         (api.process.id, api.process.name) = (3, "api".to_owned());
-        let mut job = record::sample();
+        let mut job = program_info::sample();
         (job.process.id, job.process.namespace) = (4, "jobs".to_owned());
         let records = [api, job];
         let later = |id, name: &str, namespace: &str| Process {
             id,
             name: name.to_owned(),
             namespace: namespace.to_owned(),
-            ..record::sample().process
+            ..program_info::sample().process
         };
         for (word, same, other) in [
             ("all", later(9, "x", "y"), None),

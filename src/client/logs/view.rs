@@ -2,7 +2,7 @@
 
 use super::line::{Output, Parts};
 use super::source::Source;
-use crate::client::output::Look;
+use crate::client::display::output::Look;
 use crate::config::json::Json;
 use crate::model::stamp::{Form, iso};
 use crate::sys::clock;

@@ -2,8 +2,8 @@
 //! takes to end.
 
 use super::state::{Action, Message, Verb};
-use crate::client::link::{Heard, Link};
-use crate::client::session;
+use crate::client::daemon::connect;
+use crate::client::daemon::link::{Heard, Link};
 use crate::paths::Home;
 use crate::protocol::request::Request;
 use crate::sys::poll::PollSet;
@@ -47,7 +47,7 @@ impl Actions {
             Verb::Resume => Request::Resume { targets },
         };
         let link = Link::connect(&self.home).map_err(|error| error.to_string())?;
-        let mut link = link.ok_or_else(|| session::no_daemon(&self.home))?;
+        let mut link = link.ok_or_else(|| connect::no_daemon(&self.home))?;
         link.ask(&request);
         self.open.push((link, action));
         Ok(())

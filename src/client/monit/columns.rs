@@ -4,9 +4,9 @@ use super::history::ENTRIES;
 use super::line::{Line, Style};
 use super::list::{List, Order, Program};
 use super::text;
-use crate::client::list::{percent, tint};
-use crate::client::output::Tint;
-use crate::client::usage::Meter;
+use crate::client::display::output::Tint;
+use crate::client::display::process_table::{percent, tint};
+use crate::client::display::usage::Meter;
 use crate::units;
 
 /// A column that is left out where there is no room for it.

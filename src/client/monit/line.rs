@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text;
-use crate::client::output::{Look, Tint};
+use crate::client::display::output::{Look, Tint};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::history::History;
-use crate::client::feed::Table;
+use crate::client::daemon::feed::Table;
 use crate::protocol::process::Process;
 
 /// One program.

@@ -27,7 +27,7 @@ mod view;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 
-use super::session::{DONE, FAILED, Session};
+use crate::client::daemon::session::{DONE, FAILED, Session};
 use crate::error::{Context, Error, Result};
 use crate::protocol::request::Request;
 use crate::sys::signal::{self, Signal};

@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::text;
+use crate::client::daemon::log_paths::keeps_output;
 use crate::client::logs::{Piece, Tail, Watches};
-use crate::client::record::{Record, keeps_output};
+use crate::protocol::program_info::ProgramInfo;
 
 /// How many lines are kept.
 const LINES: usize = 500;
@@ -66,7 +67,7 @@ impl Pane {
     }
 
     /// Shows the logs of this program from now on.
-    pub fn open(&mut self, record: &Record) {
+    pub fn open(&mut self, record: &ProgramInfo) {
         self.clear();
         self.of = Some(record.process.id);
         let mut paths = vec![(&record.out_path, false)];

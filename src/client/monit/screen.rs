@@ -11,12 +11,12 @@ use super::renderer::Renderer;
 use super::state::{Effect, Message, Page, State};
 use super::view::{self, Host, Layout};
 use super::{DEADLY, SIGNALS};
-use crate::client::describe;
-use crate::client::feed::{Feed, Update};
-use crate::client::record::Record;
-use crate::client::usage::Meter;
+use crate::client::daemon::feed::{Feed, Update};
+use crate::client::display::details;
+use crate::client::display::usage::Meter;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, SelfPipe, Signal};
@@ -284,14 +284,14 @@ impl Screen<'_> {
         }
     }
 
-    fn show_record(&mut self, record: &Record) {
+    fn show_record(&mut self, record: &ProgramInfo) {
         let selected = self.state.list.selected().map(|program| program.process.id);
         if selected != Some(record.process.id) {
             return;
         }
         self.changed = true;
         self.wants_record = false;
-        let details = describe::rows(record, &mut Meter::new());
+        let details = details::rows(record, &mut Meter::new());
         self.state.details = Some((record.process.id, details));
         if self.pane.of() != selected {
             self.pane.open(record);

@@ -5,8 +5,8 @@ use super::line::{Line, Style};
 use super::pane::LogLine;
 use super::state::{KEYS, Page, State};
 use super::text;
-use crate::client::output::Tint;
-use crate::client::usage::Meter;
+use crate::client::display::output::Tint;
+use crate::client::display::usage::Meter;
 use crate::units;
 
 /// Below this the screen is too small: columns, then rows.

@@ -7,10 +7,10 @@ mod text;
 
 use std::path::PathBuf;
 
-use super::connect;
-use super::output;
-use super::session::{DONE, FAILED, Session};
-use super::shell;
+use crate::client::daemon::connect;
+use crate::client::daemon::session::{DONE, FAILED, Session};
+use crate::client::display::output;
+use crate::client::display::shell;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
 use crate::sys::user;

@@ -68,7 +68,7 @@ impl Service {
 }
 
 fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
-    crate::client::output::harmless(text)
+    crate::client::display::output::harmless(text)
 }
 
 /// The same for a program.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::platform::{Act, Platform, Scene};
 use super::service::Service;
 use super::text::MARK;
-use crate::client::output;
+use crate::client::display::output;
 use crate::error::{Error, Result};
 use crate::sys::place::Place;
 use crate::sys::poll::PollSet;

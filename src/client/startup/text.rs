@@ -5,7 +5,7 @@
 //! one adopts them. SysV init brings nothing back: there `rpmd` becomes a daemon, and its log writer does.
 
 use super::service::Service;
-use crate::client::shell;
+use crate::client::display::shell;
 
 /// The first comment of every file that is ours to replace and to remove.
 pub const MARK: &str = "# Written by rpm startup; rpm unstartup removes it.";

@@ -10,14 +10,15 @@ use std::path::Path;
 use super::history::History;
 use super::response::{Kind, Response};
 use super::system::{self, System};
-use crate::client::feed::Table;
-use crate::client::jlist;
-use crate::client::list::Users;
-use crate::client::record::{Record, keeps_output};
-use crate::client::usage::Meter;
+use crate::client::daemon::feed::Table;
+use crate::client::daemon::log_paths::keeps_output;
+use crate::client::display::json;
+use crate::client::display::usage::Meter;
+use crate::client::display::users::Users;
 use crate::config::json::Json;
 use crate::model::life::Exit;
 use crate::protocol::process::{Process, want_word};
+use crate::protocol::program_info::ProgramInfo;
 use crate::sys::{clock, place, user};
 use crate::units;
 
@@ -44,7 +45,7 @@ pub fn page() -> io::Result<Response> {
 }
 
 /// Everything, with the names that pm2's `web` gives it. No environment: it holds what is nobody else's business.
-pub fn overview(records: &[Record]) -> Response {
+pub fn overview(records: &[ProgramInfo]) -> Response {
     let mut json = Json::new(false);
     let mut meter = Meter::new();
     let mut users = Users::default();
@@ -53,7 +54,7 @@ pub fn overview(records: &[Record]) -> Response {
         system::write_monit(json.key(b"monit"));
         json.key(b"processes").array(|json| {
             for record in records {
-                json.object(|json| jlist::program(json, record, &mut meter, &mut users, false));
+                json.object(|json| json::program(json, record, &mut meter, &mut users, false));
             }
         });
     });
@@ -154,7 +155,7 @@ pub fn change(what: &[u8], process: &Process) -> String {
 }
 
 /// The last lines of a program's logs.
-pub fn logs(record: &Record, lines: usize) -> Response {
+pub fn logs(record: &ProgramInfo, lines: usize) -> Response {
     let mut json = Json::new(false);
     json.object(|json| {
         json.key(b"id").bare(record.process.id);
@@ -206,7 +207,7 @@ fn tail(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
+    use crate::protocol::program_info;
 
     fn text(response: &Response) -> String {
         String::from_utf8(response.body.clone()).unwrap()
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_overview_has_pm2s_names_and_no_environment() {
-        let text = text(&overview(&[record::sample()]));
+        let text = text(&overview(&[program_info::sample()]));
         for part in [
             r#"{"system_info":{"hostname":""#,
             r#""monit":{"loadavg":["#,
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn a_list_is_one_line_and_its_history_is_extra() {
         let (mut table, mut history) = (Table::default(), History::default());
-        let mut process = record::sample().process;
+        let mut process = program_info::sample().process;
         (process.pid, process.memory) = (7, 4096);
         table.replace(vec![process.clone()], 0);
         history.sample(&table, 0);
@@ -293,7 +294,7 @@ mod tests {
     fn logs_are_read_from_their_end() {
         let folder = std::env::temp_dir().join(format!("rpm-web-logs-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let mut record = record::sample();
+        let mut record = program_info::sample();
         let path = folder.join("out");
         record.out_path = path.as_os_str().as_bytes().to_vec();
         record.error_path = folder.as_os_str().as_bytes().to_vec();

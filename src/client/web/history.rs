@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::client::feed::{SPAN, Table};
+use crate::client::daemon::feed::{SPAN, Table};
 
 /// How many samples are kept.
 const SAMPLES: usize = 60;
@@ -51,11 +51,11 @@ fn push<T>(samples: &mut VecDeque<T>, sample: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
     use crate::protocol::process::Process;
+    use crate::protocol::program_info;
 
     fn process(id: u32, cpu: u64) -> Process {
-        let mut process = record::sample().process;
+        let mut process = program_info::sample().process;
         (process.id, process.pid, process.cpu, process.memory) = (id, 5, cpu, 2048);
         process
     }

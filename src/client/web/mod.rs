@@ -29,15 +29,15 @@ use connection::Limits;
 use notice::Notice;
 use server::Server;
 
-use super::exchange::Daemon;
-use super::output;
-use super::record::Record;
-use super::session::{DONE, FAILED, MISUSED, Session};
+use crate::client::daemon::exchange::Daemon;
+use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
+use crate::client::display::output;
 use crate::error::{Context, Error, Reason, Result};
 use crate::model::life::Want;
 use crate::model::spec::{Environment, Spec};
 use crate::paths::Home;
 use crate::protocol::process::Process;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::signal::{self, SelfPipe, Signal};
 
@@ -84,15 +84,19 @@ pub fn run(session: &mut Session) -> Result<u8> {
         Ok(asked) => asked,
         Err(sentence) => {
             output::complain(sentence);
-            return Ok(MISUSED);
+            return Ok(USAGE_ERROR);
         }
     };
-    if let Some(serve) = session.invocation.options.serve {
+    if let Some(word) = &session.invocation.options.serve {
+        let Some(serve) = Serve::read(word) else {
+            output::complain("--serve: it is open or token");
+            return Ok(USAGE_ERROR);
+        };
         return asked.serve(&session.home()?, serve);
     }
     let mut daemon = session.daemon()?;
     let targets = Vec::new();
-    let known = Record::of(&mut daemon, targets)?;
+    let known = daemon.describe(targets)?;
     let known = known.into_iter().find(|known| known.spec.name == NAME);
     let address = match known {
         None => asked.start(&mut daemon)?,
@@ -111,7 +115,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
 }
 
 /// Where the server that is managed already serves; none where it does not run.
-fn already(session: &Session, asked: &Asked, record: &Record) -> Result<Option<String>> {
+fn already(session: &Session, asked: &Asked, record: &ProgramInfo) -> Result<Option<String>> {
     let args = &record.spec.args;
     if !args.iter().any(|word| word == b"--serve") {
         return Err(Error::new(format!(

@@ -1,8 +1,6 @@
 //! The file `web` of the home: what the web server has to say to the client that started it, or comes later.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use crate::paths::Home;
 use crate::protocol::line::Line;
 use crate::sys::fd;
 use crate::sys::inotify;
+use crate::sys::open;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
 use crate::sys::poll::{Interest, PollSet};
@@ -40,13 +39,7 @@ pub fn leave(home: &Home, notice: &Notice) -> Result<()> {
     };
     let line = Line::new("web").with("pid", Pid::own().to_string());
     let bytes = line.with(key, text).to_bytes();
-    let new = home.root().join("web.new");
-    let _ = fs::remove_file(&new);
-    let mut options = fs::File::options();
-    let file = options.write(true).create_new(true).mode(0o600).open(&new);
-    let written = file.and_then(|mut file| file.write_all(&bytes));
-    let renamed = written.and_then(|()| fs::rename(&new, path(home)));
-    renamed.doing(|| format!("writing {}", path(home).display()))
+    open::replace(&path(home), &bytes).doing(|| format!("writing {}", path(home).display()))
 }
 
 /// The notice that was left, and by which process.

@@ -136,11 +136,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::record;
+    use crate::protocol::program_info;
 
     #[test]
     fn each_family_has_one_head_and_hostile_names_stay_in_their_quotes() {
-        let stopped = record::sample().process;
+        let stopped = program_info::sample().process;
         let mut running = stopped.clone();
         (running.pid, running.cpu, running.memory, running.exit) = (7, 1234, 4096, None);
         running.name = "a\"b\\c\nd\r\x1b[2J\u{9b}\u{2028}é".into();

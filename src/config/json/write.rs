@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::{ESCAPED_BYTE, Node, Value};
+use crate::units;
 
 /// JSON text that is being written.
 pub struct Json {
@@ -66,34 +67,16 @@ impl Json {
         self.separate();
         self.out.push('"');
         for chunk in bytes.utf8_chunks() {
-            self.characters(chunk.valid());
+            units::push_json(chunk.valid(), &mut self.out);
             if self.exact {
                 for byte in chunk.invalid() {
-                    self.escaped(ESCAPED_BYTE + u32::from(*byte));
+                    units::push_json_unit(ESCAPED_BYTE + u32::from(*byte), &mut self.out);
                 }
             } else if !chunk.invalid().is_empty() {
                 self.out.push(char::REPLACEMENT_CHARACTER);
             }
         }
         self.out.push('"');
-    }
-
-    fn characters(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                c if crate::units::is_harmful(c) => self.escaped(c.into()),
-                c => self.out.push(c),
-            }
-        }
-    }
-
-    fn escaped(&mut self, unit: u32) {
-        let _ = write!(self.out, "\\u{unit:04x}");
     }
 
     /// A number, `true`, `false` or `null`: what is JSON as it stands.

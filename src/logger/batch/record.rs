@@ -1,6 +1,6 @@
 //! The record that finds the shared memory of a batch: its segment id, and a seal that no other segment has.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use super::{SEAL, SIZE};
@@ -50,9 +50,5 @@ pub fn record(path: &Path, id: i32, memory: &SharedMemory) -> io::Result<()> {
         Lookup::Gone => {}
         Lookup::Failed(e) => return Err(e),
     }
-    let new = path.with_extension("new");
-    let _ = std::fs::remove_file(&new);
-    let mut file = open::create_new(&new, 0o600)?;
-    file.write_all(&line.to_bytes())?;
-    std::fs::rename(&new, path)
+    open::replace(path, &line.to_bytes())
 }

@@ -38,7 +38,7 @@ impl Sink {
     /// Writes a line that is no output of a program, wholly or not at all.
     pub fn write_line(&mut self, line: &[u8]) -> bool {
         let before = self.size;
-        let done = self.append(line);
+        let done = self.append(line.into());
         if done.is_err() {
             if let Some(file) = self.file.as_ref().filter(|_| self.regular) {
                 let _ = file.set_len(before);

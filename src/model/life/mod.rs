@@ -1,4 +1,4 @@
-//! The life of one program. What is wanted and what is so are two things:
+//! The state machine of one program. What is wanted and what is so are two things:
 //!
 //! ```text
 //! want   up | down
@@ -9,53 +9,76 @@
 //!              └─ waiting ←┴─────────┘   an end, by the restart policy; too many unstable ones: errored
 //! ```
 //!
+//! [`Life::step`] is pure: a state, an event and a time give a state and a list of effects. The list is complete, and
+//! is carried out in order; the driver compares nothing. It begins with what is published, written and dropped, so a
+//! change of what is wanted is on record before a process is made or signalled.
+//!
 //! Every cell, event against state. "–" changes nothing but the want. `[S]` asks for a process, `[T]` for the
 //! kill signal, `[K]` for SIGKILL, `[P]` for SIGSTOP, `[C]` for SIGCONT; "end" is the restart policy, below. Paused is
-//! as online, but for Pause and Resume, and for Start, which resumes it.
+//! as online, but for Pause and Resume, and for Start, which resumes it. Shutdown is as Stop, but what is wanted stays
+//! on record.
 //!
 //! ```text
-//!             stopped       launching, no pid  launching, pid   online           stopping             waiting       errored
-//! Start       launching[S]  –                  –                –                – (want up) [K]      launching[S]  launching[S]
-//! Restart     launching[S]  –                  stopping[T]      stopping[T]      – (want up) [K]      launching[S]  launching[S]
-//! Stop        –             stopped            stopping[T]      stopping[T]      – (want down) [K]    stopped       stopped
-//! Pause       –             –                  –                paused[P]        –                    –             –
-//! Resume      –             –                  –                –, online[C]     –                    –             –
-//!                                                               if paused
-//! Spawned     ×             launching, pid     ×                ×                ×                    ×             ×
-//! NotSpawned  ×             waiting            ×                ×                ×                    ×             ×
-//! Executed    ×             ×                  online           ×                –                    ×             ×
-//! Exited      ×             ×                  end, or          end, or          end, or              ×             ×
-//!                                              stopping[T]      stopping[T]      stopping, no leader
-//!                                              if some remain   if some remain   if some remain
-//! Gone        ×             ×                  ×                ×                end, if no leader    ×             ×
-//! Deadline    ×             ×                  ×                ×                – [K], again later   launching[S]  ×
+//!              stopped       launching, no pid  launching, pid   online           stopping             waiting       errored
+//! Start        launching[S]  –                  –                –                – (want up) [K]      launching[S]  launching[S]
+//! Restart      launching[S]  –                  stopping[T]      stopping[T]      – (want up) [K]      launching[S]  launching[S]
+//! Stop         –             stopped            stopping[T]      stopping[T]      – (want down) [K]    stopped       stopped
+//! Pause        –             –                  –                paused[P]        –                    –             –
+//! Resume       –             –                  –                –, online[C]     –                    –             –
+//!                                                                if paused
+//! Spawned      ×             launching, pid     ×                ×                ×                    ×             ×
+//! NotSpawned   ×             waiting            ×                ×                ×                    ×             ×
+//! Executed     ×             ×                  online           ×                –                    ×             ×
+//! NotExecuted  ×             ×                  – no timeout     ×                –                    ×             ×
+//! Exited       ×             ×                  end, or          end, or          end, or              ×             ×
+//!                                               stopping[T]      stopping[T]      stopping, no leader
+//!                                               if some remain   if some remain   if some remain
+//! Gone         ×             ×                  ×                ×                end, if no leader    ×             ×
+//! Deadline     ×             ×                  – late [K]       ×                – [K], again later   launching[S]  ×
+//! Recalled     launching[S]  launching[S]       ×                ×                ×                    waiting       –
+//! Rebooted     launching[S]  launching[S]       ×                ×                ×                    launching[S]  launching[S]
+//! HandedOver   –             – [S]              –                –                –                    –             –
 //! ```
 //!
-//! "×" is ignored: the driver never sends it there, and a late one must do no harm. The driver delivers what the
-//! exec pipe says of a pid before it delivers the pid's exit.
+//! Recalled and Rebooted are those of a program that is wanted up; one that is wanted down is stopped. HandedOver arms
+//! the deadline of the state again.
+//!
+//! "×" is ignored: the driver never sends it there, and a late one must do no harm. So is an event of a run that is
+//! over, and a deadline that is not armed or has not come. The driver delivers what the exec pipe says of a run before
+//! it delivers the exit of its leader.
 //!
 //! SIGKILL is sent again and again, each time after twice the time, to whatever survives it: a process that waits in
 //! the kernel, or that may not be signalled. From the third time on the program *resists*: who waits for its end is
 //! told so. In that case, and in no other, Start, Restart and Stop try again at once while it is stopping.
 //!
-//! End, when nothing is left of a program: wanted down, it is stopped. A restart that was asked for launches at once.
-//! A program that may not be started again (`autorestart`, `stop_exit_codes`) is stopped, and wanted down from then on.
-//! Otherwise it is launched after a delay, or errored once more than `max_restarts` runs in a row were shorter than
-//! `min_uptime`.
+//! End, when nothing is left of a run: wanted down, the program is stopped. A restart that was asked for launches at
+//! once. A program that may not be started again (`autorestart`, `stop_exit_codes`) is stopped, and wanted down from
+//! then on. Otherwise it is launched after a delay, or errored once more than `max_restarts` runs in a row were shorter
+//! than `min_uptime`.
 //!
-//! Time is `now`, in milliseconds of a clock that never steps. At most one timer: `deadline`, kept only in the states
-//! that have a Deadline cell.
+//! The state is that of the present run. Beside it there can be runs that were replaced ([`Life::replace`]) and are on
+//! their way to their end: each has a pid and a deadline of its own, and its events change nothing of the present run,
+//! but that the program is not stopped before the last of them is over.
+//!
+//! Time is `now`, in milliseconds of a clock that never steps. The present run has at most one deadline, and only in
+//! the states that have a Deadline cell.
 
+mod effect;
 mod policy;
 #[cfg(test)]
+mod replaced;
+#[cfg(test)]
 mod resisting;
+#[cfg(test)]
+mod restarts;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transitions;
 #[cfg(test)]
 mod walk;
 
-use policy::BACKOFF_MAX;
+pub use effect::{Deadline, Effect, Note, Purpose, RunId, Save, Trouble};
 pub use policy::Policy;
 pub use state::{STATES, State};
 
@@ -79,6 +102,15 @@ pub enum Exit {
     Unknown,
 }
 
+/// Whether members of a run other than its leader live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// None does.
+    Gone,
+    /// Some do, or that could not be told.
+    Remain,
+}
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -88,61 +120,54 @@ pub enum Event {
     Restart,
     /// It is wanted down.
     Stop,
-    /// It shall hold still.
+    /// The daemon ends: it is stopped, and what is wanted stays on record for the next daemon.
+    Shutdown,
+    /// Its members are to be stopped by SIGSTOP.
     Pause,
-    /// It shall go on.
+    /// They are to continue.
     Resume,
-    /// The process that was asked for exists.
-    Spawned(i32),
-    /// The process that was asked for could not be made.
-    NotSpawned,
+    /// Its record was read, in the boot in which it was written, and there is no process.
+    Recalled,
+    /// Its record was read, and the machine has booted since it was written.
+    Rebooted,
+    /// Another release of the daemon has handed it over.
+    HandedOver,
+    /// The process of the run exists.
+    Spawned(RunId, i32),
+    /// The process of the run could not be made.
+    NotSpawned(RunId),
     /// The process executes the program.
-    Executed,
-    /// The process has ended; whether others of its tree have not.
-    Exited(Exit, bool),
-    /// The last of the tree has ended.
-    Gone,
-    /// The deadline has come.
-    Deadline,
+    Executed(RunId),
+    /// The process could not execute the program, and is about to exit.
+    NotExecuted(RunId),
+    /// The leader has ended.
+    Exited(RunId, Exit, Members),
+    /// The last member has ended.
+    Gone(RunId),
+    /// A deadline has come.
+    Deadline(Deadline),
 }
 
-/// What the driver must do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Make a process, and report `Spawned` or `NotSpawned`.
-    Spawn,
-    /// Send the kill signal to all of the program.
-    Terminate,
-    /// Send SIGKILL to all of the program.
-    Kill,
-    /// Send SIGSTOP to all of the program.
-    Suspend,
-    /// Send SIGCONT to all of the program.
-    Continue,
-}
+/// How long a child may take until it executes the program: longer than an automounter or a slow disk needs. ms
+pub const START_TIMEOUT: u64 = 20_000;
 
-/// How long after the first SIGKILL comes the next; the time doubles. ms
-const KILL_AGAIN: u64 = 500;
-/// The longest time between two. ms
-const KILL_AGAIN_MAX: u64 = 60_000;
-/// Whatever survives so many SIGKILLs, the last one 1.5 s after the first, resists.
-const KILLS: u32 = 3;
-/// The first wait after the kernel refused a process, doubled up to `BACKOFF_MAX`. ms
-const NO_PROCESS: u64 = 100;
-
-/// One program's life. The fields may be read by anybody; events change them, through [`Life::step`].
+/// The state machine of one program. Anybody may read the fields; events change them, through [`Life::step`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Life {
     /// What is wanted.
     pub want: Want,
+    /// What was wanted when the daemon began to end: that is recorded.
+    pub shutdown: Option<Want>,
     /// What is so.
     pub state: State,
+    /// The present run, or the last one.
+    pub run: RunId,
     /// The leader's pid; 0 when there is none.
     pub pid: i32,
     /// When the program went online. ms
     pub since: u64,
-    /// When [`Event::Deadline`] is due. ms
-    pub deadline: Option<u64>,
+    /// The deadline of the present run, and when it is due. ms
+    pub deadline: Option<(Deadline, u64)>,
     /// How often it was started again.
     pub restarts: u32,
     /// Runs in a row that did not last `min_uptime`.
@@ -155,13 +180,32 @@ pub struct Life {
     pub refused: u32,
     /// How many SIGKILLs the end that is under way has taken.
     pub kills: u32,
+    /// That it survives them was noted.
+    resisted: bool,
+    /// The child did not execute the program in time.
+    late: bool,
+    /// Runs that were replaced, and have not ended.
+    replaced: Vec<Replaced>,
+}
+
+/// A run that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Replaced {
+    run: RunId,
+    /// The leader's pid; 0 when there is none.
+    pid: i32,
+    /// When it is killed, or killed again. ms
+    deadline: (Deadline, u64),
+    kills: u32,
 }
 
 impl Default for Life {
     fn default() -> Life {
         Life {
             want: Want::Down,
+            shutdown: None,
             state: State::Stopped,
+            run: RunId::default(),
             pid: 0,
             since: 0,
             deadline: None,
@@ -171,12 +215,26 @@ impl Default for Life {
             restarting: false,
             refused: 0,
             kills: 0,
+            resisted: false,
+            late: false,
+            replaced: Vec::new(),
         }
     }
 }
 
+/// What of a machine decides about effects, before an event.
+struct Before {
+    want: Want,
+    state: State,
+    at_rest: bool,
+    is_served: bool,
+    counts: (u32, u32, Option<Exit>),
+    /// The present run, where anything of it may live.
+    run: Option<RunId>,
+}
+
 impl Life {
-    /// A life without a process, as its record has it.
+    /// A program without a process, as its record has it.
     pub fn recalled(want: Want, state: State, counted: (u32, u32), exit: Option<Exit>) -> Life {
         let (restarts, unstable) = counted;
         Life {
@@ -189,11 +247,12 @@ impl Life {
         }
     }
 
-    /// A life whose process runs already: found again, not started.
+    /// A program whose run exists already: found again, not started. It is online or paused.
     #[must_use]
-    pub fn adopted(self, pid: i32, since: u64) -> Life {
+    pub fn adopted(self, run: RunId, pid: i32, since: u64, state: State) -> Life {
         Life {
-            state: State::Online,
+            state,
+            run,
             pid,
             since,
             deadline: None,
@@ -208,220 +267,109 @@ impl Life {
 
     /// Whether it was killed, and does not end: nobody knows whether it ever will.
     pub fn resists(&self) -> bool {
-        self.state == State::Stopping && self.kills >= KILLS
+        self.state == State::Stopping && self.kills >= transitions::KILLS
     }
 
-    /// Takes one event at the time `now` and says what must be done.
-    pub fn step(&mut self, event: Event, policy: &Policy, now: u64) -> Option<Action> {
-        match event {
-            Event::Start => self.start(false, now),
-            Event::Restart if self.pid != 0 => self.restart(policy, now),
-            Event::Restart => self.start(true, now),
-            Event::Stop => self.stop(policy, now),
-            Event::Pause if self.state == State::Online => {
-                self.state = State::Paused;
-                Some(Action::Suspend)
-            }
-            Event::Resume if self.state == State::Paused => self.go_on(),
-            Event::Pause | Event::Resume => None,
-            Event::Spawned(pid) => self.spawned(pid),
-            Event::NotSpawned => self.not_spawned(now),
-            Event::Executed => self.executed(now),
-            Event::Exited(exit, remain) => self.exited(exit, remain, policy, now),
-            Event::Gone if self.state == State::Stopping && self.pid == 0 => self.end(policy, now),
-            Event::Gone => None,
-            Event::Deadline => self.deadline_came(now),
+    /// Whether its ports are to be open. Those of one that has failed too often are not: nothing will serve them until
+    /// somebody starts it again.
+    pub fn is_served(&self) -> bool {
+        self.want == Want::Up && self.state != State::Errored
+    }
+
+    /// What is wanted and what is so, as they are recorded: a program that was stopped by the end of the daemon is
+    /// still wanted, and is launched by the next daemon.
+    pub fn recorded(&self) -> (Want, State) {
+        match (self.shutdown, self.state) {
+            (Some(Want::Up), State::Stopped) => (Want::Up, State::Launching),
+            (shutdown, state) => (shutdown.unwrap_or(self.want), state),
         }
     }
 
-    fn start(&mut self, asked_anew: bool, now: u64) -> Option<Action> {
-        self.want = Want::Up;
-        self.restarting |= asked_anew && self.state == State::Stopping;
-        match self.state {
-            State::Stopped | State::Errored => {
-                self.unstable = 0;
-                self.launch()
-            }
-            State::Waiting => {
-                self.restarts = self.restarts.saturating_add(1);
-                self.launch()
-            }
-            State::Stopping => {
-                self.restarting = true;
-                self.try_again(now)
-            }
-            State::Paused => self.go_on(),
-            State::Launching | State::Online => None,
+    /// Takes one event at the time `now` and adds what must be done to `effects`.
+    pub fn step(&mut self, event: Event, policy: &Policy, now: u64, effects: &mut Vec<Effect>) {
+        if event == Event::Rebooted && self.want == Want::Up && !self.is_under_way() {
+            // Whatever had become of it.
+            self.rest(State::Stopped, &mut Vec::new());
         }
+        let ended = matches!(event, Event::Exited(run, ..) if run == self.run && self.pid != 0);
+        let before = self.before();
+        let mut actions = Vec::new();
+        self.react(event, policy, now, &mut actions);
+        self.conclude(&before, ended, actions, effects);
     }
 
-    fn go_on(&mut self) -> Option<Action> {
-        self.state = State::Online;
-        Some(Action::Continue)
-    }
-
-    fn restart(&mut self, policy: &Policy, now: u64) -> Option<Action> {
-        self.want = Want::Up;
-        self.unstable = 0;
-        self.restarting = true;
-        match self.state {
-            State::Stopping => self.try_again(now),
-            _ => self.terminate(policy, now),
+    /// Begins a run beside the present one, which is ended meanwhile.
+    pub fn replace(&mut self, policy: &Policy, now: u64, effects: &mut Vec<Effect>) {
+        if !matches!(self.state, State::Online | State::Paused) {
+            return;
         }
-    }
-
-    fn stop(&mut self, policy: &Policy, now: u64) -> Option<Action> {
-        self.want = Want::Down;
-        match self.state {
-            State::Stopping => self.try_again(now),
-            _ if self.pid != 0 => self.terminate(policy, now),
-            _ => {
-                self.rest(State::Stopped);
-                None
-            }
-        }
-    }
-
-    fn spawned(&mut self, pid: i32) -> Option<Action> {
-        if self.state == State::Launching && self.pid == 0 {
-            self.pid = pid;
-            self.refused = 0;
-        }
-        None
-    }
-
-    fn not_spawned(&mut self, now: u64) -> Option<Action> {
-        if self.state == State::Launching && self.pid == 0 {
-            let wait = (NO_PROCESS << self.refused.min(16)).min(BACKOFF_MAX);
-            self.refused = self.refused.saturating_add(1);
-            self.wait(wait, now);
-        }
-        None
-    }
-
-    fn executed(&mut self, now: u64) -> Option<Action> {
-        if self.state == State::Launching && self.pid != 0 {
-            self.state = State::Online;
-            self.since = now;
-        }
-        None
-    }
-
-    fn exited(&mut self, exit: Exit, remain: bool, policy: &Policy, now: u64) -> Option<Action> {
-        if self.pid == 0 {
-            return None;
-        }
-        self.pid = 0;
-        self.exit = Some(exit);
-        // An end that was asked for says nothing about how long the run would have lasted.
-        if self.state != State::Stopping {
-            let lasted = match self.state {
-                State::Online | State::Paused => Some(now.saturating_sub(self.since)),
-                _ => None,
-            };
-            match lasted.is_some_and(|lasted| lasted >= policy.min_uptime) {
-                true => self.unstable = 0,
-                false => self.unstable = self.unstable.saturating_add(1),
-            }
-        }
-        match (remain, self.state) {
-            (false, _) => self.end(policy, now),
-            (true, State::Stopping) => None,
-            (true, _) => self.terminate(policy, now),
-        }
-    }
-
-    fn deadline_came(&mut self, now: u64) -> Option<Action> {
-        if self.deadline.is_none_or(|at| at > now) {
-            return None;
-        }
-        match self.state {
-            State::Stopping => Some(self.kill(now)),
-            State::Waiting => {
-                self.restarts = self.restarts.saturating_add(1);
-                self.launch()
-            }
-            _ => None,
-        }
-    }
-
-    /// Nothing is left of the last run: what comes now is the restart policy's to say.
-    fn end(&mut self, policy: &Policy, now: u64) -> Option<Action> {
-        self.pid = 0;
-        if self.want == Want::Down {
-            self.rest(State::Stopped);
-            return None;
-        }
-        if self.restarting {
-            self.restarts = self.restarts.saturating_add(1);
-            self.unstable = 0;
-            return self.launch();
-        }
-        let finished = match self.exit {
-            Some(Exit::Code(code)) => policy.stop_exit_codes.contains(&code),
-            _ => false,
+        let before = self.before();
+        let mut actions = Vec::new();
+        self.begin_replacing(policy, now, &mut actions);
+        let before = Before {
+            run: None,
+            ..before
         };
-        if finished || !policy.autorestart {
-            self.want = Want::Down;
-            self.rest(State::Stopped);
-            return None;
-        }
-        if self.unstable > policy.max_restarts {
-            self.rest(State::Errored);
-            return None;
-        }
-        match policy.delay(self.unstable) {
-            0 => {
-                self.restarts = self.restarts.saturating_add(1);
-                self.launch()
-            }
-            delay => {
-                self.wait(delay, now);
-                None
-            }
+        self.conclude(&before, false, actions, effects);
+    }
+
+    fn before(&self) -> Before {
+        Before {
+            want: self.want,
+            state: self.state,
+            at_rest: self.at_rest(),
+            is_served: self.is_served(),
+            counts: (self.restarts, self.unstable, self.exit),
+            run: self.is_under_way().then_some(self.run),
         }
     }
 
-    fn launch(&mut self) -> Option<Action> {
-        self.rest(State::Launching);
-        Some(Action::Spawn)
+    /// Whether something of the present run may live. One that is stopping without a deadline is over, and a run that
+    /// was replaced is not.
+    pub fn is_under_way(&self) -> bool {
+        self.pid != 0 || self.state == State::Stopping && self.deadline.is_some()
     }
 
-    fn terminate(&mut self, policy: &Policy, now: u64) -> Option<Action> {
-        self.state = State::Stopping;
-        self.kills = 0;
-        if policy.kill_timeout == 0 {
-            return Some(self.kill(now));
+    /// Adds all effects of a step in the order in which they are to be carried out.
+    fn conclude(
+        &mut self,
+        before: &Before,
+        ended: bool,
+        actions: Vec<Effect>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if before.state != self.state {
+            effects.push(Effect::Publish);
         }
-        self.deadline = Some(now.saturating_add(policy.kill_timeout));
-        Some(Action::Terminate)
-    }
-
-    fn kill(&mut self, now: u64) -> Action {
-        let wait = KILL_AGAIN << self.kills.min(16);
-        self.kills = self.kills.saturating_add(1);
-        self.deadline = Some(now.saturating_add(wait.min(KILL_AGAIN_MAX)));
-        Action::Kill
-    }
-
-    /// What resists may be in reach by now.
-    fn try_again(&mut self, now: u64) -> Option<Action> {
-        self.resists().then(|| {
-            self.kills = 0;
-            self.kill(now)
-        })
-    }
-
-    fn wait(&mut self, delay: u64, now: u64) {
-        self.rest(State::Waiting);
-        self.deadline = Some(now.saturating_add(delay));
-    }
-
-    fn rest(&mut self, state: State) {
-        self.state = state;
-        self.pid = 0;
-        self.deadline = None;
-        self.restarting = false;
-        self.kills = 0;
+        let desired = (before.want, before.at_rest) != (self.want, self.at_rest());
+        let counted = before.counts != (self.restarts, self.unstable, self.exit);
+        if desired && self.shutdown.is_none() {
+            effects.push(Effect::Save(Save::Desired));
+        } else if ended || counted && self.shutdown.is_none() {
+            effects.push(Effect::Save(Save::Counts));
+        }
+        if self.resisted && self.state != State::Stopping {
+            self.resisted = false;
+            effects.push(Effect::Note(Note::EndedAtLast));
+        }
+        let rests = self.at_rest() && !before.at_rest;
+        if rests {
+            effects.push(Effect::RemovePidFile);
+        }
+        let over = before
+            .run
+            .filter(|run| *run != self.run || !self.is_under_way());
+        effects.extend(over.map(Effect::Drop));
+        effects.extend(actions);
+        if self.resists() && !self.resisted {
+            self.resisted = true;
+            effects.push(Effect::Note(Note::Resists));
+        }
+        if !self.is_served() && (before.is_served || rests) {
+            effects.push(Effect::ReleasePorts);
+        }
+        if self.state == State::Errored && before.state != State::Errored {
+            effects.push(Effect::Note(Note::GivesUp(self.unstable)));
+        }
     }
 }

@@ -159,3 +159,28 @@ fn no_verb_takes_a_field_that_it_does_not_know() {
         assert!(failure.message.contains("no field keeep"), "{failure:?}");
     }
 }
+
+#[test]
+fn a_key_comes_once_unless_it_is_one_of_a_list() {
+    let read = |text: &str| Request::from_line(&Line::decode(text.as_bytes()).unwrap());
+    for twice in [
+        "kill keep=true keep=false",
+        "start script=x force=true force=true",
+        "start script=x script=y",
+        "start script=x kill_timeout=5s killTimeout=6s",
+        "start script=x out_file=a output=b",
+        "signal signal=9 signal=15 target=a",
+    ] {
+        let failure = read(twice).unwrap_err();
+        assert!(
+            failure.message.contains("is given twice"),
+            "{twice}: {failure:?}"
+        );
+    }
+    read("stop target=a target=a").unwrap();
+    read("start script=x args=a args=a env.A=1 env.A=2 env=B=1 env=C=1 listen=tcp:1 listen=tcp:2 stop_exit_codes=1 stop_exit_codes=2")
+        .unwrap();
+    let many: String = (0..10_000).map(|n| format!(" a{n}=")).collect();
+    let failure = read(&format!("start script=x{many}")).unwrap_err();
+    assert!(failure.message.contains("too many fields"), "{failure:?}");
+}

@@ -236,7 +236,7 @@ impl Supervisor {
         want: Want,
     ) -> crate::error::Result<u32> {
         let id = self.next_id;
-        let created = crate::sys::clock::wall_ms();
+        let created = self.driver.wall();
         let mut program = Program::new(id, instance, Rc::clone(spec), created);
         program.life.want = want;
         records::create(&self.home, &mut program, spec_text)?;
@@ -263,8 +263,6 @@ impl Supervisor {
             self.note_state();
         }
         self.cgroups.remove(id);
-        self.timers
-            .set(crate::supervisor::timers::Timer::Program(id), None);
         self.log
             .order(&crate::protocol::log_protocol::Order::Close { id });
         self.unsynced(id, true);

@@ -161,12 +161,16 @@ impl Supervisor {
             let failed = start
                 .ids
                 .iter()
-                .find_map(|id| self.programs.get(id)?.failure.clone());
-            start.failure = failed.map(|why| Failure::new(Code::ExecFailed, why));
+                .find_map(|id| self.programs.get(id)?.failure.as_ref());
+            start.failure = failed.map(|f| Failure::new(Code::ExecFailed, f.why()));
         }
         if let Some(failure) = start.failure.take() {
             for id in &start.ids {
-                self.feed(*id, Event::Stop);
+                // Once: a program that resists would be tried again each time, and never be settled.
+                let program = self.programs.get(id);
+                if program.is_some_and(|p| p.life.want == Want::Up) {
+                    self.feed(*id, Event::Stop);
+                }
             }
             if start.ids.iter().all(|id| self.is_settled(*id)) {
                 let (resting, resisting): (Vec<u32>, Vec<u32>) =
@@ -216,8 +220,8 @@ impl Supervisor {
             let Some(program) = self.programs.get(id) else {
                 return false;
             };
-            if let Some(why) = &program.failure {
-                let sentence = format!("{}: {why}", program.spec.name);
+            if let Some(launch) = &program.failure {
+                let sentence = format!("{}: {}", program.spec.name, launch.why());
                 failure.get_or_insert(Failure::new(Code::ExecFailed, sentence));
                 return false;
             }

@@ -103,7 +103,7 @@ impl Supervisor {
             if let Some(process) = at.ok().and_then(|at| rows.forgotten.get(at)) {
                 connection.say_with("process", |line| process.write(line));
             } else if let Some(program) = self.programs.get_mut(id) {
-                let process = program.measured(self.proc.as_ref());
+                let process = program.measured(self.driver.proc());
                 connection.say_with("process", |line| match rows.full {
                     true => program.describe(&process, &self.home, line),
                     false => process.write(line),

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use pending::{pending_lines, read_pending};
 
-use crate::model::life::{Life, State};
+use crate::model::life::{Life, RunId, State};
 use crate::model::spec::Spec;
 use crate::protocol::line::Line;
 use crate::protocol::process::{exit_pair, read_exit, read_want, want_word};
@@ -25,8 +25,9 @@ use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::connection::Connection;
 use crate::supervisor::control::pending::Pending;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
 use crate::supervisor::program::limits::Limits;
+use crate::supervisor::program::run::{Placement, Run};
+use crate::supervisor::program::{LaunchFailure, Program};
 use crate::supervisor::store::records;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd::PidFd;
@@ -73,9 +74,13 @@ impl Supervisor {
         line.encode(&mut text);
         for program in self.programs.values() {
             program_line(program).encode(&mut text);
-            kept.extend(program.report.as_ref().map(AsFd::as_fd));
-            kept.extend(program.adopted.as_ref().and_then(ProcessHandle::fd));
-            kept.extend(program.led.as_ref().and_then(ProcessHandle::fd));
+            kept.extend(program.report().map(AsFd::as_fd));
+            kept.extend(program.handle().and_then(ProcessHandle::fd));
+            let group_pidfd = program
+                .run
+                .as_ref()
+                .and_then(|run| run.group_pidfd.as_ref());
+            kept.extend(group_pidfd.and_then(ProcessHandle::fd));
             // What a program has printed before its end is gone when nobody has its pipe open.
             let fifos = program.fifos.iter().filter(|_| program.life.pid == 0);
             for fifo in fifos.flat_map(|(out, err)| [out, err]) {
@@ -107,95 +112,124 @@ fn program_line(program: &Program) -> Line {
         .with("want", want_word(life.want))
         .with("state", life.state.word())
         .with("restarting", life.restarting.to_string())
-        .with("foreign", program.foreign.to_string())
         .with("logged", program.logged.to_string())
-        .with("joined", program.joined.to_string())
-        .with("born", program.born.to_string())
-        .with("life-since", life.since.to_string())
-        .with("since", program.since.to_string());
+        .with("life-since", life.since.to_string());
     for (key, number) in [
         ("id", program.id),
         ("restarts", life.restarts),
         ("unstable", life.unstable),
         ("refused", life.refused),
         ("kills", life.kills),
-        ("run", program.run),
+        ("run", life.run.0),
         ("ended", program.ended),
     ] {
         line.push_number(key, number);
     }
     line.push_number("pid", life.pid);
-    line.push_number("group", program.group.map_or(0, Pid::get));
-    if let Some(deadline) = life.deadline {
-        line.push("deadline", deadline.to_string());
+    line.push_number("last-pid", program.last_pid.map_or(0, Pid::get));
+    push_run(&mut line, program.run.as_ref().unwrap_or(&Run::default()));
+    if let Some((_, at)) = life.deadline {
+        line.push("deadline", at.to_string());
     }
     if let Some(exit) = life.exit {
         let (key, value) = exit_pair(exit);
         line.push_number(key, value);
     }
     if let Some(failure) = &program.failure {
-        line.push("failure", failure);
+        line.push("failure", failure.why());
     }
     if let Some(left) = &program.left {
         line.push("left", left);
     }
-    for (pid, start) in &program.strays {
+    line
+}
+
+fn push_run(line: &mut Line, run: &Run) {
+    line.push("foreign", run.adopted.to_string());
+    line.push("joined", run.joined().to_string());
+    line.push("born", run.start_ticks.to_string());
+    line.push("since", run.since.to_string());
+    line.push_number("group", run.group.map_or(0, Pid::get));
+    for (pid, start) in &run.escaped {
         line.push("stray", format!("{pid}:{start}"));
     }
-    if let Some(report) = &program.report {
+    if let Some(report) = &run.report {
         line.push_number("report", report.as_raw_fd());
     }
-    if let Some(adopted) = &program.adopted {
-        match (adopted.fd(), adopted.start()) {
+    if let Some(handle) = &run.handle {
+        match (handle.fd(), handle.start()) {
             (Some(fd), _) => line.push_number("adopted", fd.as_raw_fd()),
             (None, start) => line.push("adopted-start", start.unwrap_or(0).to_string()),
         }
     }
-    if let Some(fd) = program.led.as_ref().and_then(ProcessHandle::fd) {
+    if let Some(fd) = run.group_pidfd.as_ref().and_then(ProcessHandle::fd) {
         line.push_number("led", fd.as_raw_fd());
     }
-    line
 }
 
 /// Puts a program where it was, by its line. `None`: a field is missing, and the records have to do.
 pub fn restore(program: &mut Program, line: &Line) -> Option<()> {
-    program.life = Life {
-        want: read_want(line.get("want")?)?,
-        state: State::from_word(line.text("state")?)?,
-        pid: line.number("pid")?,
-        since: line.number("life-since")?,
-        deadline: line.number("deadline"),
-        restarts: line.number("restarts")?,
-        unstable: line.number("unstable")?,
-        exit: read_exit(line),
-        restarting: line.flag("restarting").ok()?,
-        refused: line.number("refused")?,
-        kills: line.number("kills").unwrap_or(0),
-    };
-    program.since = line.number("since")?;
-    program.run = line.number("run")?;
+    let counted = (line.number("restarts")?, line.number("unstable")?);
+    let want = read_want(line.get("want")?)?;
+    let state = State::from_word(line.text("state")?)?;
+    program.life = Life::recalled(want, state, counted, read_exit(line));
+    program.life.run = RunId(line.number("run")?);
+    program.life.pid = line.number("pid")?;
+    program.life.since = line.number("life-since")?;
+    program.life.restarting = line.flag("restarting").ok()?;
+    program.life.refused = line.number("refused")?;
+    program.life.kills = line.number("kills").unwrap_or(0);
+    if let Some(at) = line.number("deadline") {
+        program.life.set_deadline(at);
+    }
     program.ended = line.number("ended")?;
-    program.group = line.number("group").and_then(Pid::new);
-    program.failure = line.text("failure").map(str::to_owned);
-    program.foreign = line.flag("foreign").ok()?;
+    if program.life.state == State::Launching && program.life.pid == 0 {
+        // A release before numbered a run when its process was made.
+        let run = program.life.run.max(RunId(program.ended).next());
+        program.life.run = run;
+    }
+    let failure = line.text("failure").map(str::to_owned);
+    program.failure = failure.map(LaunchFailure::NotExecuted);
     program.logged = line.flag("logged").ok()?;
-    // The release before this one knew no cgroups.
-    program.joined = line.flag("joined").unwrap_or(false);
-    program.born = line.number("born").unwrap_or(0);
     program.left = line.text("left").map(str::to_owned);
-    program.strays = line.all("stray").filter_map(stray).collect();
-    let descriptor = |key| line.number(key).and_then(reexec::inherited);
-    program.report = descriptor("report");
-    let pid = Pid::new(program.life.pid);
-    let held = |pid, fd| ProcessHandle::from_fd(pid, PidFd::inherited(fd));
-    program.adopted = match (pid, descriptor("adopted"), line.number("adopted-start")) {
-        (Some(pid), Some(fd), _) => Some(held(pid, fd)),
-        (Some(pid), None, Some(start)) => Some(ProcessHandle::from_start(pid, start)),
-        _ => None,
-    };
-    let led = program.group.zip(descriptor("led"));
-    program.led = led.map(|(group, fd)| held(group, fd));
+    let run = read_run(program, line)?;
+    // A release before runs has no pid but that of the group.
+    let last_pid = line.number("last-pid").and_then(Pid::new);
+    program.last_pid = last_pid.or(run.group);
+    let under_way = program.life.pid != 0 || program.life.state == State::Stopping;
+    program.run = under_way.then_some(run);
     Some(())
+}
+
+fn read_run(program: &Program, line: &Line) -> Option<Run> {
+    let descriptor = |key| line.number(key).and_then(reexec::inherited);
+    let pid = Pid::new(program.life.pid);
+    let group = line.number("group").and_then(Pid::new);
+    let held = |pid, fd| ProcessHandle::from_fd(pid, PidFd::inherited(fd));
+    Some(Run {
+        id: program.life.run,
+        group,
+        since: line.number("since")?,
+        start_ticks: line.number("born").unwrap_or(0),
+        report: descriptor("report"),
+        // The first releases knew no cgroups.
+        placement: if line.flag("joined").unwrap_or(false) {
+            Placement::Cgroup
+        } else {
+            Placement::NoCgroup
+        },
+        escaped: line.all("stray").filter_map(stray).collect(),
+        adopted: line.flag("foreign").ok()?,
+        handle: match (pid, descriptor("adopted"), line.number("adopted-start")) {
+            (Some(pid), Some(fd), _) => Some(held(pid, fd)),
+            (Some(pid), None, Some(start)) => Some(ProcessHandle::from_start(pid, start)),
+            _ => None,
+        },
+        group_pidfd: group
+            .zip(descriptor("led"))
+            .map(|(group, fd)| held(group, fd)),
+        ..Run::default()
+    })
 }
 
 fn stray(text: &[u8]) -> Option<(Pid, u64)> {
@@ -269,7 +303,7 @@ impl Handover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::life::{Exit, Want};
+    use crate::model::life::{Deadline, Exit, Want};
     use crate::protocol::log_protocol::Upkeep;
     use crate::protocol::reply::{Code, Failure};
     use crate::supervisor::control::pending::{Rows, Then, Turn};
@@ -313,26 +347,30 @@ mod tests {
     #[test]
     fn a_program_comes_back_to_the_last_counter() {
         let mut program = Program::new(3, 1, Rc::new(Spec::default()), 5);
-        program.life = Life {
-            want: Want::Down,
-            state: State::Stopping,
-            pid: 4711,
-            since: 17,
-            deadline: Some(99),
-            restarts: 3,
-            unstable: 2,
-            exit: Some(Exit::Signal(9)),
-            restarting: true,
-            refused: 1,
-            kills: 2,
-        };
-        program.strays = vec![(Pid::new(5).unwrap(), 6)];
-        program.group = Pid::new(4711);
-        program.failure = Some("entering /x: no such folder".into());
+        let exit = Some(Exit::Signal(9));
+        program.life = Life::recalled(Want::Down, State::Stopping, (3, 2), exit);
+        program.life.run = RunId(8);
+        program.life.pid = 4711;
+        program.life.since = 17;
+        program.life.restarting = true;
+        (program.life.refused, program.life.kills) = (1, 2);
+        program.life.deadline = Some((Deadline::KillAgain(RunId(8)), 99));
+        program.failure = Some(LaunchFailure::NotExecuted(
+            "entering /x: no such folder".into(),
+        ));
         program.left = Some("may have left behind pid 3".into());
-        (program.run, program.ended, program.since) = (8, 7, 9);
-        (program.born, program.joined) = (77, true);
-        program.logged = true;
+        (program.ended, program.logged) = (7, true);
+        program.last_pid = Pid::new(4711);
+        program.run = Some(Run {
+            id: RunId(8),
+            group: Pid::new(4711),
+            since: 9,
+            start_ticks: 77,
+            placement: Placement::Cgroup,
+            escaped: vec![(Pid::new(5).unwrap(), 6)],
+            adopted: true,
+            ..Run::default()
+        });
         let line = Line::decode(&program_line(&program).to_bytes()).unwrap();
         let mut back = Program::new(3, 1, Rc::new(Spec::default()), 5);
         restore(&mut back, &line).unwrap();

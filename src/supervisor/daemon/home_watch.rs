@@ -15,6 +15,7 @@ use crate::paths::Home;
 use crate::supervisor::daemon::startup;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::Program;
+use crate::supervisor::program::run::Run;
 use crate::supervisor::store::records;
 use crate::supervisor::store::state;
 use crate::supervisor::timers::Timer;
@@ -234,12 +235,11 @@ fn make_again(home: &Home, program: &mut Program) -> io::Result<bool> {
     let pid = Pid::new(program.life.pid);
     let running = pid.map(|pid| (pid, procfs::look(pid)));
     if let Some((pid, Lookup::There(stat))) = running {
-        let run = program.run;
         let record = Record {
             pid,
             start: stat.start,
-            run,
-            joined: program.joined,
+            run: program.life.run.0,
+            joined: program.run.as_ref().is_some_and(Run::joined),
         };
         state::replace(&records.pid(), record.text().as_bytes())?;
         if program.spec.pid_file.is_empty() {

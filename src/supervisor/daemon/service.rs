@@ -32,7 +32,7 @@ impl Init {
     fn tell(&self, state: &str) {
         if let Some(notifier) = &self.0 {
             // An init that does not listen is none to wait for.
-            let _ = notifier.tell(state);
+            let _ = notifier.send(state);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The end of the daemons: what becomes of the programs first, and who is taken leave of.
 
-use crate::model::life::Event;
+use crate::model::life::{Event, State};
 use crate::protocol::log_protocol::Order;
 use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::connection::Connection;
@@ -38,14 +38,14 @@ impl Supervisor {
         self.tell_of_the_end();
         let ids: Vec<u32> = self.programs.keys().copied().collect();
         for id in ids {
-            if let Some(program) = self
-                .programs
-                .get_mut(&id)
-                .filter(|_| ending == Ending::Keep)
-            {
-                program.wanted = Some(program.life.want);
-            }
-            self.feed(id, Event::Stop);
+            self.feed(
+                id,
+                if ending == Ending::Keep {
+                    Event::Shutdown
+                } else {
+                    Event::Stop
+                },
+            );
         }
     }
 
@@ -73,7 +73,10 @@ impl Supervisor {
                 self.programs.keys().all(|id| self.is_settled(*id))
             }
             // A child that has not executed yet may still have something to say.
-            Some(Ending::Leave) => self.programs.values().all(|p| p.report.is_none()),
+            Some(Ending::Leave) => {
+                let mut all = self.programs.values();
+                all.all(|p| p.life.state != State::Launching || p.report().is_none())
+            }
             Some(Ending::Farewell) | None => false,
         };
         if !come {

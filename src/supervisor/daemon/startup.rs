@@ -11,6 +11,7 @@ use crate::supervisor::daemon::handover::Handover;
 use crate::supervisor::daemon::home_watch;
 use crate::supervisor::daemon::service::Init;
 use crate::supervisor::daemon::upgrade;
+use crate::supervisor::driver::system::System;
 use crate::supervisor::event_loop::{Holdings, Supervisor, Way};
 use crate::supervisor::log::daemon_log::Journal;
 use crate::supervisor::program::cgroups::Cgroups;
@@ -244,7 +245,7 @@ fn assemble(
         limits,
     };
     let init = Init::of(way.foreground);
-    let supervisor = Supervisor::new(home, way, holdings);
+    let supervisor = Supervisor::new(home, way, holdings, Box::new(System::new()));
     let mut supervisor = supervisor.doing(|| "opening /dev/null")?;
     supervisor.init = init;
     supervisor.watch_home();

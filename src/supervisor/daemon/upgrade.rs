@@ -20,6 +20,7 @@ use crate::supervisor::control::pending::Pending;
 use crate::supervisor::daemon::handover;
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::node::channel::Channel;
+use crate::supervisor::program::Program;
 use crate::supervisor::store::{records, state};
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
@@ -137,7 +138,7 @@ impl Supervisor {
             return;
         };
         // What is half said on a channel would be lost; the channels themselves are kept by the log writer.
-        let mut channels = self.programs.values().filter_map(|p| p.channel.as_ref());
+        let mut channels = self.programs.values().filter_map(Program::channel);
         if !update.waited && !channels.all(Channel::rests) {
             return;
         }

@@ -11,6 +11,7 @@ use crate::model::spec::ExecMode;
 use crate::protocol::node::{self, Message, Query};
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::node::channel::Channel;
+use crate::supervisor::program::Program;
 use crate::supervisor::sockets::held::{self, UNUSED, is_served};
 use crate::supervisor::timers::Timer;
 
@@ -41,7 +42,7 @@ impl Supervisor {
             return Ok(given);
         };
         let spec = Rc::clone(&program.spec);
-        let run = program.run;
+        let run = program.life.run.0;
         // Those of an earlier spec.
         self.release_sockets(&spec.name);
         for place in &spec.listen.0 {
@@ -77,7 +78,10 @@ impl Supervisor {
 
     /// A program has ended: its channel has, too.
     pub(crate) fn close_channel(&mut self, id: u32) {
-        let channel = self.programs.get_mut(&id).and_then(|p| p.channel.take());
+        let channel = self
+            .programs
+            .get_mut(&id)
+            .and_then(|p| p.run.as_mut()?.channel.take());
         self.drop_channel(channel);
         self.sockets.ended(id, self.now);
     }
@@ -88,7 +92,7 @@ impl Supervisor {
             return;
         };
         let name = program.spec.name.clone();
-        let messages = match &mut program.channel {
+        let messages = match program.channel_mut() {
             Some(channel) => channel.receive(),
             None => return,
         };
@@ -133,7 +137,7 @@ impl Supervisor {
     }
 
     pub(crate) fn with_channel(&mut self, id: u32, act: impl FnOnce(&mut Channel)) {
-        let channel = self.programs.get_mut(&id).and_then(|p| p.channel.as_mut());
+        let channel = self.programs.get_mut(&id).and_then(Program::channel_mut);
         if let Some(channel) = channel {
             act(channel);
         }

@@ -5,31 +5,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
-use crate::model::life::{self, Event, Exit, Life, Want};
+use crate::model::life::{self, Event, Exit, RunId, Want};
 use crate::protocol::line::Line;
 use crate::supervisor::daemon::handover;
+use crate::supervisor::driver::FoundProcess;
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::program::run::{Placement, Run};
 use crate::supervisor::store::records::{self, Found, Unusable};
 use crate::supervisor::store::state::{Boot, State};
 use crate::supervisor::timers::Timer;
-use crate::sys::clock;
 use crate::sys::lookup::Lookup;
 use crate::sys::pid::Pid;
-use crate::sys::process::ProcessHandle;
 use crate::sys::spawn::Record;
-use crate::sys::{proc_search, procfs, time_namespace};
-
-/// A process that was found.
-enum Process {
-    /// It is a child of this process: the supervisor has executed another release of itself.
-    Child,
-    /// It lives, and is held; perhaps it was stopped by a signal.
-    Other(ProcessHandle, bool),
-    /// It could not be looked at. It counts as alive, and is looked at again.
-    Unseen(ProcessHandle, io::Error),
-    /// It has ended, and its parent has not reaped it yet.
-    Zombie(Exit),
-}
+use crate::sys::time_namespace;
 
 /// How often a process is looked at that no descriptor could be had of. ms
 const LOOK_AGAIN: u64 = 1000;
@@ -117,19 +105,11 @@ impl Supervisor {
         if handover::restore(&mut program, line).is_none() {
             return self.take_over_one(Found { program, ..found }, Boot::Same);
         }
-        self.timers.set(Timer::Program(id), program.life.deadline);
-        if program.report.is_some() {
-            self.watch_launch(id);
-        }
-        match Pid::new(program.life.pid) {
-            // Alive or dead, it is ours to reap.
-            Some(pid) if program.adopted.is_none() => {
-                self.by_pid.insert(pid, id);
-            }
-            None if program.life.state == life::State::Launching => self.launches.push_back(id),
-            _ => {}
-        }
+        // Alive or dead, it is ours to reap.
+        let child = Pid::new(program.life.pid).filter(|_| program.handle().is_none());
+        self.by_pid.extend(child.map(|pid| (pid, id)));
         self.programs.insert(id, program);
+        self.feed(id, Event::HandedOver);
     }
 
     fn take_over_one(&mut self, found: Found, boot: Boot) {
@@ -153,32 +133,49 @@ impl Supervisor {
             },
             false => found,
         };
-        program.run = last.map_or(0, |last| last.run).max(program.ended);
+        program.life.run = RunId(last.map_or(0, |last| last.run).max(program.ended));
         // A supervisor that was killed in a storm may not have come to write down the last restarts.
-        let unwritten = program.run.saturating_sub(program.ended.saturating_add(1));
+        let run = program.life.run.0;
+        let unwritten = run.saturating_sub(program.ended.saturating_add(1));
         program.life.restarts = program.life.restarts.saturating_add(unwritten);
-        let was = program.life.state;
         let want = program.life.want;
         let unheard = last.filter(|last| last.run > program.ended);
-        let process = last.and_then(find);
+        let process = last.and_then(|last| self.driver.find(last));
         // The end of that run was dealt with already.
-        let process = process.filter(|p| unheard.is_some() || !matches!(p, Process::Zombie(_)));
+        let process =
+            process.filter(|p| unheard.is_some() || !matches!(p, FoundProcess::Zombie(_)));
         if let Some(last) = last.filter(|_| process.is_some() || unheard.is_some()) {
-            let age = procfs::age_ms(last.start);
-            program.since = clock::wall_ms().saturating_sub(age);
+            let age = self.driver.age(last.start);
             let life = std::mem::take(&mut program.life);
-            program.life = Life::adopted(life, last.pid.get(), self.now.saturating_sub(age));
-            program.group = Some(last.pid);
+            let is_paused = matches!(process, Some(FoundProcess::Other(_, true)));
+            let state = if is_paused {
+                life::State::Paused
+            } else {
+                life::State::Online
+            };
+            let since = self.now.saturating_sub(age);
+            program.life = life.adopted(RunId(last.run), last.pid.get(), since, state);
+            program.last_pid = Some(last.pid);
             let group = self.cgroups.of(id).filter(|_| last.joined);
-            (program.born, program.joined) = (last.start, group.is_some_and(|g| g.exists()));
-            program.foreign = !matches!(process, Some(Process::Child));
+            let joined = group.is_some_and(|group| group.exists());
+            program.run = Some(Run {
+                id: RunId(last.run),
+                group: Some(last.pid),
+                since: self.driver.wall().saturating_sub(age),
+                start_ticks: last.start,
+                placement: if joined {
+                    Placement::Cgroup
+                } else {
+                    Placement::NoCgroup
+                },
+                adopted: !matches!(process, Some(FoundProcess::Child)),
+                ..Run::default()
+            });
             program.new_fifos = program.prints_elsewhere(last.pid);
         }
-        let policy = program.policy();
-        let delay = policy.delay(program.life.unstable);
         self.programs.insert(id, program);
         match (process, unheard) {
-            (Some(Process::Zombie(exit)), _) => self.ended(id, exit),
+            (Some(FoundProcess::Zombie(exit)), _) => self.ended(id, exit),
             (Some(process), _) => {
                 self.hold(id, process);
                 if want == Want::Down {
@@ -186,21 +183,24 @@ impl Supervisor {
                 }
             }
             (None, Some(last)) => self.ended_unseen(id, last),
-            // Where it was ended last, there may not have been time for it.
-            (None, None) if want == Want::Down => self.remove_pid_file(id),
-            (None, None) if boot == Boot::Another => self.start_anew(id),
-            (None, None) => self.go_on(id, was, delay),
+            (None, None) => self.feed(
+                id,
+                match boot {
+                    Boot::Same => Event::Recalled,
+                    Boot::Another => Event::Rebooted,
+                },
+            ),
         }
     }
 
     /// The leader of a program, found by what it was told about itself.
-    fn find_unrecorded(&self, id: u32, run: u32) -> Lookup<Record> {
+    fn find_unrecorded(&mut self, id: u32, run: u32) -> Lookup<Record> {
         let home = self.home.root().as_os_str().as_bytes();
         let told = [
             format!("RPM_ID={id}").into_bytes(),
             [b"RPM_HOME=", home].concat(),
         ];
-        proc_search::find_leader(&told).map(|(pid, start)| Record {
+        self.driver.find_leader(&told).map(|(pid, start)| Record {
             pid,
             start,
             run,
@@ -208,29 +208,30 @@ impl Supervisor {
         })
     }
 
-    fn hold(&mut self, id: u32, process: Process) {
+    fn hold(&mut self, id: u32, process: FoundProcess) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
         match process {
-            Process::Other(held, stopped) => {
-                program.adopted = Some(held);
-                if stopped {
-                    program.life.state = life::State::Paused;
+            FoundProcess::Other(held, _) => {
+                if let Some(run) = &mut program.run {
+                    run.handle = Some(held);
                 }
             }
-            Process::Child => {
+            FoundProcess::Child => {
                 if let Some(pid) = Pid::new(program.life.pid) {
                     self.by_pid.insert(pid, id);
                 }
             }
-            Process::Unseen(held, e) => {
+            FoundProcess::Unseen(held, e) => {
                 let why = unseen(held.pid(), &e);
-                program.adopted = Some(held);
-                program.unseen = Some(why.clone());
+                if let Some(run) = &mut program.run {
+                    run.handle = Some(held);
+                    run.unseen = Some(why.clone());
+                }
                 self.note(id, why);
             }
-            Process::Zombie(_) => {}
+            FoundProcess::Zombie(_) => {}
         }
     }
 
@@ -238,29 +239,30 @@ impl Supervisor {
     pub(crate) fn look_at_unheld(&mut self) {
         self.looked = self.now;
         for id in self.unheld() {
-            let Some(program) = self.programs.get_mut(&id) else {
+            let program = self.programs.get_mut(&id);
+            let Some(run) = program.and_then(|p| p.run.as_mut()) else {
                 continue;
             };
-            let Some(held) = program.adopted.as_mut() else {
+            let Some(held) = run.handle.as_mut() else {
                 continue;
             };
             let pid = held.pid();
-            match held.look_again() {
+            match self.driver.look_again(held) {
                 // Found late, after another release of the supervisor was executed.
                 Lookup::There(stat) if stat.parent == Pid::own() => {
-                    program.adopted = None;
-                    program.foreign = false;
-                    program.unseen = None;
+                    run.handle = None;
+                    run.adopted = false;
+                    run.unseen = None;
                     self.by_pid.insert(pid, id);
                 }
-                Lookup::There(_) => program.unseen = None,
+                Lookup::There(_) => run.unseen = None,
                 Lookup::Gone => {
-                    program.unseen = None;
+                    run.unseen = None;
                     self.adopted_ended(id);
                 }
-                Lookup::Failed(e) if program.unseen.is_none() => {
+                Lookup::Failed(e) if run.unseen.is_none() => {
                     let why = unseen(pid, &e);
-                    program.unseen = Some(why.clone());
+                    run.unseen = Some(why.clone());
                     self.note(id, why);
                 }
                 Lookup::Failed(_) => {}
@@ -270,14 +272,14 @@ impl Supervisor {
 
     fn unheld(&self) -> Vec<u32> {
         let all = self.programs.values();
-        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        let unheld = all.filter(|p| p.handle().is_some_and(|held| held.fd().is_none()));
         unheld.map(|p| p.id).collect()
     }
 
     /// When processes without a descriptor are looked at next; never where there are none.
     pub(crate) fn set_look(&mut self) {
         let all = self.programs.values();
-        let unheld = all.filter(|p| p.adopted.as_ref().is_some_and(|held| held.fd().is_none()));
+        let unheld = all.filter(|p| p.handle().is_some_and(|held| held.fd().is_none()));
         let soon = unheld.map(|p| match p.life.state {
             life::State::Stopping => LOOK_SOON,
             _ => LOOK_AGAIN,
@@ -288,58 +290,16 @@ impl Supervisor {
 
     /// The last run has come to its end and nobody has seen it.
     fn ended_unseen(&mut self, id: u32, last: Record) {
-        let now = procfs::look(last.pid);
+        let now = self.driver.look(last.pid);
         if matches!(now, Lookup::There(stat) if !time_namespace::same_start(stat.start, last.start))
         {
             // The number is another's by now: a group that bears it is too.
-            if let Some(program) = self.programs.get_mut(&id) {
-                program.group = None;
+            let program = self.programs.get_mut(&id);
+            if let Some(run) = program.and_then(|p| p.run.as_mut()) {
+                run.group = None;
             }
         }
         self.ended(id, Exit::Unknown);
-    }
-
-    /// Starts a program that was wanted up when the machine went down, whatever had become of it.
-    fn start_anew(&mut self, id: u32) {
-        if let Some(program) = self.programs.get_mut(&id) {
-            program.life.state = life::State::Stopped;
-        }
-        self.feed(id, Event::Start);
-    }
-
-    /// Goes on with a program that was between two runs.
-    fn go_on(&mut self, id: u32, was: life::State, delay: u64) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        match was {
-            life::State::Waiting => {
-                let at = self.now.saturating_add(delay);
-                program.life.deadline = Some(at);
-                self.timers.set(Timer::Program(id), Some(at));
-            }
-            life::State::Launching => self.launches.push_back(id),
-            // Wanted up and stopped: the first release did not record that it was about to be launched.
-            life::State::Stopped => self.feed(id, Event::Start),
-            _ => self.remove_pid_file(id),
-        }
-    }
-}
-
-/// The process that a record is of. None: it has gone.
-fn find(last: Record) -> Option<Process> {
-    match ProcessHandle::find_unheld(last.pid, last.start) {
-        // Dead or alive: it is ours to reap.
-        Lookup::There((_, stat)) if stat.parent == Pid::own() => Some(Process::Child),
-        Lookup::There((held, stat)) if stat.lives() => {
-            Some(Process::Other(held, stat.state == b'T'))
-        }
-        Lookup::There((held, _)) => Some(Process::Zombie(held.exit())),
-        Lookup::Gone => None,
-        Lookup::Failed(e) => {
-            let held = ProcessHandle::from_start(last.pid, last.start);
-            Some(Process::Unseen(held, e))
-        }
     }
 }
 

@@ -108,7 +108,7 @@ fn name_of(home: &Home) -> Option<String> {
 impl Supervisor {
     /// Whether the last run of a program is in the program's cgroup, and that can be looked at: the group then.
     pub(crate) fn cgroup(&self, id: u32) -> Option<Cgroup> {
-        let joined = self.programs.get(&id).is_some_and(|p| p.joined);
-        self.cgroups.of(id).filter(|_| joined)
+        let run = self.programs.get(&id)?.run.as_ref()?;
+        self.cgroups.of(id).filter(|_| run.joined())
     }
 }

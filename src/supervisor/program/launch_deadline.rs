@@ -1,68 +1,43 @@
 //! The deadline of launches: a child between fork and exec opens paths of users, and a file system may never answer.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
+use crate::model::life::START_TIMEOUT;
 use crate::supervisor::event_loop::Supervisor;
+use crate::supervisor::program::LaunchFailure;
 use crate::supervisor::program::exec_failure::sentence;
-use crate::supervisor::timers::Timer;
 use crate::sys::fd;
-use crate::sys::poll::{Interest, PollSet};
+use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::spawn::Stage;
 
-/// How long a child may take until it executes the program: longer than an automounter or a slow disk needs. ms
-const LAUNCH_TIME: u64 = 20_000;
-/// How often a child that was late is killed again: it may wait where no signal reaches it. ms
-const KILL_AGAIN: u64 = 5_000;
-
 impl Supervisor {
-    /// Sees that a launch has an end.
-    pub(crate) fn watch_launch(&mut self, id: u32) {
-        let at = self.now.saturating_add(LAUNCH_TIME);
-        self.timers.set(Timer::Launch(id), Some(at));
-    }
-
-    /// A child has not executed its program in time: that is a launch that failed, and the child is ended.
+    /// A child has not executed its program in time: the launch has failed.
     pub(crate) fn launch_is_late(&mut self, id: u32) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let late = program.report.take().is_some();
-        if program.life.pid == 0 || !late && program.late != Some(program.run) {
-            return;
+        if let Some(run) = &mut program.run {
+            run.report = None;
         }
-        if late {
-            let name = fd::read_file(format!("/proc/{}/comm", program.life.pid).as_ref());
-            let name = name.unwrap_or_default();
-            let stage = Stage::of_name(name.trim_ascii_end()).unwrap_or(Stage::Session);
-            let reason = std::io::Error::other(format!(
-                "it took more than {} s; the file system may hang",
-                LAUNCH_TIME / 1000
-            ));
-            let why = sentence(program, &self.home, stage, 0, &reason);
-            program.late = Some(program.run);
-            program.failure = Some(why.clone());
-            self.changed = true;
-            self.note(id, format_args!("cannot run: {why}"));
-        }
-        self.signal_all(id, Signal::KILL);
-        let again = self.now.saturating_add(KILL_AGAIN);
-        self.timers.set(Timer::Launch(id), Some(again));
+        let name = fd::read_file(format!("/proc/{}/comm", program.life.pid).as_ref());
+        let name = name.unwrap_or_default();
+        let stage = Stage::of_name(name.trim_ascii_end()).unwrap_or(Stage::Session);
+        let reason = std::io::Error::other(format!(
+            "it took more than {} s; the file system may hang",
+            START_TIMEOUT / 1000
+        ));
+        let why = sentence(program, &self.home, stage, 0, &reason);
+        program.failure = Some(LaunchFailure::NotExecuted(why.clone()));
+        self.note(id, format_args!("cannot run: {why}"));
     }
 
     /// The signal that ends a child before it executes its program: it has blocked all others, and has nothing to see
     /// to before its end. `None`: it executes the program.
-    pub(crate) fn signal_before_it_runs(&self, id: u32) -> Option<Signal> {
+    pub(crate) fn signal_before_it_runs(&mut self, id: u32) -> Option<Signal> {
         let program = self.programs.get(&id)?;
-        if program.late == Some(program.run) {
-            return Some(Signal::KILL);
-        }
-        let mut set = PollSet::default();
-        set.push(program.report.as_ref()?.as_fd(), Interest::READ, ());
-        // It has something to say when it executes, or has failed.
-        let looked = set.wait(Some(Duration::ZERO));
-        let waits = looked.is_ok() && set.ready().next().is_none();
+        let (child, report) = (Pid::new(program.life.pid), program.report()?);
+        let waits = self.driver.is_silent(child, report.as_fd());
         waits.then_some(Signal::KILL)
     }
 }

@@ -1,19 +1,14 @@
 //! Processes that survive SIGKILL or that nothing links to a program: logged, and reported to the clients that wait for
 //! an end, with pid, command and reason.
 
-use std::io;
-
 use crate::error::Reason;
-use crate::model::life::{Exit, Life, State, Want};
 use crate::protocol::reply::{Code, Failure};
 use crate::supervisor::control::pending::add_failure;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
 use crate::supervisor::program::members::Leader;
 use crate::supervisor::program::processes::Member;
+use crate::supervisor::program::{LaunchFailure, Program};
 use crate::sys::pid::Pid;
-use crate::sys::procfs::ProcDir;
-use crate::sys::{signal, user};
 
 /// The most processes named in one sentence.
 const NAMED: usize = 4;
@@ -21,53 +16,23 @@ const NAMED: usize = 4;
 const COMMAND: usize = 80;
 
 impl Supervisor {
-    /// Logs once when a program survives SIGKILL, and once when it has ended.
-    pub(crate) fn note_resistance(&mut self, id: u32, before: &Life, after: &Life) {
-        let Some(program) = self.programs.get_mut(&id) else {
-            return;
-        };
-        if after.resists() && !before.resists() && !program.resisted {
-            program.resisted = true;
-            let survivors = self.survivors(id);
-            self.note(
-                id,
-                format_args!("cannot be ended: {survivors}; retrying at growing intervals"),
-            );
-        } else if after.state != State::Stopping && program.resisted {
-            program.resisted = false;
-            self.note(id, "has now ended");
-        }
-        let over = after.pid == 0 && after.state != State::Stopping;
-        if let Some(program) = self.programs.get_mut(&id).filter(|_| over) {
-            // Nothing is left of the run: neither is a descriptor.
-            program.led = None;
-            program.strays.clear();
-        }
+    /// Logs that a program survives SIGKILL.
+    pub(crate) fn note_resistance(&mut self, id: u32) {
+        let survivors = self.survivors(id);
+        let text = format_args!("cannot be ended: {survivors}; retrying at growing intervals");
+        self.note(id, text);
     }
 
-    /// Reports a leader that exits 0 at once while other members live: it has put itself in the background. As at any
-    /// other end, the rest is ended and the restart policy applies.
-    pub(crate) fn note_background(&mut self, id: u32, exit: Exit) {
+    /// Reports a program that has put itself in the background. As at any other end, the rest is ended and the restart
+    /// policy applies.
+    pub(crate) fn has_gone_to_background(&mut self, id: u32) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let life = &program.life;
-        let short = match life.state {
-            State::Launching => true,
-            State::Online => self.now.saturating_sub(life.since) < program.policy().min_uptime,
-            _ => false,
-        };
-        if exit == Exit::Code(0) && short && life.want == Want::Up {
-            let why = format!(
-                "has put itself in the background{}",
-                foreground_hint(program)
-            );
-            self.note(id, &why);
-            if let Some(program) = self.programs.get_mut(&id) {
-                program.background = true;
-                program.failure = Some(format!("it {why}"));
-            }
-        }
+        let hint = foreground_hint(program);
+        let why = format!("has put itself in the background{hint}");
+        program.failure = Some(LaunchFailure::InBackground(format!("it {why}")));
+        self.note(id, &why);
     }
 
     /// The processes of a program that survived SIGKILL, as text: pid, command and reason of each.
@@ -87,7 +52,7 @@ impl Supervisor {
             .into_iter()
             .filter(|m| !alone || Some(m.pid) == leader)
             .collect();
-        if self.proc.is_none() {
+        if !self.driver.can_scan() {
             return "its process group still has members, and there is no /proc to name them"
                 .to_owned();
         }
@@ -103,14 +68,11 @@ impl Supervisor {
     }
 
     /// Processes as text: pid, command, and why each is alive.
-    pub(crate) fn named(&self, members: &[Member]) -> String {
-        let named = members.iter().take(NAMED).filter_map(|member| {
-            let proc = self.proc.as_ref()?;
-            let (pid, command) = (member.pid, shown(&proc.command(member.pid)));
-            Some(format!(
-                "pid {pid} ({command}) {}",
-                why_it_lives(proc, member)
-            ))
+    pub(crate) fn named(&mut self, members: &[Member]) -> String {
+        let named = members.iter().take(NAMED).map(|member| {
+            let (pid, command) = (member.pid, shown(&self.driver.command(member.pid)));
+            let why = self.driver.why_it_lives(member);
+            format!("pid {pid} ({command}) {why}")
         });
         let mut text = named.collect::<Vec<_>>().join(", ");
         if members.len() > NAMED {
@@ -122,14 +84,17 @@ impl Supervisor {
     /// Processes that the program may have started, but that nothing links to it; without those already reported.
     pub(crate) fn unrecognizable(&mut self, id: u32) -> Vec<Member> {
         let program = self.programs.get(&id);
-        let program = program.filter(|p| p.spec.treekill && !p.is_whole_in_group() && p.born > 0);
-        let Some(born) = program.map(|p| p.born) else {
+        let run = program
+            .filter(|p| p.spec.treekill)
+            .and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup() && run.start_ticks > 0);
+        let Some(born) = run.map(|run| run.start_ticks) else {
             return Vec::new();
         };
-        let (Ok(processes), Some(proc)) = (self.processes(), self.proc.as_ref()) else {
+        let Ok(processes) = self.processes() else {
             return Vec::new();
         };
-        self.reported.retain(|(pid, start)| proc.is(*pid, *start));
+        self.forget_reported();
         let mut all = processes.unrecognizable(born);
         all.retain(|m| !self.reported.contains(&(m.pid, m.stat.start)));
         all
@@ -138,15 +103,12 @@ impl Supervisor {
     /// Logs the processes that an ended program may have left behind. Nothing links them to it, so they are not killed.
     pub(crate) fn name_unrecognizable(&mut self, id: u32) {
         let all = self.unrecognizable(id);
-        let Some(proc) = self.proc.as_ref() else {
-            return;
-        };
         if all.is_empty() {
             return;
         }
         let named: Vec<String> = all
             .iter()
-            .map(|m| format!("pid {} ({})", m.pid, shown(&proc.command(m.pid))))
+            .map(|m| format!("pid {} ({})", m.pid, shown(&self.driver.command(m.pid))))
             .collect();
         self.reported
             .extend(all.iter().map(|m| (m.pid, m.stat.start)));
@@ -160,17 +122,20 @@ impl Supervisor {
         }
     }
 
+    /// Forgets reported processes that have ended.
+    fn forget_reported(&mut self) {
+        let driver = &mut self.driver;
+        self.reported.retain(|(pid, start)| driver.is(*pid, *start));
+    }
+
     /// Adds the processes that were reported before, that still live, and that the failure does not name yet.
     pub(crate) fn name_reported(&mut self, failure: &mut Option<Failure>) {
-        let Some(proc) = self.proc.as_ref() else {
-            return;
-        };
-        self.reported.retain(|(pid, start)| proc.is(*pid, *start));
+        self.forget_reported();
         let message = failure.as_ref().map_or("", |f| f.message.as_str());
         let named: Vec<String> = self
             .reported
             .iter()
-            .map(|(pid, _)| format!("pid {pid} ({})", shown(&proc.command(*pid))))
+            .map(|(pid, _)| format!("pid {pid} ({})", shown(&self.driver.command(*pid))))
             .filter(|name| !message.contains(name.as_str()))
             .collect();
         if !named.is_empty() {
@@ -221,9 +186,11 @@ impl Supervisor {
 
     /// Why a start has failed though the program was executed: it put itself in the background.
     pub(crate) fn in_background(&self, ids: &[u32]) -> Option<Failure> {
-        let programs = ids.iter().filter_map(|id| self.programs.get(id));
-        let program = programs.into_iter().find(|p| p.background)?;
-        let why = program.failure.as_ref()?;
+        let mut programs = ids.iter().filter_map(|id| self.programs.get(id));
+        let (program, why) = programs.find_map(|program| match &program.failure {
+            Some(LaunchFailure::InBackground(why)) => Some((program, why)),
+            _ => None,
+        })?;
         let message = format!(
             "{} (id {}) is in the list, but {why}",
             program.spec.name, program.id
@@ -240,22 +207,6 @@ impl Supervisor {
     pub(crate) fn is_settled(&self, id: u32) -> bool {
         let program = self.programs.get(&id);
         program.is_none_or(|p| p.life.at_rest() || p.life.resists())
-    }
-}
-
-/// Why a process that was killed is still alive.
-fn why_it_lives(proc: &ProcDir, member: &Member) -> String {
-    let uid = proc.uid(member.pid).ok();
-    let tried = signal::try_signal(member.pid);
-    let denied = tried.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
-    match (member.stat.state, uid) {
-        _ if !proc.is(member.pid, member.stat.start) => "has just ended".to_owned(),
-        (_, Some(uid)) if denied => {
-            let user = user::user_name(uid).unwrap_or_else(|| uid.to_string());
-            format!("cannot be signalled: Operation not permitted; it runs as {user}")
-        }
-        (b'D', _) => "is in an uninterruptible wait in the kernel (state D)".to_owned(),
-        _ => "is still alive after SIGKILL, or was just forked".to_owned(),
     }
 }
 

@@ -4,22 +4,23 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use crate::error::Reason;
-use crate::model::life::{Action, Event, Exit, Life, State};
+use crate::model::life::{
+    Effect, Event, Exit, Members, Note, Purpose, RunId, Save, State, Trouble,
+};
 use crate::protocol::log_protocol::Order;
 use crate::protocol::output::Output;
-use crate::supervisor::daemon::shutdown::Ending;
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
 use crate::supervisor::program::exec_failure::sentence;
 use crate::supervisor::program::files::Stream;
-use crate::supervisor::sockets::held::is_served;
+use crate::supervisor::program::run::{Placement, Run};
+use crate::supervisor::program::{LaunchFailure, Program};
 use crate::supervisor::store::records;
 use crate::supervisor::timers::Timer;
 use crate::sys::pid::Pid;
 use crate::sys::room::{self, Holder};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{self, Inherited, Report};
-use crate::sys::{clock, fifo, lookup, wait};
+use crate::sys::spawn::{Inherited, Report};
+use crate::sys::{fifo, lookup};
 use crate::units;
 use std::os::unix::ffi::OsStringExt;
 
@@ -27,65 +28,69 @@ use std::os::unix::ffi::OsStringExt;
 const LAUNCHES_A_TURN: usize = 16;
 
 impl Supervisor {
-    /// Gives an event to a program's life and carries out what it asks for.
+    /// Gives an event to a program and carries out the effects.
     pub(crate) fn feed(&mut self, id: u32, event: Event) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let before = program.life.clone();
         let policy = program.policy();
-        let action = program.life.step(event, &policy, self.now);
-        let after = program.life.clone();
-        self.timers.set(Timer::Program(id), after.deadline);
-        self.changed |= before != after;
-        if before.state != after.state {
-            self.state_changed(id);
-        }
-        if self.ending == Some(Ending::Keep) {
-            if matches!(event, Event::Exited(..)) {
-                self.unrecorded.push(id);
-            }
-        } else {
-            if (before.want, before.at_rest()) != (after.want, after.at_rest()) {
-                // What is wanted is on disk before anything is done about it.
-                self.record(id);
-                self.unsynced(id, false);
-            } else if counted(&before) != counted(&after) || matches!(event, Event::Exited(..)) {
-                self.unrecorded.push(id);
-            }
-        }
-        match action {
-            Some(Action::Spawn) => self.launches.push_back(id),
-            Some(Action::Terminate) => match self.signal_before_it_runs(id) {
-                Some(signal) => self.signal_all(id, signal),
-                None => self.terminate(id),
-            },
-            Some(Action::Kill) => {
-                if after.kills == 1 && !before.resists() {
-                    self.note(id, "did not end in time: killing it");
-                }
-                self.signal_all(id, Signal::KILL);
-            }
-            Some(Action::Suspend) => self.signal_all(id, Signal::STOP),
-            Some(Action::Continue) => self.signal_all(id, Signal::CONT),
-            None => {}
-        }
-        self.note_resistance(id, &before, &after);
-        let rests = after.at_rest() && !before.at_rest();
-        if rests {
-            self.remove_pid_file(id);
-        }
+        let mut effects = Vec::new();
+        program.life.step(event, &policy, self.now, &mut effects);
+        // A pending answer may have become true.
+        self.changed |= !effects.is_empty();
         let mut closed = "";
-        if !is_served(&after) && (is_served(&before) || rests) {
-            let name = self.programs.get(&id).map(|p| p.spec.name.clone());
-            if self.release_sockets(&name.unwrap_or_default()) {
-                closed = "; its sockets are closed until it is started again";
+        for effect in effects {
+            match effect {
+                Effect::Publish => self.state_changed(id),
+                Effect::Save(Save::Desired) => {
+                    self.record(id);
+                    self.unsynced(id, false);
+                }
+                Effect::Save(Save::Counts) => self.unrecorded.push(id),
+                Effect::Drop(run) => self.drop_run(id, run),
+                Effect::Spawn(run) => self.launches.push_back((id, run)),
+                Effect::Signal(_, purpose) => self.signal_for(id, purpose),
+                Effect::Arm(deadline, at) => {
+                    self.timers.set(Timer::Program(id, deadline), Some(at));
+                }
+                Effect::Cancel(deadline) => self.timers.set(Timer::Program(id, deadline), None),
+                Effect::Fail(_, Trouble::Late) => self.launch_is_late(id),
+                Effect::Fail(_, Trouble::Background) => self.has_gone_to_background(id),
+                Effect::RemovePidFile => self.remove_pid_file(id),
+                Effect::ReleasePorts => {
+                    let name = self.programs.get(&id).map(|p| p.spec.name.clone());
+                    if self.release_sockets(&name.unwrap_or_default()) {
+                        closed = "; its sockets are closed until it is started again";
+                    }
+                }
+                Effect::Note(Note::Exited(exit)) => self.note(id, describe_exit(exit)),
+                Effect::Note(Note::Killing) => self.note(id, "did not end in time: killing it"),
+                Effect::Note(Note::Resists) => self.note_resistance(id),
+                Effect::Note(Note::EndedAtLast) => self.note(id, "has now ended"),
+                Effect::Note(Note::GivesUp(count)) => {
+                    let text = format_args!("failed {count} times in a row: giving up{closed}");
+                    self.note(id, text);
+                }
             }
         }
-        if after.state == State::Errored && before.state != State::Errored {
-            let count = after.unstable;
-            let text = format_args!("failed {count} times in a row: giving up{closed}");
-            self.note(id, text);
+    }
+
+    fn drop_run(&mut self, id: u32, run: RunId) {
+        if let Some(program) = self.programs.get_mut(&id) {
+            program.run.take_if(|present| present.id == run);
+        }
+    }
+
+    fn signal_for(&mut self, id: u32, purpose: Purpose) {
+        let signal = match purpose {
+            Purpose::Terminate => self.signal_before_it_runs(id),
+            Purpose::Kill => Some(Signal::KILL),
+            Purpose::Suspend => Some(Signal::STOP),
+            Purpose::Continue => Some(Signal::CONT),
+        };
+        match signal {
+            Some(signal) => self.signal_all(id, signal),
+            None => self.terminate(id),
         }
     }
 
@@ -118,57 +123,52 @@ impl Supervisor {
             if self.launches_crowd() {
                 return false;
             }
-            let next = self.launches.iter().position(|id| self.may_launch(*id));
-            let Some(id) = next.and_then(|at| self.launches.remove(at)) else {
+            let mut queue = self.launches.iter();
+            let next = queue.position(|(id, _)| self.may_launch(*id));
+            let Some((id, run)) = next.and_then(|at| self.launches.remove(at)) else {
                 return false;
             };
-            self.launch(id);
-            if self.launches.front() == Some(&id) {
+            self.launch(id, run);
+            if self.launches.front() == Some(&(id, run)) {
                 // Put back: it waits for others.
                 return false;
             }
         }
-        self.launches.iter().any(|id| self.may_launch(*id))
+        let mut queue = self.launches.iter();
+        queue.any(|(id, _)| self.may_launch(*id))
     }
 
     /// Whether the launches under way leave no room for another: the end of each is an event.
     fn launches_crowd(&self) -> bool {
-        let reports = self.programs.values().filter_map(|p| p.report.as_ref());
+        let reports = self.programs.values().filter_map(Program::report);
         let highest = reports.max_by_key(|report| report.as_raw_fd());
         highest.is_some_and(|report| !room::leaves_room(report.as_fd(), Holder::Program))
     }
 
-    fn launch(&mut self, id: u32) {
+    fn launch(&mut self, id: u32, run: RunId) {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        if program.life.state != State::Launching || program.life.pid != 0 {
+        let life = &program.life;
+        if life.state != State::Launching || life.pid != 0 || life.run != run {
             return;
         }
         program.failure = None;
-        program.background = false;
-        program.doubts = 0;
-        program.foreign = false;
-        program.strays.clear();
-        program.group = None;
-        program.led = None;
         if std::mem::take(&mut program.new_fifos) {
             // All that was printed to those of before, then those that are there now.
             program.logged = false;
             program.fifos = records::open_fifos(&self.home.records(id)).ok();
             self.log.drain(vec![id], true);
         }
-        (program.born, program.joined, program.moved) = (0, false, false);
-        if program.run > 0 && !program.logged {
+        if run > RunId(1) && !program.logged {
             // Its files may be others now. Until it runs, what it prints waits in its pipes: the log writer would have
             // it in the old ones.
             self.log.order(&Order::Close { id });
             self.log.flush();
         }
-        program.run = program.run.saturating_add(1);
         let mut given = match self.give(id) {
             Ok(given) => given,
-            Err(e) => return self.not_launched(id, e.to_string()),
+            Err(e) => return self.not_launched(id, run, e.to_string()),
         };
         let Some(program) = self.programs.get_mut(&id) else {
             return;
@@ -185,47 +185,50 @@ impl Supervisor {
             lock: self.lock.fd(),
         };
         let spawned = match &plan {
-            Ok(plan) => spawn::spawn(plan, inherited),
+            Ok(plan) => self.driver.spawn(plan, inherited),
             Err(nul) => Err(std::io::Error::other(nul.to_string())),
         };
         match spawned {
             Ok(spawned) => {
-                program.report = Some(spawned.report);
-                program.group = Some(spawned.pid);
-                // Until it reports that it is not.
-                program.joined = cgroup.is_some();
-                program.since = clock::wall_ms();
+                program.last_pid = Some(spawned.pid);
+                program.run = Some(Run {
+                    id: run,
+                    group: Some(spawned.pid),
+                    since: self.driver.wall(),
+                    report: Some(spawned.report),
+                    // Until it reports that it has not joined.
+                    placement: if cgroup.is_some() {
+                        Placement::Cgroup
+                    } else {
+                        Placement::NoCgroup
+                    },
+                    channel: given.channel.take(),
+                    ..Run::default()
+                });
                 self.by_pid.insert(spawned.pid, id);
-                if let Some(program) = self.programs.get_mut(&id) {
-                    program.channel = given.channel.take();
-                }
-                self.watch_launch(id);
-                self.feed(id, Event::Spawned(spawned.pid.get()));
+                self.feed(id, Event::Spawned(run, spawned.pid.get()));
             }
             // Those that are being made give their descriptors back in a moment.
             Err(e) if lookup::lacks_room(&e) && self.is_launching() => {
                 self.drop_channel(given.channel.take());
-                if let Some(program) = self.programs.get_mut(&id) {
-                    program.run = program.run.saturating_sub(1);
-                }
-                self.launches.push_front(id);
+                self.launches.push_front((id, run));
             }
             Err(e) => {
                 self.drop_channel(given.channel.take());
-                self.not_launched(id, format!("creating a process: {}", Reason(&e)));
+                self.not_launched(id, run, format!("creating a process: {}", Reason(&e)));
             }
         }
     }
 
     /// Whether a child is on its way to its program.
     fn is_launching(&self) -> bool {
-        self.programs.values().any(|p| p.report.is_some())
+        self.programs.values().any(|p| p.report().is_some())
     }
 
-    fn not_launched(&mut self, id: u32, why: String) {
+    fn not_launched(&mut self, id: u32, run: RunId, why: String) {
         self.note(id, &why);
         program_failed(self.programs.get_mut(&id), why);
-        self.feed(id, Event::NotSpawned);
+        self.feed(id, Event::NotSpawned(run));
     }
 
     /// Reads what the child between fork and exec has to say.
@@ -233,17 +236,18 @@ impl Supervisor {
         let Some(program) = self.programs.get_mut(&id) else {
             return;
         };
-        let Some(report) = &program.report else {
+        let Some(run) = program.run.as_mut() else {
             return;
         };
-        let report = spawn::read_report(report.as_fd());
-        if !matches!(report, Report::Pending) {
-            self.timers.set(Timer::Launch(id), None);
-        }
-        match report {
+        let Some(report) = &run.report else {
+            return;
+        };
+        let number = run.id;
+        let child = Pid::new(program.life.pid);
+        match self.driver.read_report(child, report.as_fd()) {
             Report::Pending => {}
             Report::NotJoined(reason) => {
-                program.joined = false;
+                run.placement = Placement::NoCgroup;
                 let first = !std::mem::replace(&mut self.cgroup_refused, true);
                 if first {
                     let why = format!("cannot join its cgroup: {}", Reason(&reason));
@@ -255,7 +259,7 @@ impl Supervisor {
                 self.hear_report(id);
             }
             Report::Executed => {
-                program.report = None;
+                run.report = None;
                 // The same is heard of one that was ended on its way to the program: that has printed nothing.
                 let fifos = program.fifos.as_ref();
                 let printed = fifos.is_some_and(|(out, err)| {
@@ -264,17 +268,18 @@ impl Supervisor {
                 if program.life.state == State::Launching || printed {
                     self.open_logs(id);
                 }
-                self.feed(id, Event::Executed);
+                self.feed(id, Event::Executed(number));
             }
             Report::Failed {
                 stage,
                 program: which,
                 reason,
             } => {
-                program.report = None;
+                run.report = None;
                 let why = sentence(program, &self.home, stage, which, &reason);
                 self.note(id, format_args!("cannot run: {why}"));
                 program_failed(self.programs.get_mut(&id), why);
+                self.feed(id, Event::NotExecuted(number));
             }
         }
     }
@@ -284,16 +289,16 @@ impl Supervisor {
     pub(crate) fn reap(&mut self) {
         let mut dead: Vec<(u32, Exit)> = Vec::new();
         let mut orphans = false;
-        while let Some(pid) = wait::next_dead() {
+        while let Some(pid) = self.driver.next_dead() {
             if let Some(id) = self.by_pid.get(&pid).copied() {
                 // After a death the pipe is decisive: what it says comes first.
                 self.hear_report(id);
                 self.by_pid.remove(&pid);
                 self.before_reaping(id, pid);
-                dead.push((id, wait::reap(pid).unwrap_or(Exit::Unknown)));
+                dead.push((id, self.driver.reap(pid).unwrap_or(Exit::Unknown)));
             } else {
                 // The log writer is missed by the end of its connection; orphans of programs are nobody's.
-                let exit = wait::reap(pid);
+                let exit = self.driver.reap(pid);
                 self.other_ended(pid, exit);
                 orphans = true;
             }
@@ -322,23 +327,30 @@ impl Supervisor {
             return;
         };
         // That something is said to be ready is not enough to declare it dead.
-        if let Some(held) = program.adopted.take_if(|held| held.has_ended()) {
-            let exit = held.exit();
-            program.led = Some(held);
+        let Some(run) = &mut program.run else {
+            return;
+        };
+        if let Some(held) = run.handle.take_if(|held| self.driver.has_ended(held)) {
+            let exit = self.driver.exit(&held);
+            run.group_pidfd = Some(held);
             self.ended(id, exit);
         }
     }
 
     pub(crate) fn ended(&mut self, id: u32, exit: Exit) {
-        let remain = self.remains(id);
-        if let Some(program) = self.programs.get_mut(&id) {
-            program.gauge = None;
-            program.ended = program.run;
-        }
-        if remain {
-            self.note_background(id, exit);
+        let members = if self.remains(id) {
+            Members::Remain
         } else {
             self.name_unrecognizable(id);
+            Members::Gone
+        };
+        let Some(program) = self.programs.get_mut(&id) else {
+            return;
+        };
+        let run = program.life.run;
+        program.ended = run.0;
+        if let Some(run) = &mut program.run {
+            run.memory = None;
         }
         self.close_channel(id);
         if self.end_lines(id) {
@@ -346,13 +358,8 @@ impl Supervisor {
             self.log.order(&Order::Ended { id });
             self.log.flush();
         }
-        if let Some(program) = self.programs.get_mut(&id) {
-            if matches!(program.life.state, State::Online | State::Paused) {
-                self.note(id, describe_exit(exit));
-            }
-        }
-        self.feed(id, Event::Exited(exit, remain));
-        if remain {
+        self.feed(id, Event::Exited(run, exit, members));
+        if members == Members::Remain {
             self.look_again_at_remains();
         }
     }
@@ -404,13 +411,8 @@ impl Supervisor {
 
 fn program_failed(program: Option<&mut Program>, why: String) {
     if let Some(program) = program {
-        program.failure = Some(why);
+        program.failure = Some(LaunchFailure::NotExecuted(why));
     }
-}
-
-/// What of a life is on disk beside what is wanted.
-fn counted(life: &Life) -> (u32, u32, Option<Exit>) {
-    (life.restarts, life.unstable, life.exit)
 }
 
 fn describe_exit(exit: Exit) -> String {

@@ -6,19 +6,17 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use crate::model::life::{Event, State};
+use crate::supervisor::driver::{Driver, Scan};
 use crate::supervisor::event_loop::Supervisor;
-use crate::supervisor::program::Program;
-use crate::supervisor::program::processes::{Member, Owner, Processes, Run, owner_by_environment};
+use crate::supervisor::program::processes::{Member, Processes, Search};
+use crate::supervisor::program::run::Run;
 use crate::supervisor::timers::Timer;
-use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::pid::Pid;
-use crate::sys::process::ProcessHandle;
-use crate::sys::procfs::{ProcDir, Stat};
-use crate::sys::signal::{self, Signal};
+use crate::sys::procfs::Stat;
+use crate::sys::signal::Signal;
 use crate::sys::time_namespace::same_start;
 
 /// The first wait before programs that were left by their leader are looked at again; it doubles. ms
@@ -29,8 +27,6 @@ const LOOK_AGAIN_MAX: u64 = 1000;
 const RESISTS_AGAIN_MAX: u64 = 60_000;
 /// The number of looks after which a process without a mark counts as unmarked.
 const DOUBTS: u32 = 3;
-/// The most times a changing list of processes is read.
-const LOOKS: usize = 5;
 
 /// Whether the leader of a run may be among its members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,38 +43,17 @@ impl Supervisor {
         if let Some(processes) = &self.processes {
             return Ok(Rc::clone(processes));
         }
-        let proc = self.proc.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let (mut scan, hidden) = proc.scan()?;
-        let own = Pid::own();
-        let session = Pid::own_session();
-        // Whoever takes the orphans of programs that a former supervisor has started.
-        let mut reapers: BTreeSet<i32> = BTreeSet::from([own]);
-        for program in self.programs.values().filter(|p| p.foreign) {
-            reapers.insert(1);
-            let leader = program.group.filter(|_| program.adopted.is_some());
-            let stat = leader.and_then(|pid| scan.iter().find(|(other, _)| *other == pid));
-            reapers.extend(stat.map(|(_, stat)| stat.parent));
-        }
-        add_newest(proc, &mut scan, &reapers);
-        let leaders = self.leaders();
-        let helper = self.update.as_ref().and_then(|update| update.prover);
-        let fifos = format!("{}/", self.home.run().display());
-        let home = self.home.root().as_os_str().as_bytes();
-        let owner = |pid: Pid, stat: &Stat| {
-            let is_orphan = reapers.contains(&stat.parent) && !leaders.contains(&pid);
-            if !is_orphan || pid.get() == own || Some(pid) == helper || stat.session == session {
-                return None;
-            }
-            match owner_of(proc, pid, home, &fifos) {
-                Owner::Undecided if stat.parent == own => Some(Owner::Unknown),
-                // Those of init are countless, and most are nobody's business here.
-                Owner::Unknown if stat.parent != own => None,
-                owner => Some(owner),
-            }
+        let runs = self.programs.values().filter_map(|p| p.run.as_ref());
+        let adopted = runs.filter(|run| run.adopted);
+        let held = adopted.clone().filter(|run| run.handle.is_some());
+        let scan = Scan {
+            home: &self.home,
+            leaders: self.leaders(),
+            adopted: held.filter_map(|run| run.group).collect(),
+            init_reaps: adopted.count() > 0,
+            helper: self.update.as_ref().and_then(|update| update.prover),
         };
-        let mut processes = Processes::new(scan, owner);
-        processes.hidden = hidden;
-        let processes = Rc::new(processes);
+        let processes = Rc::new(self.driver.scan(&scan)?);
         self.processes = Some(Rc::clone(&processes));
         Ok(processes)
     }
@@ -99,12 +74,15 @@ impl Supervisor {
         };
         let leader = Pid::new(program.life.pid).filter(|_| leader == Leader::Lives);
         let mut found = Vec::new();
-        if let (Some(group), Some(proc)) = (self.cgroup(id), self.proc.as_ref()) {
-            found = members_of(&group, proc)?;
-            if let Some(program) = self.programs.get_mut(&id) {
+        if let Some(group) = self.cgroup(id) {
+            found = self.driver.cgroup_members(&group)?;
+            let program = self.programs.get_mut(&id);
+            if let Some(run) = program.and_then(|p| p.run.as_mut()) {
                 // One that was moved elsewhere has what it started since elsewhere too.
-                program.moved |= leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid));
-                if !program.moved {
+                if leader.is_some_and(|pid| found.iter().all(|m| m.pid != pid)) {
+                    run.has_left_cgroup();
+                }
+                if run.is_whole_in_cgroup() {
                     return Ok(found);
                 }
             }
@@ -113,60 +91,62 @@ impl Supervisor {
         let own = Pid::own();
         let leaders = self.leaders();
         let others = |pid: Pid| pid.get() == own || leaders.contains(&pid);
-        let Some(program) = self.programs.get_mut(&id) else {
+        let program = self.programs.get_mut(&id);
+        let Some(run) = program.and_then(|p| p.run.as_mut()) else {
             return Ok(found);
         };
-        if let (0, Some(leader)) = (program.born, leader) {
-            program.born = processes.get(leader).map_or(0, |stat| stat.start);
+        if let (0, Some(leader)) = (run.start_ticks, leader) {
+            run.start_ticks = processes.get(leader).map_or(0, |stat| stat.start);
         }
         // The number of an adopted one may be another's by now.
-        let is_own = |stat: &Stat| program.born == 0 || same_start(stat.start, program.born);
+        let born = run.start_ticks;
+        let is_own = |stat: &Stat| born == 0 || same_start(stat.start, born);
         let leader = leader.filter(|pid| processes.get(*pid).is_some_and(is_own));
-        let run = Run {
+        let search = Search {
             id,
             leader,
-            born: program.born,
-            group: own_group(program, &processes, leader.is_some()),
-            known: &program.strays,
+            start_ticks: born,
+            group: own_group(run, &mut *self.driver, &processes, leader.is_some()),
+            known: &run.escaped,
         };
-        found.extend(processes.members(&run, others));
+        found.extend(processes.members(&search, others));
         found.sort_by_key(|member| member.pid);
         found.dedup_by_key(|member| member.pid);
-        let strays = found.iter().filter(|m| Some(m.pid) != leader);
-        program.strays = strays.map(|m| (m.pid, m.stat.start)).collect();
+        let escaped = found.iter().filter(|m| Some(m.pid) != leader);
+        run.escaped = escaped.map(|m| (m.pid, m.stat.start)).collect();
         Ok(found)
     }
 
     /// Collects what must be known of an ended leader before its pid can be reused.
     pub(crate) fn before_reaping(&mut self, id: u32, pid: Pid) {
-        let stat = self.proc.as_ref().and_then(|proc| proc.stat(pid).ok());
+        let zombie = self.driver.inspect(pid);
         let group = self.cgroup(id);
-        let place = self.proc.as_ref().and_then(|proc| proc.cgroup(pid));
-        if let Some(program) = self.programs.get_mut(&id) {
+        let program = self.programs.get_mut(&id);
+        if let Some(run) = program.and_then(|p| p.run.as_mut()) {
             // Where there is a cgroup, that tells what is left; a descriptor for each of many deaths may be too many.
-            program.led = match program.joined {
-                true => None,
-                false => ProcessHandle::of_child(pid),
+            run.group_pidfd = if run.joined() {
+                None
+            } else {
+                self.driver.hold(pid)
             };
-            program.born = stat.map_or(program.born, |stat| stat.start);
-            let places = group.zip(place);
-            program.moved |= places.is_some_and(|(group, place)| !group.has(&place));
+            run.start_ticks = zombie.start.unwrap_or(run.start_ticks);
+            let places = group.zip(zombie.cgroup);
+            if places.is_some_and(|(group, place)| !group.has(&place)) {
+                run.has_left_cgroup();
+            }
         }
     }
 
     /// Whether a member of the last run other than its leader lives. A failed lookup counts as alive.
     pub(crate) fn remains(&mut self, id: u32) -> bool {
-        let Some(program) = self.programs.get(&id).filter(|p| p.spec.treekill) else {
+        let program = self.programs.get(&id).filter(|p| p.spec.treekill);
+        let Some(run) = program.and_then(|p| p.run.as_ref()) else {
             return false;
         };
-        if self.proc.is_none() {
-            // There were no descriptors left when this process began, or there is none.
-            self.proc = ProcDir::open().ok();
+        let (group, had_some) = (run.group, !run.escaped.is_empty());
+        if !self.driver.can_scan() {
+            return group.is_some_and(|group| self.driver.group_exists(group));
         }
-        if self.proc.is_none() {
-            return program.group.is_some_and(signal::group_exists);
-        }
-        let had_some = !program.strays.is_empty();
         for last in [!had_some, true] {
             match self.members(id, Leader::Ended) {
                 Ok(members) if members.is_empty() && last => {
@@ -177,8 +157,9 @@ impl Supervisor {
                 Ok(_) => return true,
                 Err(_) => {
                     // There may be no descriptors left: this one helps to look, and is not worth an end unseen.
-                    if let Some(program) = self.programs.get_mut(&id) {
-                        program.led = None;
+                    let program = self.programs.get_mut(&id);
+                    if let Some(run) = program.and_then(|p| p.run.as_mut()) {
+                        run.group_pidfd = None;
                     }
                     return true;
                 }
@@ -189,29 +170,31 @@ impl Supervisor {
 
     /// Whether the group has a member that `/proc` does not show.
     fn is_hidden(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
-        let Some(group) = program.and_then(|p| p.group) else {
+        let run = self.programs.get(&id).and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup());
+        let Some(group) = run.and_then(|run| run.group) else {
             return false;
         };
         let processes = self.processes();
         let hidden = processes.is_ok_and(|all| all.hidden && all.get(group).is_none());
-        hidden && signal::group_exists(group)
+        hidden && self.driver.group_exists(group)
     }
 
     /// Whether there is a process that nothing links to a program, and that was not looked at twice: in the middle of
     /// an `execve(2)` a process shows no mark.
     fn is_in_doubt(&mut self, id: u32) -> bool {
-        let program = self.programs.get(&id).filter(|p| !p.is_whole_in_group());
-        let Some(born) = program.map(|p| p.born) else {
+        let run = self.programs.get(&id).and_then(|p| p.run.as_ref());
+        let run = run.filter(|run| !run.is_whole_in_cgroup());
+        let Some(born) = run.map(|run| run.start_ticks) else {
             return false;
         };
         let unknown = !self.unrecognizable(id).is_empty();
         let processes = self.processes();
         let undecided = processes.is_ok_and(|all| all.is_undecided(born));
         let program = self.programs.get_mut(&id).filter(|_| unknown || undecided);
-        program.is_some_and(|program| {
-            program.doubts += 1;
-            program.doubts <= DOUBTS
+        program.and_then(|p| p.run.as_mut()).is_some_and(|run| {
+            run.doubts += 1;
+            run.doubts <= DOUBTS
         })
     }
 
@@ -220,7 +203,8 @@ impl Supervisor {
         for id in self.leaderless() {
             if !self.remains(id) {
                 self.name_unrecognizable(id);
-                self.feed(id, Event::Gone);
+                let run = self.programs.get(&id).map(|p| p.life.run);
+                self.feed(id, Event::Gone(run.unwrap_or_default()));
             } else if self.is_being_killed(id) {
                 // Those that were forked meanwhile.
                 self.signal_all(id, Signal::KILL);
@@ -276,84 +260,23 @@ impl Supervisor {
     }
 }
 
-/// Adds processes that were left to one of these since the scan began: of one that forks and ends all the time, the
-/// scan finds only what has ended meanwhile.
-fn add_newest(proc: &ProcDir, scan: &mut Vec<(Pid, Stat)>, reapers: &BTreeSet<i32>) {
-    let mut known: BTreeSet<Pid> = scan.iter().map(|(pid, _)| *pid).collect();
-    for _ in 0..LOOKS {
-        let listed = reapers.iter().flat_map(|reaper| proc.children(*reaper));
-        let new = listed.filter(|pid| known.insert(*pid));
-        let new = new.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
-        let new: Vec<(Pid, Stat)> = new.collect();
-        if new.is_empty() {
-            return;
-        }
-        scan.extend(new);
-    }
-}
-
-/// The processes of a cgroup. The second look at the list proves that a number was still a member's when its start
-/// time was read.
-fn members_of(group: &Cgroup, proc: &ProcDir) -> io::Result<Vec<Member>> {
-    let own = Pid::own();
-    for _ in 0..LOOKS {
-        let listed = group.pids()?;
-        // There may be more groups below it than are followed, or one that could not be listed.
-        if listed.is_empty() && !group.is_populated()? {
-            return Ok(Vec::new());
-        }
-        let others = listed.into_iter().filter(|pid| pid.get() != own);
-        let stats = others.filter_map(|pid| Some((pid, proc.stat(pid).ok()?)));
-        let stats: Vec<(Pid, Stat)> = stats.filter(|(_, stat)| stat.lives()).collect();
-        let second: BTreeSet<Pid> = group.pids()?.into_iter().collect();
-        let members = stats.into_iter().filter(|(pid, _)| second.contains(pid));
-        let members: Vec<Member> = members.map(|(pid, stat)| Member { pid, stat }).collect();
-        if !members.is_empty() {
-            return Ok(members);
-        }
-    }
-    match group.is_populated()? {
-        true => Err(io::Error::other(
-            "its processes change faster than they can be scanned",
-        )),
-        false => Ok(Vec::new()),
-    }
-}
-
-/// The owner of an orphan.
-fn owner_of(proc: &ProcDir, pid: Pid, home: &[u8], fifos: &str) -> Owner {
-    let environment = proc.environment(pid);
-    let by_environment = environment.map_or(Owner::Unknown, |e| owner_by_environment(&e, home));
-    if !matches!(by_environment, Owner::Unknown | Owner::Undecided) {
-        return by_environment;
-    }
-    if proc
-        .cgroup(pid)
-        .is_some_and(|path| path.contains(cgroup::PREFIX))
-    {
-        // It is found there.
-        return Owner::Another;
-    }
-    // Nobody else can open the pipes of programs: their folder is private.
-    let output = [1, 2].into_iter().find_map(|number| {
-        let path = proc.descriptor(pid, number)?;
-        let rest = path.to_str()?.strip_prefix(fifos)?;
-        rest.split('/').next()?.parse().ok()
-    });
-    output.map_or(by_environment, Owner::Program)
-}
-
 /// The group of the last run, unless its number is another's by now: nobody is given the number of a group that has
 /// members, so whoever bears it when its leader leads no more came after the last of them.
-fn own_group(program: &Program, processes: &Processes, leads: bool) -> Option<Pid> {
-    let is_empty = program.led.as_ref().map(ProcessHandle::group_exists);
-    if !leads && matches!(is_empty, Some(Ok(false))) {
+fn own_group(
+    run: &Run,
+    driver: &mut dyn Driver,
+    processes: &Processes,
+    leads: bool,
+) -> Option<Pid> {
+    let exists = run.group_pidfd.as_ref();
+    let exists = exists.map(|leader| driver.led_group_exists(leader));
+    if !leads && matches!(exists, Some(Ok(false))) {
         // What is left of its session is found by its marks.
         return None;
     }
     let bears = |group| {
         let stat = processes.get(group);
-        stat.is_some_and(|stat| stat.lives() && !same_start(stat.start, program.born))
+        stat.is_some_and(|stat| stat.lives() && !same_start(stat.start, run.start_ticks))
     };
-    program.group.filter(|group| leads || !bears(*group))
+    run.group.filter(|group| leads || !bears(*group))
 }

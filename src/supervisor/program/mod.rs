@@ -1,4 +1,4 @@
-//! One managed program: what it is, how it fares, and what the supervisor holds for it.
+//! One managed program: its spec, its state, its counters and its run.
 
 pub mod adoption;
 pub mod cgroups;
@@ -13,6 +13,7 @@ pub mod own_output;
 pub mod pause;
 pub mod pid_file;
 pub mod processes;
+pub mod run;
 pub mod signalling;
 
 use std::ffi::{CString, NulError};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::model::command::{Command, DEFAULT_PATH};
-use crate::model::life::{Life, Policy, Want};
+use crate::model::life::{Life, Policy};
 use crate::model::spec::{Spec, name_of};
 use crate::paths::{Home, Records};
 use crate::protocol::line::LineWriter;
@@ -32,13 +33,32 @@ use crate::supervisor::node::channel::Channel;
 use crate::supervisor::node::cluster::Given;
 use crate::supervisor::program::files::Stream;
 use crate::supervisor::program::limits::Limits;
+use crate::supervisor::program::run::Run;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::clock;
 use crate::sys::pid::Pid;
 use crate::sys::process::ProcessHandle;
-use crate::sys::procfs::{Gauge, ProcDir};
+use crate::sys::procfs::ProcDir;
 use crate::sys::spawn::Plan;
 use crate::sys::user;
+
+/// Why a launch failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaunchFailure {
+    /// The program was not executed.
+    NotExecuted(String),
+    /// It was, and has put itself in the background.
+    InBackground(String),
+}
+
+impl LaunchFailure {
+    /// The reason.
+    pub fn why(&self) -> &str {
+        match self {
+            LaunchFailure::NotExecuted(why) | LaunchFailure::InBackground(why) => why,
+        }
+    }
+}
 
 /// One entry of the list.
 #[derive(Debug)]
@@ -53,50 +73,18 @@ pub struct Program {
     pub life: Life,
     /// When it was added to the list, ms since the epoch.
     pub created: u64,
-    /// When the present run began, ms since the epoch.
-    pub since: u64,
-    /// How many runs it has had, the present one included.
-    pub run: u32,
+    /// The present run, from the spawn of its leader until nothing of it is left.
+    pub run: Option<Run>,
     /// The last run whose end has been dealt with.
     pub ended: u32,
-    /// What was wanted of it when the daemon began to end: so it is recorded.
-    pub wanted: Option<Want>,
     /// Why what is wanted of it is not on record.
     pub unrecorded: Option<String>,
-    /// What the child between fork and exec reports by.
-    pub report: Option<OwnedFd>,
-    /// The run whose child did not execute the program in time.
-    pub late: Option<u32>,
-    /// Why the last launch did not come to the program.
-    pub failure: Option<String>,
-    /// Why its process could not be looked at: it counts as running, and is looked at again.
-    pub unseen: Option<String>,
-    /// The last run has put itself in the background.
-    pub background: bool,
-    /// Something of the present run has survived SIGKILL, and that was noted.
-    pub resisted: bool,
-    /// How often it could not be told whether something was left of the last run.
-    pub doubts: u32,
+    /// Why the last launch failed.
+    pub failure: Option<LaunchFailure>,
     /// What the last stop could not see to: processes that it may have left.
     pub left: Option<String>,
-    /// The process group of the last run.
-    pub group: Option<Pid>,
-    /// When the leader of the last run started, in clock ticks since boot; 0 where nobody has looked yet.
-    pub born: u64,
-    /// The last run is in the cgroup of the program, with all that came from it.
-    pub joined: bool,
-    /// But its leader was seen in another: what came from it is looked for in both ways.
-    pub moved: bool,
-    /// Members of the last run, but its leader, as they were last found outside of a cgroup; with their start times.
-    pub strays: Vec<(Pid, u64)>,
-    /// The last run was found, not started: its dead are reaped by somebody else, or by nobody.
-    pub foreign: bool,
-    /// The process, where it is not our child.
-    pub adopted: Option<ProcessHandle>,
-    /// The leader of the last run after its end: its group is found by it, never another that took the number.
-    pub led: Option<ProcessHandle>,
-    /// The channel of a Node worker.
-    pub channel: Option<Channel>,
+    /// The leader of the last run, whose pid is in the pid file.
+    pub last_pid: Option<Pid>,
     /// Copies of both FIFOs, so that what waits in them outlives the log writer and the program.
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// Other pipes stand at the paths of those that its process prints to: its records were made again.
@@ -107,8 +95,6 @@ pub struct Program {
     pub lost: [Loss; 2],
     /// How much could not be written since it was added to the list, in bytes.
     pub lost_in_all: u64,
-    /// The record of the memory of the process that was last looked at.
-    pub gauge: Option<(Pid, Gauge)>,
 }
 
 impl Program {
@@ -120,34 +106,17 @@ impl Program {
             spec,
             life: Life::default(),
             created,
-            since: 0,
-            run: 0,
+            run: None,
             ended: 0,
-            wanted: None,
             unrecorded: None,
-            report: None,
-            late: None,
             failure: None,
-            unseen: None,
-            background: false,
-            resisted: false,
-            doubts: 0,
             left: None,
-            group: None,
-            born: 0,
-            joined: false,
-            moved: false,
-            strays: Vec::new(),
-            foreign: false,
-            adopted: None,
-            led: None,
-            channel: None,
+            last_pid: None,
             fifos: None,
             new_fifos: false,
             logged: false,
             lost: [Loss::default(); 2],
             lost_in_all: 0,
-            gauge: None,
         }
     }
 
@@ -163,9 +132,31 @@ impl Program {
         }
     }
 
-    /// Whether its cgroup has all that came from the last run.
-    pub fn is_whole_in_group(&self) -> bool {
-        self.joined && !self.moved
+    /// The channel of its run, where that is a Node worker.
+    pub fn channel(&self) -> Option<&Channel> {
+        self.run.as_ref()?.channel.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn channel_mut(&mut self) -> Option<&mut Channel> {
+        self.run.as_mut()?.channel.as_mut()
+    }
+
+    /// Gives its run a channel.
+    pub fn set_channel(&mut self, channel: Channel) {
+        if let Some(run) = &mut self.run {
+            run.channel = Some(channel);
+        }
+    }
+
+    /// The handle of its leader, where that is not our child.
+    pub fn handle(&self) -> Option<&ProcessHandle> {
+        self.run.as_ref()?.handle.as_ref()
+    }
+
+    /// The report pipe of its child, where that has not executed the program yet.
+    pub fn report(&self) -> Option<&OwnedFd> {
+        self.run.as_ref()?.report.as_ref()
     }
 
     /// The restart policy.
@@ -184,7 +175,7 @@ impl Program {
             pid: self.life.pid,
             since: match self.life.pid {
                 0 => 0,
-                _ => self.since,
+                _ => self.run.as_ref().map_or(0, |run| run.since),
             },
             created: self.created,
             restarts: self.life.restarts,
@@ -199,18 +190,11 @@ impl Program {
         }
     }
 
-    /// How it fares, with what its leader uses. The first look at a process opens its record, later ones are one
-    /// read of memory each: `list` asks it of hundreds.
+    /// How it fares, with what its leader uses.
     pub fn measured(&mut self, proc: Option<&ProcDir>) -> Process {
         let mut process = self.process();
-        if let Some(pid) = Pid::new(self.life.pid) {
-            if self.gauge.as_ref().is_none_or(|(of, _)| *of != pid) {
-                self.gauge = proc.and_then(|proc| Some((pid, proc.gauge(pid).ok()?)));
-            }
-            let gauge = self.gauge.as_ref().map(|(_, gauge)| gauge);
-            process.memory = gauge.and_then(|gauge| gauge.rss_bytes().ok()).unwrap_or(0);
-            // At the limit of descriptors it is opened anew each time.
-            self.gauge.take_if(|(_, gauge)| !gauge.may_stay());
+        if let Some((pid, run)) = Pid::new(self.life.pid).zip(self.run.as_mut()) {
+            process.memory = run.rss_bytes(pid, proc);
             process.cpu = clock::process_cpu_ns(pid).unwrap_or(0) / 1_000_000;
         }
         process
@@ -241,7 +225,8 @@ impl Program {
             line.number("lost_first", i64::try_from(first).unwrap_or(0));
             line.number("lost_last", i64::try_from(last).unwrap_or(0));
         }
-        if let Some(failure) = self.unseen.as_ref().or(self.failure.as_ref()) {
+        let unseen = self.run.as_ref().and_then(|run| run.unseen.as_deref());
+        if let Some(failure) = unseen.or(self.failure.as_ref().map(LaunchFailure::why)) {
             line.field("failure", failure.as_bytes());
         }
         if let Some(left) = &self.left {
@@ -282,7 +267,7 @@ impl Program {
                 false => records.err(),
             })?,
             record: c_path(&records.pid())?,
-            run: self.run,
+            run: self.life.run.0,
             logs: self
                 .named_logs()
                 .iter()

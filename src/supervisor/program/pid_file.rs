@@ -29,7 +29,7 @@ impl Supervisor {
             let _ = fs::remove_file(path);
             return;
         }
-        let pid = self.programs.get(&id).and_then(|program| program.group);
+        let pid = self.programs.get(&id).and_then(|program| program.last_pid);
         match daemonize::fork() {
             Ok(Fork::Child) => apart::go_on_apart(None, (path, pid), |_, (path, pid)| {
                 daemonize::set_process_name(c"rpmd-unlink");

@@ -30,13 +30,13 @@ pub struct Member {
 
 /// The run of a program whose members are looked for.
 #[derive(Debug, Clone)]
-pub struct Run<'a> {
+pub struct Search<'a> {
     /// The program.
     pub id: u32,
     /// Its leader, while that lives.
     pub leader: Option<Pid>,
     /// When the leader started, in clock ticks since boot: no member is older. 0 where that is unknown.
-    pub born: u64,
+    pub start_ticks: u64,
     /// The group and the session of the leader, unless the number may be another's by now.
     pub group: Option<Pid>,
     /// Members that were found before, with their start times.
@@ -81,7 +81,7 @@ impl Processes {
 
     /// The processes of a run that live, and all below them. `others` are not followed: leaders of other programs and
     /// the daemon.
-    pub fn members(&self, run: &Run, others: impl Fn(Pid) -> bool) -> Vec<Member> {
+    pub fn members(&self, run: &Search, others: impl Fn(Pid) -> bool) -> Vec<Member> {
         let of_group = |stat: &Stat| {
             run.group
                 .is_some_and(|group| group.get() == stat.group || group.get() == stat.session)
@@ -109,7 +109,7 @@ impl Processes {
                 continue;
             };
             let foreign = Some(pid) != run.leader && others(pid);
-            if stat.start < run.born || foreign || !seen.insert(pid) {
+            if stat.start < run.start_ticks || foreign || !seen.insert(pid) {
                 continue;
             }
             if stat.lives() {
@@ -219,7 +219,7 @@ mod tests {
         })
     }
 
-    fn found(run: &Run) -> Vec<i32> {
+    fn found(run: &Search) -> Vec<i32> {
         let others = |pid: Pid| [10, 20, 30].contains(&pid.get());
         scene()
             .members(run, others)
@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn members_are_found_by_group_session_descent_and_mark() {
-        let mut run = Run {
+        let mut run = Search {
             id: 1,
             leader: Some(pid(20)),
-            born: 100,
+            start_ticks: 100,
             group: Some(pid(20)),
             known: &[],
         };

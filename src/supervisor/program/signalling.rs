@@ -3,14 +3,13 @@
 
 use std::io;
 
+use crate::supervisor::driver::{Driver, Target};
 use crate::supervisor::event_loop::Supervisor;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::members::Leader;
 use crate::supervisor::program::processes::Member;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd::PidFd;
-use crate::sys::procfs::ProcDir;
-use crate::sys::signal::{self, Signal};
+use crate::sys::signal::Signal;
 
 impl Supervisor {
     /// Sends the kill signal to all members of a program.
@@ -30,100 +29,105 @@ impl Supervisor {
         let leader = Pid::new(program.life.pid);
         if let (Signal::KILL, true, Some(group)) = (signal, whole, self.cgroup(id)) {
             // What has left the group is found below.
-            let _ = group.kill();
+            let _ = self.driver.signal(Target::Cgroup(&group), signal);
         }
         let members = match whole {
             true => self.members(id, Leader::Lives).ok(),
             false => None,
         };
-        let (Some(program), proc) = (self.programs.get(&id), self.proc.as_ref()) else {
+        let Some(program) = self.programs.get(&id) else {
             return;
         };
+        let driver = &mut *self.driver;
         let ends = ![Signal::KILL, Signal::STOP, Signal::CONT].contains(&signal);
-        let chosen = |pid: Pid| match ends && proc.is_some_and(|proc| proc.ignores(pid, signal)) {
-            true => Signal::TERM,
-            false => signal,
+        let chosen = |driver: &mut dyn Driver, pid: Pid| {
+            if ends && driver.ignores(pid, signal) {
+                Signal::TERM
+            } else {
+                signal
+            }
         };
         // The group in one call, as long as its number is certainly its own: so no member is missed that is about to
         // be forked.
-        let grouped = whole && signal_group(program, leader, signal);
+        let grouped = whole && signal_group(driver, program, leader, signal);
         let group = leader.map_or(0, Pid::get);
         if members.is_none() {
-            if let Some(pid) = leader.filter(|pid| !grouped || chosen(*pid) != signal) {
-                signal_leader(program, Some(pid), chosen(pid));
+            let chosen = leader.map(|pid| chosen(driver, pid));
+            if let Some(chosen) = chosen.filter(|chosen| !grouped || *chosen != signal) {
+                signal_leader(driver, program, leader, chosen);
             }
         }
         for member in members.iter().flatten() {
-            let chosen = chosen(member.pid);
+            let chosen = chosen(driver, member.pid);
             if !grouped || member.stat.group != group || chosen != signal {
-                signal_member(program, proc, member, chosen);
+                signal_member(driver, program, member, chosen);
             }
         }
         // A stopped process does not see its signal before it goes on.
         if signal != Signal::STOP && signal != Signal::CONT {
             if grouped {
-                signal_group(program, leader, Signal::CONT);
+                signal_group(driver, program, leader, Signal::CONT);
             } else if members.is_none() {
-                signal_leader(program, leader, Signal::CONT);
+                signal_leader(driver, program, leader, Signal::CONT);
             }
             for member in members.iter().flatten() {
                 if !grouped || member.stat.group != group {
-                    signal_member(program, proc, member, Signal::CONT);
+                    signal_member(driver, program, member, Signal::CONT);
                 }
             }
         }
     }
 
-    /// Sends a signal to the leader alone, as somebody has asked. Fails where there is none.
-    pub(crate) fn signal_one(&self, id: u32, signal: Signal) -> io::Result<()> {
+    /// Sends a signal to the leader alone, as somebody has asked.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be signalled.
+    pub(crate) fn signal_one(&mut self, id: u32, signal: Signal) -> io::Result<()> {
         let program = self.programs.get(&id);
         let program = program.filter(|program| program.life.pid != 0);
         let program = program.ok_or(io::ErrorKind::NotFound)?;
-        match (&program.adopted, Pid::new(program.life.pid)) {
-            (Some(held), _) => held.signal(signal),
-            (None, Some(pid)) => signal::kill(pid, signal),
-            (None, None) => Err(io::ErrorKind::NotFound.into()),
-        }
+        let leader = Pid::new(program.life.pid);
+        let target = leader_target(program, leader).ok_or(io::ErrorKind::NotFound)?;
+        self.driver.signal(target, signal)
     }
 }
 
-fn signal_leader(program: &Program, leader: Option<Pid>, signal: Signal) {
-    // A signal that finds nobody is no failure: the death will be heard of.
-    let _ = match (&program.adopted, leader) {
-        (Some(held), _) => held.signal(signal),
-        (None, Some(pid)) => signal::kill(pid, signal),
-        (None, None) => Ok(()),
-    };
+fn leader_target(program: &Program, leader: Option<Pid>) -> Option<Target<'_>> {
+    match program.handle() {
+        Some(held) => Some(Target::Process(held)),
+        None => leader.map(Target::Child),
+    }
 }
 
-/// Signals the group of a leader that has not ended. Whether that was possible, for one of it at least.
-fn signal_group(program: &Program, leader: Option<Pid>, signal: Signal) -> bool {
+fn signal_leader(driver: &mut dyn Driver, program: &Program, leader: Option<Pid>, signal: Signal) {
+    if let Some(target) = leader_target(program, leader) {
+        // A signal that finds nobody is no failure: the death is reported.
+        let _ = driver.signal(target, signal);
+    }
+}
+
+/// Signals the group of a leader that has not ended. Returns whether one member at least was signalled.
+fn signal_group(
+    driver: &mut dyn Driver,
+    program: &Program,
+    leader: Option<Pid>,
+    signal: Signal,
+) -> bool {
     let Some(leader) = leader else {
         return false;
     };
-    let done = match &program.adopted {
-        Some(held) if held.has_ended() => return false,
-        Some(held) => match held.signal_group(signal) {
-            // A kernel before 6.9.
-            Err(e) if e.kind() != io::ErrorKind::NotFound => signal::kill_group(leader, signal),
-            done => done,
-        },
+    let target = match program.handle() {
+        Some(held) => Target::ProcessGroup(held),
         // A child of ours, whose number is nobody else's before it is reaped. One that was just forked has no group.
-        None => signal::kill_group(leader, signal),
+        None => Target::ChildGroup(leader),
     };
-    done.is_ok()
+    driver.signal(target, signal).is_ok()
 }
 
 /// Signals a process if it is still the one that was found.
-fn signal_member(program: &Program, proc: Option<&ProcDir>, member: &Member, signal: Signal) {
+fn signal_member(driver: &mut dyn Driver, program: &Program, member: &Member, signal: Signal) {
     if member.pid.get() == program.life.pid {
-        return signal_leader(program, Some(member.pid), signal);
+        return signal_leader(driver, program, Some(member.pid), signal);
     }
-    let held = PidFd::open(member.pid);
-    if proc.is_some_and(|proc| proc.is(member.pid, member.stat.start)) {
-        let _ = match held {
-            Ok(held) => held.signal(signal),
-            Err(_) => signal::kill(member.pid, signal),
-        };
-    }
+    let _ = driver.signal(Target::Member(member), signal);
 }

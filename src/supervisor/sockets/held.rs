@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::model::life::{Life, State, Want};
+use crate::model::life::Life;
 use crate::model::listen::Place;
 use crate::protocol::node::Query;
 use crate::sys::fd;
@@ -97,7 +97,7 @@ impl Held {
 /// Whether the ports of a program are to be open. Those of one that has failed too often are not: nothing will serve
 /// them until somebody starts it again.
 pub fn is_served(life: &Life) -> bool {
-    life.want == Want::Up && life.state != State::Errored
+    life.is_served()
 }
 
 /// Whether a key is that of a query, not that of a place.

@@ -159,11 +159,7 @@ impl Supervisor {
         for held in self.sockets.iter_mut() {
             held.slot = None;
         }
-        for channel in self
-            .programs
-            .values_mut()
-            .filter_map(|p| p.channel.as_mut())
-        {
+        for channel in self.programs.values_mut().filter_map(Program::channel_mut) {
             channel.slot = None;
         }
         if let Some(kept) = self.log.take_kept() {
@@ -202,26 +198,30 @@ impl Supervisor {
             held.slot = self.log.keep(name, Rc::clone(&held.socket));
         }
         for program in self.programs.values_mut() {
-            let (id, run) = (program.id, program.run);
-            if let Some(channel) = program.channel.as_mut().filter(|c| c.slot.is_none()) {
-                channel.slot = self
-                    .log
-                    .keep(channel_name(id, run), Rc::clone(channel.end()));
+            let Some(run) = &mut program.run else {
+                continue;
+            };
+            if let Some(channel) = run.channel.as_mut().filter(|c| c.slot.is_none()) {
+                let name = channel_name(program.id, run.id.0);
+                channel.slot = self.log.keep(name, Rc::clone(channel.end()));
             }
         }
     }
 
     /// Takes back the channel of a run. False: it is of no use any more.
-    fn recover_channel(&mut self, id: &str, run: Option<&str>, slot: u64, fd: OwnedFd) -> bool {
+    fn recover_channel(&mut self, id: &str, number: Option<&str>, slot: u64, fd: OwnedFd) -> bool {
         let program = id.parse().ok().and_then(|id| self.programs.get_mut(&id));
         let Some(program) = program.filter(|program| program.life.pid != 0) else {
             return false;
         };
+        let Some(run) = program.run.as_mut() else {
+            return false;
+        };
         // A former release did not name the run.
-        if run.is_some_and(|run| run.parse() != Ok(program.run)) {
+        if number.is_some_and(|number| number.parse() != Ok(run.id.0)) {
             return false;
         }
-        let channel = program.channel.get_or_insert_with(|| Channel::new(fd));
+        let channel = run.channel.get_or_insert_with(|| Channel::new(fd));
         let kept = channel.slot.is_none();
         channel.slot = channel.slot.or(Some(slot));
         kept
@@ -261,13 +261,13 @@ impl Supervisor {
     /// Takes the channels of Node workers from themselves: they hold both ends.
     fn find_channels(&mut self) {
         for program in self.programs.values_mut() {
-            let worker = program.spec.exec_mode == ExecMode::Cluster && program.channel.is_none();
-            let process = program.adopted.as_ref().filter(|_| worker);
+            let worker = program.spec.exec_mode == ExecMode::Cluster && program.channel().is_none();
+            let process = program.handle().filter(|_| worker);
             // Behind the sockets, its own end, then ours.
             let number = program.spec.listen.0.len() + 4;
             let number = i32::try_from(number).unwrap_or(i32::MAX);
             if let Some(Ok(end)) = process.map(|process| process.copy_fd(number)) {
-                program.channel = Some(Channel::new(end));
+                program.set_channel(Channel::new(end));
             }
         }
     }
@@ -296,7 +296,7 @@ impl Supervisor {
         others.find_map(|program| {
             let pid = Pid::new(program.life.pid)?;
             let opened;
-            let process = match &program.adopted {
+            let process = match program.handle() {
                 Some(process) => process,
                 // Our child: its number is its own until it is reaped.
                 None => {
@@ -369,7 +369,7 @@ impl Supervisor {
             fds.push(held.socket.as_fd());
         }
         for program in self.programs.values() {
-            if let Some(channel) = &program.channel {
+            if let Some(channel) = program.channel() {
                 let mut line = Line::new("channel");
                 line.push_number("id", program.id);
                 line.push_number("fd", channel.end().as_raw_fd());
@@ -393,7 +393,7 @@ impl Supervisor {
                 }
                 (_, _, Some(id)) => {
                     if let Some(program) = self.programs.get_mut(&id).filter(|p| p.life.pid != 0) {
-                        program.channel = Some(Channel::new(fd));
+                        program.set_channel(Channel::new(fd));
                     }
                 }
                 _ => {}

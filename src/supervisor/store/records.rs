@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::error::{Context, Error, Result};
-use crate::model::life::{Life, State, Want};
+use crate::model::life::{Life, State};
 use crate::model::spec::Spec;
 use crate::paths::{Home, Records};
 use crate::protocol::line::Line;
@@ -157,22 +157,15 @@ const RESTS: [(&str, State); 3] = [
 /// The status record: what is wanted, how it rests, and what is counted. Whether it runs is not written, as only
 /// the process itself can say so.
 fn status(program: &Program) -> Vec<u8> {
-    let life = &Life {
-        // While the daemon ends, a program that is stopped by that is still wanted.
-        want: program.wanted.unwrap_or(program.life.want),
-        state: match program.wanted {
-            Some(Want::Up) if program.life.state == State::Stopped => State::Launching,
-            _ => program.life.state,
-        },
-        ..program.life.clone()
-    };
+    let life = &program.life;
+    let (want, state) = life.recorded();
     let (rest, _) = RESTS
         .into_iter()
-        .find(|(_, state)| *state == life.state)
+        .find(|(_, rest)| *rest == state)
         .unwrap_or(("none", State::Launching));
     let mut line = Line::new("status")
         .with("instance", program.instance.to_string())
-        .with("want", want_word(life.want))
+        .with("want", want_word(want))
         .with("rest", rest)
         .with("restarts", life.restarts.to_string())
         .with("unstable", life.unstable.to_string())
@@ -364,7 +357,7 @@ pub fn set_aside(home: &Home, id: u32) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::life::Exit;
+    use crate::model::life::{Exit, Want};
 
     fn scene(name: &str) -> Home {
         let root = std::env::temp_dir().join(format!("rpm-records-{name}-{}", std::process::id()));

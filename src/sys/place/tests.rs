@@ -1,4 +1,4 @@
-//! As root: whatever somebody puts in the way of a path, no file of anybody else's changes.
+//! As root: whatever another user places in a path, no file of root is changed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// Whose the folders are that are not trusted.
+/// The uid of the owner of untrusted directories.
 const THEM: u32 = 4321;
 
-/// A folder with a file of root's that must stay as it is, and one that somebody else owns or may write to.
+/// A file of root that must not change, and a directory that another user owns or may write to.
 struct Scene {
     folder: PathBuf,
     ours: PathBuf,
@@ -47,7 +47,7 @@ impl Scene {
         (meta.uid(), meta.gid(), meta.mode(), text)
     }
 
-    /// The folder as each kind of untrusted folder: of somebody else, and of root where others may write.
+    /// Makes `theirs` one kind of untrusted directory: of another user, or of root and writable by others.
     fn as_kind(&self, kind: &str) {
         let (uid, mode) = match kind {
             "theirs" => (THEM, 0o755),
@@ -59,7 +59,7 @@ impl Scene {
         fs::set_permissions(&self.theirs, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Puts something in the way of `theirs/log` or `theirs/log.1`; the path to act on.
+    /// Places an obstacle at `theirs/log` or `theirs/log.1`, and returns the path to act on.
     fn obstacle(&self, kind: &str, what: &str) -> PathBuf {
         fs::remove_dir_all(&self.theirs).unwrap();
         fs::create_dir(&self.theirs).unwrap();
@@ -119,12 +119,12 @@ const ACTS: [Act; 9] = [
     ("make a folder", |path| {
         Place::make(&path.join("x/y")).map(drop)
     }),
-    ("set aside", |path| {
+    ("rotate", |path| {
         let place = Place::find(path)?;
         place.renumber(1, 2)?;
         place.renumber(0, 1)
     }),
-    ("begin another", |path| {
+    ("rotate and create", |path| {
         let place = Place::find(path)?;
         place.renumber(0, 1)?;
         let opened = place.open(libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT)?;
@@ -140,7 +140,7 @@ const ACTS: [Act; 9] = [
 ];
 
 #[test]
-fn nothing_of_roots_changes_whatever_is_in_the_way() {
+fn no_file_of_root_changes_whatever_the_obstacle() {
     let Some(scene) = Scene::new("table") else {
         return;
     };
@@ -176,7 +176,7 @@ fn nothing_of_roots_changes_whatever_is_in_the_way() {
 }
 
 #[test]
-fn what_is_made_in_the_folder_of_a_user_is_that_users() {
+fn files_created_in_a_directory_of_a_user_belong_to_that_user() {
     let Some(scene) = Scene::new("made") else {
         return;
     };
@@ -195,13 +195,13 @@ fn what_is_made_in_the_folder_of_a_user_is_that_users() {
         assert_eq!(made.metadata().unwrap().uid(), THEM, "{made:?}");
     }
     assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o600);
-    // A file of root's from a release that did not care: it lies nowhere else.
+    // A file of root from an earlier release, with one hard link.
     chown(&path, Some(0), Some(0)).unwrap();
     assert!(!place.open(append).unwrap().made);
     place.renumber(0, 1).unwrap();
     assert!(place.open(append).unwrap().made);
     assert_eq!(path.metadata().unwrap().uid(), THEM);
-    // A link of theirs to a file of theirs is followed.
+    // A link of the user to a file of the user is followed.
     let link = scene.theirs.join("link");
     symlink("a/../a/b/log", &link).unwrap();
     let place = Place::find(&link).unwrap();
@@ -210,7 +210,7 @@ fn what_is_made_in_the_folder_of_a_user_is_that_users() {
 }
 
 #[test]
-fn in_a_folder_of_root_that_others_can_write_to_each_file_is_its_owners() {
+fn in_a_shared_directory_of_root_the_owner_of_a_file_decides() {
     let Some(scene) = Scene::new("shared") else {
         return;
     };
@@ -225,7 +225,7 @@ fn in_a_folder_of_root_that_others_can_write_to_each_file_is_its_owners() {
         let place = Place::find(&path).unwrap();
         assert_eq!(place.rights(), Rights::Of(THEM));
         place.open(append).unwrap();
-        // Exchanged between the look and the opening.
+        // Replaced between find and open.
         let place = Place::find(&path.with_file_name("other")).unwrap();
         fs::rename(&path, path.with_file_name("other")).unwrap();
         let why = place.open(append).unwrap_err();
@@ -234,7 +234,7 @@ fn in_a_folder_of_root_that_others_can_write_to_each_file_is_its_owners() {
 }
 
 #[test]
-fn a_trusted_path_is_followed_as_the_kernel_does() {
+fn a_trusted_path_is_resolved_as_the_kernel_does() {
     let Some(scene) = Scene::new("trusted") else {
         return;
     };
@@ -255,7 +255,7 @@ fn a_trusted_path_is_followed_as_the_kernel_does() {
         let why = Place::find(&scene.folder.join(path)).unwrap_err();
         assert_eq!(why.raw_os_error(), Some(errno), "{path}");
     }
-    // What is open in a process has no path.
+    // An open pipe has no path.
     let (_read, write) = super::super::fd::pipe().unwrap();
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", write.as_raw_fd());

@@ -1,4 +1,4 @@
-//! A path in a buffer of its own.
+//! A path in a fixed buffer, so that nothing allocates.
 
 use std::ffi::CStr;
 use std::io;
@@ -6,10 +6,10 @@ use std::os::fd::BorrowedFd;
 
 use crate::sys::at;
 
-/// So long a path may be, with its NUL. `limits.h` PATH_MAX
+/// The longest path with its NUL, in bytes. PATH_MAX of `limits.h`
 const MOST: usize = 4096;
 
-/// A path without NUL bytes; behind it in the buffer there is one.
+/// A path without NUL bytes, followed by a NUL in the buffer.
 #[derive(Debug, Clone)]
 pub struct Text {
     buffer: [u8; MOST],
@@ -29,13 +29,19 @@ impl Text {
     }
 
     /// A copy of a path.
+    ///
+    /// # Errors
+    /// `EINVAL` if it contains a NUL byte, `ENAMETOOLONG` if it is too long.
     pub fn of(bytes: &[u8]) -> io::Result<Text> {
         let mut text = Text::empty();
         text.push(bytes)?;
         Ok(text)
     }
 
-    /// Where a link leads.
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// As `readlinkat(2)`; `ENAMETOOLONG` if it is too long.
     pub fn of_link(link: BorrowedFd) -> io::Result<Text> {
         let mut text = Text::empty();
         text.length = at::read_link(link, &mut text.buffer)?;
@@ -64,15 +70,21 @@ impl Text {
         Ok(())
     }
 
-    /// What stands from a place on, as the kernel takes it.
+    /// The path from an offset on, as a C string.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG` if the offset is out of range.
     pub fn name(&self, from: usize) -> io::Result<&CStr> {
         let bytes = self.buffer.get(from..=self.length).unwrap_or_default();
         CStr::from_bytes_with_nul(bytes)
             .map_err(|_| io::Error::from_raw_os_error(libc::ENAMETOOLONG))
     }
 
-    /// Takes the first component off a path that is still to be walked; empty where none is left. A slash at the end
-    /// asks for a folder: it leaves `.` to walk.
+    /// Removes and returns the first component; empty if none is left. A trailing slash requires a directory, and leaves
+    /// the component `.`.
+    ///
+    /// # Errors
+    /// Does not happen: a part of a path is not too long.
     pub fn take_component(&mut self) -> io::Result<Text> {
         let bytes = self.bytes();
         let begin = bytes.iter().position(|b| *b != b'/');
@@ -93,7 +105,10 @@ impl Text {
         Ok(component)
     }
 
-    /// This path, then what was still to be walked.
+    /// This path joined with the rest of another.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG`.
     pub fn before(mut self, rest: &Text) -> io::Result<Text> {
         if !rest.bytes().is_empty() {
             self.push(b"/")?;
@@ -102,7 +117,10 @@ impl Text {
         Ok(self)
     }
 
-    /// Adds a component; where it begins.
+    /// Appends a component, and returns its offset.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG`.
     pub fn push_component(&mut self, component: &[u8]) -> io::Result<usize> {
         if !self.bytes().ends_with(b"/") {
             self.push(b"/")?;
@@ -112,7 +130,7 @@ impl Text {
         Ok(at)
     }
 
-    /// Goes up one folder; from the root folder nowhere.
+    /// Removes the last component; no effect on `/`.
     pub fn drop_component(&mut self) {
         let at = self.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
         self.length = at.max(1);
@@ -139,23 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_taken_apart() {
+    fn a_path_is_split_into_components() {
         assert_eq!(components(b"/a//b/../c.log"), ["a", "b", "..", "c.log"]);
         assert_eq!(components(b"/a/b/"), ["a", "b", "."]);
         assert_eq!(components(b"//"), [""; 0]);
     }
 
     #[test]
-    fn a_way_goes_down_and_up() {
-        let mut way = Text::of(b"/").unwrap();
-        way.push_component(b"a").unwrap();
-        assert_eq!(way.push_component(b"bc").unwrap(), 3);
-        assert_eq!(way.name(3).unwrap(), c"bc");
-        way.drop_component();
-        assert_eq!(way.name(0).unwrap(), c"/a");
-        way.drop_component();
-        way.drop_component();
-        assert_eq!(way.bytes(), b"/");
+    fn components_are_appended_and_removed() {
+        let mut path = Text::of(b"/").unwrap();
+        path.push_component(b"a").unwrap();
+        assert_eq!(path.push_component(b"bc").unwrap(), 3);
+        assert_eq!(path.name(3).unwrap(), c"bc");
+        path.drop_component();
+        assert_eq!(path.name(0).unwrap(), c"/a");
+        path.drop_component();
+        path.drop_component();
+        assert_eq!(path.bytes(), b"/");
         let link = Text::of(b"../x")
             .unwrap()
             .before(&Text::of(b"/y").unwrap())

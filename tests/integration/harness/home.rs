@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use rpm::model::life::State;
@@ -17,7 +17,7 @@ use rpm::sys::spawn::Record;
 use super::run::{Output, finish, write_executable};
 use super::wait::{ended_within, wait_for_end, wait_for_files, wait_until};
 use super::wire::Wire;
-use super::{app, has, proc};
+use super::{abandoned, app, has, proc};
 
 /// Homes made so far, to give each a name of its own.
 static HOMES: AtomicU32 = AtomicU32::new(0);
@@ -37,6 +37,8 @@ pub struct Home {
 impl Home {
     /// A new home; its folder is not there yet.
     pub fn new() -> Home {
+        static CLEANED: Once = Once::new();
+        CLEANED.call_once(|| abandoned::remove(Path::new(env!("CARGO_BIN_EXE_rpm"))));
         let number = HOMES.fetch_add(1, Ordering::Relaxed);
         let base = PathBuf::from(format!("/tmp/rpmt.{}.{number}", std::process::id()));
         let _ = fs::remove_dir_all(&base);

@@ -1,5 +1,6 @@
 //! What the tests are made with.
 
+mod abandoned;
 pub mod browser;
 pub mod home;
 pub mod http;

@@ -97,9 +97,10 @@ pub fn finish(mut command: Command) -> Result<Output, String> {
         }),
         Ok(Err(e)) => Err(format!("{shown}: {e}")),
         Err(_) => {
-            let what = match proc::lives(pid) {
-                true => format!("does not end: {}", proc::describe(pid)),
-                false => "has ended, and somebody holds its output open".to_owned(),
+            let what = if proc::lives(pid) {
+                format!("does not end: {}", proc::describe(pid))
+            } else {
+                "has ended, and somebody holds its output open".to_owned()
             };
             if proc::lives(pid) {
                 proc::kill(pid, Signal::KILL);

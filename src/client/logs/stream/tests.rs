@@ -1,8 +1,8 @@
 use super::*;
+use crate::client::display::output::Look;
 use crate::client::logs::line::Output;
 use crate::client::logs::merge;
 use crate::client::logs::view::Format;
-use crate::client::output::Look;
 use crate::model::spec::Spec;
 use crate::model::stamp::Form;
 use crate::sys::regex::Regex;

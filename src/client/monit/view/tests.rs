@@ -2,7 +2,7 @@ use super::super::line::bare;
 use super::super::list::sample_process;
 use super::super::state::{Action, Message, Verb};
 use super::*;
-use crate::client::output::Look;
+use crate::client::display::output::Look;
 use crate::model::life::{STATES, State as Condition};
 use crate::protocol::process::Process;
 
