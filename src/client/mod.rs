@@ -5,7 +5,7 @@
 //! ```text
 //! commands                                  → all below   one file per family; which function carries out which command
 //! logs, monit, web, dev, startup            → all below   the larger commands
-//! daemon                                    → display, cli    connecting, launching, requests, the session
+//! daemon                                    → display, cli    connecting, launching, requests, the session, the feed
 //! display                                                 tables, details, JSON, colours, standard output
 //! cli                                                     tables of commands and flags, parsing, help, man, completion
 //! ```

@@ -296,7 +296,7 @@ fn a_daemon_that_ends_is_waited_for() {
         let program = home.start_sleep("api");
         start_monit(tmux);
         tmux.wait_for_text(">  0 api");
-        proc::kill(home.supervisor(), Signal::KILL);
+        home.kill_daemons();
         let screen = tmux.wait_for_text("waiting for");
         assert!(screen.contains(">  0 api"), "{screen}");
         home.rpm(&["ping"]).ok();

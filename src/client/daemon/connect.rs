@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::exchange::Daemon;
@@ -26,7 +26,7 @@ pub fn connect(home: &Home) -> Result<Option<Daemon>> {
 
 /// Connects to the daemon of a home without `hello`: it may have another protocol.
 pub fn connect_without_hello(home: &Home) -> Result<Option<Daemon>> {
-    let Some(Reached { stream, distrust }) = reach(home)? else {
+    let Some(Reached { stream, distrust }) = reach(home, socket::connect)? else {
         return Ok(None);
     };
     Ok(Some(Daemon::new(home.clone(), stream, distrust)))
@@ -40,17 +40,20 @@ pub struct Reached {
     pub distrust: Option<Error>,
 }
 
+/// Connects to a socket: [`socket::connect`] waits for a busy listener, [`socket::connect_now`] does not.
+type Connecting = fn(&Path) -> std::io::Result<UnixStream>;
+
 /// Connects to the daemon of a home, if one runs. Only root connects to the daemon of another user.
-pub fn reach(home: &Home) -> Result<Option<Reached>> {
+pub fn reach(home: &Home, how: Connecting) -> Result<Option<Reached>> {
     let own = user::effective_uid();
     let mut distrust = match home.look() {
         Ok(true) => None,
         // There is no daemon, but a path that cannot be a socket is an error.
-        Ok(false) => return open(home).map(|_| None),
+        Ok(false) => return open(home, how).map(|_| None),
         Err(flaw) if own != 0 && !is_own(home) => return Err(flaw),
         Err(flaw) => Some(flaw),
     };
-    let Some(stream) = open(home)? else {
+    let Some(stream) = open(home, how)? else {
         return Ok(None);
     };
     let connecting = || format!("connecting to {}", home.socket().display());
@@ -76,9 +79,9 @@ fn is_own(home: &Home) -> bool {
     meta.is_ok_and(|meta| meta.uid() == user::effective_uid())
 }
 
-fn open(home: &Home) -> Result<Option<UnixStream>> {
+fn open(home: &Home, how: Connecting) -> Result<Option<UnixStream>> {
     let path = home.socket();
-    let error = match socket::connect(&path) {
+    let error = match how(&path) {
         Ok(stream) => return Ok(Some(stream)),
         Err(error) => error,
     };

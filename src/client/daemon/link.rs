@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 
 use super::connect;
 use super::exchange::{decoded, is_last, too_long};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::paths::Home;
 use crate::protocol::VERSION;
 use crate::protocol::buffer::{LineBuffer, OutBuffer, TooLong};
-use crate::protocol::reply::Reply;
+use crate::protocol::reply::{Failure, Reply};
 use crate::protocol::request::Request;
 use crate::sys::poll::Interest;
 use crate::sys::socket;
@@ -30,22 +30,21 @@ pub enum Heard {
     /// The last line: it was done.
     Done,
     /// The last line: it was not done, for this reason.
-    Refused(String),
+    Refused(Failure),
 }
 
-/// How much is read at once, and how often in a turn of the loop: the keys come in between.
+/// How much is read at once, and how often in a turn of the event loop.
 const CHUNK: usize = 64 << 10;
-const CHUNKS_A_TURN: usize = 16;
+const CHUNKS_A_TURN: usize = 4;
 
 impl Link {
-    /// Connects to the daemon of a home.
-    pub fn connect(home: &Home) -> Result<Link> {
-        let connecting = || format!("connecting to {}", home.socket().display());
-        // No request that goes this way tells an environment.
-        let reached = connect::reach(home)?;
-        let none = || Error::new(connect::no_daemon(home));
-        let stream = reached.ok_or_else(none)?.stream;
-        stream.set_nonblocking(true).doing(connecting)?;
+    /// Connects to the daemon of a home; none where none runs. One that is busy is an error: nothing here waits.
+    pub fn connect(home: &Home) -> Result<Option<Link>> {
+        // No request that goes this way carries an environment.
+        let Some(reached) = connect::reach(home, socket::connect_now)? else {
+            return Ok(None);
+        };
+        let stream = reached.stream;
         let mut link = Link {
             stream,
             input: LineBuffer::default(),
@@ -53,7 +52,7 @@ impl Link {
             greeted: false,
         };
         link.ask(&Request::Hello { protocol: VERSION });
-        Ok(link)
+        Ok(Some(link))
     }
 
     /// Asks for something. It goes out in [`Link::turn`].
@@ -111,7 +110,7 @@ impl Link {
             let greeted = std::mem::replace(&mut self.greeted, true);
             match reply {
                 Reply::Failed(failure) if !greeted => return Err(Error::new(failure.message)),
-                Reply::Failed(failure) => return Ok(Some(Heard::Refused(failure.message))),
+                Reply::Failed(failure) => return Ok(Some(Heard::Refused(failure))),
                 _ if !greeted => {}
                 _ => return Ok(Some(Heard::Done)),
             }

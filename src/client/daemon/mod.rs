@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod exchange;
+pub mod feed;
 pub mod group;
 pub mod link;
 pub mod log_paths;

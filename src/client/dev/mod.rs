@@ -1,14 +1,14 @@
-//! `rpm dev`: a program while somebody works on it. Its output is shown, a change restarts it, the end removes it.
+//! `rpm dev`: runs a program during development. Prints its output, restarts it when files change, deletes it at the end.
 //!
 //! ```text
-//! mod       the command
-//! desk      the loop: changes, output, signals, the daemon, each as it comes
-//! tree      folders that are watched; rules, what in them is not; burst, changes that are one
-//! program   the program as the daemon has it
+//! mod         the command
+//! event_loop  file changes, output, signals, the daemon
+//! tree        watches folders; rules, what is ignored in them; debounce, joins changes close together
+//! program     the program as the daemon has it
 //! ```
 
-mod burst;
-mod desk;
+mod debounce;
+mod event_loop;
 mod program;
 mod rules;
 mod tree;
@@ -32,11 +32,11 @@ use crate::protocol::process::Process;
 use crate::protocol::reply::Code;
 use crate::protocol::request::Request;
 use crate::sys::signal::{self, SelfPipe, Signal};
-use desk::{Desk, Left};
+use event_loop::{EventLoop, Left};
 use program::Program;
 use rules::Rules;
 
-/// The signals that end it, and with it the program.
+/// The signals that end it and delete the program.
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
 
 /// `rpm dev`
@@ -54,27 +54,27 @@ pub fn run(session: &mut Session) -> Result<u8> {
     let name = harmless(&spec.name).into_owned();
     let roots = roots(session, &spec)?;
     let mut daemon = session.daemon()?;
-    // From here on nothing may end this but what removes the program.
+    // From here on every end must delete the program.
     signal::ignore(Signal::PIPE);
     let signals = SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?;
     let flow = Cell::new(Flow::Open);
-    let mut outlet = StdoutWriter {
+    let mut writer = StdoutWriter {
         flow: &flow,
         signals: &signals,
     };
     let processes = add(&mut daemon, spec)?;
     let mut program = Program::new(daemon.home().clone(), session.announce(), &processes);
-    let desk = Desk::new(session, &name, &mut program, &mut outlet);
-    let left = desk.and_then(|desk| desk.run(&mut daemon, roots, rules));
+    let event_loop = EventLoop::new(session, &name, &mut program, &mut writer);
+    let left = event_loop.and_then(|event_loop| event_loop.run(&mut daemon, roots, rules));
     if left.is_err() {
-        // The reason is worth more than what follows from it.
+        // The first error is reported, not one that follows from it.
         let daemon = session.daemon();
         let _ = daemon.and_then(|mut daemon| program.remove(&mut daemon));
     }
     Ok(match left? {
         Left::Interrupted | Left::Closed => DONE,
         Left::Signalled(signal) => {
-            // As the shell expects it of a program that a signal has ended.
+            // A shell expects the signal itself as the cause of death.
             signal::act_by_default(signal, false);
             FAILED
         }
@@ -89,7 +89,7 @@ pub fn run(session: &mut Session) -> Result<u8> {
     })
 }
 
-/// The program that is meant.
+/// The settings of the program.
 fn spec(session: &Session) -> Result<Spec> {
     let invocation = &session.invocation;
     let given = |field: &str| invocation.given.contains(&field);
@@ -112,18 +112,18 @@ fn spec(session: &Session) -> Result<Spec> {
         spec.name.insert_str(0, "dev-");
     }
     if !given("autorestart") {
-        // It would fail again, for the same reason.
+        // It would fail again for the same reason.
         spec.autorestart = false;
     }
     if session.look.colour && spec.env.get(b"FORCE_COLOR").is_none() {
-        // Its output is a pipe, which ends at this terminal.
+        // Its output is a pipe that ends at this terminal.
         let _ = spec.set("env.FORCE_COLOR", b"1");
     }
     Ok(spec)
 }
 
-/// What is watched: what was named, else the folder that the program runs in, or where its script is elsewhere, that
-/// folder.
+/// The paths to watch: those given, else the working directory of the program, or the folder of a script that is
+/// elsewhere.
 fn roots(session: &Session, spec: &Spec) -> Result<Vec<PathBuf>> {
     let named = &session.invocation.options.watch;
     let absolute = |path: &String| {
@@ -144,7 +144,7 @@ fn roots(session: &Session, spec: &Spec) -> Result<Vec<PathBuf>> {
     Ok(vec![folder.map_or(cwd.clone(), Path::to_owned)])
 }
 
-/// Adds the program to the list. It does not run before its output can be followed.
+/// Adds the program to the list. It is started when its output can be followed.
 fn add(daemon: &mut Daemon, spec: Spec) -> Result<Vec<Process>> {
     let name = harmless(&spec.name).into_owned();
     let request = Request::Start {

@@ -1,22 +1,21 @@
-//! The program as the daemon has it: it is restarted, at last removed, and heard of all the while. A daemon that has
-//! gone is looked for again, and told what it may not have heard.
-
-use std::collections::VecDeque;
+//! The program as the daemon has it: restarted, at last deleted, and watched in between. Where the daemon has gone, it is
+//! launched again, and given the request that it may not have received.
 
 use crate::client::daemon::connect::{self, Announce};
-use crate::client::daemon::exchange::{self, Daemon};
-use crate::client::daemon::link::{Heard, Link};
-use crate::error::Result;
+use crate::client::daemon::exchange::Daemon;
+use crate::client::daemon::feed::{Feed, Update};
+use crate::error::{Error, Result};
 use crate::model::life::State;
 use crate::paths::Home;
 use crate::protocol::process::Process;
 use crate::protocol::request::Request;
+use crate::sys::clock;
 use crate::sys::poll::PollSet;
 
-/// How often a daemon is looked for that ends as soon as it is found.
-const TRIES: usize = 3;
+/// How often a daemon is launched that ends as soon as it is found.
+const ATTEMPTS: usize = 3;
 
-/// What is to be done to it.
+/// What is to be done to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     Nothing,
@@ -24,66 +23,58 @@ enum Task {
     Delete,
 }
 
-/// What was asked, in the order in which the answers come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Events,
-    List,
-    Task,
-}
-
-/// What happened to it.
-pub enum News {
-    /// It runs anew.
+/// What has happened to the program.
+pub enum Event {
+    /// It was started.
     Started(Vec<Process>),
     /// It could not be started: a sentence.
     Failed(String),
-    /// It has ended, and nobody here has wished that.
+    /// It has ended, and was not asked to.
     Ended(Process),
-    /// It is not in the list any more.
-    Gone,
+    /// It was deleted.
+    Deleted,
 }
 
 /// One of its instances.
 struct Instance {
     id: u32,
-    /// When it was added, in ms: a later daemon may give the number to others.
+    /// When it was added, in ms: a later daemon may give the id to another program.
     created: u64,
-    /// That it does not run is known.
-    rests: bool,
+    /// It is known not to run.
+    is_down: bool,
 }
 
-/// All of it.
+impl Instance {
+    fn is(&self, process: &Process) -> bool {
+        (self.id, self.created) == (process.id, process.created)
+    }
+}
+
+/// The program, all its instances.
 pub struct Program {
-    home: Home,
     announce: Announce,
     instances: Vec<Instance>,
-    link: Option<Link>,
-    asked: VecDeque<Asked>,
-    rows: Vec<Process>,
+    feed: Feed<Task>,
     task: Task,
 }
 
 impl Program {
-    /// A program that is in the list, and shall be started.
+    /// A program that is in the list and is to be started.
     pub fn new(home: Home, announce: Announce, processes: &[Process]) -> Program {
         let instance = |process: &Process| Instance {
             id: process.id,
             created: process.created,
-            rests: true,
+            is_down: true,
         };
         Program {
-            home,
             announce,
             instances: processes.iter().map(instance).collect(),
-            link: None,
-            asked: VecDeque::new(),
-            rows: Vec::new(),
+            feed: Feed::new(home, Vec::new()),
             task: Task::Restart,
         }
     }
 
-    /// What names it.
+    /// The ids of its instances.
     pub fn targets(&self) -> Vec<String> {
         let ids = self.instances.iter().map(|one| one.id.to_string());
         ids.collect()
@@ -94,33 +85,31 @@ impl Program {
         self.task == Task::Nothing
     }
 
-    /// Has it restarted.
+    /// Restarts it.
     pub fn restart(&mut self) {
         self.task = Task::Restart;
-        self.ask(Asked::Task);
+        self.request(clock::monotonic_ms());
     }
 
-    /// Has it stopped and removed, whatever is being done to it.
+    /// Stops and deletes it, whatever is being done to it.
     pub fn delete(&mut self) {
         self.task = Task::Delete;
-        // Behind a restart it would be heard of when that is done.
-        self.hang_up();
+        // On the present connection the answer would come only after that of a restart.
+        self.feed.disconnect();
     }
 
-    /// Whether the daemon has been told to remove it.
+    /// Whether the daemon has received the request to delete it.
     pub fn is_given_up(&self) -> bool {
-        let sent = self
-            .link
-            .as_ref()
-            .is_some_and(|link| !link.interest().write);
-        sent && self.task == Task::Delete && self.asked.contains(&Asked::Task)
+        let mut requests = self.feed.requests();
+        self.feed.has_sent() && requests.any(|task| *task == Task::Delete)
     }
 
-    /// Stops and removes it, and waits for that: where nothing else can be done.
+    /// Stops and deletes it, and waits for that: for when nothing else can be done.
     pub fn remove(&mut self, daemon: &mut Daemon) -> Result<()> {
         let targets = Vec::new();
-        self.rows = daemon.processes(&Request::List { targets })?;
-        self.look_at_list();
+        let present = daemon.processes(&Request::List { targets })?;
+        self.instances
+            .retain(|own| present.iter().any(|process| own.is(process)));
         if !self.instances.is_empty() {
             let targets = self.targets();
             daemon.processes(&Request::Delete { targets })?;
@@ -128,145 +117,103 @@ impl Program {
         Ok(())
     }
 
-    fn hang_up(&mut self) {
-        self.link = None;
-        self.asked.clear();
-        self.rows.clear();
+    /// Connects to the daemon, launched where none runs.
+    pub fn connect(&mut self) -> Result<()> {
+        let mut attempts = 0;
+        while !self.feed.is_connected() {
+            let home = self.feed.home().clone();
+            connect::connect_or_launch(home.clone(), self.announce)?;
+            attempts += 1;
+            match self.feed.connect(clock::monotonic_ms()) {
+                Ok(true) => {}
+                _ if attempts < ATTEMPTS => {}
+                Ok(false) => return Err(Error::new(connect::no_daemon(&home))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
-    fn ask(&mut self, what: Asked) {
+    fn request(&mut self, now: u64) {
         let targets = self.targets();
-        let request = match (what, self.task) {
-            (Asked::Events, _) => Request::Events,
-            (Asked::List, _) => Request::List {
-                targets: Vec::new(),
-            },
-            (Asked::Task, Task::Nothing) => return,
-            (Asked::Task, Task::Restart) => Request::Restart {
+        let request = match self.task {
+            Task::Nothing => return,
+            Task::Restart => Request::Restart {
                 targets,
                 told: None,
             },
-            (Asked::Task, Task::Delete) => Request::Delete { targets },
+            Task::Delete => Request::Delete { targets },
         };
-        if let Some(link) = &mut self.link {
-            link.ask(&request);
-            self.asked.push_back(what);
-        }
-    }
-
-    /// Finds the daemon where it has gone.
-    pub fn connect(&mut self) -> Result<()> {
-        let mut tries = 1;
-        while self.link.is_none() {
-            connect::connect_or_launch(self.home.clone(), self.announce)?;
-            match Link::connect(&self.home) {
-                Ok(link) => self.link = Some(link),
-                Err(_) if tries < TRIES => tries += 1,
-                Err(error) => return Err(error),
-            }
-            // From now on what happens is told; what has happened is in the list.
-            self.ask(Asked::Events);
-            self.ask(Asked::List);
-        }
-        Ok(())
+        self.feed.ask(self.task, &request, now);
     }
 
     /// What to poll.
     pub fn push<T: Copy>(&self, set: &mut PollSet<T>, token: T) {
-        if let Some(link) = &self.link {
-            set.push(link.fd(), link.interest(), token);
-        }
+        self.feed.push(set, token);
     }
 
-    /// Sends and hears what can be at once.
-    pub fn turn(&mut self) -> Result<Vec<News>> {
-        let mut news = Vec::new();
-        let lives = self.link.as_mut().is_some_and(Link::turn);
-        while let Some(heard) = self.link.as_mut().map(Link::next).transpose()?.flatten() {
-            match heard {
-                Heard::Row(line) => self.hear_row(&line, &mut news)?,
-                Heard::Done => self.hear_answer(None, &mut news),
-                Heard::Refused(why) => self.hear_answer(Some(why), &mut news),
+    /// Sends and reads what can be at once.
+    ///
+    /// # Errors
+    /// The daemon's answers cannot be understood.
+    pub fn turn(&mut self) -> Result<Vec<Event>> {
+        let now = clock::monotonic_ms();
+        let mut events = Vec::new();
+        self.feed.turn(now);
+        while let Some(update) = self.feed.next(now) {
+            match update {
+                Update::Listed => {
+                    self.compare(&mut events);
+                    self.request(now);
+                }
+                Update::Changed(..) => self.compare(&mut events),
+                Update::Answered(Task::Restart, answer) if self.task == Task::Restart => {
+                    self.task = Task::Nothing;
+                    let is_down = answer.is_err();
+                    self.instances
+                        .iter_mut()
+                        .for_each(|one| one.is_down = is_down);
+                    match answer {
+                        Ok(records) => {
+                            let processes = records.into_iter().map(|record| record.process);
+                            events.push(Event::Started(processes.collect()));
+                            // It may have ended already.
+                            self.compare(&mut events);
+                        }
+                        Err(failure) => events.push(Event::Failed(failure.message)),
+                    }
+                }
+                Update::Answered(Task::Delete, _) => events.push(Event::Deleted),
+                Update::Lost(Some(error)) => return Err(error),
+                Update::Answered(..) | Update::NotListed(_) | Update::Lost(None) => {}
             }
         }
-        if !lives {
-            self.hang_up();
-        }
-        Ok(news)
+        Ok(events)
     }
 
-    fn hear_row(&mut self, line: &[u8], news: &mut Vec<News>) -> Result<()> {
-        let line = exchange::decoded(line)?;
-        let process = exchange::process(&line)?;
-        if line.tag != "event" {
-            self.rows.push(process);
-        } else if line.get("what") == Some(b"deleted") {
-            self.instances.retain(|one| one.id != process.id);
-            self.gone(news);
-        } else {
-            self.look_at(process, news);
-        }
-        Ok(())
-    }
-
-    /// Notices that it has ended, where nobody here has wished that.
-    fn look_at(&mut self, process: Process, news: &mut Vec<News>) {
-        let own = self.instances.iter_mut().find(|one| one.id == process.id);
-        let Some(own) = own.filter(|_| self.task == Task::Nothing) else {
+    /// Finds instances that were deleted or have ended.
+    fn compare(&mut self, events: &mut Vec<Event>) {
+        if !self.feed.is_listed() {
             return;
-        };
-        let rests = matches!(process.state, State::Stopped | State::Errored);
-        let before = std::mem::replace(&mut own.rests, rests);
-        if rests && !before {
-            news.push(News::Ended(process));
         }
-    }
-
-    fn look_at_list(&mut self) {
-        let rows = std::mem::take(&mut self.rows);
-        let is_there = |one: &Instance| {
-            let mut rows = rows.iter();
-            rows.any(|row| (row.id, row.created) == (one.id, one.created))
-        };
-        self.instances.retain(is_there);
-        self.rows = rows;
-    }
-
-    fn gone(&self, news: &mut Vec<News>) {
+        let table = self.feed.table();
+        let present = |own: &Instance| table.get(own.id).filter(|process| own.is(process));
+        self.instances.retain(|own| present(own).is_some());
         if self.instances.is_empty() {
-            news.push(News::Gone);
+            return events.push(Event::Deleted);
         }
-    }
-
-    fn hear_answer(&mut self, refused: Option<String>, news: &mut Vec<News>) {
-        match (self.asked.pop_front(), self.task, refused) {
-            (Some(Asked::List), _, None) => {
-                self.look_at_list();
-                self.gone(news);
-                self.ask(Asked::Task);
-                self.look_at_rows(news);
-            }
-            (Some(Asked::Task), Task::Restart, None) => {
-                self.task = Task::Nothing;
-                self.instances.iter_mut().for_each(|one| one.rests = false);
-                news.push(News::Started(self.rows.clone()));
-                // It may have ended already.
-                self.look_at_rows(news);
-            }
-            (Some(Asked::Task), Task::Restart, Some(why)) => {
-                self.task = Task::Nothing;
-                self.instances.iter_mut().for_each(|one| one.rests = true);
-                news.push(News::Failed(why));
-            }
-            (Some(Asked::Task), Task::Delete, _) => news.push(News::Gone),
-            _ => {}
+        if self.task != Task::Nothing {
+            return;
         }
-        self.rows.clear();
-    }
-
-    fn look_at_rows(&mut self, news: &mut Vec<News>) {
-        for process in std::mem::take(&mut self.rows) {
-            self.look_at(process, news);
+        for own in &mut self.instances {
+            let Some(process) = present(own) else {
+                continue;
+            };
+            let is_down = matches!(process.state, State::Stopped | State::Errored);
+            if is_down && !std::mem::replace(&mut own.is_down, is_down) {
+                events.push(Event::Ended(process.clone()));
+            }
+            own.is_down = is_down;
         }
     }
 }

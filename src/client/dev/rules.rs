@@ -1,4 +1,4 @@
-//! What is not watched.
+//! Which files and folders are ignored.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::paths::Home;
 
-/// What is left out, besides what everybody leaves out.
+/// The ignored files, besides those ignored by default.
 pub struct Rules {
     home: Home,
-    /// Patterns with a slash are about the path from here on.
+    /// Patterns with a slash match paths relative to this folder.
     folder: PathBuf,
     patterns: Vec<String>,
-    /// Files that the daemons write.
+    /// Files that the daemon writes.
     own: Vec<PathBuf>,
 }
 
 impl Rules {
-    /// The rules of somebody in `folder`, who wants these patterns left out. Where one of them makes no sense: which.
+    /// The rules for these patterns, relative to `folder`. The error is a pattern that is none.
     pub fn new(home: Home, folder: PathBuf, patterns: &[String]) -> Result<Rules, &str> {
         let mut bare = Vec::new();
         for text in patterns {
@@ -36,12 +36,12 @@ impl Rules {
         })
     }
 
-    /// Leaves out this file too.
+    /// Ignores this file too.
     pub fn leave_out(&mut self, file: PathBuf) {
         self.own.push(file);
     }
 
-    /// Whether a file or folder in a folder that is watched is left out, with all that is in it.
+    /// Whether a file or a folder, with all that is in it, is ignored.
     pub fn leaves_out(&self, path: &Path, is_folder: bool) -> bool {
         let name = path.file_name().unwrap_or_default();
         let usual = match is_folder {
@@ -62,7 +62,7 @@ impl Rules {
     }
 }
 
-/// Whether a file is that one, or was once and has a number behind its name now, as log files that are set aside.
+/// Whether a file is `own` or a rotated generation of it, with a number behind its name.
 fn is_or_was(path: &Path, own: &Path) -> bool {
     let (path, own) = (path.as_os_str().as_bytes(), own.as_os_str().as_bytes());
     path.strip_prefix(own).is_some_and(|rest| {
@@ -71,8 +71,8 @@ fn is_or_was(path: &Path, own: &Path) -> bool {
     })
 }
 
-/// Whether all of the text is as the pattern has it: `*` stands for any bytes, slashes among them, `?` for one. Not by
-/// fnmatch(3): a static program gets all character sets of the C library with it.
+/// Whether the whole text matches the pattern: `*` stands for any bytes, slashes included, `?` for one. Not fnmatch(3),
+/// which links all character sets of the C library into a static program.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     // Behind the last star, and up to where it stands for the text.
@@ -98,7 +98,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     rest.all(|byte| *byte == b'*')
 }
 
-/// Whether it is what an editor keeps beside a file while that is edited. To open a file changes nothing.
+/// Whether it is a file that an editor keeps beside the edited one.
 fn is_of_an_editor(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let ends = |end: &[u8]| name.ends_with(end);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_leaves_out_is_left_out() {
+    fn usual_files_are_ignored_by_default() {
         let rules = rules(&[]);
         for folder in [
             "/srv/node_modules",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_about_names_or_with_a_slash_about_paths() {
+    fn patterns_match_names_or_with_a_slash_paths() {
         let mut rules = rules(&["*.log", "public/", "./data/cache", "/var/x/*"]);
         rules.leave_out("/srv/out.txt".into());
         let left_out = |path: &str| rules.leaves_out(Path::new(path), false);

@@ -1,4 +1,4 @@
-//! Folders that are watched, with all that are below them.
+//! Watches folders and all folders below them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use crate::client::display::output;
 use crate::error::{Context, Error, Reason, Result};
 use crate::sys::inotify::{self, Change, Watcher};
 
-/// What is watched.
+/// The watches.
 pub struct Tree {
     watcher: Watcher,
     rules: Rules,
@@ -29,14 +29,14 @@ struct Folder {
     only: Option<Vec<OsString>>,
 }
 
-/// What has happened.
+/// Changes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
-    /// What has changed, in the order in which it did; some of it may be here twice.
+pub struct Batch {
+    /// The changed files in the order of the changes; a file may be there twice.
     pub files: Vec<PathBuf>,
-    /// Files that were made and not written yet.
+    /// Files that were created and not written yet.
     pub made: Vec<PathBuf>,
-    /// There was more than the kernel could tell.
+    /// The queue of the kernel overflowed.
     pub lost: bool,
 }
 
@@ -57,7 +57,7 @@ impl Tree {
         }
     }
 
-    /// What is watched, for people.
+    /// The watched paths as text.
     pub fn shown(&self) -> String {
         let roots = self.roots.iter().map(|root| root.to_string_lossy());
         let roots = roots.collect::<Vec<_>>().join(", ");
@@ -87,7 +87,7 @@ impl Tree {
     fn add(&mut self, folder: PathBuf, found: &mut dyn FnMut(PathBuf)) {
         let mut left = vec![folder];
         while let Some(folder) = left.pop() {
-            // Watched before it is read, so that nothing is missed in between.
+            // Watched before it is read, so that no change in between is missed.
             if !self.watch(&folder, None) {
                 continue;
             }
@@ -136,7 +136,7 @@ impl Tree {
     fn cannot_watch(&mut self, path: &Path, why: &io::Error) {
         let path = path.display();
         match why.kind() {
-            // It has gone meanwhile.
+            // It was removed meanwhile.
             ErrorKind::NotFound | ErrorKind::NotADirectory => {}
             // inotify_add_watch(2): the limit of this user.
             ErrorKind::StorageFull => {
@@ -155,27 +155,27 @@ impl Tree {
         }
     }
 
-    /// What has happened since the last call.
-    pub fn news(&mut self) -> Result<News> {
-        let mut news = News::default();
+    /// The changes since the last call.
+    pub fn batch(&mut self) -> Result<Batch> {
+        let mut batch = Batch::default();
         let changes = self
             .watcher
             .read()
             .doing(|| "waiting for files to change")?;
         for change in changes {
             if change.watch < 0 {
-                news.lost = true;
+                batch.lost = true;
                 self.add_roots();
             } else if change.is_last() {
                 self.forget(change.watch);
             } else if let Some(path) = self.path_of(&change) {
-                self.take(&change, path, &mut news);
+                self.take(&change, path, &mut batch);
             }
         }
-        Ok(news)
+        Ok(batch)
     }
 
-    /// A watched folder has gone.
+    /// A watched folder was removed.
     fn forget(&mut self, watch: i32) {
         let gone = self.folders.remove(&watch);
         let root = gone.filter(|gone| gone.only.is_some() || self.roots.contains(&gone.path));
@@ -185,7 +185,7 @@ impl Tree {
         }
     }
 
-    /// What a change is about, where that is watched.
+    /// The path of a change, where it is watched.
     fn path_of(&self, change: &Change) -> Option<PathBuf> {
         let folder = self.folders.get(&change.watch)?;
         let mut only = folder.only.iter().flatten();
@@ -197,20 +197,20 @@ impl Tree {
         (!change.name.is_empty() && !left_out).then_some(path)
     }
 
-    fn take(&mut self, change: &Change, path: PathBuf, news: &mut News) {
+    fn take(&mut self, change: &Change, path: PathBuf, batch: &mut Batch) {
         match change.of_folder() {
             // An empty folder is no change, and what was in one that was removed was removed before.
             true if change.was_made() || change.came() => {
-                self.add(path, &mut |file| news.files.push(file));
+                self.add(path, &mut |file| batch.files.push(file));
             }
             true if change.left() => {
                 self.drop_below(&path);
-                news.files.push(path);
+                batch.files.push(path);
             }
             true => {}
             // One that was opened, to be written, will be closed.
-            false if change.was_made() && !path.is_symlink() => news.made.push(path),
-            false => news.files.push(path),
+            false if change.was_made() && !path.is_symlink() => batch.made.push(path),
+            false => batch.files.push(path),
         }
     }
 
@@ -259,10 +259,10 @@ mod tests {
         fn told(&self, tree: &mut Tree) -> Vec<String> {
             let mut files: Vec<String> = Vec::new();
             loop {
-                let news = tree.news().unwrap();
+                let batch = tree.batch().unwrap();
                 let short =
                     |path: &PathBuf| path.strip_prefix(&self.0).unwrap().display().to_string();
-                let more: Vec<String> = news.files.iter().map(short).collect();
+                let more: Vec<String> = batch.files.iter().map(short).collect();
                 if more.is_empty() {
                     files.dedup();
                     return files;
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn files_in_every_folder_are_told_of() {
+    fn changes_in_every_folder_are_reported() {
         let scene = Scene::new("files");
         let mut tree = scene.tree(&[""]);
         assert_eq!(tree.folders.len(), 3);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_come_move_and_go() {
+    fn folders_may_be_created_moved_and_removed() {
         let scene = Scene::new("folders");
         let mut tree = scene.tree(&[""]);
         fs::create_dir_all(scene.0.join("n/e/w")).unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_only_that_file_is_told() {
+    fn of_a_single_file_only_its_changes_are_reported() {
         let scene = Scene::new("only");
         let mut tree = scene.tree(&["a/file", "a/other"][..1]);
         for file in ["a/other", "a/b/x", "a/file"] {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_kernel_can_tell_is_said_to_be_lost() {
+    fn an_overflow_of_the_queue_is_reported() {
         let scene = Scene::new("lost");
         let mut tree = scene.tree(&[""]);
         let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
@@ -355,9 +355,9 @@ mod tests {
         fs::create_dir(scene.0.join("new")).unwrap();
         let mut lost = false;
         loop {
-            let news = tree.news().unwrap();
-            lost |= news.lost;
-            if news == News::default() {
+            let batch = tree.batch().unwrap();
+            lost |= batch.lost;
+            if batch == Batch::default() {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! What ends `rpm logs`: a signal, or that nobody reads any more. Never in the middle of a line.
+//! What ends `rpm logs`: a signal, or a reader that is gone. A line that was begun is completed first.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -10,66 +10,60 @@ use crate::sys::signal::{SelfPipe, Signal};
 /// The signals that end it.
 pub const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
 
-/// Why it came to its end.
+/// Whether the end has come, and why.
 pub struct End<'a> {
-    /// What must be heard.
+    /// Catches the signals.
     pub signals: &'a SelfPipe,
-    /// How standard output is.
+    /// The state of standard output.
     pub flow: &'a Cell<Flow>,
-    /// The signal that came.
+    /// The signal that was caught.
     pub signal: Cell<Option<Signal>>,
 }
 
 impl End<'_> {
-    /// Whether to go on. The error only leads out: what is worth to be said is in the cells.
+    /// Checks whether to go on.
+    ///
+    /// # Errors
+    /// The end has come. The error is not for people: the reason is in the cells.
     pub fn check(&self) -> Result<()> {
         self.signals.listening(|| ());
         self.signals.drain();
         for signal in SIGNALS {
             if self.signals.take(signal) {
                 self.signal.set(Some(signal));
-                // What is left to be written is not waited for long.
+                // What is left is written without waiting long.
                 if self.flow.get() == Flow::Open {
                     self.flow.set(Flow::Ending);
                 }
             }
         }
-        match self.has_come() {
-            true => Err(Error::new("it was ended")),
-            false => Ok(()),
+        if self.has_come() {
+            return Err(Error::new("ended"));
         }
+        Ok(())
     }
 
-    /// Whether it is over.
+    /// Whether the end has come.
     pub fn has_come(&self) -> bool {
         self.signal.get().is_some() || self.flow.get().is_over()
     }
-
-    /// Nobody reads any more.
-    pub fn close(&self) -> Result<()> {
-        self.flow.set(Flow::Closed);
-        self.check()
-    }
 }
 
-/// Standard output, where what is written at once has an end.
+/// Standard output. Flushing fails when its reader is gone.
 pub struct Stdout<'a> {
-    /// Writes.
-    pub outlet: StdoutWriter<'a>,
-    /// Whether it is over.
-    pub end: &'a End<'a>,
+    /// Writes to it.
+    pub writer: StdoutWriter<'a>,
 }
 
 impl Write for Stdout<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outlet.write(bytes)
+        self.writer.write(bytes)
     }
 
-    /// Fails where it is over.
     fn flush(&mut self) -> io::Result<()> {
-        match self.end.flow.get().is_over() {
-            true => Err(io::ErrorKind::BrokenPipe.into()),
-            false => Ok(()),
+        if self.writer.flow.get().is_over() {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
+        Ok(())
     }
 }

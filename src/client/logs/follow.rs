@@ -1,79 +1,151 @@
-//! The loop: changes of files, programs that come and go, signals, each as it comes.
+//! The event loop of `rpm logs`: changes of files and of the list of programs, and the end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::before::Before;
+use super::baseline::Baseline;
 use super::end::End;
-use super::history;
+use super::merge;
 use super::printer::Printer;
-use super::programs::{News, Programs};
 use super::stream::{Now, Stream};
 use super::streams::{self, Streams};
+use super::targets::Target;
 use super::view::View;
+use super::watch::Watches;
+use crate::client::daemon::feed::{Feed, Update};
 use crate::client::display::output;
+use crate::client::display::stdout_writer::Flow;
 use crate::error::{Context, Error, Result};
+use crate::protocol::process::Process;
 use crate::protocol::program_info::ProgramInfo;
-use crate::sys::clock;
-use crate::sys::inotify::{self, Watcher};
+use crate::protocol::request::Request;
+use crate::sys::inotify;
 use crate::sys::poll::{Interest, PollSet};
 
-/// How long a line without its end waits for it before it is shown, in ms.
+/// After so long the beginning of a line is shown without its end, in ms.
 const BEGUN: u64 = 100;
-/// How long what changes in the files of a program that has gone waits for news of the next one, in ms.
+/// A file of a deleted program that changes is read after so long, in ms: it may be that of a new program, of which the
+/// daemon has not told yet.
 const LATE: u64 = 100;
-/// How often what cannot be watched is looked at, in ms.
-pub const EVERY: u64 = 500;
+/// How often files that cannot be watched are read, in ms.
+const UNWATCHED: u64 = 500;
 
-/// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Signals,
     Files,
     Daemon,
-    Home,
     Stdout,
 }
 
-/// What is followed, and how it is shown.
+/// The programs that are followed.
+pub struct Programs {
+    /// The daemon's list of programs.
+    pub feed: Feed<()>,
+    /// Which programs are followed; all where there are none.
+    pub targets: Vec<Target>,
+    /// The programs whose settings were asked for, and the pids that they had then.
+    pub known: BTreeMap<u32, i32>,
+}
+
+impl Programs {
+    fn are_meant(&self, process: &Process) -> bool {
+        self.targets.is_empty() || self.targets.iter().any(|target| target.matches(process))
+    }
+
+    /// Asks for the settings of programs that are new or run anew. Gives the ids of those that were deleted.
+    fn compare(&mut self, now: u64) -> Vec<u32> {
+        if !self.feed.is_listed() {
+            return Vec::new();
+        }
+        let table = self.feed.table();
+        let is_deleted = |id: &u32| table.get(*id).is_none();
+        let deleted: Vec<u32> = self.known.keys().copied().filter(is_deleted).collect();
+        let processes = table.programs().iter().map(|program| &program.process);
+        let is_new = |process: &&Process| match self.known.get(&process.id) {
+            None => self.are_meant(process),
+            Some(pid) => process.pid > 0 && process.pid != *pid,
+        };
+        let new: Vec<(u32, i32)> = processes
+            .filter(is_new)
+            .map(|one| (one.id, one.pid))
+            .collect();
+        self.known.retain(|id, _| !deleted.contains(id));
+        for (id, pid) in new {
+            self.known.insert(id, pid);
+            let targets = vec![id.to_string()];
+            self.feed.ask((), &Request::Describe { targets }, now);
+        }
+        deleted
+    }
+}
+
+/// The state of the loop.
 pub struct Follower<'a, 'b> {
     /// The files.
     pub streams: Streams,
-    /// Whose they are; none where only the daemons' own log is followed.
+    /// Whose they are; none where only the daemon's log is followed.
     pub programs: Option<Programs>,
-    /// The log files that there were before programs that start later.
-    pub before: Before,
-    /// How many lines of what is there already are shown.
+    /// The log files as they were before programs that start later.
+    pub baseline: Baseline,
+    /// How many past lines are shown.
     pub lines: Option<usize>,
-    /// How.
+    /// Selection and format.
     pub view: &'a View,
-    /// Where to.
+    /// Standard output.
     pub printer: Printer<'b>,
-    /// What ends it.
+    /// The end.
     pub end: &'a End<'a>,
-    /// That some files cannot be watched has been said.
-    pub said: bool,
-    /// When the files of programs that have gone are looked at, on a clock that never steps, in ms.
-    pub late: Option<u64>,
+    watches: Option<Watches>,
+    /// That files cannot be watched was reported.
+    has_complained: bool,
+    /// When files of deleted programs are read, in ms of the monotonic clock.
+    late: Option<u64>,
 }
 
-impl Follower<'_, '_> {
-    /// Prints the last lines, then what is new, until something ends it. Whether all files could be read.
+impl<'a, 'b> Follower<'a, 'b> {
+    /// A follower of these streams.
+    pub fn new(
+        streams: Streams,
+        programs: Option<Programs>,
+        baseline: Baseline,
+        lines: Option<usize>,
+        view: &'a View,
+        printer: Printer<'b>,
+        end: &'a End<'a>,
+    ) -> Follower<'a, 'b> {
+        Follower {
+            streams,
+            programs,
+            baseline,
+            lines,
+            view,
+            printer,
+            end,
+            watches: None,
+            has_complained: false,
+            late: None,
+        }
+    }
+
+    /// Prints the past lines and nothing else. Whether all files could be read.
+    pub fn print(mut self) -> Result<bool> {
+        self.print_past(&self.numbers())?;
+        self.finish()
+    }
+
+    /// Prints the past lines, then new ones until the end. Whether all files could be read.
     pub fn run(mut self) -> Result<bool> {
-        let watcher = Watcher::new();
-        if let Err(why) = &watcher {
-            self.say_not_watched(why);
+        match Watches::new() {
+            Ok(watches) => self.watches = Some(watches),
+            Err(why) => self.complain_of_watches(&why),
         }
-        let watcher = watcher.ok();
-        let watcher = watcher.as_ref();
-        let all: Vec<usize> = (0..self.streams.all.len()).collect();
-        // Watched before it is read, so that nothing is missed in between.
-        self.watch(&all, watcher);
+        let all = self.numbers();
+        // Watched before they are read, so that no change in between is missed.
+        self.watch(&all);
         self.print_past(&all)?;
-        if let Some(programs) = &mut self.programs {
-            programs.connect(clock::monotonic_ms());
-        }
         let mut set = PollSet::default();
         loop {
             let now = Now::read();
@@ -81,115 +153,100 @@ impl Follower<'_, '_> {
                 return self.finish();
             }
             self.show_begun(now.monotonic)?;
-            self.wait(&mut set, watcher, now)?;
+            self.wait(&mut set, now)?;
             if let Err(end) = self.end.check() {
-                // The reason is the end, whatever else goes wrong.
+                // The end is the reason, whatever fails after it.
                 let _ = self.finish();
                 return Err(end);
             }
             let now = Now::read();
-            for (token, ready) in set.ready() {
-                match token {
-                    Token::Stdout if ready.error || ready.hangup => self.end.close()?,
-                    Token::Files => self.hear_files(watcher, now)?,
-                    Token::Home => {
-                        if let Some(programs) = &mut self.programs {
-                            programs.hear_home(now.monotonic);
-                        }
-                    }
-                    Token::Daemon => self.hear_daemon(watcher, now)?,
-                    Token::Stdout | Token::Signals => {}
-                }
+            let ready: Vec<Token> = set.ready().map(|(token, _)| token).collect();
+            if ready.contains(&Token::Files) {
+                self.files_changed(now)?;
             }
-            self.do_what_is_due(watcher, now)?;
+            let programs = self.programs.as_ref();
+            let due = programs.and_then(|programs| programs.feed.due());
+            if ready.contains(&Token::Daemon) || due.is_some_and(|due| due <= now.monotonic) {
+                self.programs_changed(now)?;
+            }
+            let is_closed = |(token, ready): (Token, crate::sys::poll::Ready)| {
+                token == Token::Stdout && (ready.error || ready.hangup)
+            };
+            if set.ready().any(is_closed) {
+                self.end.flow.set(Flow::Closed);
+                self.end.check()?;
+            }
+            self.read_late_and_unwatched(now)?;
         }
     }
 
-    /// Prints the last lines and nothing else. Whether all files could be read.
-    pub fn print(mut self) -> Result<bool> {
-        let all: Vec<usize> = (0..self.streams.all.len()).collect();
-        self.print_past(&all)?;
-        self.finish()
+    fn numbers(&self) -> Vec<usize> {
+        (0..self.streams.all.len()).collect()
     }
 
-    fn wait(
-        &mut self,
-        set: &mut PollSet<Token>,
-        watcher: Option<&Watcher>,
-        now: Now,
-    ) -> Result<()> {
+    fn wait(&mut self, set: &mut PollSet<Token>, now: Now) -> Result<()> {
         let stdout = io::stdout();
         set.clear();
         set.push(self.end.signals.fd(), Interest::READ, Token::Signals);
-        if let Some(watcher) = watcher {
-            set.push(watcher.fd(), Interest::READ, Token::Files);
-        }
         set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
-        let mut due = None;
-        if let Some(programs) = &self.programs {
-            programs.push(set, Token::Daemon, Token::Home);
-            due = programs.due();
+        if let Some(watches) = &self.watches {
+            set.push(watches.fd(), Interest::READ, Token::Files);
         }
-        let begun = self
-            .streams
-            .all
-            .iter()
-            .filter_map(|s| s.begun_since(self.view));
-        let begun = begun.min().map(|since| since + BEGUN);
-        let unwatched = self.has_unwatched().then_some(now.monotonic + EVERY);
-        let until = self.view.until.map(|until| {
-            // One more, for the last millisecond is wanted too.
-            now.monotonic + until.saturating_sub(now.wall) + 1
-        });
-        let next = [due, begun, unwatched, until, self.late]
-            .into_iter()
-            .flatten()
+        let mut feed_due = None;
+        if let Some(programs) = &self.programs {
+            programs.feed.push(set, Token::Daemon);
+            feed_due = programs.feed.due();
+        }
+        let streams = self.streams.all.iter();
+        let begun = streams
+            .filter_map(|stream| stream.begun_since(self.view))
             .min();
+        let has_unwatched = !self.streams.unwatched(self.watches.as_ref()).is_empty();
+        let until = self.view.until;
+        let dues = [
+            feed_due,
+            begun.map(|since| since + BEGUN),
+            has_unwatched.then_some(now.monotonic + UNWATCHED),
+            // The last millisecond is wanted too.
+            until.map(|until| now.monotonic + until.saturating_sub(now.wall) + 1),
+            self.late,
+        ];
+        let next = dues.into_iter().flatten().min();
         let timeout = next.map(|due| Duration::from_millis(due.saturating_sub(now.monotonic)));
         let waited = self.end.signals.listening(|| set.wait(timeout));
         waited.map(drop).doing(|| "waiting for log files to change")
     }
 
-    fn has_unwatched(&self) -> bool {
-        let unwatched = |stream: &Stream| !stream.track.is_watched();
-        self.streams.all.iter().any(unwatched)
-    }
-
-    /// Prints what is new in the files that something was heard of, in that order.
-    fn hear_files(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
-        let Some(files) = watcher else {
+    /// Prints what is new in the files that have changed, in the order of the changes.
+    fn files_changed(&mut self, now: Now) -> Result<()> {
+        let Some(watches) = &mut self.watches else {
             return Ok(());
         };
-        let mut changed = self.streams.changed(files)?;
-        let is_unwatched = |at: &usize| {
-            let stream = self.streams.all.get(*at);
-            stream.is_some_and(|stream| !stream.track.is_watched())
-        };
-        let unwatched: Vec<usize> = changed.iter().copied().filter(is_unwatched).collect();
-        self.watch(&unwatched, watcher);
-        // They may be those of another program already, of which the daemon has not told yet.
-        let has_gone = |at: &usize| {
-            let stream = self.streams.all.get(*at);
-            stream.is_some_and(|stream| stream.origin.has_gone)
-        };
-        if self.late.is_none() && changed.iter().any(has_gone) {
-            self.late = Some(now.monotonic + LATE);
+        let changed = watches
+            .changed()
+            .doing(|| "waiting for log files to change")?;
+        let unwatched = self.streams.unwatched(self.watches.as_ref());
+        self.watch(&unwatched);
+        for number in changed {
+            let stream = self.streams.all.get(number);
+            if stream.is_some_and(|stream| stream.source.is_deleted) {
+                self.late.get_or_insert(now.monotonic + LATE);
+            } else {
+                self.read_new(number, now)?;
+            }
         }
-        changed.retain(|at| !has_gone(at));
-        changed
-            .into_iter()
-            .try_for_each(|at| self.catch_up(at, now))
+        Ok(())
     }
 
-    fn catch_up(&mut self, at: usize, now: Now) -> Result<()> {
-        let Some(stream) = self.streams.all.get_mut(at) else {
+    fn read_new(&mut self, number: usize, now: Now) -> Result<()> {
+        let Some(stream) = self.streams.all.get_mut(number) else {
             return Ok(());
         };
-        if stream.is_broken && !stream.track.is_begun() {
-            // Perhaps it can be read by now.
-            return self.print_past(&[at]);
+        if stream.is_broken && !stream.tail.is_open() {
+            // Nothing of it was printed yet.
+            return self.print_past(&[number]);
         }
-        match stream.catch_up(at, now, &mut self.printer, self.view) {
+        match stream.read_new(number, now, &mut self.printer, self.view) {
             Ok(()) => stream.is_broken = false,
             Err(error) => {
                 self.end.check()?;
@@ -199,80 +256,105 @@ impl Follower<'_, '_> {
         Ok(())
     }
 
-    fn catch_up_with_all(&mut self, now: Now) -> Result<()> {
-        (0..self.streams.all.len()).try_for_each(|at| self.catch_up(at, now))
+    fn read_late_and_unwatched(&mut self, now: Now) -> Result<()> {
+        let mut numbers = self.streams.unwatched(self.watches.as_ref());
+        // The folder may be one that can be entered now.
+        self.watch_quietly(&numbers);
+        if self.late.is_some_and(|late| late <= now.monotonic) {
+            self.late = None;
+            numbers = self.numbers();
+        }
+        numbers
+            .into_iter()
+            .try_for_each(|number| self.read_new(number, now))
     }
 
-    /// Shows lines that have waited long enough for their ends.
+    /// Shows the beginnings of lines whose ends have not come for a while.
     fn show_begun(&mut self, now: u64) -> Result<()> {
-        for (at, stream) in self.streams.all.iter_mut().enumerate() {
+        for (number, stream) in self.streams.all.iter_mut().enumerate() {
             let since = stream.begun_since(self.view);
             if since.is_some_and(|since| since + BEGUN <= now) {
-                stream.show_begun(at, &mut self.printer, self.view);
+                stream.show_begun(number, &mut self.printer, self.view);
             }
         }
         self.printer.flush()
     }
 
-    fn hear_daemon(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
+    fn programs_changed(&mut self, now: Now) -> Result<()> {
         let Some(programs) = &mut self.programs else {
             return Ok(());
         };
-        for news in programs.turn(now.monotonic) {
-            match news {
-                News::Gone(id) => self.streams.has_gone(id),
-                News::Is(record) => self.add(&record, watcher, now)?,
+        let mut records = Vec::new();
+        programs.feed.turn(now.monotonic);
+        while let Some(update) = programs.feed.next(now.monotonic) {
+            match update {
+                // A program that was deleted before it could be described is not in the table any more.
+                Update::Answered((), answer) => records.extend(answer.unwrap_or_default()),
+                // What was asked for may not have been answered: it is asked for again.
+                Update::Lost(_) => programs.known.values_mut().for_each(|pid| *pid = -1),
+                Update::Listed | Update::NotListed(_) | Update::Changed(..) => {}
             }
+        }
+        for id in programs.compare(now.monotonic) {
+            self.streams.mark_deleted(id);
+        }
+        records.iter().try_for_each(|record| self.add(record, now))
+    }
+
+    /// Adds the files of a program that are not followed yet, and prints all that it has printed. Where it cannot be told
+    /// which lines of an older file those are, prints the last ones.
+    fn add(&mut self, record: &ProgramInfo, now: Now) -> Result<()> {
+        let added = self.streams.add(record, self.view);
+        self.watch(&added);
+        for number in added {
+            let Some(stream) = self.streams.all.get_mut(number) else {
+                continue;
+            };
+            let path = stream.tail.path();
+            if self.baseline.covers(path) {
+                if let Err(error) = self.baseline.skip(&mut stream.tail) {
+                    stream.fail(error);
+                }
+            } else if streams::is_older(path, record) {
+                self.print_past(&[number])?;
+                continue;
+            }
+            self.read_new(number, now)?;
         }
         Ok(())
     }
 
-    /// Adds the files of a program that were not followed yet. What it has printed is all of interest, but a file may
-    /// be older than the program: where it cannot be told which lines are, the last ones are printed.
-    fn add(&mut self, record: &ProgramInfo, watcher: Option<&Watcher>, now: Now) -> Result<()> {
-        let added = self.streams.add(record, self.view);
-        self.watch(&added, watcher);
-        let (mut old, mut new) = (Vec::new(), Vec::new());
-        for (at, stream) in self.streams.at(&added) {
-            let path = stream.track.path();
-            if self.before.covers(path) {
-                let place = self.before.end_of(path);
-                if let Err(error) = place.and_then(|place| stream.track.go_on_behind(place)) {
-                    stream.fail(error);
-                }
-                new.push(at);
-            } else if streams::is_older(path, record) {
-                old.push(at);
-            } else {
-                new.push(at);
+    fn watch(&mut self, numbers: &[usize]) {
+        for why in self.watch_quietly(numbers) {
+            match why {
+                (_, why) if inotify::limit(&why).is_some() => self.complain_of_watches(&why),
+                // Reading the file reports the same.
+                (_, why) if why.kind() == io::ErrorKind::PermissionDenied => {}
+                (doing, why) => output::complain(Error::io(doing, &why)),
             }
         }
-        self.print_past(&old)?;
-        new.into_iter().try_for_each(|at| self.catch_up(at, now))
     }
 
-    fn watch(&mut self, places: &[usize], watcher: Option<&Watcher>) {
-        let Some(watcher) = watcher else {
-            return;
+    /// Watches these files. Gives the errors, and what was being done.
+    fn watch_quietly(&mut self, numbers: &[usize]) -> Vec<(String, io::Error)> {
+        let Some(watches) = &mut self.watches else {
+            return Vec::new();
         };
-        let mut limited = None;
-        for (_, stream) in self.streams.at(places) {
-            match stream.track.watch(watcher) {
-                Err(why) if inotify::limit(&why).is_some() => limited = Some(why),
-                // The same is said of the reading.
-                Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
-                Err(why) => output::complain(stream.track.not_watched(&why)),
-                Ok(()) => {}
-            }
-        }
-        if let Some(why) = limited {
-            self.say_not_watched(&why);
-        }
+        let watch = |(number, stream): (usize, &mut Stream)| {
+            let path = stream.tail.path();
+            let error = watches.add(number, path).err()?;
+            Some((format!("watching {}", path.display()), error))
+        };
+        self.streams
+            .at(numbers)
+            .into_iter()
+            .filter_map(watch)
+            .collect()
     }
 
-    /// Says once that changes are not heard of.
-    fn say_not_watched(&mut self, why: &io::Error) {
-        if !std::mem::replace(&mut self.said, true) {
+    /// Says once that not all files can be watched.
+    fn complain_of_watches(&mut self, why: &io::Error) {
+        if !std::mem::replace(&mut self.has_complained, true) {
             let limit = inotify::limit(why).map(|limit| format!("; see {limit}"));
             let why = Error::io("watching log files", why);
             output::complain(format!(
@@ -282,42 +364,19 @@ impl Follower<'_, '_> {
         }
     }
 
-    fn print_past(&mut self, places: &[usize]) -> Result<()> {
-        let stop = || self.end.check();
+    fn print_past(&mut self, numbers: &[usize]) -> Result<()> {
+        let check = || self.end.check();
         let (to, view) = (&mut self.printer, self.view);
-        history::print(&mut self.streams.at(places), self.lines, to, view, &stop)
+        merge::print(self.streams.at(numbers), self.lines, to, view, &check)
     }
 
-    fn do_what_is_due(&mut self, watcher: Option<&Watcher>, now: Now) -> Result<()> {
-        if let Some(programs) = &mut self.programs {
-            if programs.due().is_some_and(|due| due <= now.monotonic) {
-                programs.connect(now.monotonic);
-            }
-        }
-        if self.late.is_some_and(|late| late <= now.monotonic) {
-            self.late = None;
-            self.catch_up_with_all(now)?;
-        }
-        if self.has_unwatched() {
-            for at in 0..self.streams.all.len() {
-                let stream = self.streams.all.get_mut(at);
-                if let Some(stream) = stream.filter(|stream| !stream.track.is_watched()) {
-                    // The folder may be one that can be entered by now.
-                    let _ = watcher.map(|watcher| stream.track.watch(watcher));
-                    self.catch_up(at, now)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Prints what is held, the last line with an end. Whether all files could be read.
+    /// Prints what is held, and ends the last line. Whether all files could be read.
     fn finish(mut self) -> Result<bool> {
-        for (at, stream) in self.streams.all.iter_mut().enumerate() {
-            stream.end_line(at, None, &mut self.printer, self.view)?;
+        for (number, stream) in self.streams.all.iter_mut().enumerate() {
+            stream.end_line(number, None, &mut self.printer, self.view)?;
         }
         self.printer.finish()?;
-        // What a program has left open ends here too.
+        // Ends a colour that a program has left on.
         self.printer.out.extend(self.view.look.plain().bytes());
         self.printer.flush()?;
         Ok(self.streams.all.iter().all(|stream| !stream.is_broken))

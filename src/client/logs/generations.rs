@@ -1,4 +1,4 @@
-//! A log file and what it was before: FILE, FILE.1, FILE.2, … the older the higher the number.
+//! A log file and its older generations: FILE, FILE.1, FILE.2, … the higher the number, the older.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -8,27 +8,25 @@ use std::path::{Path, PathBuf};
 use crate::sys::place::{self, Place};
 use crate::sys::rights::{self, Rights};
 
-/// Which file it is, whatever it is called at the moment: device and inode.
+/// Identifies a file under any name: device and inode.
 pub type Identity = (u64, u64);
 
-/// The file of this metadata.
+/// The identity of the file with this metadata.
 pub fn identity(found: &Metadata) -> Identity {
     (found.dev(), found.ino())
 }
 
-/// A file as it was when it was looked at. One that is not written to any more stays so; another one that is given its
-/// inode does not have its size and time too.
+/// Identifies a generation that is no longer written to. Another file that is given its inode differs in size or time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Which file.
+    /// Device and inode.
     pub identity: Identity,
     size: u64,
     modified: (i64, i64),
 }
 
 impl Mark {
-    /// The file of this metadata.
-    pub fn of(found: &Metadata) -> Mark {
+    fn of(found: &Metadata) -> Mark {
         Mark {
             identity: identity(found),
             size: found.size(),
@@ -37,34 +35,36 @@ impl Mark {
     }
 }
 
-/// One of the files, and where it was found.
+/// One generation, and where it was found.
 #[derive(Debug, Clone)]
 pub struct Generation {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
-    /// What.
+    /// The file.
     pub mark: Mark,
-    /// Whose links lead there.
+    /// The rights to open it with: those of the owner of the links that lead to it.
     rights: Rights,
 }
 
-/// No more files are looked for.
+/// At most so many numbers are tried.
 const MOST: u32 = 10_000;
+/// As many links as the kernel follows. `path_resolution(7)`
+const LINKS: u32 = 40;
 
-/// The files, newest first. They are only ever moved to higher numbers, and are looked at in that order: so none that
-/// stays is missed, though one that moves meanwhile may be met twice. While they are being moved one number is free;
-/// two in a row are the end.
+/// The generations of a file, newest first. A rotation moves files to higher numbers only, so looking in that order
+/// misses none that stays; one that moves meanwhile may be met twice. During a rotation one number is free; two in a row
+/// are the end.
 ///
-/// Fails where it cannot be told whether there are any, as in a folder that cannot be entered.
+/// Only regular files: opening a FIFO would wait, and reading a terminal would take bytes from other readers.
 ///
-/// Only files: the opening of a FIFO would wait, and the reading of a terminal would take bytes from others.
+/// # Errors
+/// It cannot be told whether there are any, as in a folder that cannot be entered.
 pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
-    let (path, rights) = &meaning(path)?;
-    let rights = *rights;
+    let (path, rights) = resolve(path)?;
     let mut found: Vec<Generation> = Vec::new();
     let mut free = 0;
     for number in 0..MOST {
-        let path = numbered(path, number);
+        let path = numbered(&path, number);
         match path.metadata() {
             Ok(there) if there.is_file() => {
                 free = 0;
@@ -83,10 +83,7 @@ pub fn all(path: &Path) -> io::Result<Vec<Generation>> {
     Ok(found)
 }
 
-/// No more links are followed, as the kernel has it: `path_resolution(7)`.
-const LINKS: u32 = 40;
-
-/// Where the file itself is, of which the path may be a link: there it is set aside. It need not be there.
+/// The path behind links: the file is rotated there. It need not exist.
 pub fn real(path: &Path) -> PathBuf {
     let mut real = path.to_owned();
     for _ in 0..LINKS {
@@ -98,8 +95,8 @@ pub fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// The same, and whose links they are: a user's link shows nothing that the user may not read.
-fn meaning(path: &Path) -> io::Result<(PathBuf, Rights)> {
+/// The path behind links, and the rights to open it with: a user's link must not show root more than the user may read.
+fn resolve(path: &Path) -> io::Result<(PathBuf, Rights)> {
     if !rights::is_root() {
         return Ok((real(path), Rights::Own));
     }
@@ -111,18 +108,14 @@ fn meaning(path: &Path) -> io::Result<(PathBuf, Rights)> {
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
-    match number {
-        0 => path.to_owned(),
-        _ => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}"));
-            name.into()
-        }
+    let mut name = path.as_os_str().to_owned();
+    if number > 0 {
+        name.push(format!(".{number}"));
     }
+    name.into()
 }
 
-/// The place of the file that comes after `own`. Where `own` is not among the files, it is the oldest of which nothing
-/// is known.
+/// The index of the generation that comes after `own`. Where `own` is not among them, the oldest that was not seen.
 pub fn newer(all: &[Generation], own: Option<Identity>, seen: &[Mark]) -> Option<usize> {
     let place = all.iter().position(|one| Some(one.mark.identity) == own);
     match place {
@@ -131,7 +124,18 @@ pub fn newer(all: &[Generation], own: Option<Identity>, seen: &[Mark]) -> Option
     }
 }
 
-/// Opens a file where it was found. None where another one is there now.
+/// The generation that comes before `own`; the newest without one.
+pub fn older(all: &[Generation], own: Option<Identity>) -> Option<&Generation> {
+    match own {
+        None => all.first(),
+        Some(own) => {
+            let place = all.iter().position(|one| one.mark.identity == own)?;
+            all.get(place + 1)
+        }
+    }
+}
+
+/// Opens a generation where it was found; none where another file is there now.
 pub fn open(generation: &Generation) -> io::Result<Option<File>> {
     let file = match place::read_as(&generation.path, generation.rights) {
         Ok(file) => file,
@@ -160,16 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn one_goes_on_with_the_next_newer_file() {
+    fn the_next_newer_generation_follows() {
         let all = [30, 20, 10].map(|ino| generation(ino, 5));
         assert_eq!(newer(&all, Some((1, 30)), &[]), None);
         assert_eq!(newer(&all, Some((1, 20)), &[]), Some(0));
         assert_eq!(newer(&all, Some((1, 10)), &[]), Some(1));
         assert_eq!(newer(&[], Some((1, 10)), &[]), None);
+        let before = |own| older(&all, own).map(|one| one.mark.identity.1);
+        assert_eq!(before(None), Some(30));
+        assert_eq!(before(Some((1, 30))), Some(20));
+        assert_eq!(before(Some((1, 10))), None);
     }
 
     #[test]
-    fn where_the_own_file_has_gone_what_is_known_is_passed_over() {
+    fn seen_generations_are_skipped_where_the_own_file_was_dropped() {
         let all = [40, 30, 20, 10].map(|ino| generation(ino, 5));
         let seen = [all[2].mark, all[3].mark];
         assert_eq!(newer(&all, Some((1, 7)), &seen), Some(1));
@@ -180,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found_by_their_numbers_across_one_gap() {
+    fn generations_are_found_by_number_across_one_gap() {
         let folder = std::env::temp_dir().join(format!("rpm-generations-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("log");

@@ -1,8 +1,7 @@
-//! A line of a log file, taken apart: when it was written, and what was printed.
+//! Splits a line of a log file into its time and its message.
 
 use std::borrow::Cow;
 
-use super::stream::Kind;
 use crate::client::display::output::harmless;
 use crate::config::json::{self, Node, Source};
 use crate::model::spec::Spec;
@@ -10,101 +9,125 @@ use crate::model::stamp::{Civil, Form, Moment, Reading};
 use crate::model::value::LogType;
 use crate::sys::clock;
 
-/// How the lines of a file tell when they were written.
+/// An output of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Output {
+    /// The word in log lines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Output::Out => "out",
+            Output::Err => "err",
+        }
+    }
+
+    fn from_word(word: &[u8]) -> Option<Output> {
+        let mut both = [Output::Out, Output::Err].into_iter();
+        both.find(|output| output.word().as_bytes() == word)
+    }
+}
+
+/// How the lines of a file carry their times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stamp {
-    /// Not at all.
+    /// They do not.
     None,
-    /// They begin with it; then this comes, then what was printed.
-    Before(Form, &'static [u8]),
-    /// They are objects. Without a form it is that of [`crate::model::stamp::iso`].
+    /// In front: the time, this separator, the message.
+    Prefix(Form, &'static [u8]),
+    /// They are JSON objects. Without a form it is that of [`crate::model::stamp::iso`].
     Json(Option<Form>),
 }
 
-/// What a line holds.
+/// The parts of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// When it was written, in ms since the epoch, where it tells.
+    /// When it was written, in ms since the epoch; none where the line does not say.
     pub time: Option<u64>,
-    /// The same as it stands there; empty where it does not tell.
+    /// The same as text; empty where the line does not say.
     pub stamp: Cow<'a, [u8]>,
-    /// What was printed.
+    /// What the program printed.
     pub message: Cow<'a, [u8]>,
-    /// What it says of itself; none where it is no object.
-    pub own: Option<Own>,
-    /// The line goes on behind it.
+    /// The source that the line names; none where it is no JSON object.
+    pub fields: Option<Fields>,
+    /// The rest of the line follows.
     pub is_partial: bool,
 }
 
-/// What an object says of itself, where it does.
+/// The source that a JSON line names, as far as it does.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Own {
-    /// Which output.
-    pub kind: Option<Kind>,
-    /// The number of its program.
+pub struct Fields {
+    /// The output.
+    pub output: Option<Output>,
+    /// The program's id.
     pub id: Option<u32>,
-    /// The name of that.
+    /// Its name.
     pub name: Option<String>,
 }
 
-impl Own {
-    fn of(object: &Node) -> Own {
+impl Fields {
+    fn of(object: &Node) -> Fields {
         let text = |key| object.get(key).and_then(Node::string);
         let id = object.get("process_id").and_then(Node::scalar);
         let name = text("app_name").map(String::from_utf8_lossy);
-        Own {
-            kind: text("type").and_then(Kind::of_word),
+        Fields {
+            output: text("type").and_then(Output::from_word),
             id: id.and_then(|id| String::from_utf8(id).ok()?.parse().ok()),
             name: name.map(|name| harmless(&name).into_owned()),
         }
     }
 
-    /// Whether it says all that the log writer says.
-    fn is_whole(&self) -> bool {
-        self.kind.is_some() && self.id.is_some() && self.name.is_some()
+    /// Whether it has all fields that the log writer writes.
+    fn is_complete(&self) -> bool {
+        self.output.is_some() && self.id.is_some() && self.name.is_some()
     }
 }
 
-/// The forms of toISOString of JavaScript, but for the Z at its end.
+/// The form of JavaScript's toISOString, without the Z at its end.
 const ISO: &str = "YYYY-MM-DDTHH:mm:ss.SSS";
-/// That of `--time`, which is pm2's too, and how objects of the log writer begin: a file may have lines of times when its
-/// program was told otherwise.
+/// The form of `--time`, as pm2 has it, and the first bytes of the log writer's objects: a file may have lines from before
+/// its program was configured otherwise.
 const TIME: &str = "YYYY-MM-DDTHH:mm:ss";
 const OBJECT: &[u8] = b"{\"message\":";
-/// What stands between date and time and what was printed.
-const BETWEEN: &[u8] = b": ";
-/// How the daemons' own log has it.
+/// The separator between time and message.
+const SEPARATOR: &[u8] = b": ";
+/// The form of the daemon's log.
 const OF_DAEMON: &str = "YYYY-MM-DDTHH:mm:ss.SSSZ";
 
 impl Stamp {
-    /// How the lines of a program's files tell.
+    /// How the lines of a program's files carry their times.
     pub fn of(spec: &Spec) -> Stamp {
         let form = Some(spec.date_format()).filter(|text| !text.is_empty());
         let form = form.map(Form::new);
         match (spec.log_type, form) {
             (LogType::Json, form) => Stamp::Json(form),
-            (LogType::Raw, Some(form)) if tells_all(&form) => Stamp::Before(form, BETWEEN),
+            (LogType::Raw, Some(form)) if is_full(&form) => Stamp::Prefix(form, SEPARATOR),
             (LogType::Raw, _) => Stamp::None,
         }
     }
 
-    /// How those of the daemons' own log tell.
+    /// The same of the daemon's log.
     pub fn of_daemon() -> Stamp {
-        Stamp::Before(Form::new(OF_DAEMON), b" ")
+        Stamp::Prefix(Form::new(OF_DAEMON), b" ")
     }
 
-    /// Whether they tell at all.
-    pub fn tells(&self) -> bool {
+    /// Whether the lines have times.
+    pub fn has_times(&self) -> bool {
         match self {
             Stamp::None => false,
-            Stamp::Before(..) | Stamp::Json(None) => true,
-            Stamp::Json(Some(form)) => tells_all(form),
+            Stamp::Prefix(..) | Stamp::Json(None) => true,
+            Stamp::Json(Some(form)) => is_full(form),
         }
     }
 }
 
-/// Whether a form tells a whole date and time.
-fn tells_all(form: &Form) -> bool {
+/// Whether a form has both date and time.
+fn is_full(form: &Form) -> bool {
     let mut sample = Vec::new();
     let at = Moment {
         year: 2000,
@@ -118,18 +141,18 @@ fn tells_all(form: &Form) -> bool {
     form.read(&sample).is_some()
 }
 
-/// Takes the lines of one file apart.
+/// Splits the lines of one file.
 #[derive(Debug)]
 pub struct Reader {
     stamp: Stamp,
-    /// Another one that its lines may have.
+    /// Another form that its lines may have.
     other: Form,
-    /// The last minute that was asked for, and when it was: the C library looks at the time zone's file each time.
+    /// The last minute that was converted, and its time: the C library looks at the time zone's file each time.
     minute: Option<(Civil, u64)>,
 }
 
 impl Reader {
-    /// For lines that tell it so.
+    /// A reader of lines with this stamp.
     pub fn new(stamp: Stamp) -> Reader {
         Reader {
             stamp,
@@ -138,7 +161,7 @@ impl Reader {
         }
     }
 
-    /// How they tell.
+    /// The stamp of the lines.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
     }
@@ -147,7 +170,7 @@ impl Reader {
     pub fn split<'a>(&mut self, line: &'a [u8]) -> Parts<'a> {
         let parts = match &self.stamp {
             Stamp::None => None,
-            Stamp::Before(form, between) => split_text(form, between, line),
+            Stamp::Prefix(form, separator) => split_prefix(form, separator, line),
             Stamp::Json(_) => self.split_json(line).map(|parts| (parts, None)),
         };
         let parts = parts.or_else(|| self.split_other(line));
@@ -158,15 +181,15 @@ impl Reader {
         parts
     }
 
-    /// The same of a line that is not as the program has them now.
+    /// The parts of a line from before the program was configured as it is now.
     fn split_other<'a>(&mut self, line: &'a [u8]) -> Option<(Parts<'a>, Option<Reading>)> {
-        let is_whole = |parts: &Parts| parts.own.as_ref().is_some_and(Own::is_whole);
+        let is_complete = |parts: &Parts| parts.fields.as_ref().is_some_and(Fields::is_complete);
         match line.first()? {
             b'{' if line.starts_with(OBJECT) => {
-                let parts = self.split_json(line).filter(is_whole);
+                let parts = self.split_json(line).filter(is_complete);
                 parts.map(|parts| (parts, None))
             }
-            b'0'..=b'9' => split_text(&self.other, BETWEEN, line),
+            b'0'..=b'9' => split_prefix(&self.other, SEPARATOR, line),
             _ => None,
         }
     }
@@ -190,7 +213,7 @@ impl Reader {
             time: self.time_of_json(&stamp),
             stamp: Cow::Owned(stamp),
             message: Cow::Owned(message),
-            own: Some(Own::of(&object)),
+            fields: Some(Fields::of(&object)),
             is_partial: false,
         })
     }
@@ -225,33 +248,33 @@ impl Reader {
 }
 
 impl Parts<'_> {
-    /// Those of a line that tells nothing.
+    /// The parts of a line that is only a message.
     fn of_message(line: &[u8]) -> Parts<'_> {
         Parts {
             time: None,
             stamp: Cow::Borrowed(&[]),
             message: Cow::Borrowed(line),
-            own: None,
+            fields: None,
             is_partial: false,
         }
     }
 }
 
-fn split_text<'a>(
+fn split_prefix<'a>(
     form: &Form,
-    between: &[u8],
+    separator: &[u8],
     line: &'a [u8],
 ) -> Option<(Parts<'a>, Option<Reading>)> {
     let (reading, rest) = form.read(line)?;
     let stamp = line.get(..line.len() - rest.len())?;
     let parts = Parts {
         stamp: Cow::Borrowed(stamp),
-        ..Parts::of_message(rest.strip_prefix(between)?)
+        ..Parts::of_message(rest.strip_prefix(separator)?)
     };
     Some((parts, Some(reading)))
 }
 
-/// What toISOString of JavaScript has written.
+/// The time of a text that JavaScript's toISOString has written.
 fn iso_time(stamp: &[u8]) -> Option<u64> {
     match Form::new(ISO).read(stamp)? {
         (Reading::Local(civil), b"Z") => u64::try_from(civil.as_utc()).ok(),
@@ -274,7 +297,7 @@ mod tests {
             parts.time,
             text(&parts.stamp),
             text(&parts.message),
-            parts.own.is_some(),
+            parts.fields.is_some(),
         )
     }
 
@@ -287,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_stands_before_a_colon() {
+    fn a_time_ends_at_a_colon() {
         let form = "YYYY-MM-DD HH:mm:ss.SSS";
         let mut line = Vec::new();
         Form::new(form).write(&clock::moment(NOW), &mut line);
@@ -314,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_taken_apart() {
+    fn an_object_is_split() {
         let line = format!(
             r#"{{"message":"a \"b\"\n","timestamp":"{}","type":"out","process_id":3,"app_name":"x"}}"#,
             iso(NOW)
@@ -327,19 +350,19 @@ mod tests {
         }
         let form = r#"{"message":"m","timestamp":"25.11.2026"}"#;
         let dated = of("DD.MM.YYYY", LogType::Json);
-        assert!(!dated.tells());
+        assert!(!dated.has_times());
         assert_eq!(parts(dated, form.as_bytes()).0, None);
     }
 
     #[test]
-    fn a_form_without_date_tells_nothing() {
+    fn a_form_without_a_date_is_no_stamp() {
         assert_eq!(of("HH:mm:ss", LogType::Raw), Stamp::None);
         assert_eq!(of("", LogType::Raw), Stamp::None);
-        assert!(of("x", LogType::Raw).tells() && of("", LogType::Json).tells());
+        assert!(of("x", LogType::Raw).has_times() && of("", LogType::Json).has_times());
     }
 
     #[test]
-    fn lines_of_other_settings_are_known_too() {
+    fn lines_of_earlier_settings_are_split_too() {
         let object = format!(
             r#"{{"message":"m","timestamp":"{}","type":"err","process_id":3,"app_name":"x"}}"#,
             iso(NOW)
@@ -366,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_daemons_log_has_a_blank() {
+    fn the_daemon_log_separates_by_a_space() {
         let line = format!("{} rpmd[12]: ready", clock::moment(NOW));
         let (time, _, message, _) = parts(Stamp::of_daemon(), line.as_bytes());
         assert_eq!((time, message.as_str()), (Some(NOW), "rpmd[12]: ready"));

@@ -1,41 +1,39 @@
-//! `rpm logs`: the last lines of log files, then what is written to them.
+//! `rpm logs`: the last lines of log files, then new ones as they are written.
 //!
 //! ```text
-//! mod          the command
-//! time         moments as people write them
-//! programs     whose logs: what the daemon tells
-//! streams      their files, each once
-//! track        one file across rotation and truncation; generations, what it was before; watched, who tells of it
-//! past         where its last lines begin; tail, the same where all lines count; history, several files
-//! line         a line taken apart: date and time, message
-//! view         which lines are shown, and how; stream, from a file's bytes to that; printer, to standard output
-//! before       which files there were before programs that start later
-//! follow       the loop; end, what ends it
+//! mod          the command; time, moments as people write them; targets, the programs that are meant
+//! follow       the event loop; end, what ends it
+//! streams      the files, each once; stream, one file's lines; source, their program and label
+//! tail         follows one file by inode; generations, FILE, FILE.1, …; watch, reports changes
+//! baseline     the files before programs that start later
+//! backward     lines from the end of a file; past, where the last ones begin; merge, several files by time
+//! line         splits a line into time and message; view, selects and formats it; printer, writes it
 //! ```
 
-mod before;
+mod backward;
+mod baseline;
 mod end;
 mod follow;
 mod generations;
-mod history;
 mod line;
+mod merge;
 mod past;
 mod printer;
-mod programs;
+mod source;
 mod stream;
 mod streams;
 mod tail;
+mod targets;
 mod time;
-mod track;
 mod view;
-mod watched;
+mod watch;
 
 use std::cell::Cell;
 
 use crate::client::cli::command::DAEMON_LOG as DAEMON;
 use crate::client::daemon::connect;
 use crate::client::daemon::session::{DONE, FAILED, Session, USAGE_ERROR};
-use crate::client::daemon::targets;
+use crate::client::daemon::{self, feed::Feed};
 use crate::client::display::output;
 use crate::client::display::stdout_writer::{Flow, StdoutWriter};
 use crate::error::{Context, Error, Result};
@@ -45,22 +43,23 @@ use crate::protocol::request::Request;
 use crate::sys::regex::Regex;
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::{clock, fd};
-use before::Before;
+use baseline::Baseline;
 use end::{End, SIGNALS, Stdout};
-use follow::Follower;
-use programs::{Programs, Target};
-use stream::Kind;
-use view::Shape;
+use follow::{Follower, Programs};
+use line::Output;
+use targets::Target;
+use view::Format;
 
 pub use printer::Printer;
 pub use stream::Now;
 pub use streams::Streams;
-pub use track::{News, Track};
+pub use tail::{Piece, Tail};
 pub use view::View;
+pub use watch::Watches;
 
-/// How many lines of each file are printed unless another number is given, as pm2 does.
+/// How many lines of each file are printed by default, as pm2 does.
 const LINES: usize = 15;
-/// The form of date and time unless another one is given, as pm2 has it.
+/// The default form of date and time, as pm2 has it.
 const FORM: &str = "YYYY-MM-DD-HH:mm:ss";
 
 /// `rpm logs`
@@ -80,13 +79,13 @@ pub fn run(session: &mut Session) -> Result<u8> {
         (None, Some(_)) => None,
         (lines, _) => Some(lines.unwrap_or(LINES)),
     };
-    // Before it is asked which programs there are: the files of those that come later are among these, or new.
-    let before = Before::of(&session.home()?.logs());
+    // Before the daemon is asked: a file of a later program is either one of these or new.
+    let baseline = Baseline::of(&session.home()?.logs());
     let programs = add_streams(session, &mut streams, &view, follows)?;
     if programs.is_none() && streams.all.is_empty() {
         return Ok(DONE);
     }
-    // A file of each program, and more while they are rotated.
+    // One file of each output, and more during a rotation.
     let _ = fd::raise_nofile();
     signal::ignore(Signal::PIPE);
     let signals = SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?;
@@ -96,29 +95,21 @@ pub fn run(session: &mut Session) -> Result<u8> {
         flow: &flow,
         signal: Cell::new(None),
     };
-    let outlet = StdoutWriter {
+    let writer = StdoutWriter {
         flow: &flow,
         signals: &signals,
     };
-    let mut stdout = Stdout { outlet, end: &end };
-    let follower = Follower {
-        streams,
-        programs,
-        before,
-        lines,
-        view: &view,
-        printer: Printer::new(&mut stdout),
-        end: &end,
-        said: false,
-        late: None,
-    };
-    let done = match follows {
-        true => follower.run(),
-        false => follower.print(),
+    let mut stdout = Stdout { writer };
+    let printer = Printer::new(&mut stdout);
+    let follower = Follower::new(streams, programs, baseline, lines, &view, printer, &end);
+    let done = if follows {
+        follower.run()
+    } else {
+        follower.print()
     };
     match (end.signal.get(), done) {
         (Some(signal), _) => {
-            // As the shell expects it of a program that a signal has ended.
+            // A shell expects the signal itself as the cause of death.
             signal::act_by_default(signal, false);
             Ok(FAILED)
         }
@@ -129,46 +120,46 @@ pub fn run(session: &mut Session) -> Result<u8> {
     }
 }
 
-/// What was asked for. The error completes "logs: …".
+/// Selection and format, by the flags. The error completes "logs: …".
 fn view(session: &Session) -> std::result::Result<View, String> {
     let options = &session.invocation.options;
     let now = clock::wall_ms();
     let form = options.timestamp.as_deref().filter(|form| !form.is_empty());
-    let dated = || Form::new(form.unwrap_or(FORM));
-    let shape = match () {
-        () if options.json => Shape::Json(form.map(Form::new)),
-        () if options.format => Shape::Words(dated()),
-        () if options.timestamp.is_some() => Shape::Dated(dated()),
-        () => Shape::Stored,
+    let form_or_default = || Form::new(form.unwrap_or(FORM));
+    let format = if options.json {
+        Format::Json(form.map(Form::new))
+    } else if options.format {
+        Format::KeyValue(form_or_default())
+    } else if options.timestamp.is_some() {
+        Format::Dated(form_or_default())
+    } else {
+        Format::Stored
     };
-    let moment = |flag: &str, text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => time::parse(text, now)
-            .map(Some)
-            .map_err(|why| format!("{flag}: {why}")),
+    let moment = |flag: &str, text: &Option<String>| {
+        let time = text.as_ref().map(|text| time::parse(text, now)).transpose();
+        time.map_err(|why| format!("{flag}: {why}"))
     };
-    let grep = match &options.grep {
-        None => None,
-        Some(pattern) => Some(Regex::new(pattern).map_err(|why| {
+    let regex = |pattern: &String| {
+        Regex::new(pattern).map_err(|why| {
             format!("--grep: '{pattern}' is no regular expression: {why}; see regex(7)")
-        })?),
+        })
     };
     Ok(View {
-        shape,
+        format,
         highlight: options.highlight.clone().unwrap_or_default().into_bytes(),
         since: moment("--since", &options.since)?,
         until: moment("--until", &options.until)?,
         only: match (options.out, options.err) {
-            (true, false) => Some(Kind::Out),
-            (false, true) => Some(Kind::Err),
+            (true, false) => Some(Output::Out),
+            (false, true) => Some(Output::Err),
             _ => None,
         },
-        grep,
+        grep: options.grep.as_ref().map(regex).transpose()?,
         ..View::stored(options.raw, session.look)
     })
 }
 
-/// Adds the log files that are meant. What tells of their programs from now on; none where nothing is to come of them.
+/// Adds the log files that are meant. Gives the programs to follow; none where no file can come of any.
 fn add_streams(
     session: &Session,
     streams: &mut Streams,
@@ -186,16 +177,17 @@ fn add_streams(
         }
     }
     let mut daemon = session.daemon()?;
-    let expanded = targets::expanded(words.clone(), &mut daemon)?;
+    let expanded = daemon::targets::expanded(words.clone(), &mut daemon)?;
     let records = daemon.describe(expanded)?;
     let mut targets = Vec::new();
     for word in &words {
-        if targets::is_one(word) {
-            targets.push(Target::of(word, &records)?);
-            continue;
-        }
-        // A script stands for the ids of its programs.
-        for word in targets::expanded(vec![word.clone()], &mut daemon)? {
+        // A pattern stays one: programs that start later may match it.
+        let expanded = if daemon::targets::is_one(word) {
+            vec![word.clone()]
+        } else {
+            daemon::targets::expanded(vec![word.clone()], &mut daemon)?
+        };
+        for word in expanded {
             targets.push(Target::of(&word, &records)?);
         }
     }
@@ -208,21 +200,24 @@ fn add_streams(
     for record in &records {
         streams.add(record, view);
     }
-    let is_one = |target: &Target| matches!(target, Target::Id(_) | Target::Name(_));
-    if !words.is_empty() && !say_what_is_not_kept(streams, &records) && targets.iter().all(is_one) {
+    let is_single = |target: &Target| matches!(target, Target::Id(_) | Target::Name(_));
+    if !words.is_empty() && !any_has_files(streams, &records) && targets.iter().all(is_single) {
         return Ok(None);
     }
-    Ok(Some(Programs::new(home, targets)))
+    let processes = records.iter().map(|record| &record.process);
+    Ok(Some(Programs {
+        feed: Feed::new(home, Vec::new()),
+        targets,
+        known: processes.map(|one| (one.id, one.pid)).collect(),
+    }))
 }
 
-/// Says of which programs there is nothing to be seen. Whether there is of any other.
-fn say_what_is_not_kept(streams: &Streams, records: &[ProgramInfo]) -> bool {
-    let (kept, not_kept): (Vec<_>, Vec<_>) =
+/// Whether any of these programs has log files. Complains of the others.
+fn any_has_files(streams: &Streams, records: &[ProgramInfo]) -> bool {
+    let (with, without): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| streams.has_files(record));
-    let mut names: Vec<&str> = not_kept
-        .iter()
-        .map(|one| one.process.name.as_str())
-        .collect();
+    let names = without.iter().map(|record| record.process.name.as_str());
+    let mut names: Vec<&str> = names.collect();
     names.dedup();
     for name in names {
         output::complain(format!(
@@ -230,10 +225,10 @@ fn say_what_is_not_kept(streams: &Streams, records: &[ProgramInfo]) -> bool {
             output::harmless(name)
         ));
     }
-    !kept.is_empty()
+    !with.is_empty()
 }
 
-/// Whether a program is called so. No daemon is launched to find out.
+/// Whether a program has this name. Launches no daemon.
 fn is_program(session: &Session, name: &str) -> Result<bool> {
     let Some(mut daemon) = connect::connect(&session.home()?)? else {
         return Ok(false);

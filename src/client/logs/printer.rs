@@ -1,23 +1,23 @@
-//! Lines of several files, one after the other.
+//! Prints lines of several files, each whole, though they may come in pieces.
 
 use std::io::Write;
 
 use crate::error::{Context, Result};
 
-/// How much is written at once.
+/// How much is written at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// Prints lines of several files in turn.
+/// The lines on their way to standard output.
 pub struct Printer<'a> {
     sink: &'a mut dyn Write,
     /// What has not been written yet.
     pub out: Vec<u8>,
-    /// The file whose line has no LF yet.
+    /// The number of the file whose line has no LF yet.
     open: Option<usize>,
 }
 
 impl Printer<'_> {
-    /// A printer to `sink`, which is standard output but for tests.
+    /// A printer to `sink`: standard output, but in tests.
     pub fn new(sink: &mut dyn Write) -> Printer<'_> {
         Printer {
             sink,
@@ -26,67 +26,52 @@ impl Printer<'_> {
         }
     }
 
-    /// Something of file number `of` comes next: ends the line of another one that was left open. Whether a line
-    /// begins here.
-    pub fn begin(&mut self, of: usize) -> bool {
-        if self.open == Some(of) {
+    /// Begins or continues a line of file `number`; ends that of another file first. Whether a line begins.
+    pub fn begin(&mut self, number: usize) -> bool {
+        if self.open == Some(number) {
             return false;
         }
-        if self.open.is_some() {
-            self.out.push(b'\n');
-        }
-        self.open = Some(of);
+        self.end_open_line();
+        self.open = Some(number);
         true
     }
 
-    /// Ends the line.
+    /// Ends the line with a LF.
     pub fn end_line(&mut self) {
         self.out.push(b'\n');
         self.open = None;
     }
 
-    /// What was written has ended with a LF.
-    pub fn is_at_begin(&mut self) {
-        self.open = None;
+    fn end_open_line(&mut self) {
+        if self.open.is_some() {
+            self.end_line();
+        }
     }
 
     /// Whether a line of this file is open.
-    pub fn is_in_line_of(&self, of: usize) -> bool {
-        self.open == Some(of)
+    pub fn is_in_line_of(&self, number: usize) -> bool {
+        self.open == Some(number)
     }
 
-    /// Prints whole lines of a file as they are.
-    pub fn copy(&mut self, of: usize, lines: &[u8]) {
-        if !lines.is_empty() {
-            self.begin(of);
-            self.out.extend_from_slice(lines);
-            self.open = None;
-        }
-    }
-
-    /// Ends a line that was left open.
-    pub fn finish(&mut self) -> Result<()> {
-        if self.open.is_some() {
-            self.end_line();
-        }
-        self.flush()
-    }
-
-    /// Prints a line that stands for itself, its LF included.
+    /// Prints a line of no file, its LF included.
     pub fn print_line(&mut self, line: &str) -> Result<()> {
-        if self.open.is_some() {
-            self.end_line();
-        }
+        self.end_open_line();
         self.out.extend_from_slice(line.as_bytes());
         self.flush()
     }
 
-    /// Writes what there is, where that is much.
+    /// Ends the open line and writes everything.
+    pub fn finish(&mut self) -> Result<()> {
+        self.end_open_line();
+        self.flush()
+    }
+
+    /// Writes what there is, where it is much.
     pub fn flush_when_full(&mut self) -> Result<()> {
-        match self.out.len() < CHUNK {
-            true => Ok(()),
-            false => self.flush(),
+        if self.out.len() < CHUNK {
+            return Ok(());
         }
+        self.flush()
     }
 
     /// Writes what there is.
@@ -94,11 +79,9 @@ impl Printer<'_> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let done = self
-            .sink
-            .write_all(&self.out)
-            .and_then(|()| self.sink.flush());
+        let written = self.sink.write_all(&self.out);
+        let flushed = written.and_then(|()| self.sink.flush());
         self.out.clear();
-        done.doing(|| "writing to standard output")
+        flushed.doing(|| "writing to standard output")
     }
 }

@@ -1,53 +1,53 @@
-//! Which lines are shown, and how.
+//! Which lines are shown, and in which format.
 
-use super::line::Parts;
-use super::stream::{Kind, Origin};
+use super::line::{Output, Parts};
+use super::source::Source;
 use crate::client::display::output::Look;
 use crate::config::json::Json;
 use crate::model::stamp::{Form, iso};
 use crate::sys::clock;
 use crate::sys::regex::Regex;
 
-/// How a line is shown.
-pub enum Shape {
-    /// As it stands in the file.
+/// The format of a line.
+pub enum Format {
+    /// As it is in the file.
     Stored,
-    /// Behind its date and time.
+    /// With date and time in front.
     Dated(Form),
-    /// As words with an equals sign.
-    Words(Form),
-    /// As an object; date and time in this form, or as they stand in the file.
+    /// `key=value`, for log tools.
+    KeyValue(Form),
+    /// A JSON object; with date and time in this form, without one as they are in the file.
     Json(Option<Form>),
 }
 
-/// What was asked for.
+/// Selection and format.
 pub struct View {
-    /// How.
-    pub shape: Shape,
+    /// The format.
+    pub format: Format,
     /// Without the name of the program.
     pub raw: bool,
-    /// In which colours.
+    /// The colours.
     pub look: Look,
-    /// A word that is to be seen from afar; empty where there is none.
+    /// A text to highlight; empty where there is none.
     pub highlight: Vec<u8>,
-    /// Not what is older, in ms since the epoch.
+    /// Only lines from then on, in ms since the epoch.
     pub since: Option<u64>,
-    /// Not what is newer.
+    /// Only lines up to then.
     pub until: Option<u64>,
-    /// Only this output, where a line says of which it is.
-    pub only: Option<Kind>,
-    /// Only what matches.
+    /// Only lines of this output, where a line names its own.
+    pub only: Option<Output>,
+    /// Only lines whose message matches.
     pub grep: Option<Regex>,
 }
 
-/// What begins and ends reverse video, `console_codes(4)`.
+/// What begins and ends reverse video. `console_codes(4)`
 const REVERSE: (&[u8], &[u8]) = (b"\x1b[7m", b"\x1b[27m");
 
 impl View {
-    /// Lines as they stand in the file.
+    /// All lines as they are in the file.
     pub fn stored(raw: bool, look: Look) -> View {
         View {
-            shape: Shape::Stored,
+            format: Format::Stored,
             raw,
             look,
             highlight: Vec::new(),
@@ -58,122 +58,109 @@ impl View {
         }
     }
 
-    /// Whether all lines are shown, and as they stand in the file: then nothing of them needs to be known.
-    pub fn takes_all(&self) -> bool {
-        matches!(self.shape, Shape::Stored) && !self.chooses()
+    /// Whether lines are shown as they are in the file.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.format, Format::Stored)
     }
 
-    /// Whether what is shown is what stands in the file and nothing else.
-    pub fn copies(&self) -> bool {
-        self.takes_all() && self.raw && !self.highlights()
-    }
-
-    /// Whether not all lines are shown.
-    pub fn chooses(&self) -> bool {
+    /// Whether lines of every kind of file are selected from.
+    pub fn selects(&self) -> bool {
         self.is_timed() || self.grep.is_some()
     }
 
-    /// Whether that depends on when they were written.
+    /// Whether the selection depends on the time.
     pub fn is_timed(&self) -> bool {
         self.since.is_some() || self.until.is_some()
     }
 
-    fn highlights(&self) -> bool {
-        self.look.terminal && !self.highlight.is_empty()
+    /// Whether the time is one of those selected. A line without a time is not.
+    pub fn is_in_time(&self, time: Option<u64>) -> bool {
+        let is_in = |time| self.until.is_none_or(|until| time <= until);
+        !self.is_timed() || (!self.is_too_old(time) && time.is_some_and(is_in))
     }
 
-    /// Whether a line is to be shown.
-    pub fn wants(&self, time: Option<u64>, parts: &Parts) -> bool {
-        let in_time = !self.is_timed()
-            || time.is_some_and(|time| {
-                self.since.is_none_or(|since| since <= time)
-                    && self.until.is_none_or(|until| time <= until)
-            });
-        let kind = parts.own.as_ref().and_then(|own| own.kind);
-        let is_of_kind = kind.is_none() || self.only.is_none() || self.only == kind;
+    /// Whether the time is before those selected.
+    pub fn is_too_old(&self, time: Option<u64>) -> bool {
+        self.since
+            .zip(time)
+            .is_some_and(|(since, time)| time < since)
+    }
+
+    /// Whether a line is selected by its content.
+    pub fn matches(&self, parts: &Parts) -> bool {
+        let output = parts.fields.as_ref().and_then(|fields| fields.output);
+        let is_of_output = output.is_none() || self.only.is_none() || self.only == output;
         let grep = self.grep.as_ref();
-        in_time && is_of_kind && grep.is_none_or(|grep| grep.matches(&parts.message))
+        is_of_output && grep.is_none_or(|grep| grep.matches(&parts.message))
     }
 
-    /// Writes a line, its LF included. `stored` is how it stands in the file, `time` when it was written.
-    pub fn write(
-        &self,
-        origin: &Origin,
-        stored: &[u8],
-        parts: &Parts,
-        time: Option<u64>,
-        out: &mut Vec<u8>,
-    ) {
-        let origin = &*origin.of_line(parts.own.as_ref(), self.look);
-        match &self.shape {
-            Shape::Stored => {
-                out.extend_from_slice(&origin.prefix);
+    /// Writes a line, which is `stored` in the file, without a LF.
+    pub fn write(&self, source: &Source, stored: &[u8], parts: &Parts, out: &mut Vec<u8>) {
+        let source = &*source.of_line(parts.fields.as_ref(), self.look);
+        let write_time = |form: &Form, out: &mut Vec<u8>, none: &[u8]| match parts.time {
+            Some(time) => form.write(&clock::moment(time), out),
+            None => out.extend_from_slice(none),
+        };
+        match &self.format {
+            Format::Stored => {
+                out.extend_from_slice(&source.prefix);
                 self.write_text(stored, out);
             }
-            Shape::Dated(form) => {
-                match time {
-                    Some(time) => form.write(&clock::moment(time), out),
-                    None => out.push(b'-'),
-                }
+            Format::Dated(form) => {
+                write_time(form, out, b"-");
                 out.push(b' ');
-                out.extend_from_slice(&origin.prefix);
+                out.extend_from_slice(&source.prefix);
                 self.write_text(&parts.message, out);
             }
-            Shape::Words(form) => {
+            Format::KeyValue(form) => {
                 out.extend_from_slice(b"timestamp=");
-                if let Some(time) = time {
-                    form.write(&clock::moment(time), out);
-                }
-                let id = origin.id.map(|id| id.to_string()).unwrap_or_default();
-                let (name, kind) = (&origin.name, origin.kind.word());
-                out.extend_from_slice(
-                    format!(" app={name} id={id} type={kind} message=").as_bytes(),
-                );
+                write_time(form, out, b"");
+                let id = source.id.map(|id| id.to_string()).unwrap_or_default();
+                let (name, output) = (&source.name, source.output.word());
+                let fields = format!(" app={name} id={id} type={output} message=");
+                out.extend_from_slice(fields.as_bytes());
                 self.write_text(&parts.message, out);
             }
-            Shape::Json(form) => match parts.own.is_some() {
-                true => out.extend_from_slice(stored),
-                false => {
-                    let stamp = stamp(form.as_ref(), parts, time);
-                    out.extend_from_slice(object(origin, parts, stamp).as_bytes());
-                }
-            },
+            Format::Json(_) if parts.fields.is_some() => out.extend_from_slice(stored),
+            Format::Json(form) => {
+                let stamp = stamp(form.as_ref(), parts);
+                out.extend_from_slice(object(source, parts, stamp).trim_end().as_bytes());
+            }
         }
-        out.push(b'\n');
     }
 
-    /// Writes a text, the word in it that is to be seen from afar reversed.
+    /// Writes a text, on a terminal with the highlighted part reversed.
     pub fn write_text(&self, text: &[u8], out: &mut Vec<u8>) {
-        let word = self.highlight.as_slice();
+        let part = self.highlight.as_slice();
         let mut rest = text;
-        if self.highlights() {
+        if self.look.terminal && !part.is_empty() {
             let (begin, end) = REVERSE;
-            while let Some(at) = rest.windows(word.len()).position(|part| part == word) {
+            while let Some(at) = rest.windows(part.len()).position(|found| found == part) {
                 let (before, behind) = rest.split_at(at);
-                out.extend_from_slice(before);
-                [begin, word, end]
-                    .into_iter()
-                    .for_each(|part| out.extend_from_slice(part));
-                rest = behind.get(word.len()..).unwrap_or_default();
+                for piece in [before, begin, part, end] {
+                    out.extend_from_slice(piece);
+                }
+                rest = behind.get(part.len()..).unwrap_or_default();
             }
         }
         out.extend_from_slice(rest);
     }
 }
 
-/// Date and time for an object: in this form, else as they stand in the file, else as JavaScript writes them.
-fn stamp(form: Option<&Form>, parts: &Parts, time: Option<u64>) -> Option<Vec<u8>> {
-    let asked_for = form.zip(time).map(|(form, time)| {
+/// Date and time of an object: in this form, else as in the file, else as JavaScript writes them.
+fn stamp(form: Option<&Form>, parts: &Parts) -> Option<Vec<u8>> {
+    if let Some((form, time)) = form.zip(parts.time) {
         let mut text = Vec::new();
         form.write(&clock::moment(time), &mut text);
-        text
-    });
-    let stored = || (!parts.stamp.is_empty()).then(|| parts.stamp.to_vec());
-    let plain = || time.map(|time| iso(time).into_bytes());
-    asked_for.or_else(stored).or_else(plain)
+        return Some(text);
+    }
+    if !parts.stamp.is_empty() {
+        return Some(parts.stamp.to_vec());
+    }
+    parts.time.map(|time| iso(time).into_bytes())
 }
 
-fn object(origin: &Origin, parts: &Parts, stamp: Option<Vec<u8>>) -> String {
+fn object(source: &Source, parts: &Parts, stamp: Option<Vec<u8>>) -> String {
     let mut json = Json::new(false);
     json.object(|json| {
         json.key(b"message").string(&parts.message);
@@ -181,18 +168,15 @@ fn object(origin: &Origin, parts: &Parts, stamp: Option<Vec<u8>>) -> String {
             Some(stamp) => json.key(b"timestamp").string(&stamp),
             None => json.key(b"timestamp").bare("null"),
         }
-        json.key(b"type").string(origin.kind.word().as_bytes());
-        match origin.id {
+        json.key(b"type").string(source.output.word().as_bytes());
+        match source.id {
             Some(id) => json.key(b"process_id").bare(id),
             None => json.key(b"process_id").bare("null"),
         }
-        json.key(b"app_name").string(origin.name.as_bytes());
+        json.key(b"app_name").string(source.name.as_bytes());
         if parts.is_partial {
             json.key(b"partial").bare(true);
         }
     });
-    // The line's end is the caller's.
-    let mut text = json.finish();
-    text.truncate(text.trim_end().len());
-    text
+    json.finish()
 }

@@ -165,7 +165,7 @@ impl Columns {
                 line.put(" ");
             }
             let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-            let measured = program.cpu.filter(|_| process.pid > 0);
+            let measured = program.cpu.map(u64::from).filter(|_| process.pid > 0);
             let (text, colour) = match what {
                 What::Id => (process.id.to_string(), None),
                 What::Name => (style.harmless(&process.name), None),

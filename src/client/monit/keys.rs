@@ -1,4 +1,4 @@
-//! From the bytes of a terminal to keys. xterm's "Control Sequences", ECMA-48
+//! Decodes the bytes of a terminal into keys. xterm's "Control Sequences", ECMA-48
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,39 +19,39 @@ pub enum Key {
     Backspace,
     Tab,
     Escape,
-    /// One that means nothing here.
+    /// Any other key.
     Other,
 }
 
-/// No sequence of a key is longer.
+/// The longest sequence of a key.
 const LONGEST: usize = 32;
 
 const ESC: u8 = 0x1b;
 
-/// Bytes that came in, until they are keys.
+/// Bytes that were read and are not decoded yet.
 #[derive(Debug, Default)]
 pub struct Decoder(Vec<u8>);
 
 impl Decoder {
-    /// Adds bytes that came in.
+    /// Adds bytes that were read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    /// The next key that is there as a whole.
+    /// The next complete key.
     pub fn next_key(&mut self) -> Option<Key> {
         let (key, length) = first(&self.0)?;
         self.0.drain(..length.min(self.0.len()));
         Some(key)
     }
 
-    /// Whether there is the beginning of a key: an ESC may be the key itself, or begin the sequence of another.
+    /// Whether an incomplete key is left: an ESC may be the key itself, or begin the sequence of another.
     pub fn is_waiting(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// No more has come for a while: an ESC was the key, and half a sequence is nothing.
-    pub fn give_up(&mut self) -> Option<Key> {
+    /// Decodes an incomplete key when no more bytes come: an ESC is the key itself, half a sequence is none.
+    pub fn finish(&mut self) -> Option<Key> {
         let alone = self.0 == [ESC];
         self.0.clear();
         alone.then_some(Key::Escape)
@@ -74,7 +74,7 @@ fn first(bytes: &[u8]) -> Option<(Key, usize)> {
     Some((key, 1))
 }
 
-/// A character of UTF-8. A byte that belongs to none is passed over.
+/// A character of UTF-8. A byte that belongs to none is skipped.
 fn character(bytes: &[u8]) -> Option<(Key, usize)> {
     let length = match bytes.first()? {
         0xc2..=0xdf => 2,
@@ -113,7 +113,7 @@ fn escape(bytes: &[u8]) -> Option<(Key, usize)> {
                 // With Shift, Control and so on it is the same key.
                 (last, _) => letter(last),
             };
-            // A byte that cannot end a sequence begins something else.
+            // A byte that cannot end a sequence begins another key.
             match (0x40..0x7f).contains(&last) {
                 true => Some((key, begun + at + 1)),
                 false => Some((Key::Other, begun + at)),
@@ -160,12 +160,12 @@ mod tests {
             decoder.push(piece);
             keys.extend(std::iter::from_fn(|| decoder.next_key()));
         }
-        keys.extend(decoder.give_up());
+        keys.extend(decoder.finish());
         keys
     }
 
     #[test]
-    fn keys_are_known_however_their_bytes_come() {
+    fn keys_are_decoded_in_pieces_of_any_size() {
         use Key::*;
         for (bytes, expected) in [
             (
@@ -202,7 +202,7 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(b"\x1b");
         assert_eq!((decoder.next_key(), decoder.is_waiting()), (None, true));
-        assert_eq!(decoder.give_up(), Some(Key::Escape));
+        assert_eq!(decoder.finish(), Some(Key::Escape));
         assert!(!decoder.is_waiting());
         let mut bytes = b"\x1b[".to_vec();
         bytes.resize(100, b';');

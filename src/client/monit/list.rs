@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::history::History;
+use crate::client::daemon::feed::Table;
 use crate::protocol::process::Process;
 
 /// One program.
@@ -10,9 +11,8 @@ use crate::protocol::process::Process;
 pub struct Program {
     /// As the daemon told of it last.
     pub process: Process,
-    /// The share of one processor that it has used since the look before, in tenths of a percent; none at the first
-    /// look at a process.
-    pub cpu: Option<u64>,
+    /// Its share of one processor, in tenths of a percent; none before the second sample.
+    pub cpu: Option<u32>,
     /// The shares of the last minutes.
     pub cpu_history: History,
     /// The memory of the last minutes, in KiB.
@@ -55,26 +55,44 @@ pub struct List {
     /// The first of `shown` that is in sight, and how many are.
     top: usize,
     height: usize,
-    sampled: Option<u64>,
+    #[cfg(test)]
+    table: Table,
 }
 
 impl List {
-    /// Takes what the daemon has answered, sorted by id, at a moment of the monotonic clock.
-    pub fn sample(&mut self, processes: Vec<Process>, now_ms: u64) {
-        let passed = self
-            .sampled
-            .replace(now_ms)
-            .map_or(0, |before| now_ms.saturating_sub(before));
+    /// Takes over the table of programs at a moment of the monotonic clock.
+    pub fn update(&mut self, table: &Table, now_ms: u64) {
         let mut before = std::mem::take(&mut self.programs).into_iter().peekable();
-        for process in processes {
+        for program in table.programs() {
+            let (process, cpu) = (program.process.clone(), program.cpu);
             while before
                 .next_if(|known| known.process.id < process.id)
                 .is_some()
             {}
             let known = before.next_if(|known| known.process.id == process.id);
-            self.programs.push(measured(known, process, now_ms, passed));
+            let histories = known.map(|known| (known.cpu_history, known.memory_history));
+            let (mut cpu_history, mut memory_history) =
+                histories.unwrap_or_else(|| (History::new(now_ms), History::new(now_ms)));
+            let kib = u32::try_from(process.memory >> 10).unwrap_or(u32::MAX);
+            cpu_history.note(now_ms, cpu);
+            memory_history.note(now_ms, (kib > 0).then_some(kib));
+            self.programs.push(Program {
+                process,
+                cpu,
+                cpu_history,
+                memory_history,
+            });
         }
         self.arrange();
+    }
+
+    /// Takes over a list.
+    #[cfg(test)]
+    pub fn sample(&mut self, processes: Vec<Process>, now_ms: u64) {
+        let mut table = std::mem::take(&mut self.table);
+        table.replace(processes, now_ms);
+        self.update(&table, now_ms);
+        self.table = table;
     }
 
     /// Sorts and filters, and keeps the selected program selected; where it is gone, the one in its place.
@@ -233,33 +251,6 @@ fn compared(order: Order, one: &Program, other: &Program) -> Ordering {
     }
 }
 
-/// What is known of a program after one more look at it.
-fn measured(known: Option<Program>, process: Process, now_ms: u64, passed_ms: u64) -> Program {
-    let same =
-        |known: &Program| known.process.pid == process.pid && process.pid > 0 && passed_ms > 0;
-    let cpu = known.as_ref().filter(|known| same(known)).map(|known| {
-        let used = process.cpu.saturating_sub(known.process.cpu);
-        used.saturating_mul(1000) / passed_ms.max(1)
-    });
-    let (mut cpu_history, mut memory_history) = match known {
-        Some(known) => (known.cpu_history, known.memory_history),
-        None => (History::new(now_ms), History::new(now_ms)),
-    };
-    let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    cpu_history.note(now_ms, cpu.map(small));
-    memory_history.note(
-        now_ms,
-        (process.memory > 0).then(|| small(process.memory >> 10)),
-    );
-    Program {
-        process,
-        cpu,
-        cpu_history,
-        memory_history,
-    }
-}
-
-/// A program for tests.
 #[cfg(test)]
 pub fn sample_process(id: u32, name: &str) -> Process {
     use crate::model::life::{State, Want};

@@ -1,23 +1,24 @@
-//! `rpm monit`: the programs on the whole screen, with their logs, kept up to date.
+//! `rpm monit`: programs and their logs on the whole screen, kept up to date.
 //!
 //! ```text
-//! keys     bytes of the terminal → keys             pure
-//! list     the programs, order, selection           pure
-//! state    what is shown, what a key does           pure
-//! view     state and size → lines                   pure; line, columns, text, history make them
-//! painter  lines → only what has changed            to the terminal
-//! feed     what the daemon tells                    over client::link
-//! pane     the selected program's log files
+//! screen    the event loop
+//! keys      bytes of the terminal → keys             pure
+//! list      the programs, order, selection           pure
+//! state     what is shown, what a key does           pure
+//! view      state and size → lines                   pure; line, columns, text, history make them
+//! renderer  lines → the terminal, only changed ones
+//! pane      the selected program's log files
+//! actions   what is being done to programs
 //! ```
 
+mod actions;
 mod columns;
-mod feed;
 mod history;
 mod keys;
 mod line;
 mod list;
-mod painter;
 mod pane;
+mod renderer;
 mod screen;
 mod state;
 mod text;
@@ -38,7 +39,7 @@ use screen::{Left, Screen};
 pub fn run(session: &mut Session) -> Result<u8> {
     let style = style(session)?;
     let targets = session.targets()?;
-    // Before the screen is taken, so that what is wrong is said where it can be read.
+    // Before the terminal is taken, so that an error can be read.
     let request = Request::List {
         targets: targets.clone(),
     };
@@ -50,14 +51,17 @@ pub fn run(session: &mut Session) -> Result<u8> {
         Left::Quit => Ok(DONE),
         Left::HungUp => Ok(FAILED),
         Left::Signalled(signal) => {
-            // As the shell expects it of a program that a signal has ended.
+            // A shell expects the signal itself as the cause of death.
             signal::act_by_default(signal, false);
             Ok(FAILED)
         }
     }
 }
 
-/// What the terminal can show, where it can show anything.
+/// What the terminal can show.
+///
+/// # Errors
+/// It cannot show a screen.
 fn style(session: &Session) -> Result<Style> {
     let is_terminal = |fd: std::os::fd::BorrowedFd| terminal::is_terminal(fd);
     if !is_terminal(std::io::stdin().as_fd()) || !is_terminal(std::io::stdout().as_fd()) {
@@ -84,12 +88,12 @@ fn style(session: &Session) -> Result<Style> {
     let named = locale.contains("utf-8") || locale.contains("utf8");
     Ok(Style {
         look: session.look,
-        // The fonts of Linux's own console lack the blocks that bars are made of.
+        // The fonts of the Linux console lack the block characters of bars.
         utf8: named && terminal != "linux",
     })
 }
 
-/// The signals that end it or change its terminal.
+/// The signals that end it or concern its terminal.
 const SIGNALS: [Signal; 7] = [
     Signal::INT,
     Signal::TERM,
@@ -100,5 +104,5 @@ const SIGNALS: [Signal; 7] = [
     Signal::WINCH,
 ];
 
-/// Those that end it.
+/// The signals that end it.
 const DEADLY: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];

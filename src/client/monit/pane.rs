@@ -1,4 +1,4 @@
-//! The last log lines of the selected program, and each new one.
+//! The last log lines of the selected program, and new ones.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -8,31 +8,30 @@ use std::path::PathBuf;
 
 use super::text;
 use crate::client::daemon::log_paths::keeps_output;
-use crate::client::logs::{News, Track};
+use crate::client::logs::{Piece, Tail, Watches};
 use crate::protocol::program_info::ProgramInfo;
-use crate::sys::inotify::Watcher;
 
 /// How many lines are kept.
 const LINES: usize = 500;
 
-/// How far before its end a file is read from, however far it has grown since the last look.
+/// At most so many new bytes of a file are read at once: the last ones.
 const MOST: u64 = 64 << 10;
 
-/// No more of a line is shown, in bytes.
+/// At most so many bytes of a line are shown.
 const LONGEST: usize = 4096;
 
-/// A line, and whether it was written to standard error.
+/// A line.
 pub struct LogLine {
-    /// Fit to be shown.
+    /// The text, made harmless.
     pub text: String,
-    /// Of which file.
+    /// It was written to standard error.
     pub error: bool,
 }
 
 struct File {
-    track: Track,
+    tail: Tail,
     error: bool,
-    /// A line whose end has not come yet.
+    /// A line without its LF.
     begun: Vec<u8>,
 }
 
@@ -42,14 +41,14 @@ pub struct Pane {
     of: Option<u32>,
     files: Vec<File>,
     lines: VecDeque<LogLine>,
-    watcher: Option<Watcher>,
-    /// Why they cannot be shown.
+    watches: Option<Watches>,
+    /// Why they cannot be read.
     trouble: Option<String>,
     utf8: bool,
 }
 
 impl Pane {
-    /// A pane without program.
+    /// A pane without a program.
     pub fn new(utf8: bool) -> Pane {
         Pane {
             utf8,
@@ -57,12 +56,12 @@ impl Pane {
         }
     }
 
-    /// Whose lines these are.
+    /// The id of its program.
     pub fn of(&self) -> Option<u32> {
         self.of
     }
 
-    /// Forgets its program.
+    /// Drops its program.
     pub fn clear(&mut self) {
         *self = Pane::new(self.utf8);
     }
@@ -78,81 +77,63 @@ impl Pane {
         for (path, error) in paths.into_iter().filter(|(path, _)| keeps_output(path)) {
             let path = PathBuf::from(OsString::from_vec(path.clone()));
             self.files.push(File {
-                track: Track::new(path).reading_at_most(MOST),
+                tail: Tail::new(path).at_most(MOST),
                 error,
                 begun: Vec::new(),
             });
         }
         // The file that was written to last has the last lines.
         let written = |file: &File| {
-            file.track
-                .path()
-                .metadata()
-                .and_then(|found| found.modified())
-                .ok()
+            let found = file.tail.path().metadata();
+            found.and_then(|found| found.modified()).ok()
         };
         if let [out, error] = self.files.as_mut_slice() {
             if written(out) > written(error) {
                 std::mem::swap(out, error);
             }
         }
-        self.watcher = Watcher::new().ok();
-        for file in &mut self.files {
-            // Watched before it is read, so that nothing is missed in between. What cannot be watched is looked at
+        self.watches = Watches::new().ok();
+        for (number, file) in self.files.iter().enumerate() {
+            // Watched before it is read, so that no change in between is missed. A file that cannot be watched is read
             // from time to time.
-            if let Some(watcher) = &self.watcher {
-                let _ = file.track.watch(watcher);
+            if let Some(watches) = &mut self.watches {
+                let _ = watches.add(number, file.tail.path());
             }
         }
-        self.look();
+        self.read_new();
     }
 
     /// What to poll for changes.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.watcher.as_ref().map(Watcher::fd)
+        self.watches.as_ref().map(Watches::fd)
     }
 
-    /// Takes what is new in the files that something was heard of. Whether there was anything.
-    pub fn hear(&mut self) -> bool {
-        let Some(watcher) = &self.watcher else {
-            return false;
-        };
-        let mut ours = false;
-        // Other files of the folder may change too, and often.
-        for _ in 0..256 {
-            let changes = match watcher.read() {
-                Ok(changes) if changes.is_empty() => break,
-                Ok(changes) => changes,
-                Err(_) => {
-                    self.watcher = None;
-                    break;
-                }
-            };
-            for change in &changes {
-                let concerned = self.files.iter_mut().map(|file| &mut file.track);
-                for track in concerned.filter(|track| track.is_concerned(change)) {
-                    ours = true;
-                    let _ = track.hear(change, watcher);
-                }
+    /// Reads what is new where files have changed. Whether there was anything.
+    pub fn files_changed(&mut self) -> bool {
+        let changed = self.watches.as_mut().map(Watches::changed);
+        match changed {
+            Some(Ok(changed)) => !changed.is_empty() && self.read_new(),
+            Some(Err(_)) => {
+                self.watches = None;
+                false
             }
+            None => false,
         }
-        ours && self.look()
     }
 
-    /// Takes what is new. Whether there was anything.
-    pub fn look(&mut self) -> bool {
-        let mut news = false;
+    /// Reads what is new. Whether there was anything.
+    pub fn read_new(&mut self) -> bool {
+        let mut is_new = false;
         for file in &mut self.files {
             let mut bytes = Vec::new();
-            let done = file.track.catch_up(&mut |piece| {
-                match piece {
-                    News::Bytes(piece) => bytes.extend_from_slice(piece),
-                    News::Cut | News::Lost => {}
+            let done = file.tail.read_new(&mut |piece| {
+                if let Piece::Bytes(piece) = piece {
+                    bytes.extend_from_slice(piece);
                 }
                 Ok(())
             });
             self.trouble = done.err().map(|error| error.to_string());
-            news |= !bytes.is_empty() || self.trouble.is_some();
+            is_new |= !bytes.is_empty() || self.trouble.is_some();
             for piece in bytes.split_inclusive(|b| *b == b'\n') {
                 let room = LONGEST.saturating_sub(file.begun.len());
                 file.begun
@@ -168,7 +149,7 @@ impl Pane {
             let excess = self.lines.len().saturating_sub(LINES);
             self.lines.drain(..excess);
         }
-        news
+        is_new
     }
 
     /// The last so many lines.

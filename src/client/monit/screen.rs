@@ -1,76 +1,79 @@
-//! The loop: keys, signals, the daemon and log files, each as it comes.
+//! The event loop of `rpm monit`: keys, signals, the daemon and log files.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::feed::{Feed, News};
+use super::actions::Actions;
 use super::keys::Decoder;
 use super::line::Style;
-use super::painter::Painter;
 use super::pane::Pane;
-use super::state::{Deed, Errand, Page, State, Wish};
+use super::renderer::Renderer;
+use super::state::{Effect, Message, Page, State};
 use super::view::{self, Host, Layout};
 use super::{DEADLY, SIGNALS};
-use crate::client::daemon::link::{Heard, Link};
+use crate::client::daemon::feed::{Feed, Update};
 use crate::client::display::details;
 use crate::client::display::usage::Meter;
 use crate::error::{Context, Error, Result};
 use crate::paths::Home;
+use crate::protocol::program_info::ProgramInfo;
 use crate::protocol::request::Request;
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{self, SelfPipe, Signal};
 use crate::sys::terminal::{self, FullScreen};
 use crate::sys::{clock, fd, host, user};
 
-/// How long the rest of a key's sequence is waited for, in ms.
+/// How long to wait for the rest of a key's sequence, in ms.
 const KEY: u64 = 100;
+/// How often the list is asked for, in ms.
+const EVERY: u64 = 1_000;
+/// After so long a missing answer is reported, in ms.
+const LATE: u64 = 3_000;
 /// The time between two frames, at least, in ms.
 const FRAME: u64 = 40;
-/// How long news stand in the last line, in ms.
-const NEWS: u64 = 5_000;
-/// How many deeds may be under way.
-const ERRANDS: usize = 16;
-/// The size of a terminal that does not tell.
+/// How long a message is shown, in ms.
+const MESSAGE: u64 = 5_000;
+/// The size of a terminal that does not report it.
 const SIZE: (usize, usize) = (80, 24);
 
-/// How it was left.
+/// How the user left.
 pub enum Left {
     /// By a key.
     Quit,
-    /// The terminal has gone.
+    /// The terminal was closed.
     HungUp,
     /// By a signal.
     Signalled(Signal),
 }
 
-/// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Signals,
     Terminal,
     Feed,
     Logs,
-    Errand,
+    Actions,
 }
 
-/// All of it.
+/// The screen and all that it shows.
 pub struct Screen<'a> {
-    home: Home,
     terminal: &'a FullScreen,
     signals: SelfPipe,
     style: Style,
     state: State,
     host: Host,
-    feed: Feed,
+    feed: Feed<()>,
+    /// When the list is asked for next.
+    list_due: u64,
     pane: Pane,
-    errands: Vec<(Link, Errand)>,
+    actions: Actions,
     keys: Decoder,
-    painter: Painter,
-    /// Whether the terminal is ours at present.
+    renderer: Renderer,
+    /// The terminal shows the screen at present.
     entered: bool,
-    /// Whether what is shown may be out of date.
+    /// The terminal may show an old state.
     changed: bool,
-    /// Whether the details are to be asked for.
+    /// The details of the selected program are to be asked for.
     wants_record: bool,
     key_due: Option<u64>,
     message_due: Option<u64>,
@@ -78,7 +81,7 @@ pub struct Screen<'a> {
 }
 
 impl Screen<'_> {
-    /// A screen that shows nothing yet.
+    /// An empty screen.
     pub fn new(
         home: Home,
         targets: Vec<String>,
@@ -88,7 +91,7 @@ impl Screen<'_> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Screen {
             feed: Feed::new(home.clone(), targets),
-            home,
+            list_due: 0,
             terminal,
             signals: SelfPipe::install(&SIGNALS).doing(|| "preparing for signals")?,
             style,
@@ -99,9 +102,9 @@ impl Screen<'_> {
                 ..Host::default()
             },
             pane: Pane::new(style.utf8),
-            errands: Vec::new(),
+            actions: Actions::new(home),
             keys: Decoder::default(),
-            painter: Painter::default(),
+            renderer: Renderer::default(),
             entered: false,
             changed: true,
             wants_record: false,
@@ -111,18 +114,18 @@ impl Screen<'_> {
         })
     }
 
-    /// Runs until it is left.
+    /// Runs until the user leaves.
     pub fn run(mut self) -> Result<Left> {
         let mut set = PollSet::default();
         loop {
-            if let Some(left) = self.hear_signals() {
+            if let Some(left) = self.handle_signals() {
                 return Ok(left);
             }
             if !self.entered && !self.take_terminal()? {
                 continue;
             }
             let now = clock::monotonic_ms();
-            self.keep_up(now);
+            self.run_timers(now);
             if let Some(left) = self.draw(now) {
                 return Ok(left);
             }
@@ -134,7 +137,7 @@ impl Screen<'_> {
         }
     }
 
-    /// Takes the terminal, where it is ours to take. In the background it waits to be continued, as `bg` leaves it.
+    /// Takes the terminal. In the background it stops first, as any program that writes to the terminal there.
     fn take_terminal(&mut self) -> Result<bool> {
         if !self.terminal.in_foreground() {
             signal::act_by_default(Signal::TTOU, true);
@@ -147,12 +150,12 @@ impl Screen<'_> {
         }
         self.terminal.enter().doing(|| "taking the terminal")?;
         self.entered = true;
-        self.painter.forget();
+        self.renderer.invalidate();
         self.changed = true;
         Ok(true)
     }
 
-    fn hear_signals(&mut self) -> Option<Left> {
+    fn handle_signals(&mut self) -> Option<Left> {
         self.signals.drain();
         if let Some(deadly) = DEADLY.into_iter().find(|signal| self.signals.take(*signal)) {
             return Some(Left::Signalled(deadly));
@@ -160,33 +163,33 @@ impl Screen<'_> {
         if self.signals.take(Signal::TSTP) {
             self.suspend(false);
         }
-        // Whoever had the terminal meanwhile has left it in a state of its own.
+        // Another program may have changed the terminal meanwhile.
         if self.signals.take(Signal::CONT) {
             self.entered = false;
         }
         if self.signals.take(Signal::WINCH) {
-            self.painter.forget();
+            self.renderer.invalidate();
             self.changed = true;
         }
         None
     }
 
-    /// Gives the terminal back and stops until it is continued.
+    /// Restores the terminal and stops until it is continued.
     fn suspend(&mut self, whole_job: bool) {
         self.terminal.leave();
         self.entered = false;
         signal::act_by_default(Signal::TSTP, whole_job);
-        // What continued it, and what came meanwhile.
+        // Receives the signal that continued it.
         self.signals.listening(|| ());
     }
 
-    /// What time brings.
-    fn keep_up(&mut self, now: u64) {
+    /// Does what is due.
+    fn run_timers(&mut self, now: u64) {
         if self.key_due.is_some_and(|due| due <= now) {
             self.key_due = None;
-            if let Some(key) = self.keys.give_up() {
+            if let Some(key) = self.keys.finish() {
                 self.changed = true;
-                // An escape asks for nothing outside.
+                // Escape has no effect outside.
                 let _ = self.state.key(key);
             }
         }
@@ -200,53 +203,114 @@ impl Screen<'_> {
             self.pane.clear();
         }
         let wanted = selected.filter(|id| self.wants_record || self.pane.of() != Some(*id));
-        if let Some(news) = self.feed.prompt(now, wanted) {
-            self.take_news(news);
+        self.make_requests(now, wanted);
+    }
+
+    /// Asks for the list once a second, and in between for the details of a program. One request at a time, so that one
+    /// without an answer is noticed.
+    fn make_requests(&mut self, now: u64, wanted: Option<u32>) {
+        if let Some(since) = self.feed.waits_since() {
+            let waited = now.saturating_sub(since);
+            if waited >= LATE && now >= self.list_due {
+                self.list_due = now + EVERY;
+                let text = format!("the daemon has not answered for {} s", waited / 1000);
+                self.set_trouble(text);
+            }
+        } else if now >= self.list_due {
+            self.list_due = now + EVERY;
+            self.feed.list(now);
+            if !self.feed.is_connected() && self.state.trouble.is_none() {
+                let home = self.feed.home().root().display();
+                self.set_trouble(format!("no daemon runs in {home}; waiting for one"));
+            }
+        } else if let Some(id) = wanted {
+            let targets = vec![id.to_string()];
+            self.feed.ask((), &Request::Describe { targets }, now);
         }
     }
 
-    fn take_news(&mut self, news: News) {
+    fn set_trouble(&mut self, text: String) {
+        self.state.trouble = Some(text);
         self.changed = true;
-        match news {
-            News::List(processes) => {
-                let before = self.state.list.selected().map(|program| program.process.id);
-                self.state.list.sample(processes, clock::monotonic_ms());
-                self.state.leave_what_is_gone(before);
-                self.state.trouble = None;
-                self.host.load = host::load();
-                self.host.memory = host::memory();
-                self.wants_record = self.state.page == Page::Details;
-                // In case the files cannot be watched.
-                self.pane.look();
-            }
-            News::ProgramInfo(record) => {
-                let selected = self.state.list.selected().map(|program| program.process.id);
-                if selected != Some(record.process.id) {
-                    return;
+    }
+
+    /// When the next request is to be made, or the connection.
+    fn feed_due(&self) -> u64 {
+        let request = match self.feed.waits_since() {
+            Some(since) => self.list_due.max(since + LATE),
+            None => self.list_due,
+        };
+        self.feed.due().map_or(request, |due| due.min(request))
+    }
+
+    fn read_feed(&mut self, now: u64) {
+        let mut is_changed = false;
+        self.feed.turn(now);
+        while let Some(update) = self.feed.next(now) {
+            match update {
+                Update::Listed => {
+                    is_changed = true;
+                    self.state.trouble = None;
+                    self.host.load = host::load();
+                    self.host.memory = host::memory();
+                    self.wants_record = self.state.page == Page::Details;
+                    // In case the files cannot be watched.
+                    self.pane.read_new();
                 }
-                self.wants_record = false;
-                let details = details::rows(&record, &mut Meter::new());
-                self.state.details = Some((record.process.id, details));
-                if self.pane.of() != selected {
-                    self.pane.open(&record);
+                Update::NotListed(failure) => {
+                    is_changed = true;
+                    self.set_trouble(failure.message);
+                }
+                Update::Changed(..) => is_changed = true,
+                Update::Answered((), Ok(records)) => {
+                    records.iter().for_each(|record| self.show_record(record));
+                }
+                // It was deleted after the list was made.
+                Update::Answered((), Err(_)) => self.list_due = 0,
+                Update::Lost(Some(error)) => self.set_trouble(error.to_string()),
+                Update::Lost(None) => {
+                    let home = self.feed.home().root().display();
+                    self.set_trouble(format!(
+                        "the daemon in {home} has ended; waiting for the next one"
+                    ));
                 }
             }
-            News::RequestError(sentence) => self.state.trouble = Some(sentence),
+        }
+        if is_changed {
+            self.changed = true;
+            let before = self.state.list.selected().map(|program| program.process.id);
+            self.state.list.update(self.feed.table(), now);
+            self.state.leave_deleted(before);
         }
     }
 
-    /// Brings what is shown up to date, not too often, and only when the terminal has taken the last frame.
+    fn show_record(&mut self, record: &ProgramInfo) {
+        let selected = self.state.list.selected().map(|program| program.process.id);
+        if selected != Some(record.process.id) {
+            return;
+        }
+        self.changed = true;
+        self.wants_record = false;
+        let details = details::rows(record, &mut Meter::new());
+        self.state.details = Some((record.process.id, details));
+        if self.pane.of() != selected {
+            self.pane.open(record);
+        }
+    }
+
+    /// Draws a frame where something has changed, at most 25 times a second and only when the terminal has taken the last
+    /// one.
     fn draw(&mut self, now: u64) -> Option<Left> {
-        if self.changed && self.painter.is_done() && now >= self.frame_due {
+        if self.changed && self.renderer.is_flushed() && now >= self.frame_due {
             self.changed = false;
             self.frame_due = now + FRAME;
             let (columns, rows) = terminal::size(self.terminal.fd()).unwrap_or(SIZE);
             let columns = if columns == 0 { SIZE.0 } else { columns };
             let rows = if rows == 0 { SIZE.1 } else { rows };
             let frame = self.frame(columns, rows);
-            self.painter.paint(frame);
+            self.renderer.draw(frame);
         }
-        let flushed = self.painter.flush(self.terminal.fd());
+        let flushed = self.renderer.flush(self.terminal.fd());
         flushed.is_err().then_some(Left::HungUp)
     }
 
@@ -256,7 +320,7 @@ impl Screen<'_> {
         };
         self.state.list.fit(layout.list);
         let selected = self.state.list.selected().map(|program| program.process.id);
-        // Another program's are still there until the daemon has said where this one's are.
+        // The lines are still those of another program until the daemon has given the paths of this one.
         let logs = match selected == self.pane.of() {
             true => self.pane.last(layout.logs),
             false => Vec::new(),
@@ -265,10 +329,10 @@ impl Screen<'_> {
     }
 
     fn wait(&self, set: &mut PollSet<Token>, now: u64) -> Result<()> {
-        let may_draw = self.painter.is_done();
+        let may_draw = self.renderer.is_flushed();
         let frame_due = (self.changed && may_draw).then_some(self.frame_due);
         let dues = [
-            Some(self.feed.due()),
+            Some(self.feed_due()),
             self.key_due,
             self.message_due,
             frame_due,
@@ -281,16 +345,12 @@ impl Screen<'_> {
             write: !may_draw,
         };
         set.push(self.terminal.fd(), keys_and_frames, Token::Terminal);
-        if let Some(link) = self.feed.link() {
-            set.push(link.fd(), link.interest(), Token::Feed);
-        }
-        // Nobody could see log lines that come faster than frames.
+        self.feed.push(set, Token::Feed);
+        // Log lines faster than frames could not be seen.
         if let Some(changes) = self.pane.fd().filter(|_| !self.changed) {
             set.push(changes, Interest::READ, Token::Logs);
         }
-        for (link, _) in &self.errands {
-            set.push(link.fd(), link.interest(), Token::Errand);
-        }
+        self.actions.push(set, Token::Actions);
         let time = Duration::from_millis(due.saturating_sub(now));
         let waited = self.signals.listening(|| set.wait(Some(time)));
         waited.doing(|| "waiting for keys")?;
@@ -303,16 +363,18 @@ impl Screen<'_> {
                 return Some(left);
             }
         }
-        if ready.contains(&Token::Feed) {
-            for news in self.feed.turn() {
-                self.take_news(news);
-            }
+        let now = clock::monotonic_ms();
+        if ready.contains(&Token::Feed) || self.feed.due().is_some_and(|due| due <= now) {
+            self.read_feed(now);
         }
         if ready.contains(&Token::Logs) {
-            self.changed |= self.pane.hear();
+            self.changed |= self.pane.files_changed();
         }
-        if ready.contains(&Token::Errand) {
-            self.hear_errands();
+        if ready.contains(&Token::Actions) {
+            for message in self.actions.turn() {
+                self.show(message);
+                self.list_due = 0;
+            }
         }
         None
     }
@@ -328,16 +390,20 @@ impl Screen<'_> {
         while let Some(key) = self.keys.next_key() {
             self.changed = true;
             match self.state.key(key) {
-                Wish::Nothing => {}
-                Wish::Quit => return Some(Left::Quit),
-                Wish::Suspend => {
+                Effect::Nothing => {}
+                Effect::Quit => return Some(Left::Quit),
+                Effect::Suspend => {
                     self.suspend(true);
                     return None;
                 }
-                Wish::Redraw => self.painter.forget(),
-                Wish::Run(errand) => self.run_errand(errand),
+                Effect::Redraw => self.renderer.invalidate(),
+                Effect::Run(action) => {
+                    if let Err(text) = self.actions.begin(action) {
+                        self.show(Message { text, bad: true });
+                    }
+                }
             }
-            self.note_message();
+            self.start_message_timer();
             if self.state.page == Page::Details {
                 self.wants_record = true;
             }
@@ -347,70 +413,15 @@ impl Screen<'_> {
         None
     }
 
-    fn note_message(&mut self) {
+    fn start_message_timer(&mut self) {
         if self.state.message.is_some() && self.message_due.is_none() {
-            self.message_due = Some(clock::monotonic_ms() + NEWS);
+            self.message_due = Some(clock::monotonic_ms() + MESSAGE);
         }
     }
 
-    fn tell(&mut self, text: String, bad: bool) {
-        self.state.tell(text, bad);
-        self.message_due = Some(clock::monotonic_ms() + NEWS);
+    fn show(&mut self, message: Message) {
+        self.state.message = Some(message);
+        self.message_due = Some(clock::monotonic_ms() + MESSAGE);
         self.changed = true;
-    }
-
-    /// Each deed has a connection of its own: its answer may take as long as the program takes to end.
-    fn run_errand(&mut self, errand: Errand) {
-        if self.errands.len() >= ERRANDS {
-            return self.tell(
-                format!("{ERRANDS} programs are being changed already; wait for them"),
-                true,
-            );
-        }
-        let targets = vec![errand.id.to_string()];
-        let request = match errand.deed {
-            Deed::Start | Deed::Restart => Request::Restart {
-                targets,
-                told: None,
-            },
-            Deed::Stop => Request::Stop { targets },
-            Deed::Pause => Request::Pause { targets },
-            Deed::Resume => Request::Resume { targets },
-        };
-        match Link::connect(&self.home) {
-            Ok(mut link) => {
-                link.ask(&request);
-                self.errands.push((link, errand));
-            }
-            Err(error) => self.tell(error.to_string(), true),
-        }
-    }
-
-    fn hear_errands(&mut self) {
-        let mut told = None;
-        self.errands.retain_mut(|(link, errand)| {
-            let lives = link.turn();
-            let Errand { deed, id, name } = errand;
-            let (verb, done) = deed.words();
-            loop {
-                let failed = match link.next() {
-                    Ok(Some(Heard::Row(_))) => continue,
-                    Ok(Some(Heard::Done)) => {
-                        told = Some((format!("{done} {name} (id {id})"), false));
-                        return false;
-                    }
-                    Ok(None) if lives => return true,
-                    Ok(None) => "the daemon ended before it had answered".to_owned(),
-                    Ok(Some(Heard::Refused(why))) => why,
-                    Err(error) => error.to_string(),
-                };
-                told = Some((format!("cannot {verb} {name}: {failed}"), true));
-                return false;
-            }
-        });
-        if let Some((text, bad)) = told {
-            self.tell(text, bad);
-            self.feed.hurry();
-        }
     }
 }

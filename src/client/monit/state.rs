@@ -1,25 +1,25 @@
-//! What the screen is about, and what each key does to it. Pure: what is to be done outside is returned.
+//! The state of the screen, and what each key does to it. Pure: effects outside are returned.
 
 use super::keys::Key;
 use super::list::{List, Order};
 use crate::model::life::State as Condition;
 
-/// What takes the room of list and logs.
+/// What the screen shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Page {
     /// The list, with the logs below.
     #[default]
     List,
-    /// All that is known of the selected program.
+    /// The details of the selected program.
     Details,
     /// The keys.
     Help,
 }
 
-/// Something that is done to a program.
+/// What can be done to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Deed {
+pub enum Verb {
     Start,
     Restart,
     Stop,
@@ -27,133 +27,133 @@ pub enum Deed {
     Resume,
 }
 
-impl Deed {
-    /// How it is asked for, and how it is told of.
+impl Verb {
+    /// The word in its present and its past.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
-            Deed::Start => ("start", "started"),
-            Deed::Restart => ("restart", "restarted"),
-            Deed::Stop => ("stop", "stopped"),
-            Deed::Pause => ("pause", "paused"),
-            Deed::Resume => ("resume", "resumed"),
+            Verb::Start => ("start", "started"),
+            Verb::Restart => ("restart", "restarted"),
+            Verb::Stop => ("stop", "stopped"),
+            Verb::Pause => ("pause", "paused"),
+            Verb::Resume => ("resume", "resumed"),
         }
     }
 }
 
-/// A deed and the program that it is done to.
+/// A verb and the program it is applied to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub struct Errand {
-    pub deed: Deed,
+pub struct Action {
+    pub verb: Verb,
     pub id: u32,
     pub name: String,
 }
 
-/// What a key asks of the world outside.
+/// The effect of a key outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Wish {
+pub enum Effect {
     Nothing,
     Quit,
     Suspend,
-    /// The whole screen anew.
+    /// Draw the whole screen.
     Redraw,
-    Run(Errand),
+    Run(Action),
 }
 
-/// News for the last line.
+/// A message for the last line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The sentence.
     pub text: String,
-    /// Whether it is bad news.
+    /// It is an error.
     pub bad: bool,
 }
 
 /// How far ← and → move the logs.
 const SHIFT: usize = 8;
 
-/// The keys and what they do, for people.
+/// The keys and what they do, for the help page.
 #[rustfmt::skip]
 pub const KEYS: &[(&str, &str)] = &[
     ("up down  k j", "select another program"),
     ("PgUp PgDn  Home End", "by pages; the first, the last"),
     ("r", "restart the selected program, or start it"),
     ("s", "stop it"),
-    ("p", "pause it, or have it go on"),
-    ("Enter", "all that is known of it; Enter again goes back"),
-    ("/", "show only what has this name, namespace, state or id; Esc shows all"),
+    ("p", "pause it, or resume it"),
+    ("Enter", "show its details; Enter again goes back"),
+    ("/", "show only programs with this name, namespace, state or id; Esc shows all"),
     ("i n c m", "sort by id, name, cpu, memory"),
-    ("l", "logs on the whole screen, and back"),
-    ("left right", "the logs' lines further left, further right"),
+    ("l", "show logs on the whole screen, and back"),
+    ("left right", "scroll the logs sideways"),
     ("^L", "redraw the screen"),
-    ("^Z", "suspend; fg comes back"),
-    ("q  ^C", "leave"),
+    ("^Z", "suspend; fg resumes"),
+    ("q  ^C", "quit"),
 ];
 
-/// All that the screen shows but what is measured of the machine, and log lines.
+/// All that the screen shows, without the host and the log lines.
 #[derive(Debug, Default)]
 pub struct State {
     /// The programs.
     pub list: List,
     /// What is shown.
     pub page: Page,
-    /// The first line of a page that is in sight.
+    /// The first visible line of a page.
     pub top: usize,
-    /// What waits for a yes.
-    pub asked: Option<Errand>,
-    /// Whether what is typed is looked for.
-    pub finding: bool,
-    /// The last news.
+    /// The action that is to be confirmed.
+    pub unconfirmed: Option<Action>,
+    /// Typed characters go to the filter.
+    pub is_filtering: bool,
+    /// The last message.
     pub message: Option<Message>,
-    /// What is wrong for as long as it is.
+    /// A trouble that lasts.
     pub trouble: Option<String>,
-    /// Whether the logs take all the room.
-    pub tall: bool,
-    /// How many cells of the logs are passed over on the left.
+    /// The logs take the whole screen.
+    pub logs_only: bool,
+    /// By how many cells the logs are scrolled to the right.
     pub shift: usize,
-    /// All that is known of the program with this id.
+    /// The details of the program with this id.
     pub details: Option<(u32, Vec<(String, String)>)>,
 }
 
 impl State {
-    /// Takes one key.
-    pub fn key(&mut self, key: Key) -> Wish {
+    /// Handles a key.
+    pub fn key(&mut self, key: Key) -> Effect {
         match key {
-            Key::Control('c') => return Wish::Quit,
-            Key::Control('z') => return Wish::Suspend,
-            Key::Control('l') => return Wish::Redraw,
+            Key::Control('c') => return Effect::Quit,
+            Key::Control('z') => return Effect::Suspend,
+            Key::Control('l') => return Effect::Redraw,
             _ => {}
         }
-        if let Some(errand) = self.asked.take() {
+        if let Some(action) = self.unconfirmed.take() {
             return match key {
-                Key::Char('y' | 'Y') | Key::Enter => Wish::Run(errand),
-                _ => Wish::Nothing,
+                Key::Char('y' | 'Y') | Key::Enter => Effect::Run(action),
+                _ => Effect::Nothing,
             };
         }
-        if self.finding {
-            self.find(key);
-            return Wish::Nothing;
+        if self.is_filtering {
+            self.filter(key);
+            return Effect::Nothing;
         }
         match (self.page, key) {
-            (Page::List, Key::Char('q')) => return Wish::Quit,
-            (Page::List, Key::Enter) => self.turn_to(Page::Details),
+            (Page::List, Key::Char('q')) => return Effect::Quit,
+            (Page::List, Key::Enter) => self.open(Page::Details),
             (Page::List, Key::Escape) => self.list.set_filter(String::new()),
             (_, Key::Escape | Key::Enter | Key::Backspace | Key::Char('q')) => {
-                self.turn_to(Page::List)
+                self.open(Page::List)
             }
-            (Page::Help, Key::Char('?')) => self.turn_to(Page::List),
-            (_, Key::Char('?' | 'h')) => self.turn_to(Page::Help),
-            (_, Key::Char('r')) => self.ask(Deed::Restart),
-            (_, Key::Char('s')) => self.ask(Deed::Stop),
-            (_, Key::Char('p')) => self.ask(Deed::Pause),
+            (Page::Help, Key::Char('?')) => self.open(Page::List),
+            (_, Key::Char('?' | 'h')) => self.open(Page::Help),
+            (_, Key::Char('r')) => self.ask(Verb::Restart),
+            (_, Key::Char('s')) => self.ask(Verb::Stop),
+            (_, Key::Char('p')) => self.ask(Verb::Pause),
             (Page::List, key) => self.list_key(key),
             (_, key) => self.page_key(key),
         }
-        Wish::Nothing
+        Effect::Nothing
     }
 
-    fn turn_to(&mut self, page: Page) {
+    fn open(&mut self, page: Page) {
         let there_is_one = self.list.selected().is_some();
         if page != Page::Details || there_is_one {
             self.page = page;
@@ -161,12 +161,12 @@ impl State {
         }
     }
 
-    /// Leaves the details of a program that has gone: the next one in the list is not the one that was meant.
-    pub fn leave_what_is_gone(&mut self, before: Option<u32>) {
+    /// Leaves the details of a program that was deleted: the next one in the list is not the one that was meant.
+    pub fn leave_deleted(&mut self, before: Option<u32>) {
         let now = self.list.selected().map(|program| program.process.id);
         if self.page == Page::Details && now != before {
-            self.asked = None;
-            self.turn_to(Page::List);
+            self.unconfirmed = None;
+            self.open(Page::List);
         }
     }
 
@@ -183,8 +183,8 @@ impl State {
             Key::Char('n') => list.sort_by(Order::Name),
             Key::Char('c') => list.sort_by(Order::Cpu),
             Key::Char('m') => list.sort_by(Order::Memory),
-            Key::Char('l') => self.tall = !self.tall,
-            Key::Char('/') => self.finding = true,
+            Key::Char('l') => self.logs_only = !self.logs_only,
+            Key::Char('/') => self.is_filtering = true,
             Key::Left => self.shift = self.shift.saturating_sub(SHIFT),
             Key::Right => self.shift = self.shift.saturating_add(SHIFT),
             _ => {}
@@ -203,7 +203,7 @@ impl State {
         };
     }
 
-    /// All that is known of the selected program, as far as it has been told.
+    /// The details of the selected program; none before the daemon has given them.
     pub fn details(&self) -> &[(String, String)] {
         let selected = self.list.selected().map(|program| program.process.id);
         match &self.details {
@@ -212,20 +212,20 @@ impl State {
         }
     }
 
-    /// Keeps the page filled, when so many of its lines are in sight.
+    /// Keeps the page filled, with so many visible lines.
     pub fn fit_page(&mut self, lines: usize, height: usize) {
         self.top = self.top.min(lines.saturating_sub(height));
     }
 
-    fn find(&mut self, key: Key) {
+    fn filter(&mut self, key: Key) {
         let mut filter = self.list.filter().to_owned();
         match key {
             Key::Char(c) => filter.push(c),
             Key::Backspace => drop(filter.pop()),
             Key::Control('u') => filter.clear(),
-            Key::Enter => self.finding = false,
+            Key::Enter => self.is_filtering = false,
             Key::Escape => {
-                self.finding = false;
+                self.is_filtering = false;
                 filter.clear();
             }
             Key::Up => self.list.move_by(-1),
@@ -237,42 +237,40 @@ impl State {
         }
     }
 
-    /// Asks before something is done that a slip of the finger must not do.
-    fn ask(&mut self, deed: Deed) {
+    /// Asks for confirmation: a slip of the finger must not stop a program.
+    fn ask(&mut self, verb: Verb) {
         let Some(program) = self.list.selected() else {
             return;
         };
         let process = &program.process;
-        let deed = match (deed, process.state) {
-            (Deed::Restart, Condition::Stopped | Condition::Errored) => Deed::Start,
-            (Deed::Pause, Condition::Paused) => Deed::Resume,
-            (Deed::Stop, Condition::Stopped | Condition::Errored) => {
+        let verb = match (verb, process.state) {
+            (Verb::Restart, Condition::Stopped | Condition::Errored) => Verb::Start,
+            (Verb::Pause, Condition::Paused) => Verb::Resume,
+            (Verb::Stop, Condition::Stopped | Condition::Errored) => {
                 return self.refuse("is", "already");
             }
-            (Deed::Pause, state) if state != Condition::Online => {
+            (Verb::Pause, state) if state != Condition::Online => {
                 return self.refuse("cannot be paused, it is", "");
             }
-            (deed, _) => deed,
+            (verb, _) => verb,
         };
-        self.asked = Some(Errand {
-            deed,
+        self.unconfirmed = Some(Action {
+            verb,
             id: process.id,
             name: process.name.clone(),
         });
     }
 
-    /// Says why the selected program's state forbids something.
+    /// Shows why the state of the selected program forbids an action.
     fn refuse(&mut self, before: &str, after: &str) {
         if let Some(program) = self.list.selected() {
             let (name, word) = (&program.process.name, program.process.state.word());
             let text = format!("{name} {before} {word} {after}");
-            self.tell(text.trim_end().to_owned(), false);
+            self.message = Some(Message {
+                text: text.trim_end().to_owned(),
+                bad: false,
+            });
         }
-    }
-
-    /// Shows news.
-    pub fn tell(&mut self, text: String, bad: bool) {
-        self.message = Some(Message { text, bad });
     }
 }
 
@@ -295,72 +293,72 @@ mod tests {
         state
     }
 
-    fn press(state: &mut State, keys: &str) -> Wish {
-        let mut wish = Wish::Nothing;
+    fn press(state: &mut State, keys: &str) -> Effect {
+        let mut effect = Effect::Nothing;
         for c in keys.chars() {
-            wish = state.key(match c {
+            effect = state.key(match c {
                 '\n' => Key::Enter,
                 '\x1b' => Key::Escape,
                 '\x08' => Key::Backspace,
                 c => Key::Char(c),
             });
         }
-        wish
+        effect
     }
 
-    fn errand(deed: Deed, id: u32, name: &str) -> Wish {
+    fn action(verb: Verb, id: u32, name: &str) -> Effect {
         let name = name.to_owned();
-        Wish::Run(Errand { deed, id, name })
+        Effect::Run(Action { verb, id, name })
     }
 
     #[test]
-    fn nothing_is_done_without_a_yes() {
+    fn every_action_needs_a_confirmation() {
         let mut state = state();
-        assert_eq!(press(&mut state, "r"), Wish::Nothing);
-        assert!(state.asked.is_some());
-        assert_eq!(press(&mut state, "q"), Wish::Nothing);
-        assert!(state.asked.is_none());
-        assert_eq!(press(&mut state, "ry"), errand(Deed::Restart, 1, "api"));
-        assert_eq!(press(&mut state, "s\n"), errand(Deed::Stop, 1, "api"));
-        assert_eq!(press(&mut state, "jry"), errand(Deed::Start, 2, "db"));
-        assert_eq!(press(&mut state, "sy"), Wish::Nothing);
+        assert_eq!(press(&mut state, "r"), Effect::Nothing);
+        assert!(state.unconfirmed.is_some());
+        assert_eq!(press(&mut state, "q"), Effect::Nothing);
+        assert!(state.unconfirmed.is_none());
+        assert_eq!(press(&mut state, "ry"), action(Verb::Restart, 1, "api"));
+        assert_eq!(press(&mut state, "s\n"), action(Verb::Stop, 1, "api"));
+        assert_eq!(press(&mut state, "jry"), action(Verb::Start, 2, "db"));
+        assert_eq!(press(&mut state, "sy"), Effect::Nothing);
         let told = |state: &State| state.message.clone().unwrap().text;
         assert_eq!(told(&state), "db is stopped already");
-        assert_eq!(press(&mut state, "py"), Wish::Nothing);
+        assert_eq!(press(&mut state, "py"), Effect::Nothing);
         assert_eq!(told(&state), "db cannot be paused, it is stopped");
-        assert_eq!(press(&mut state, "kpy"), errand(Deed::Pause, 1, "api"));
+        assert_eq!(press(&mut state, "kpy"), action(Verb::Pause, 1, "api"));
         let paused = Process {
             state: Condition::Paused,
             ..sample_process(1, "api")
         };
         state.list.sample(vec![paused], 1000);
-        assert_eq!(press(&mut state, "py"), errand(Deed::Resume, 1, "api"));
+        assert_eq!(press(&mut state, "py"), action(Verb::Resume, 1, "api"));
     }
 
     #[test]
-    fn what_is_asked_for_is_done_to_the_program_that_was_named() {
+    fn an_action_applies_to_the_program_that_was_named() {
         let mut state = state();
         press(&mut state, "r");
         state.list.sample(vec![sample_process(9, "new")], 1000);
-        assert_eq!(press(&mut state, "y"), errand(Deed::Restart, 1, "api"));
+        assert_eq!(press(&mut state, "y"), action(Verb::Restart, 1, "api"));
     }
 
     #[test]
-    fn what_is_typed_is_looked_for() {
+    fn typed_characters_filter_the_list() {
         let mut state = state();
-        assert_eq!(press(&mut state, "/dbq\x08"), Wish::Nothing);
+        assert_eq!(press(&mut state, "/dbq\x08"), Effect::Nothing);
         assert_eq!((state.list.len(), state.list.filter()), (1, "db"));
         press(&mut state, "\n");
-        assert!(!state.finding);
-        assert_eq!(press(&mut state, "ry"), errand(Deed::Start, 2, "db"));
+        assert!(!state.is_filtering);
+        assert_eq!(press(&mut state, "ry"), action(Verb::Start, 2, "db"));
         press(&mut state, "\x1b");
         assert_eq!((state.list.len(), state.list.filter()), (2, ""));
         press(&mut state, "/x\x1b");
-        assert!(!state.finding && state.list.len() == 2);
+        assert!(!state.is_filtering && state.list.len() == 2);
     }
 
     #[test]
-    fn pages_are_left_by_the_keys_that_people_try() {
+    fn pages_are_left_by_the_usual_keys() {
         for (open, close) in [
             ("\n", "\n"),
             ("\n", "q"),
@@ -371,22 +369,26 @@ mod tests {
             let mut state = state();
             press(&mut state, open);
             assert_ne!(state.page, Page::List);
-            assert_eq!(press(&mut state, close), Wish::Nothing);
+            assert_eq!(press(&mut state, close), Effect::Nothing);
             assert_eq!(state.page, Page::List);
-            assert_eq!(press(&mut state, "q"), Wish::Quit);
+            assert_eq!(press(&mut state, "q"), Effect::Quit);
         }
         let mut empty = State::default();
         press(&mut empty, "\nrs");
-        assert_eq!((empty.page, empty.asked), (Page::List, None));
+        assert_eq!((empty.page, empty.unconfirmed), (Page::List, None));
     }
 
     #[test]
     fn control_keys_work_everywhere() {
         for before in ["", "/", "r", "\n", "?"] {
-            for (letter, wish) in [('c', Wish::Quit), ('z', Wish::Suspend), ('l', Wish::Redraw)] {
+            for (letter, effect) in [
+                ('c', Effect::Quit),
+                ('z', Effect::Suspend),
+                ('l', Effect::Redraw),
+            ] {
                 let mut state = state();
                 press(&mut state, before);
-                assert_eq!(state.key(Key::Control(letter)), wish);
+                assert_eq!(state.key(Key::Control(letter)), effect);
             }
         }
     }

@@ -46,7 +46,7 @@ impl Layout {
         }
         // Without header, headings, the line above the logs, and the last line.
         let room = rows - 4;
-        let list = match state.tall {
+        let list = match state.logs_only {
             true => 1,
             // Half of it, or less where there are few programs.
             false => state.list.len().clamp(1, room - room / 2),
@@ -290,14 +290,14 @@ impl View<'_> {
     fn last_line(&self) -> String {
         let mut line = self.line();
         let state = self.state;
-        if let Some(errand) = &state.asked {
+        if let Some(errand) = &state.unconfirmed {
             let name = self.style.harmless(&errand.name);
             line.bold(&format!(
                 " {} {name} (id {})? y/n",
-                errand.deed.words().0,
+                errand.verb.words().0,
                 errand.id
             ));
-        } else if state.finding {
+        } else if state.is_filtering {
             line.bold(" find: ");
             line.put(&self.style.harmless(state.list.filter()));
             line.put(self.style.pick("▏", "_"));

@@ -7,9 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::history::History;
 use super::response::{Kind, Response};
-use super::snapshot::{Seen, Snapshot};
 use super::system::{self, System};
+use crate::client::daemon::feed::Table;
 use crate::client::daemon::log_paths::keeps_output;
 use crate::client::display::json;
 use crate::client::display::usage::Meter;
@@ -69,7 +70,7 @@ pub fn overview(records: &[ProgramInfo]) -> Response {
 }
 
 /// How all programs fare, and how they did in the last minutes where that is wanted. One line of JSON.
-pub fn processes(snapshot: &Snapshot, now: u64, with_history: bool) -> String {
+pub fn processes(table: &Table, now: u64, history: Option<&History>) -> String {
     let mut json = Json::new(false);
     let wall = clock::wall_ms();
     json.object(|json| {
@@ -83,35 +84,32 @@ pub fn processes(snapshot: &Snapshot, now: u64, with_history: bool) -> String {
             json.key(b"total_memory").bare(system.total_memory);
             json.key(b"free_memory").bare(system.free_memory);
         });
-        if with_history {
+        if let Some(history) = history {
             json.key(b"times").array(|json| {
-                for time in &snapshot.times {
+                for time in &history.times {
                     json.bare(wall.saturating_sub(now.saturating_sub(*time)));
                 }
             });
         }
         json.key(b"processes").array(|json| {
-            for seen in &snapshot.programs {
-                json.object(|json| program(json, seen, with_history));
+            for one in table.programs() {
+                json.object(|json| program(json, &one.process, one.cpu, history));
             }
         });
     });
     json.finish()
 }
 
-fn program(json: &mut Json, seen: &Seen, with_history: bool) {
-    fares(json, &seen.process);
-    tenths(json.key(b"cpu"), seen.cpu);
-    json.key(b"memory").bare(seen.process.memory);
-    if with_history {
-        json.key(b"cpu_history").array(|json| {
-            let all = seen.history.iter();
-            all.for_each(|(cpu, _)| tenths(json, *cpu));
-        });
-        json.key(b"memory_history").array(|json| {
-            let all = seen.history.iter();
-            all.for_each(|(_, kib)| json.bare(u64::from(*kib) << 10));
-        });
+fn program(json: &mut Json, process: &Process, cpu: Option<u32>, history: Option<&History>) {
+    fares(json, process);
+    tenths(json.key(b"cpu"), cpu);
+    json.key(b"memory").bare(process.memory);
+    if let Some(history) = history {
+        let samples = || history.of(process.id);
+        json.key(b"cpu_history")
+            .array(|json| samples().for_each(|(cpu, _)| tenths(json, cpu)));
+        json.key(b"memory_history")
+            .array(|json| samples().for_each(|(_, kib)| json.bare(u64::from(kib) << 10)));
     }
 }
 
@@ -273,13 +271,15 @@ mod tests {
 
     #[test]
     fn a_list_is_one_line_and_its_history_is_extra() {
-        let mut snapshot = Snapshot::default();
+        let (mut table, mut history) = (Table::default(), History::default());
         let mut process = program_info::sample().process;
         (process.pid, process.memory) = (7, 4096);
-        snapshot.update(vec![process.clone()], 0);
+        table.replace(vec![process.clone()], 0);
+        history.sample(&table, 0);
         process.cpu = 150;
-        snapshot.update(vec![process], 2000);
-        let full = processes(&snapshot, 2000, true);
+        table.replace(vec![process.clone()], 2000);
+        history.sample(&table, 2000);
+        let full = processes(&table, 2000, Some(&history));
         assert!(
             full.contains(
                 r#""cpu":7.5,"memory":4096,"cpu_history":[null,7.5],"memory_history":[4096,4096]}"#
@@ -287,13 +287,14 @@ mod tests {
             "{full}"
         );
         assert!(full.contains(r#""exit":"SIGKILL""#) && full.trim_end().lines().count() == 1);
-        let brief = processes(&snapshot, 2000, false);
+        let brief = processes(&table, 2000, None);
         assert!(
             !brief.contains("history") && !brief.contains("times") && !brief.contains("lost"),
             "{brief}"
         );
-        snapshot.programs[0].process.lost = 5;
-        let losing = processes(&snapshot, 2000, false);
+        process.lost = 5;
+        table.replace(vec![process], 2000);
+        let losing = processes(&table, 2000, None);
         assert!(losing.contains(r#","lost_output":5,"#), "{losing}");
     }
 

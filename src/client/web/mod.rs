@@ -3,22 +3,21 @@
 //! ```text
 //! mod         the commands: starting the server, and being it
 //! notice      how the server tells the client that started it whether it serves
-//! server      the loop; link, the connection to the daemon; connection, one client
+//! server      the event loop; connection, one client
 //! http        the head of a request; access, who may ask; routes, what for; response, the head of an answer
-//! answers     the bodies: page.html, JSON; prom, the metrics; snapshot and system, the figures in them
+//! answers     the bodies: page.html, JSON; prom, the metrics; history and system, the figures in them
 //! ```
 
 mod access;
 mod answers;
 mod connection;
+mod history;
 mod http;
-mod link;
 mod notice;
 mod prom;
 mod response;
 mod routes;
 mod server;
-mod snapshot;
 mod system;
 
 use std::ffi::OsString;

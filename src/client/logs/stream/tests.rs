@@ -1,6 +1,8 @@
 use super::*;
-use crate::client::logs::history;
-use crate::client::logs::view::Shape;
+use crate::client::display::output::Look;
+use crate::client::logs::line::Output;
+use crate::client::logs::merge;
+use crate::client::logs::view::Format;
 use crate::model::spec::Spec;
 use crate::model::stamp::Form;
 use crate::sys::regex::Regex;
@@ -11,15 +13,9 @@ const NOW: Now = Now {
 };
 
 fn stream(id: u32, name: &str, stamp: Stamp) -> Stream {
-    let origin = Origin {
-        id: Some(id),
-        name: name.to_owned(),
-        kind: Kind::Out,
-        prefix: format!("{name} ").into_bytes(),
-        width: 0,
-        has_gone: false,
-    };
-    Stream::new(Track::new("/nowhere".into()), origin, stamp)
+    let mut source = Source::new(Some(id), name.to_owned(), Output::Out);
+    source.prefix = format!("{name} ").into_bytes();
+    Stream::new(Tail::new("/nowhere".into()), source, stamp)
 }
 
 fn stamped() -> Stamp {
@@ -50,15 +46,15 @@ fn printed(streams: &mut [Stream], view: &View, pieces: &[(usize, &str)]) -> Str
     String::from_utf8(sink).unwrap()
 }
 
-fn view(shape: Shape) -> View {
+fn view(format: Format) -> View {
     View {
-        shape,
+        format,
         ..View::stored(false, Look::default())
     }
 }
 
 #[test]
-fn a_line_is_held_until_it_has_its_end() {
+fn a_line_is_held_until_its_lf_comes() {
     let view = View::stored(false, Look::default());
     let mut two = [stream(0, "a", Stamp::None), stream(1, "b", Stamp::None)];
     let pieces = [(0, "1\n2"), (1, "x\n"), (0, "2\n3"), (1, "y"), (0, "4\n")];
@@ -67,7 +63,7 @@ fn a_line_is_held_until_it_has_its_end() {
 }
 
 #[test]
-fn what_is_shown_of_a_line_without_end_goes_on_unless_another_comes() {
+fn a_line_that_was_shown_in_part_continues_unless_another_comes() {
     let view = View::stored(false, Look::default());
     let mut two = [stream(0, "a", Stamp::None), stream(1, "b", Stamp::None)];
     let pieces = [
@@ -87,10 +83,10 @@ fn what_is_shown_of_a_line_without_end_goes_on_unless_another_comes() {
 }
 
 #[test]
-fn what_is_copied_has_its_lines_whole_too() {
+fn raw_lines_are_whole_too() {
     let view = View::stored(true, Look::default());
     let mut two = [stream(0, "", Stamp::None), stream(1, "", Stamp::None)];
-    two.iter_mut().for_each(|one| one.origin.prefix.clear());
+    two.iter_mut().for_each(|one| one.source.prefix.clear());
     let pieces = [(0, "1\n2\n3"), (1, "x\ny"), (0, "3\n4\n"), (1, "\n")];
     assert_eq!(printed(&mut two, &view, &pieces), "1\n2\nx\n33\n4\ny\n");
 }
@@ -102,10 +98,10 @@ fn a_very_long_line_is_not_held_whole() {
     let pieces = [(0, long.as_str()), (0, "yy"), (0, "z\n")];
     let text = printed(&mut [stream(0, "a", Stamp::None)], &plain, &pieces);
     assert!(text == format!("a {long}yyz\n"));
-    let dated = view(Shape::Dated(Form::new("[-]")));
+    let dated = view(Format::Dated(Form::new("[-]")));
     let text = printed(&mut [stream(0, "a", Stamp::None)], &dated, &pieces);
     assert!(text == format!("- a {long}yy\n- a z\n"));
-    let json = view(Shape::Json(None));
+    let json = view(Format::Json(None));
     let text = printed(&mut [stream(0, "a", Stamp::None)], &json, &pieces);
     let mut lines = text.lines();
     let (first, last) = (lines.next().unwrap(), lines.next().unwrap());
@@ -114,8 +110,8 @@ fn a_very_long_line_is_not_held_whole() {
 }
 
 #[test]
-fn lines_that_come_now_have_the_present_time_unless_they_tell_another() {
-    let words = view(Shape::Words(Form::new("x")));
+fn new_lines_have_the_present_time_unless_they_carry_another() {
+    let words = view(Format::KeyValue(Form::new("x")));
     let mut two = [stream(0, "a", Stamp::None), stream(1, "b", stamped())];
     let pieces = [(0, "one\n"), (1, "no stamp\n55: two\nmore\n")];
     assert_eq!(
@@ -128,12 +124,12 @@ fn lines_that_come_now_have_the_present_time_unless_they_tell_another() {
 }
 
 #[test]
-fn an_object_passes_as_it_is_and_others_become_one() {
-    let json = view(Shape::Json(None));
+fn an_object_stays_as_it_is_and_other_lines_become_one() {
+    let json = view(Format::Json(None));
     let stored = r#"{"message":"m","timestamp":"2026-11-25T12:34:56.789Z","type":"err","more":1}"#;
     let object = Stamp::Json(None);
     let mut two = [stream(0, "a", object), stream(1, "b\"", stamped())];
-    two[1].origin.id = None;
+    two[1].source.id = None;
     let pieces = [(0, stored), (0, "\nplain\n"), (1, "5: m\t\u{7}\n")];
     assert_eq!(
         printed(&mut two, &json, &pieces),
@@ -146,39 +142,39 @@ fn an_object_passes_as_it_is_and_others_become_one() {
 }
 
 #[test]
-fn what_an_object_says_of_itself_counts() {
+fn an_object_may_name_its_own_source() {
     let object = |kind: &str| {
         format!(
             r#"{{"message":"m {kind}","timestamp":"1","type":"{kind}","process_id":7,"app_name":"b\u0007"}}"#
         )
     };
     let text = format!("{}\n{}\nplain\n", object("out"), object("err"));
-    let shown = |shape, only| {
+    let shown = |format, only| {
         let view = View {
             only,
-            ..view(shape)
+            ..view(format)
         };
         let mut one = stream(0, "name", Stamp::Json(None));
-        one.origin.align(6, view.look);
+        one.source.align(6, view.look);
         printed(&mut [one], &view, &[(0, text.as_str())])
     };
     assert_eq!(
-        shown(Shape::Words(Form::new("x")), None),
+        shown(Format::KeyValue(Form::new("x")), None),
         "timestamp= app=b? id=7 type=out message=m out\n\
          timestamp= app=b? id=7 type=err message=m err\n\
          timestamp= app=name id=0 type=out message=plain\n"
     );
-    let dated = Shape::Dated(Form::new("x"));
+    let dated = Format::Dated(Form::new("x"));
     assert_eq!(
-        shown(dated, Some(Kind::Err)),
+        shown(dated, Some(Output::Err)),
         "- 7|b?   | m err\n- 0|name | plain\n"
     );
-    let out = shown(Shape::Stored, Some(Kind::Out));
+    let out = shown(Format::Stored, Some(Output::Out));
     assert_eq!(out, format!("7|b?   | {}\n0|name | plain\n", object("out")));
 }
 
 #[test]
-fn only_what_is_wanted_is_shown() {
+fn only_selected_lines_are_shown() {
     let some = View {
         since: Some(50),
         until: Some(60),
@@ -191,7 +187,7 @@ fn only_what_is_wanted_is_shown() {
 }
 
 #[test]
-fn a_word_is_seen_from_afar_on_a_terminal() {
+fn a_text_is_highlighted_on_a_terminal() {
     let look = Look {
         terminal: true,
         ..Look::default()
@@ -213,12 +209,12 @@ fn on_disk(folder: &std::path::Path, id: u32, name: &str, text: &str) -> Stream 
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     let mut stream = stream(id, name, stamped());
-    stream.track = Track::new(path);
+    stream.tail = Tail::new(path);
     stream
 }
 
 #[test]
-fn history_is_merged_by_time_and_goes_on_where_it_ends() {
+fn past_lines_are_merged_by_time_and_continued() {
     let folder = std::env::temp_dir().join(format!("rpm-merge-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let mut streams = [
@@ -229,12 +225,12 @@ fn history_is_merged_by_time_and_goes_on_where_it_ends() {
     let view = View::stored(false, Look::default());
     let mut sink = Vec::new();
     let mut to = Printer::new(&mut sink);
-    let mut all: Vec<_> = streams.iter_mut().enumerate().collect();
-    history::print(&mut all, Some(9), &mut to, &view, &|| Ok(())).unwrap();
+    let all = streams.iter_mut().enumerate().collect();
+    merge::print(all, Some(9), &mut to, &view, &|| Ok(())).unwrap();
     let path = folder.join("b");
     std::fs::write(&path, "1: b\n5: b\n6: b\n2: b late\n8: begun\n").unwrap();
-    for (of, stream) in &mut all {
-        stream.catch_up(*of, NOW, &mut to, &view).unwrap();
+    for (of, stream) in streams.iter_mut().enumerate() {
+        stream.read_new(of, NOW, &mut to, &view).unwrap();
     }
     to.finish().unwrap();
     assert_eq!(

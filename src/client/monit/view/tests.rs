@@ -1,6 +1,6 @@
 use super::super::line::bare;
 use super::super::list::sample_process;
-use super::super::state::{Deed, Errand};
+use super::super::state::{Action, Message, Verb};
 use super::*;
 use crate::client::display::output::Look;
 use crate::model::life::{STATES, State as Condition};
@@ -77,8 +77,8 @@ fn text(state: &mut State, columns: usize, rows: usize) -> Vec<String> {
 
 #[test]
 fn every_frame_has_the_size_of_its_screen() {
-    let errand = Errand {
-        deed: Deed::Restart,
+    let errand = Action {
+        verb: Verb::Restart,
         id: 2,
         name: NAMES[2].into(),
     };
@@ -88,9 +88,9 @@ fn every_frame_has_the_size_of_its_screen() {
             let mut state = state();
             state.page = page;
             state.details = Some((0, details.clone()));
-            state.asked = (round == 1).then(|| errand.clone());
+            state.unconfirmed = (round == 1).then(|| errand.clone());
             state.trouble = (round == 2).then(|| NAMES[3].repeat(3));
-            state.tall = round == 3;
+            state.logs_only = round == 3;
             for columns in [1, 2, 5, 39, 40, 41, 55, 79, 80, 81, 100, 133, 200, 500] {
                 for rows in [1, 2, 9, 10, 11, 24, 60] {
                     for (utf8, colour) in [(true, true), (false, false)] {
@@ -219,11 +219,14 @@ fn pages_scroll_and_the_last_line_speaks() {
         ("  key 29  value 29", "  key 49  value 49")
     );
     assert!(shown[23].starts_with(" q back"));
-    state.tell("restarted api (id 0)".into(), false);
+    state.message = Some(Message {
+        text: "restarted api (id 0)".into(),
+        bad: false,
+    });
     assert_eq!(text(&mut state, 80, 24)[23], " restarted api (id 0)");
     state.trouble = Some("no daemon".into());
     assert_eq!(text(&mut state, 80, 24)[23], " no daemon");
-    state.finding = true;
+    state.is_filtering = true;
     assert_eq!(text(&mut state, 80, 24)[23], " find: ▏");
 }
 

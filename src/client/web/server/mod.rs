@@ -9,17 +9,16 @@ use std::time::Duration;
 use super::access::Access;
 use super::answers;
 use super::connection::{Connection, Limits};
+use super::history::History;
 use super::http::{Refusal, Request};
-use super::link::{Heard, Link};
 use super::prom;
 use super::response::{Kind, Response};
 use super::routes::{self, Route};
-use super::snapshot::Snapshot;
+use crate::client::daemon::feed::{Answer, Feed, Update};
 use crate::client::display::output;
 use crate::paths::Home;
-use crate::protocol::line::Line;
-use crate::protocol::process::Process;
-use crate::protocol::program_info::ProgramInfo;
+use crate::protocol::reply::Code;
+use crate::protocol::request::Request as DaemonRequest;
 use crate::sys::clock;
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::signal::SelfPipe;
@@ -49,8 +48,9 @@ pub struct Server {
     listener: TcpListener,
     access: Access,
     limits: Limits,
-    link: Link,
-    snapshot: Snapshot,
+    /// The programs; its requests are known by the clients that wait for them.
+    feed: Feed<u64>,
+    history: History,
     connections: Vec<Connection>,
     next_connection: u64,
     now: u64,
@@ -73,8 +73,8 @@ impl Server {
             listener,
             access,
             limits,
-            link: Link::new(home),
-            snapshot: Snapshot::default(),
+            feed: Feed::new(home, Vec::new()),
+            history: History::default(),
             connections: Vec::new(),
             next_connection: 0,
             now: clock::monotonic_ms(),
@@ -92,8 +92,6 @@ impl Server {
         for token in tokens {
             busy |= self.serve(token);
         }
-        let lost = self.link.flush();
-        self.hear(lost.into_iter().collect());
         self.connections.retain(|client| !client.is_gone());
         let mut set = PollSet::default();
         self.fill(&mut set, signals);
@@ -106,16 +104,19 @@ impl Server {
             None => set.wait(Some(sleep))?,
         };
         self.now = clock::monotonic_ms();
+        let mut is_daemon = false;
         for (token, ready) in set.ready() {
             match token {
                 Token::Signals => {}
                 Token::Listener => self.accept(),
                 Token::Client(token) => self.receive(token, ready),
-                Token::Daemon => {
-                    let mut heard = Vec::new();
-                    self.link.receive(&mut heard);
-                    self.hear(heard);
-                }
+                Token::Daemon => is_daemon = true,
+            }
+        }
+        if is_daemon || self.feed.due().is_some_and(|due| due <= self.now) {
+            self.feed.turn(self.now);
+            while let Some(update) = self.feed.next(self.now) {
+                self.take(update);
             }
         }
         Ok(())
@@ -137,25 +138,21 @@ impl Server {
     fn sample(&mut self) {
         let watched = self.connections.iter().any(Connection::follows);
         self.sample_at = self.now + if watched { WATCHED } else { UNWATCHED };
-        if self.link.connect() {
-            self.link.list();
-        }
+        self.feed.list(self.now);
     }
 
     fn next_deadline(&self) -> u64 {
         let clients = self.connections.iter().map(Connection::deadline);
         let accept = Some(self.accept_at).filter(|at| *at > self.now);
-        let all = clients.chain(accept).chain([self.sample_at]);
-        all.min().unwrap_or(self.sample_at)
+        let all = clients.chain(accept).chain(self.feed.due());
+        all.fold(self.sample_at, u64::min)
     }
 
     fn fill(&self, set: &mut PollSet<Token>, signals: Option<&SelfPipe>) {
         if let Some(signals) = signals {
             set.push(signals.fd(), Interest::READ, Token::Signals);
         }
-        if let Some((fd, interest)) = self.link.interest() {
-            set.push(fd, interest, Token::Daemon);
-        }
+        self.feed.push(set, Token::Daemon);
         for client in &self.connections {
             let fd = client.stream().as_fd();
             set.push(fd, client.interest(), Token::Client(client.token));
@@ -266,20 +263,27 @@ impl Server {
                 "too many follow the events already",
             ));
         }
-        if !self.link.connect() {
+        if !self.feed.connect(self.now).unwrap_or(false) {
             return Some(self.no_daemon());
         }
-        match route {
-            Route::Overview => self.link.describe(token, None),
-            Route::Logs { id, .. } => self.link.describe(token, Some(id)),
-            _ => self.link.list(),
+        let targets = match route {
+            Route::Overview => Some(Vec::new()),
+            Route::Logs { id, .. } => Some(vec![id.to_string()]),
+            _ => None,
+        };
+        match targets {
+            Some(targets) => {
+                let request = DaemonRequest::Describe { targets };
+                self.feed.ask(token, &request, self.now);
+            }
+            None => self.feed.list(self.now),
         }
         self.client(token)?.waits_for = Some(route);
         None
     }
 
     fn no_daemon(&self) -> Response {
-        let home = self.link.home().root().display();
+        let home = self.feed.home().root().display();
         let sentence = format!("no daemon runs in {home}; any rpm command starts it");
         Response::sentence(503, &sentence)
     }
@@ -291,22 +295,26 @@ impl Server {
         }
     }
 
-    /// Takes in what the daemon has said.
-    fn hear(&mut self, heard: Vec<Heard>) {
-        for one in heard {
-            match one {
-                Heard::List(processes) => self.hear_list(processes),
-                Heard::Described(token, records) => self.hear_described(token, records),
-                Heard::Event(line) => self.hear_event(&line),
-                Heard::Lost(why) => self.hear_end(why),
+    fn take(&mut self, update: Update<u64>) {
+        match update {
+            Update::Listed => self.take_list(),
+            Update::NotListed(failure) => {
+                self.feed.disconnect();
+                self.daemon_lost(Some(failure.message));
             }
+            Update::Changed(what, process) => {
+                let change = answers::change(what.as_bytes(), &process);
+                self.tell_followers("change", &change);
+            }
+            Update::Answered(token, answer) => self.take_answer(token, answer),
+            Update::Lost(why) => self.daemon_lost(why.map(|why| why.to_string())),
         }
     }
 
-    fn hear_list(&mut self, processes: Vec<Process>) {
+    fn take_list(&mut self) {
         let (now, limits) = (self.now, self.limits);
-        self.snapshot.update(processes, now);
-        let brief = answers::processes(&self.snapshot, now, false);
+        self.history.sample(self.feed.table(), now);
+        let brief = answers::processes(self.feed.table(), now, None);
         for client in &mut self.connections {
             client.tell_list(&brief, now, &limits);
         }
@@ -320,11 +328,12 @@ impl Server {
     /// Answers a client that waits for a list.
     fn answer_list(&mut self, token: u64, route: Route) {
         let (now, limits) = (self.now, self.limits);
-        let list = || answers::processes(&self.snapshot, now, true);
+        let list = || answers::processes(self.feed.table(), now, Some(&self.history));
         match route {
             Route::Metrics => {
-                let seen = self.snapshot.programs.iter().map(|seen| &seen.process);
-                let text = prom::text(&seen.collect::<Vec<_>>());
+                let programs = self.feed.table().programs().iter();
+                let processes = programs.map(|program| &program.process);
+                let text = prom::text(&processes.collect::<Vec<_>>());
                 self.answer(token, &Response::new(Kind::Metrics, text));
             }
             Route::Processes => {
@@ -345,29 +354,26 @@ impl Server {
         }
     }
 
-    fn hear_described(&mut self, token: u64, records: Option<Vec<ProgramInfo>>) {
+    /// Answers a client that waits for the details of programs.
+    fn take_answer(&mut self, token: u64, answer: Answer) {
         let route = self.client(token).and_then(|client| client.waits_for);
-        let records = records.unwrap_or_default();
-        let response = match (route, records.first()) {
-            (Some(Route::Overview), _) => answers::overview(&records),
-            (Some(Route::Logs { lines, .. }), Some(record)) => answers::logs(record, lines),
-            (Some(Route::Logs { .. }), None) => Response::sentence(404, "there is no such program"),
-            // It has gone, or was told that the daemon does not answer.
+        let response = match (route, answer) {
+            (Some(Route::Overview), Ok(records)) => answers::overview(&records),
+            (Some(Route::Logs { lines, .. }), Ok(records)) => match records.first() {
+                Some(record) => answers::logs(record, lines),
+                None => no_program(),
+            },
+            (Some(Route::Logs { .. } | Route::Overview), Err(failure)) => match failure.code {
+                Code::NotFound => no_program(),
+                _ => Response::sentence(503, &failure.message),
+            },
+            // The client has gone, or was answered that the daemon does not answer.
             _ => return,
         };
         self.answer(token, &response);
     }
 
-    fn hear_event(&mut self, line: &Line) {
-        let Some(process) = Process::from_line(line) else {
-            return;
-        };
-        let what = line.get("what").unwrap_or_default();
-        let change = answers::change(what, &process);
-        self.tell_followers("change", &change);
-    }
-
-    fn hear_end(&mut self, why: Option<String>) {
+    fn daemon_lost(&mut self, why: Option<String>) {
         if let Some(why) = why {
             output::complain(why);
         }
@@ -385,6 +391,10 @@ impl Server {
             client.tell(event, data, self.now, &self.limits);
         }
     }
+}
+
+fn no_program() -> Response {
+    Response::sentence(404, "there is no such program")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The loop: changes, output, signals, the daemon, each as it comes.
+//! The event loop of `rpm dev`: file changes, output, signals, the daemon.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::SIGNALS;
-use super::burst::Burst;
-use super::program::{News, Program};
+use super::debounce::Debounce;
+use super::program::{Event, Program};
 use super::rules::Rules;
 use super::tree::Tree;
 use crate::client::daemon::exchange::Daemon;
@@ -20,36 +20,40 @@ use crate::client::display::details::exit_text;
 use crate::client::display::output::{self, Look, Tint, harmless};
 use crate::client::display::shell::quoted;
 use crate::client::display::stdout_writer::{Flow, StdoutWriter};
-use crate::client::logs::{Now, Printer, Streams, View};
+use crate::client::logs::{Now, Printer, Streams, View, Watches};
 use crate::config::place;
 use crate::error::{Context, Error, Result};
-use crate::sys::clock;
-use crate::sys::inotify::{self, Watcher};
 use crate::sys::poll::{Interest, PollSet};
 use crate::sys::signal::{SelfPipe, Signal};
+use crate::sys::{clock, inotify};
 
-/// How long the last lines of a program that has ended may be on their way, in ms.
+/// How long to wait for the last lines of a program that has ended, in ms.
 const LAST_LINES: u64 = 50;
-/// A change that comes so soon after a restart, again and again, may be the program's own, in ms.
+/// A change so soon after each restart may be made by the program itself, in ms.
 const SOON: u64 = 1_000;
-/// So many of them are worth a word.
+/// After so many of them a hint is printed.
 const OWN_CHANGES: u32 = 4;
 
-/// Why it came to its end.
+const FOLLOWING: &str = "following log files";
+
+fn watches() -> Result<Watches> {
+    Watches::new().map_err(|why| inotify::explained(FOLLOWING, &why))
+}
+
+/// Why the loop has ended.
 pub enum Left {
     /// By ^C.
     Interrupted,
     /// By another signal.
     Signalled(Signal),
-    /// Nobody reads what it prints.
+    /// The reader of standard output is gone.
     Closed,
-    /// Somebody else has removed the program.
+    /// Another client has deleted the program.
     Deleted,
     /// The program could not be started: a sentence.
     Failed(String),
 }
 
-/// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Signals,
@@ -59,8 +63,8 @@ enum Token {
     Stdout,
 }
 
-/// What somebody sees who works on a program.
-pub struct Desk<'a> {
+/// The state of the loop.
+pub struct EventLoop<'a> {
     name: String,
     look: Look,
     silent: bool,
@@ -70,13 +74,13 @@ pub struct Desk<'a> {
     signals: &'a SelfPipe,
     flow: &'a Cell<Flow>,
     program: &'a mut Program,
-    logs: Watcher,
+    watches: Watches,
     streams: Streams,
     view: View,
-    changed: Burst,
-    /// It has run.
+    changed: Debounce,
+    /// The program was started once.
     started: bool,
-    /// What is said a little later.
+    /// A message to print, and when.
     later: Option<(String, u64)>,
     cause: Cause,
     left: Option<Left>,
@@ -93,28 +97,28 @@ struct Cause {
     times: u32,
 }
 
-impl Desk<'_> {
-    /// A desk for a program, called `name`, that has not been started yet.
+impl EventLoop<'_> {
+    /// A loop for a program, called `name`, that has not been started yet.
     pub fn new<'a>(
         session: &Session,
         name: &str,
         program: &'a mut Program,
-        outlet: &'a mut StdoutWriter,
-    ) -> Result<Desk<'a>> {
-        let (signals, flow) = (outlet.signals, outlet.flow);
-        Ok(Desk {
+        writer: &'a mut StdoutWriter,
+    ) -> Result<EventLoop<'a>> {
+        let (signals, flow) = (writer.signals, writer.flow);
+        Ok(EventLoop {
             name: name.to_owned(),
             look: session.look,
             silent: session.invocation.options.silent,
             folder: place::working_directory().map_err(Error::new)?,
-            printer: Printer::new(outlet),
+            printer: Printer::new(writer),
             signals,
             flow,
             program,
-            logs: inotify::watcher("following log files")?,
+            watches: watches()?,
             streams: Streams::new(true, true),
             view: View::stored(session.invocation.options.raw, session.look),
-            changed: Burst::default(),
+            changed: Debounce::default(),
             started: false,
             later: None,
             cause: Cause::default(),
@@ -122,7 +126,7 @@ impl Desk<'_> {
         })
     }
 
-    /// Runs until the program has been removed.
+    /// Runs until the program is deleted.
     pub fn run(
         mut self,
         daemon: &mut Daemon,
@@ -130,11 +134,11 @@ impl Desk<'_> {
         mut rules: Rules,
     ) -> Result<Left> {
         self.open_logs(daemon, &mut rules)?;
-        // Last, for it may take all watches that there are.
+        // Last, for it may use up all watches.
         let mut tree = Tree::new(roots, rules)?;
         let mut set = PollSet::default();
         loop {
-            if self.hear_signals() {
+            if self.handle_signals() {
                 return Ok(self.finish());
             }
             if self.flow.get().is_over() {
@@ -148,14 +152,14 @@ impl Desk<'_> {
             for (token, ready) in set.ready() {
                 match token {
                     Token::Logs => self.print_changed()?,
-                    Token::Tree => self.changed.add(tree.news()?, clock::monotonic_ms()),
+                    Token::Tree => self.changed.add(tree.batch()?, clock::monotonic_ms()),
                     Token::Stdout if ready.error || ready.hangup => self.flow.set(Flow::Closed),
                     Token::Daemon => {
-                        for news in self.program.turn()? {
-                            if matches!(news, News::Gone) {
+                        for event in self.program.turn()? {
+                            if matches!(event, Event::Deleted) {
                                 return Ok(self.finish());
                             }
-                            self.take(news, &tree)?;
+                            self.take(event, &tree)?;
                         }
                     }
                     Token::Stdout | Token::Signals => {}
@@ -164,7 +168,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Opens the log files at their ends: what was printed before is not of interest.
+    /// Opens the log files at their ends: earlier output is not shown.
     fn open_logs(&mut self, daemon: &mut Daemon, rules: &mut Rules) -> Result<()> {
         let records = daemon.describe(self.program.targets())?;
         for record in &records {
@@ -181,16 +185,16 @@ impl Desk<'_> {
         for record in &records {
             self.streams.add(record, &self.view);
         }
-        for stream in &mut self.streams.all {
-            // Where its folder is not there yet, it will be when the program runs.
-            let _ = stream.track.watch(&self.logs);
-            stream.track.stand_at_end()?;
+        for (number, stream) in self.streams.all.iter_mut().enumerate() {
+            // Where its folder does not exist yet, it will when the program runs.
+            let _ = self.watches.add(number, stream.tail.path());
+            stream.tail.start_at_end()?;
         }
         Ok(())
     }
 
-    /// Takes the signals that have come. Whether somebody does not want to wait for the end.
-    fn hear_signals(&mut self) -> bool {
+    /// Handles pending signals. Whether the user does not want to wait for the end.
+    fn handle_signals(&mut self) -> bool {
         self.signals.drain();
         let mut again = false;
         for signal in SIGNALS {
@@ -205,7 +209,7 @@ impl Desk<'_> {
         again && self.program.is_given_up()
     }
 
-    /// Begins the end.
+    /// Deletes the program; the loop ends when that is done.
     fn leave(&mut self, left: Left) {
         if self.left.is_none() {
             self.left = Some(left);
@@ -217,13 +221,13 @@ impl Desk<'_> {
         }
     }
 
-    /// The program is gone: what it has printed last.
+    /// The program is deleted: prints its last output.
     fn finish(&mut self) -> Left {
         self.catch_up(None);
         let left = self.left.take().unwrap_or(Left::Deleted);
         if !matches!(left, Left::Deleted | Left::Failed(_)) {
             let sentence = format!("{} is stopped and removed", self.name);
-            // Where it cannot be said, nobody is there to hear it.
+            // Where it cannot be printed, nobody reads it.
             let _ = self.say(Tint::Heading, &sentence);
         }
         let _ = self.printer.finish();
@@ -235,7 +239,7 @@ impl Desk<'_> {
         set.clear();
         set.push(self.signals.fd(), Interest::READ, Token::Signals);
         set.push(tree.fd(), Interest::READ, Token::Tree);
-        set.push(self.logs.fd(), Interest::READ, Token::Logs);
+        set.push(self.watches.fd(), Interest::READ, Token::Logs);
         self.program.push(set, Token::Daemon);
         if !self.flow.get().is_over() {
             set.push(stdout.as_fd(), Interest::default(), Token::Stdout);
@@ -248,10 +252,10 @@ impl Desk<'_> {
         waited.map(drop).doing(|| "waiting for what happens")
     }
 
-    /// Prints what is new in the log files that something was heard of.
+    /// Prints what is new in the log files that have changed.
     fn print_changed(&mut self) -> Result<()> {
-        let changed = self.streams.changed(&self.logs)?;
-        // That it was started is said first.
+        let changed = self.watches.changed().doing(|| FOLLOWING)?;
+        // The message that it was started comes first.
         if self.started {
             self.catch_up(Some(&changed));
         }
@@ -263,7 +267,7 @@ impl Desk<'_> {
         let (now, to, view) = (Now::read(), &mut self.printer, &self.view);
         for (at, stream) in self.streams.all.iter_mut().enumerate() {
             if which.is_none_or(|which| which.contains(&at)) {
-                let done = stream.catch_up(at, now, to, view);
+                let done = stream.read_new(at, now, to, view);
                 stream.show_begun(at, to, view);
                 if let Err(why) = done.and_then(|()| to.flush()) {
                     output::complain(why);
@@ -272,9 +276,9 @@ impl Desk<'_> {
         }
     }
 
-    fn take(&mut self, news: News, tree: &Tree) -> Result<()> {
-        match news {
-            News::Started(processes) => {
+    fn take(&mut self, event: Event, tree: &Tree) -> Result<()> {
+        match event {
+            Event::Started(processes) => {
                 self.cause.at = clock::monotonic_ms();
                 if !std::mem::replace(&mut self.started, true) {
                     let text = actions::action_lines("started", &processes);
@@ -285,12 +289,12 @@ impl Desk<'_> {
                 }
                 self.watch_logs();
             }
-            News::Failed(why) if !self.started => self.leave(Left::Failed(why)),
-            News::Failed(why) => {
+            Event::Failed(why) if !self.started => self.leave(Left::Failed(why)),
+            Event::Failed(why) => {
                 self.printer.finish()?;
                 output::complain(format!("{why}; the next change tries again"));
             }
-            News::Ended(process) => {
+            Event::Ended(process) => {
                 let exit = process.exit.map(exit_text).unwrap_or_default();
                 let sentence = format!(
                     "{} has ended: {exit}; the next change starts it again",
@@ -298,17 +302,19 @@ impl Desk<'_> {
                 );
                 self.later = Some((sentence, clock::monotonic_ms() + LAST_LINES));
             }
-            News::Gone => {}
+            Event::Deleted => {}
         }
         Ok(())
     }
 
-    /// What could not be watched before it was there.
+    /// Watches log files that did not exist before.
     fn watch_logs(&mut self) {
-        let streams = self.streams.all.iter_mut();
-        for stream in streams.filter(|stream| !stream.track.is_watched()) {
-            if let Err(why) = stream.track.watch(&self.logs) {
-                output::complain(stream.track.not_watched(&why));
+        for number in self.streams.unwatched(Some(&self.watches)) {
+            for (_, stream) in self.streams.at(&[number]) {
+                let path = stream.tail.path();
+                if let Err(why) = self.watches.add(number, path) {
+                    output::complain(Error::io(format_args!("watching {}", path.display()), &why));
+                }
             }
         }
         self.catch_up(None);

@@ -1,28 +1,28 @@
-//! Changes that come close together are one.
+//! Joins changes that come close together into one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::tree::News;
+use super::tree::Batch;
 
-/// How long it must have been quiet, in ms.
+/// The time without a change that ends it, in ms.
 const QUIET: u64 = 150;
-/// How long quiet is waited for, in ms.
+/// The longest it may take, in ms.
 const MOST: u64 = 2_000;
 
-/// What has changed and was not acted on.
+/// Changes that were not handled yet.
 #[derive(Debug, Default)]
-pub struct Burst {
-    /// The files, each with its place in the order in which they changed.
+pub struct Debounce {
+    /// The files, each with its place in the order of the changes.
     files: BTreeMap<PathBuf, usize>,
-    /// Those that were not there before.
+    /// Files that were created.
     made: BTreeSet<PathBuf>,
     lost: bool,
-    /// When it began, and when the last change was heard of, in ms.
+    /// When the first and the last change came, in ms.
     times: Option<(u64, u64)>,
 }
 
-/// What a burst comes to.
+/// The changes as one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The file that changed first; none where that could not be told.
@@ -31,32 +31,32 @@ pub struct Changed {
     lost: bool,
 }
 
-impl Burst {
-    /// Adds what has happened at the time `now`.
-    pub fn add(&mut self, news: News, now: u64) {
-        self.made.extend(news.made);
-        if news.files.is_empty() && !news.lost {
+impl Debounce {
+    /// Adds changes at the time `now`.
+    pub fn add(&mut self, batch: Batch, now: u64) {
+        self.made.extend(batch.made);
+        if batch.files.is_empty() && !batch.lost {
             return;
         }
         let begun = self.times.map_or(now, |(begun, _)| begun);
         self.times = Some((begun, now));
-        self.lost |= news.lost;
-        for file in news.files {
+        self.lost |= batch.lost;
+        for file in batch.files {
             let place = self.files.len();
             self.files.entry(file).or_insert(place);
         }
     }
 
-    /// When it is to be acted on.
+    /// When they are to be handled.
     pub fn due(&self) -> Option<u64> {
         self.times
             .map(|(begun, last)| (last + QUIET).min(begun + MOST))
     }
 
-    /// Ends it. None where nothing is left: what has come and gone within it is no change, as the files that editors
-    /// and others write under another name first.
+    /// Takes the changes; none where nothing is left. A file that was created and removed in between is no change: editors
+    /// write such files before they rename them.
     pub fn take(&mut self, exists: impl Fn(&Path) -> bool) -> Option<Changed> {
-        let Burst {
+        let Debounce {
             mut files,
             made,
             lost,
@@ -75,7 +75,7 @@ impl Burst {
 }
 
 impl Changed {
-    /// What has changed, for somebody in `folder`.
+    /// The changes as text, with paths relative to `folder`.
     pub fn sentence(&self, folder: &Path) -> String {
         let others = match self.others {
             _ if self.lost => " and more than could be told".to_owned(),
@@ -97,9 +97,9 @@ impl Changed {
 mod tests {
     use super::*;
 
-    fn news(files: &[&str], made: &[&str]) -> News {
+    fn batch(files: &[&str], made: &[&str]) -> Batch {
         let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect();
-        News {
+        Batch {
             files: paths(files),
             made: paths(made),
             lost: false,
@@ -107,26 +107,30 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_when_it_is_quiet_or_has_lasted_too_long() {
-        let mut burst = Burst::default();
-        burst.add(news(&[], &["/x"]), 5);
-        assert_eq!(burst.due(), None);
-        burst.add(news(&["/a"], &[]), 1000);
-        assert_eq!(burst.due(), Some(1000 + QUIET));
-        burst.add(news(&["/b"], &[]), 1100);
-        assert_eq!(burst.due(), Some(1100 + QUIET));
-        burst.add(news(&["/b"], &[]), 2950);
-        assert_eq!(burst.due(), Some(1000 + MOST));
-        assert!(burst.take(|_| true).is_some());
-        assert!(burst.due().is_none() && burst.take(|_| true).is_none());
+    fn it_is_due_after_quiet_or_the_longest_time() {
+        let mut debounce = Debounce::default();
+        debounce.add(batch(&[], &["/x"]), 5);
+        assert_eq!(debounce.due(), None);
+        debounce.add(batch(&["/a"], &[]), 1000);
+        assert_eq!(debounce.due(), Some(1000 + QUIET));
+        debounce.add(batch(&["/b"], &[]), 1100);
+        assert_eq!(debounce.due(), Some(1100 + QUIET));
+        debounce.add(batch(&["/b"], &[]), 2950);
+        assert_eq!(debounce.due(), Some(1000 + MOST));
+        assert!(debounce.take(|_| true).is_some());
+        assert!(debounce.due().is_none() && debounce.take(|_| true).is_none());
     }
 
     #[test]
     fn the_first_file_is_named_and_the_others_are_counted() {
         let sentence = |all: &[&[&str]]| {
-            let mut burst = Burst::default();
-            all.iter().for_each(|files| burst.add(news(files, &[]), 0));
-            burst.take(|_| false).unwrap().sentence(Path::new("/srv"))
+            let mut debounce = Debounce::default();
+            all.iter()
+                .for_each(|files| debounce.add(batch(files, &[]), 0));
+            debounce
+                .take(|_| false)
+                .unwrap()
+                .sentence(Path::new("/srv"))
         };
         assert_eq!(sentence(&[&["/srv/b/c"], &["/srv/b/c"]]), "b/c changed");
         assert_eq!(
@@ -140,30 +144,30 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_went_is_no_change() {
-        let mut burst = Burst::default();
-        burst.add(
-            news(&["/temporary", "/a", "/gone"], &["/temporary", "/a"]),
+    fn a_file_created_and_removed_is_no_change() {
+        let mut debounce = Debounce::default();
+        debounce.add(
+            batch(&["/temporary", "/a", "/gone"], &["/temporary", "/a"]),
             0,
         );
-        let changed = burst.take(|path| path == Path::new("/a")).unwrap();
+        let changed = debounce.take(|path| path == Path::new("/a")).unwrap();
         assert_eq!(
             changed.sentence(Path::new("/")),
             "a and 1 other file changed"
         );
-        burst.add(news(&["/temporary"], &["/temporary"]), 0);
-        assert_eq!(burst.take(|_| false), None);
+        debounce.add(batch(&["/temporary"], &["/temporary"]), 0);
+        assert_eq!(debounce.take(|_| false), None);
     }
 
     #[test]
-    fn what_was_lost_is_a_change() {
-        let mut burst = Burst::default();
-        let lost = News {
+    fn lost_changes_are_a_change() {
+        let mut debounce = Debounce::default();
+        let lost = Batch {
             lost: true,
-            ..News::default()
+            ..Batch::default()
         };
-        burst.add(lost, 0);
-        let changed = burst.take(|_| false).unwrap();
+        debounce.add(lost, 0);
+        let changed = debounce.take(|_| false).unwrap();
         assert_eq!(
             changed.sentence(Path::new("/")),
             "more files changed than could be told"
