@@ -315,7 +315,16 @@ impl Supervisor {
                     self.record_again(*id);
                     Ok(())
                 }
-                Then::Forget => self.is_recorded().map(|()| self.forget(*id)),
+                Then::Forget => match self.is_recorded() {
+                    Ok(()) => {
+                        self.forget(*id);
+                        Ok(())
+                    }
+                    Err(why) => {
+                        self.record_again(*id);
+                        Err(why)
+                    }
+                },
                 Then::Keep => self.is_recorded(),
             };
             if let (Err(why), Some(name)) = (done, name) {

@@ -89,6 +89,8 @@ pub struct Program {
     pub fifos: Option<(OwnedFd, OwnedFd)>,
     /// Other pipes stand at the paths of those that its process prints to: its records were made again.
     pub new_fifos: bool,
+    /// It is on record as deleted, and leaves the list when that is written.
+    pub gone: bool,
     /// The log writer drains it.
     pub logged: bool,
     /// What of standard output and standard error could not be written and is not said in the files yet.
@@ -113,6 +115,7 @@ impl Program {
             last_pid: None,
             fifos: None,
             new_fifos: false,
+            gone: false,
             logged: false,
             lost: [Dropped::default(); 2],
             lost_in_all: 0,

@@ -119,3 +119,20 @@ fn a_writer_that_cannot_be_made_is_tried_again_and_what_it_missed_is_written_the
         (State::Stopped, Want::Down)
     );
 }
+
+#[test]
+fn a_list_that_is_renewed_while_a_program_is_deleted_does_not_bring_it_back() {
+    let mut scene = Scene::new("disk-renewed");
+    scene.start("");
+    scene.world().disk = Disk::Hangs;
+    let mut client = scene.ask("delete target=api");
+    scene.pass(500);
+    assert_eq!((client.verdict(), scene.state(0)), (None, State::Stopped));
+    // As it is done when most of it is outdated.
+    scene.daemon().renew_store();
+    scene.world().disk = Disk::Answers;
+    scene.pass(3000);
+    assert!(client.verdict().unwrap().starts_with("ok"));
+    scene.kill_daemon(Boot::Same, |_| {});
+    assert!(scene.daemon().programs.is_empty());
+}

@@ -34,7 +34,7 @@ impl Supervisor {
 
     /// Records what is wanted of a program, and what is counted.
     pub(crate) fn record(&mut self, id: u32) {
-        if let Some(program) = self.programs.get(&id) {
+        if let Some(program) = self.programs.get(&id).filter(|p| !p.gone) {
             let line = records::status_line(program);
             self.append(&line);
         }
@@ -42,7 +42,7 @@ impl Supervisor {
 
     /// Records what a program is from now on.
     pub(crate) fn record_spec(&mut self, id: u32) {
-        if let Some(program) = self.programs.get(&id) {
+        if let Some(program) = self.programs.get(&id).filter(|p| !p.gone) {
             let line = records::spec_line(id, &records::spec_text(&program.spec));
             self.append(&line);
         }
@@ -60,6 +60,7 @@ impl Supervisor {
         let driver = &mut *self.driver;
         let lines = program.map(|program| {
             program.new_fifos = true;
+            program.gone = false;
             lines_of(program, driver)
         });
         if let Some(Lookup::There(lines)) = lines {
@@ -69,6 +70,9 @@ impl Supervisor {
 
     /// Records that a program is deleted, and has its pipes removed then.
     pub(crate) fn record_gone(&mut self, id: u32) {
+        if let Some(program) = self.programs.get_mut(&id) {
+            program.gone = true;
+        }
         let mut lines = Vec::new();
         list::push(&mut lines, &Line::new("gone").with("id", id.to_string()));
         self.append(&lines);
@@ -163,7 +167,8 @@ impl Supervisor {
 
     fn lines_of_all(&mut self) -> Result<Vec<Vec<u8>>> {
         let mut all = self.unread.lines();
-        for program in self.programs.values() {
+        // One that is on record as deleted would come back with a new list.
+        for program in self.programs.values().filter(|p| !p.gone) {
             match lines_of(program, &mut *self.driver) {
                 Lookup::There(lines) => all.push(lines),
                 Lookup::Gone => {}
