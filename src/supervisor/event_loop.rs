@@ -27,6 +27,7 @@ use crate::supervisor::log::writer::LOGGER_AGAIN;
 use crate::supervisor::program::Program;
 use crate::supervisor::program::cgroups::Cgroups;
 use crate::supervisor::program::limits::Limits;
+use crate::supervisor::program::own_output::OwnOutput;
 use crate::supervisor::program::processes::Processes;
 use crate::supervisor::sockets::held::Sockets;
 use crate::supervisor::store::client::StoreClient;
@@ -128,6 +129,8 @@ pub struct Supervisor {
     pub(crate) first_served: u64,
     pub(crate) log: LogClient,
     pub(crate) log_started: u64,
+    /// The outputs of this daemon, or of the one before, that programs may print to.
+    pub(crate) own_outputs: Vec<OwnOutput>,
     pub(crate) timers: Timers,
     pub(crate) driver: Box<dyn Driver>,
     /// Where the cgroups of programs are.
@@ -203,6 +206,7 @@ impl Supervisor {
             turns: 0,
             log: LogClient::default(),
             log_started: 0,
+            own_outputs: Vec::new(),
             timers: Timers::default(),
             cgroups: Cgroups::default(),
             cgroup_refused: false,

@@ -305,6 +305,35 @@ fn the_log_writer_keeps_the_output_of_a_daemon_that_was_killed_until_the_next_ha
 }
 
 #[test]
+fn a_daemon_in_the_background_goes_on_with_the_output_of_the_one_before_across_updates() {
+    let home = Home::new();
+    let (mut reader, writer) = pipe();
+    let rpmd = Foreground::start(&home, writer);
+    let text = "echo one\nfor n in two three four; do until [ -e $n ]; do sleep 0.01; done; echo $n; done\n\
+                exec sleep 1000\n";
+    home.start("x", text, &TO_STDOUT);
+    assert_eq!(read_lines(&mut reader, 1, false), b"one\n");
+    rpmd.kill();
+    // The next one is in the background.
+    home.rpm(&["list"]).ok();
+    for (round, next) in ["two", "three"].into_iter().enumerate() {
+        home.rpm(&["update"]).ok();
+        if round == 1 {
+            kill_log_writer(&home);
+        }
+        fs::write(home.base.join(next), "").unwrap();
+        assert_eq!(
+            read_lines(&mut reader, 1, false),
+            format!("{next}\n").as_bytes()
+        );
+    }
+    home.start("y", "echo started; exec sleep 1000\n", &TO_STDOUT);
+    assert_eq!(read_lines(&mut reader, 1, false), b"started\n");
+    home.rpm(&["kill"]).ok();
+    assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0, "nobody has it open");
+}
+
+#[test]
 fn programs_and_the_daemon_share_an_output_line_by_line() {
     let home = Home::new();
     let (mut reader, writer) = pipe();

@@ -211,10 +211,9 @@ impl LogClient {
     }
 
     /// Queues an order with a descriptor.
-    pub fn order_with(&mut self, order: &Order, fd: Option<OwnedFd>) {
+    pub fn order_with(&mut self, order: &Order, fd: Option<Rc<OwnedFd>>) {
         if self.stream.is_some() && !self.replaced {
-            self.output
-                .push(order.to_line().to_bytes(), fd.map(Rc::new));
+            self.output.push(order.to_line().to_bytes(), fd);
             let max = self
                 .initial
                 .map_or(usize::MAX, |initial| initial + MAX_WAITING);

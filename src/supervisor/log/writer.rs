@@ -30,7 +30,7 @@ impl Supervisor {
         self.begin_keeping();
         match started {
             Ok(()) => {
-                self.hand_over_own_output();
+                self.hand_over_own_outputs();
                 // Some may have exited while no supervisor ran.
                 let mut ended: Vec<u32> = self.programs.keys().copied().collect();
                 ended.retain(|id| {

@@ -179,6 +179,7 @@ impl Supervisor {
                 (Some("socket"), Some(group), Some(key)) => {
                     self.recover_socket(group, key, Some(slot), fd, &mut gone)
                 }
+                (Some("output"), Some(path), None) => self.recover_own_output(path, slot, fd),
                 _ => false,
             };
             if !taken {
@@ -194,6 +195,7 @@ impl Supervisor {
 
     /// Has the log writer keep all that it does not keep yet.
     fn keep_all(&mut self) {
+        self.keep_own_outputs();
         for held in self.sockets.iter_mut().filter(|held| held.slot.is_none()) {
             let name = socket_name(&held.group, &held.key);
             held.slot = self.log.keep(name, Rc::clone(&held.socket));
