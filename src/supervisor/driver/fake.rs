@@ -126,8 +126,8 @@ impl Driver for Fake {
         }
     }
 
-    fn may_have_orphans(&mut self, _leaders: &BTreeSet<Pid>) -> bool {
-        true
+    fn has_orphans(&mut self, _leaders: &BTreeSet<Pid>) -> Option<bool> {
+        None
     }
 
     fn hold(&mut self, child: Pid) -> Option<ProcessHandle> {

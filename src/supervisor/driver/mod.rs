@@ -116,9 +116,9 @@ pub trait Driver {
     /// Looks at a child before it is reaped.
     fn inspect(&mut self, child: Pid) -> Zombie;
 
-    /// Whether this process may have children other than these leaders and the daemon's own helpers: orphans of programs
-    /// become its children.
-    fn may_have_orphans(&mut self, leaders: &BTreeSet<Pid>) -> bool;
+    /// Whether this process has children other than these leaders and the daemon's own helpers: orphans of programs become
+    /// its children. `None`: the kernel does not tell.
+    fn has_orphans(&mut self, leaders: &BTreeSet<Pid>) -> Option<bool>;
 
     /// A handle of a child that has ended, where there is room for one: its group is found by it.
     fn hold(&mut self, child: Pid) -> Option<ProcessHandle>;

@@ -92,18 +92,16 @@ impl Driver for System {
         }
     }
 
-    fn may_have_orphans(&mut self, leaders: &BTreeSet<Pid>) -> bool {
-        let Some(proc) = self.proc.as_ref() else {
-            return true;
-        };
+    fn has_orphans(&mut self, leaders: &BTreeSet<Pid>) -> Option<bool> {
+        let proc = self.proc.as_ref()?;
         let children = proc.children(Pid::own());
         // The writer of the list is always one: without any, the kernel has no such list.
         let session = Pid::own_session();
         let is_orphan = |pid: &Pid| proc.stat(*pid).is_ok_and(|stat| stat.session != session);
-        children.is_empty()
-            || children
-                .iter()
-                .any(|p| !leaders.contains(p) && is_orphan(p))
+        let has_some = children
+            .iter()
+            .any(|p| !leaders.contains(p) && is_orphan(p));
+        (!children.is_empty()).then_some(has_some)
     }
 
     fn hold(&mut self, child: Pid) -> Option<ProcessHandle> {

@@ -50,10 +50,7 @@ impl Supervisor {
             let is_in = cgroup.as_ref().zip(place).map(|(c, place)| c.has(&place));
             in_cgroup.iter().all(|m| m.pid != member.pid) && is_in == Some(false)
         });
-        let orphans = processes.unrecognizable(run.start_ticks);
-        let unknown = leader.is_none() && run.start_ticks > 0;
-        let is_new = |m: &Member| !self.reported.contains(&(m.pid, m.stat.start));
-        if !elsewhere.is_empty() || unknown && orphans.iter().any(is_new) {
+        if !elsewhere.is_empty() {
             run.has_left_cgroup();
         } else {
             run.seen_in_cgroup = leader.is_some();
@@ -61,17 +58,25 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether no process of a run without its leader can be outside of its cgroup: it was looked for when the run was
-    /// stopped, or this process, which adopts the orphans of its children, has no child but leaders.
+    /// Whether no process of a run without its leader can be outside of its cgroup: this process, which adopts the orphans
+    /// of its children, has no child but leaders. Where the kernel does not tell, the processes were looked for when the
+    /// run was stopped, and none is left of its group.
     fn cannot_have_escaped(&mut self, id: u32) -> bool {
         let leaders = self.leaders();
-        let Some(program) = self.programs.get(&id) else {
+        let program = self.programs.get(&id);
+        let Some((program, run)) = program.and_then(|p| Some((p, p.run.as_ref()?))) else {
             return true;
         };
-        let Some(run) = &program.run else {
-            return true;
+        let orphans = if run.adopted {
+            None
+        } else {
+            self.driver.has_orphans(&leaders)
         };
         let was_looked_for = run.seen_in_cgroup && program.life.state == State::Stopping;
-        was_looked_for || !run.adopted && !self.driver.may_have_orphans(&leaders)
+        let group = run.group;
+        match orphans {
+            Some(has_some) => !has_some,
+            None => was_looked_for && !group.is_some_and(|g| self.driver.group_exists(g)),
+        }
     }
 }
