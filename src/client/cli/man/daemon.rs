@@ -62,7 +62,8 @@ fn programs(page: &mut Page) {
     page.paragraph(
         "A program is everything that it has started. As root, and under systemd in a unit with Delegate=yes, each program \
          has a cgroup (version 2) of its own. Elsewhere its processes are found by process group, session and descent, and by \
-         RPM_ID and RPM_HOME in their environment. A process that has none of these is named, not killed.",
+         RPM_ID and RPM_HOME in their environment. A process that has none of these is named, not killed. Where there is no \
+         cgroup, an orphan that has none of these and whose daemon was killed belongs to init, and is not found.",
     );
     page.paragraph(
         "A program must stay in the foreground. When its first process exits, what it leaves behind is ended, its restart \
