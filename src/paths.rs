@@ -101,8 +101,14 @@ impl Home {
                 user::shown(uid)
             ),
             Flaw::Open { path, group } => {
+                let is_home = path == self.0;
                 let path = path.display();
                 let who = group.map_or("everybody".to_owned(), |gid| format!("group {gid}"));
+                if is_home {
+                    return Error::new(format!(
+                        "{home} is not safe: {who} may write to it; {elsewhere}; or, if nobody else uses it, chmod 700 {home}"
+                    ));
+                }
                 format!(
                     "{home} is not safe: {who} may write to {path}; chmod go-w {path}, or {elsewhere}"
                 )

@@ -204,12 +204,30 @@ impl Walk {
         })
     }
 
-    /// Opens the last directory.
+    fn is_empty(&self) -> Result<bool, Flaw> {
+        let entries = std::fs::read_dir(&self.path);
+        let mut entries = entries.map_err(|e| failed("reading", &self.path, e))?;
+        Ok(entries.next().is_none())
+    }
+
+    /// Opens the last directory. One that others may write to, and that is not empty, may have files of theirs. A sticky one
+    /// is meant to be shared, even if it is empty. An empty one without the sticky bit, such as a new volume of a
+    /// container, is for the caller to close.
     fn end(self) -> Result<File, Flaw> {
-        let uid = self.stat()?.uid;
+        let Stat { uid, gid, mode, .. } = self.stat()?;
         if uid != user::effective_uid() {
             let path = self.path;
             return Err(Flaw::Belongs { path, uid });
+        }
+        match self.check() {
+            Ok(false) => {}
+            Ok(true) => {
+                let group = Some(gid).filter(|_| mode & libc::S_IWOTH == 0);
+                let path = self.path;
+                return Err(Flaw::Open { path, group });
+            }
+            Err(Flaw::Open { .. }) if self.is_empty()? => {}
+            Err(flaw) => return Err(flaw),
         }
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let folder = at::open(Base::Folder(self.folder.as_fd()), c".", flags, 0);
@@ -302,6 +320,27 @@ mod tests {
             .unwrap();
         close_to_others(&folder).unwrap();
         assert_eq!(home.metadata().unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_private_only_if_it_is_new() {
+        let scratch = Scratch::new("shared");
+        let home = scratch.0.join("home");
+        fs::create_dir(&home).unwrap();
+        let mode = |bits| fs::set_permissions(&home, Permissions::from_mode(bits)).unwrap();
+        mode(0o777);
+        find(&home, Missing::Make).unwrap().unwrap();
+        for (bits, planted) in [(0o1777, false), (0o777, true), (0o1777, true)] {
+            mode(bits);
+            if planted {
+                fs::write(home.join("list"), "").unwrap();
+            }
+            assert!(matches!(flaw(&home), Flaw::Open { path, group: None } if path == home));
+            let found = home.metadata().unwrap().mode() & 0o7777;
+            assert_eq!(found, bits, "it stays as it is");
+        }
+        mode(0o755);
+        find(&home, Missing::Make).unwrap().unwrap();
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! What concerns all records in `run` together: their version, the boot that they are of, and the next number.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -132,18 +131,10 @@ fn differs<T: PartialEq>(recorded: Option<T>, now: Lookup<T>) -> io::Result<bool
     }
 }
 
-/// Replaces a file by a new one in one step.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let _ = fs::remove_file(&new);
-    open::create_new(&new, 0o600)?.write_all(bytes)?;
-    fs::rename(&new, path)
-}
-
 /// Writes the pid file. A full disk keeps nobody from serving: there is room where the pid of the last one stands.
 pub fn note_pid(path: &Path) -> io::Result<()> {
     let text = format!("{}\n", Pid::own());
-    match replace(path, text.as_bytes()) {
+    match open::replace(path, text.as_bytes()) {
         Err(e) if e.kind() == io::ErrorKind::StorageFull => {
             let file = open::regular(path, Access::Write);
             let _ = file.and_then(|file| {
@@ -159,6 +150,7 @@ pub fn note_pid(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn another_boot_is_noticed_and_a_newer_version_refused() {
@@ -168,7 +160,7 @@ mod tests {
         let boot = || State::read(&home).unwrap().boot;
         assert_eq!(boot(), Boot::Same);
         let text = State::text(Some(Path::new("/c g/rpmd.1-2")));
-        replace(&home.state(), &text).unwrap();
+        open::replace(&home.state(), &text).unwrap();
         let own = State::read(&home).unwrap();
         assert_eq!((own.boot, own.version), (Boot::Same, VERSION));
         assert_eq!(own.cgroups.as_deref(), Some(Path::new("/c g/rpmd.1-2")));

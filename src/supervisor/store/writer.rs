@@ -27,7 +27,6 @@ use crate::paths::Home;
 use crate::protocol::buffer::LineBuffer;
 use crate::protocol::line::Line;
 use crate::supervisor::store::list;
-use crate::supervisor::store::state;
 use crate::supervisor::store::{former, records};
 use crate::sys::daemonize::{self, Fork};
 use crate::sys::memory_log::MemoryLog;
@@ -244,7 +243,7 @@ impl Writer {
             "sync" => return self.sync(request.text("token")),
             "fifos" => self.make_pipes(id),
             "write" => write(&path(), text()),
-            "replace" => state::replace(&path(), text()),
+            "replace" => open::replace(&path(), text()),
             "unlink" => unlink(&path()),
             "gone" => self.remove_pipes(id),
             "former" => {

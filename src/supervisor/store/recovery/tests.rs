@@ -1,7 +1,6 @@
 use super::*;
 use crate::model::spec::Spec;
 use crate::supervisor::program::Program;
-use crate::supervisor::store::state;
 use std::rc::Rc;
 
 fn scene(name: &str) -> Home {
@@ -14,7 +13,7 @@ fn scene(name: &str) -> Home {
 }
 
 fn put(path: &Path, bytes: impl AsRef<[u8]>) {
-    state::replace(path, bytes.as_ref()).unwrap();
+    open::replace(path, bytes.as_ref()).unwrap();
 }
 
 fn program(id: u32) -> Vec<u8> {
