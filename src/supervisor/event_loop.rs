@@ -380,7 +380,7 @@ impl Supervisor {
         let asked = signal::ENDING.map(|signal| self.signals.take(signal));
         if asked.contains(&true) {
             self.journal
-                .note("asked to end by a signal: stopping all programs");
+                .note("received a signal to end: stopping all programs");
             self.end(Ending::Keep);
         }
         // The death of a child is looked for in every turn; the signal only makes one.

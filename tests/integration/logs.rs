@@ -106,7 +106,7 @@ fn several_files_are_merged_in_order_of_time() {
         .ok();
     assert_eq!(since.stdout, format!("{fifth}{sixth}: sixth\n"));
     assert!(
-        since.stderr.contains("plain do not tell when") && since.stderr.contains("--time"),
+        since.stderr.contains("plain have no date") && since.stderr.contains("--time"),
         "{}",
         since.shown()
     );

@@ -175,5 +175,5 @@ fn the_list_is_sorted_by_a_field() {
     assert_eq!(order("--sort=name"), "a b c");
     assert_eq!(order("--sort=name:desc"), "c b a");
     home.rpm(&["ls", "--sort", "size"])
-        .misused("'size' is none of id, name, ");
+        .misused("'size' is not one of id, name, ");
 }

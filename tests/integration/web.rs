@@ -5,7 +5,6 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 use rpm::model::life::State;
-use rpm::sys::signal::Signal;
 
 use crate::harness::browser::Browser;
 use crate::harness::http::{Site, answer};
@@ -62,10 +61,10 @@ fn what_cannot_be_served_is_refused_with_a_sentence() {
     for (words, part) in [
         (
             &["web", "--bind", "0.0.0.0"][..],
-            "0.0.0.0 could read along; give --token",
+            "0.0.0.0 could read the list and the logs; add --token",
         ),
-        (&["web", "--bind", "::ffff:10.0.0.1"], "give --token"),
-        (&["web", "70000"], "'70000' is no port"),
+        (&["web", "--bind", "::ffff:10.0.0.1"], "add --token"),
+        (&["web", "70000"], "'70000' is not a port"),
         (&["web", "--bind", "here"], "'here' is not an IP address"),
         (&["web", "--token", "short"], "8 to 128 characters"),
         (&["web", "--host", "a:1"], "without port"),
@@ -278,7 +277,8 @@ fn a_browser_shows_programs_as_they_change() {
     page.wait_for("document.querySelector('tbody .status').textContent === 'stopped'");
     home.rpm(&["delete", "app"]).ok();
     page.wait_for("document.querySelectorAll('tbody tr').length === 2");
-    proc::kill(home.supervisor(), Signal::KILL);
+    // Both: the log writer would start another supervisor before the page has noticed.
+    home.kill_daemons();
     page.wait_for("document.getElementById('banner').textContent.includes('daemon has ended')");
     home.rpm(&["ping"]).ok();
     page.wait_for("document.getElementById('banner').hidden");

@@ -44,7 +44,7 @@ pub fn find(word: &str) -> Option<&'static Command> {
 /// The same.
 ///
 /// # Errors
-/// There is none: a sentence, with the name that was probably meant.
+/// No command has this name: the sentence suggests the nearest one.
 pub fn named(word: &str) -> Result<&'static Command, String> {
     find(word).ok_or_else(|| {
         let near = units::nearest(word, COMMANDS.iter().flat_map(Command::names));
@@ -102,7 +102,7 @@ pub const COMMANDS: &[Command] = &[
         help: "A program that does not run is started. Programs keep their environment, unless --update-env gives \
                them the current one. They keep their settings and arguments, except those given here; arguments after \
                -- replace theirs. Name, namespace and number of instances do not change. A process file restarts its \
-               programs with its settings and starts those that are missing.",
+               programs with its settings and starts the missing ones.",
         fields: true, launches: true },
     Command { name: "delete", aliases: &["del"], arguments: TARGETS_OR_FILES, at_least: 1, at_most: ANY,
         meaning: "stop programs and remove them from the list",
@@ -230,7 +230,7 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "update", aliases: &["updatePM2"], arguments: "", at_least: 0, at_most: 0,
         meaning: "replace the running rpmd with the installed one",
         help: "Programs, pids and clients stay as they are. The new rpmd is checked first. If the check fails, the \
-               old one goes on and this command fails.",
+               old one keeps running and this command fails.",
         fields: false, launches: false },
     Command { name: "kill", aliases: &[], arguments: "", at_least: 0, at_most: 0,
         meaning: "stop and forget all programs, then end the daemon",

@@ -140,7 +140,7 @@ pub fn field_meaning(field: &Field) -> String {
     out
 }
 
-/// The default of a setting as users write it, unless there is none or the description has it.
+/// The default of a setting as users write it. `None`: it has no default, or its description contains it.
 pub fn default_of(field: &Field) -> Option<String> {
     let text = field.default_text();
     if field.is_switch() || text.is_empty() || field.meaning.contains("by default") {

@@ -79,7 +79,7 @@ pub fn update(session: &mut Session) -> Result<u8> {
         )));
     };
     let program = connect::daemon_program()
-        .map_err(|e| Error::new(format!("{e}; the running daemon goes on")))?;
+        .map_err(|e| Error::new(format!("{e}; the running daemon keeps running")))?;
     let program = Some(program.into_os_string().into_vec());
     let about = daemon.request(&Request::Update { program }, &mut |_| Ok(()))?;
     let release = about.text("version").unwrap_or("of an unknown version");

@@ -38,12 +38,12 @@ fn sample(name: &str, path: &Path) -> String {
     let name = name.trim_end();
     format!(
         r#"// rpm start {path}
-// rpm help start tells all that a program can be told: --kill-timeout there is "kill_timeout" here.
+// rpm help start lists all settings: --kill-timeout there is "kill_timeout" here.
 {{
   "apps": [
     {{
       "name": {name},
-      // A file, or a command of the shell. It runs in the folder of this file, unless "cwd" names another.
+      // A file, or a command of the shell. It runs in the directory of this file, unless "cwd" names another.
       "script": "while sleep 5; do echo \"$GREETING, it is $(date)\"; done",
       "instances": 1,
       "env": {{ "GREETING": "Hello" }},

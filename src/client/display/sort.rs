@@ -50,7 +50,7 @@ impl Order {
                 .iter()
                 .filter_map(|(names, _)| names.first().copied());
             let names = names.collect::<Vec<_>>().join(", ");
-            return Err(format!("'{name}' is none of {names}"));
+            return Err(format!("'{name}' is not one of {names}"));
         };
         let compare = *compare;
         Ok(Order {
@@ -109,7 +109,7 @@ mod tests {
             }
         }
         let why = Order::parse("size").unwrap_err();
-        assert!(why.starts_with("'size' is none of id, name, "), "{why}");
+        assert!(why.starts_with("'size' is not one of id, name, "), "{why}");
         let why = Order::parse("name:down").unwrap_err();
         assert_eq!(why, "'down' is neither asc nor desc");
     }

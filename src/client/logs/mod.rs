@@ -141,7 +141,7 @@ fn view(session: &Session) -> std::result::Result<View, String> {
     };
     let regex = |pattern: &String| {
         Regex::new(pattern).map_err(|why| {
-            format!("--grep: '{pattern}' is no regular expression: {why}; see regex(7)")
+            format!("--grep: '{pattern}' is not a regular expression: {why}; see regex(7)")
         })
     };
     Ok(View {

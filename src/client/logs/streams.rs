@@ -61,7 +61,7 @@ impl Streams {
         }
         if is_left_out && !files.is_empty() {
             output::complain(format!(
-                "the lines of {name} do not tell when they were written, and are left out; start it with --time"
+                "the lines of {name} have no date and are left out; start it with --time"
             ));
         }
         self.align(view);

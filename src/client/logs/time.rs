@@ -26,7 +26,7 @@ pub fn parse(text: &str, now: u64) -> Result<u64, String> {
     });
     found.ok_or_else(|| {
         format!(
-            "'{text}' is no moment such as 2026-11-25, '2026-11-25 12:00', 2026-11-25T12:00:00Z, 12:00 or 10m"
+            "'{text}' is not a time such as 2026-11-25, '2026-11-25 12:00', 2026-11-25T12:00:00Z, 12:00 or 10m"
         )
     })
 }
@@ -129,7 +129,7 @@ mod tests {
             "2026-11-25T12:00+2",
         ] {
             let why = parse(wrong, NOW).unwrap_err();
-            assert!(why.contains(&format!("'{wrong}' is no moment")), "{why}");
+            assert!(why.contains(&format!("'{wrong}' is not a time")), "{why}");
         }
     }
 }

@@ -103,7 +103,7 @@ pub fn frame(
     match state.page {
         Page::List => view.list(logs, &mut frame),
         Page::Details => {
-            frame.push(view.rule("all that is known of it"));
+            frame.push(view.rule("details"));
             let details = state
                 .details()
                 .iter()

@@ -174,7 +174,7 @@ impl Asked {
             let number = word.to_str().and_then(|word| word.parse().ok());
             number.ok_or_else(|| {
                 let word = word.to_string_lossy();
-                format!("'{word}' is no port; a port is a number up to 65535")
+                format!("'{word}' is not a port; a port is a number up to 65535")
             })
         })?;
         let address = match options.bind.as_deref() {
@@ -196,7 +196,7 @@ impl Asked {
         }
         if token.is_none() && !address.to_canonical().is_loopback() {
             return Err(format!(
-                "everybody who reaches {address} could read along; give --token too"
+                "anyone who can reach {address} could read the list and the logs; add --token"
             ));
         }
         Ok(Asked {

@@ -1,4 +1,4 @@
-//! The state machine of one program. What is wanted and what is so are two things:
+//! The state machine of one program. The desired state and the actual state are kept apart:
 //!
 //! ```text
 //! want   up | down
@@ -281,7 +281,7 @@ impl Life {
         self.want == Want::Up && self.state != State::Errored
     }
 
-    /// What is wanted and what is so, as they are recorded: a program that was stopped by the end of the daemon is
+    /// The desired state and the actual state, as they are recorded: a program that was stopped by the end of the daemon is
     /// still wanted, and is launched by the next daemon.
     pub fn recorded(&self) -> (Want, State) {
         match (self.shutdown, self.state) {

@@ -151,7 +151,7 @@ impl Sockets {
         self.held.iter().any(|held| held.group == group)
     }
 
-    /// Adds one. There is none of its key.
+    /// Adds a socket. Its key must be new.
     pub fn add(&mut self, held: Held) {
         self.held.push(held);
     }

@@ -43,7 +43,7 @@ pub fn page() -> String {
     status_page(&mut page);
     page.section("ENVIRONMENT");
     page.item("RPM_HOME", "", HOMES);
-    page.item("NO_COLOR", "", "no colours.");
+    page.item("NO_COLOR", "", "no color.");
     page.item(
         "RPM_WEB_TOKEN",
         "",

@@ -7,7 +7,7 @@ use crate::model::field::Field;
 pub const DATE: &str = "2026-11-29";
 
 /// What `RPM_HOME` names.
-pub const HOMES: &str = "the directory of the socket, the records and the logs; by default ~/.rpm. Each has a daemon of its own.";
+pub const HOMES: &str = "the directory of the socket, the records and the logs; by default ~/.rpm. Each such directory has its own daemon.";
 
 /// What a field does, its default, and its other names as `spell` writes them.
 pub fn meaning(field: &Field, spell: impl Fn(&str) -> String) -> String {

@@ -77,7 +77,7 @@ fn crashes(page: &mut Page) {
     for (what, then) in [
         (
             "rpmd dies",
-            "rpmd-log goes on writing, and executes another rpmd. That adopts every program with its pid, counts and ports. If \
+            "rpmd-log keeps writing and executes another rpmd, which adopts every program with its pid, counts and ports. If \
              a program has ended in between, its restart policy applies. An rpmd that keeps dying is restarted with a growing \
              delay, at most 5 s, for ever; rpmd.log and the next rpm command say so. With --foreground, init restarts it.",
         ),
@@ -94,7 +94,7 @@ fn crashes(page: &mut Page) {
         (
             "rpm update",
             "The new rpmd first proves that it can read the records (--self-check). Then the old one executes it: the pid, the \
-             children and the clients stay, and clients that wait get their replies. If the proof fails, the old one goes on.",
+             children and the clients stay, and clients that wait get their replies. If the check fails, the old one keeps running.",
         ),
         (
             "the machine crashes",
@@ -242,12 +242,12 @@ pub fn files(page: &mut Page) {
         (
             "dump.json, dump.json.bak",
             "the last two lists that save wrote. It is JSON with pm2's names. A byte that is not UTF-8 is written \\udcXX, as \
-             surrogateescape of Python has it.",
+             Python's surrogateescape does.",
         ),
         (
             "logs/NAME-out.log, logs/NAME-error.log",
             "the output of programs; with -ID before .log where there are several instances. In NAME every byte except letters, \
-             digits, . _ - is %XX, and so is a . or - at its beginning; a long name is cut and ends in a digest.",
+             digits, dot, underscore and hyphen is written %XX, and so is a leading dot or hyphen; a long name is cut and ends in a digest.",
         ),
         ("pids/NAME-ID.pid", "the pids of programs."),
         ("web", "where rpm web serves."),

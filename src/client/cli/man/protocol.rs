@@ -40,7 +40,7 @@ const PROCESS: &[(&str, &str)] = &[
     ("instance", "its number among its instances, from 0"),
     (
         "mode",
-        "cluster for a worker of a Node cluster; absent otherwise",
+        "'cluster' for a worker of a Node cluster; absent otherwise",
     ),
     ("uid", "the user that it runs as"),
     (
@@ -178,14 +178,14 @@ fn sentence(text: &str) -> String {
 
 fn examples(page: &mut Page) {
     page.section("EXAMPLES");
-    page.first("List the programs, with the nc of OpenBSD, whose -N shuts down the sending side:");
+    page.first("List the programs, with OpenBSD's nc, whose -N shuts down the sending side:");
     page.verbatim(&["printf 'list\\n' | nc -NU ~/.rpm/rpmd.sock"]);
     page.paragraph("Start a program:");
     page.verbatim(&[
         "printf 'start script=/bin/sleep args=1000 name=nap cwd=/tmp env.TZ=UTC\\n' |",
         "    nc -NU ~/.rpm/rpmd.sock",
     ]);
-    page.paragraph("Stop it, with socat, which is told to wait up to nine seconds for the reply:");
+    page.paragraph("Stop it with socat, waiting up to nine seconds for the reply:");
     page.verbatim(&[
         "printf 'stop target=nap\\n' |",
         "    socat -t 9 - UNIX-CONNECT:\"$HOME/.rpm/rpmd.sock\"",

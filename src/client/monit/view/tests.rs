@@ -213,7 +213,7 @@ fn pages_scroll_and_the_last_line_speaks() {
     state.details = Some((0, details.collect()));
     state.top = 999;
     let shown = text(&mut state, 80, 24);
-    assert!(shown[1].starts_with("── api (id 0): all that is known of it ──"));
+    assert!(shown[1].starts_with("── api (id 0): details ──"));
     assert_eq!(
         (shown[2].as_str(), shown[22].as_str()),
         ("  key 29  value 29", "  key 49  value 49")
